@@ -1,0 +1,82 @@
+# Two commands: `make demo` runs the quickstart on a real model; `make test` runs everything.
+# A fresh machine needs Python >= 3.11 and make. PYTHON chooses the interpreter, VENV the virtual environment.
+PYTHON ?= python3
+VENV   ?= .venv
+DEMO   ?= build/demo
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+NOTEBOOK := notebooks/00_quickstart.ipynb
+SOURCES  := $(shell find orch_nb notebooks/data -type f -not -name '*.pyc' 2>/dev/null) $(NOTEBOOK)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo lab test check format bench install install-dev model chromium clean
+
+help:
+	@echo "make demo    run the quickstart on a small language model on this machine (no key; about 190 MB once)"
+	@echo "make lab     open it in JupyterLab"
+	@echo "make test    every test, the quickstart and the browser included"
+	@echo "make check   lint, format, types"
+	@echo "make bench   benchmarks"
+
+# ------------------------------------------------------------------------------------------------------ environment
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "orch_nb needs Python >= 3.11; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	@echo "installing orch_nb with its local model's runtime (once; about 1 minute)"
+	@$(PIP) install --editable '.[local,pandas]'
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	@echo "installing orch_nb with what its tests need (once; about 1 minute)"
+	@$(PIP) install --editable '.[local,pandas,dev]'
+	@touch $@ $(VENV)/.installed
+
+install: $(VENV)/.installed
+install-dev: $(VENV)/.installed-dev
+
+model: $(VENV)/.installed
+	@$(BIN)/orch models install smollm2
+
+# ------------------------------------------------------------------------------------------------------------- demo
+demo: $(DEMO)/.done
+	@$(BIN)/orch demo --out $(DEMO) --show
+
+$(DEMO)/.done: $(VENV)/.installed $(SOURCES)
+	@$(BIN)/orch models install smollm2
+	@$(BIN)/orch demo --out $(DEMO)
+	@touch $@
+
+lab: $(VENV)/.installed model
+	@$(BIN)/jupyter lab $(NOTEBOOK)
+
+# ------------------------------------------------------------------------------------------------------------ tests
+test: $(VENV)/.installed-dev model chromium
+	@$(BIN)/python -m pytest tests $(NOTEBOOK) --nbval-lax --nbval-current-env $(PYTEST_ARGS)
+
+check: $(VENV)/.installed-dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(VENV)/.installed-dev
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.bench
+
+chromium:
+	@if command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing chromium for the browser tests (once)"; \
+	  apt-get -qq -o DPkg::Lock::Timeout=600 update >/dev/null && \
+	  DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 install -y --no-install-recommends chromium fonts-dejavu-core >/dev/null || \
+	  echo "chromium could not be installed: the browser tests will be skipped"; \
+	else echo "no chromium here and no right to install it: the browser tests will be skipped"; fi
+
+clean:
+	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

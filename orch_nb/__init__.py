@@ -1,0 +1,92 @@
+"""orch_nb: the notebook where multi-agent LLM workflows are designed, costed and proven.
+
+``%load_ext orch_nb`` in a notebook; the same in Python::
+
+    from orch_nb import Agent, Graph
+    support = Graph("support").chain(triage, answer)
+    run = await support.run(ticket="My payment failed")
+
+Names are resolved on first use: importing `orch_nb` loads none of IPython, ipywidgets, networkx, matplotlib or httpx.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "Agent": "orch_nb.agents.agent",
+    "Graph": "orch_nb.graph.builder",
+    "node": "orch_nb.tools.function",
+    "tool": "orch_nb.tools.registry",
+    "Tool": "orch_nb.tools.registry",
+    "Expand": "orch_nb.engine.drive",
+    "Plan": "orch_nb.engine.plan",
+    "RunHandle": "orch_nb.runtime.handle",
+    "Runtime": "orch_nb.runtime.runtime",
+    "run": "orch_nb.runtime.api",
+    "run_sync": "orch_nb.runtime.api",
+    "resume": "orch_nb.runtime.api",
+    "batch": "orch_nb.runtime.api",
+    "record": "orch_nb.runtime.api",
+    "runs": "orch_nb.runtime.api",
+    "open_run": "orch_nb.runtime.api",
+    "models": "orch_nb.runtime.api",
+    "budget": "orch_nb.runtime.api",
+    "EchoProvider": "orch_nb.providers.fakes",
+    "ScriptedProvider": "orch_nb.providers.fakes",
+    "OpenAIChat": "orch_nb.providers.openai_chat",
+    "LocalModel": "orch_nb.providers.local",
+    "Offer": "orch_nb.routing.offers",
+    "MemoryStore": "orch_nb.store.memory",
+    "SqliteStore": "orch_nb.store.sqlite",
+    "Template": "orch_nb.graph.template",
+    "Predicate": "orch_nb.graph.predicate",
+    "OrchError": "orch_nb.errors",
+    "BudgetExceeded": "orch_nb.errors",
+    "GraphError": "orch_nb.errors",
+}
+
+__all__ = ["__version__", "load_ipython_extension", "unload_ipython_extension", *sorted(_WHERE)]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    where = _WHERE.get(name)
+    if where is None:
+        raise AttributeError(f"module `orch_nb` has no attribute `{name}`")
+    value = getattr(import_module(where), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """``%load_ext orch_nb``: the magics, the banner, the next line to type."""
+    from orch_nb.notebook.extension import load_ipython_extension as load
+
+    load(ipython)
+
+
+def unload_ipython_extension(ipython: Any) -> None:
+    """``%unload_ext orch_nb``: the magics are taken away; runs under way are stopped, and kept."""
+    from orch_nb.notebook.extension import unload_ipython_extension as unload
+
+    unload(ipython)
+
+
+if TYPE_CHECKING:
+    from orch_nb.agents.agent import Agent as Agent
+    from orch_nb.engine.drive import Expand as Expand
+    from orch_nb.graph.builder import Graph as Graph
+    from orch_nb.runtime.api import batch as batch
+    from orch_nb.runtime.api import record as record
+    from orch_nb.runtime.api import resume as resume
+    from orch_nb.runtime.api import run as run
+    from orch_nb.runtime.api import run_sync as run_sync
+    from orch_nb.tools.function import node as node
+    from orch_nb.tools.registry import tool as tool

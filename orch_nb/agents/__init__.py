@@ -1,0 +1,1 @@
+"""Agents: their definition, the pure conversation that runs them, the fingerprints that say when they changed."""

@@ -1,0 +1,320 @@
+"""`Agent`: a prompt, a model and the form of the answer, as one object of the notebook."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.agents import abilities
+from orch_nb.agents.answer import remember, request_schema
+from orch_nb.agents.prompt import persona, system_text
+from orch_nb.errors import BadExpression, BadOption, BadType, CellError, OrchError
+from orch_nb.schema.agent_cell import build_spec, parse_agent_cell, read_cell, save_cell, to_cell
+from orch_nb.tools.registry import Tool, ToolSet, find_tool
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from orch_nb.graph.template import TemplateRead
+    from orch_nb.routing.models import ModelBook
+    from orch_nb.routing.offers import Offer
+    from orch_nb.schema.agent_spec import AgentSpec
+    from orch_nb.schema.messages import Message
+    from orch_nb.schema.out_type import OutType
+
+
+class Agent:
+    """One specialised agent. Awaiting a call of it runs it: ``await triage(ticket="…")``.
+
+    Parameters
+    ----------
+    name
+        An identifier: the name it has in graphs.
+    prompt
+        The user message. ``{{ name }}`` and ``{{ node.field }}`` are its declared reads.
+    **keys
+        The keys of a cell (`AgentSpec`), with the same meaning. `tools` takes `@tool` objects as well as names, `out`
+        takes a pydantic class as well as its name.
+
+    Raises
+    ------
+    UnknownKey, BadOption, BadName, BadType, BadExpression
+        The definition cannot act: a key, a value, the type of `out`, a read, an effect of a tool that is not declared.
+    UnknownTool
+        A tool of this name is not there.
+
+    Examples
+    --------
+    >>> mood = Agent("mood", "Is this friendly? {{ message }}", out="{mood: friendly | angry}")
+    >>> [read.text for read in mood.reads], mood.schema["required"]
+    (['message'], ['mood'])
+    """
+
+    def __init__(self, name: str, prompt: str, **keys: Any) -> None:
+        tools = keys.get("tools", ())
+        given = [tools] if isinstance(tools, str | Tool) else list(tools)
+        own = {one.name: one for one in given if isinstance(one, Tool)}
+        keys["tools"] = [one.name if isinstance(one, Tool) else one for one in given]
+        namespace = dict(own)
+        if isinstance(keys.get("out"), type):
+            namespace[keys["out"].__name__] = keys["out"]
+        self._setup(build_spec({"name": name, "prompt": prompt, **keys}), namespace, "")
+
+    def _setup(self, spec: AgentSpec, namespace: Mapping[str, Any], source: str) -> None:
+        self.spec = spec
+        self.source = source
+        self.reads: tuple[TemplateRead, ...] = _reads(spec, source)
+        self.out: OutType | None = _out_type(spec, namespace, source)
+        if self.out is not None:
+            remember(self.out)
+        self.tools = ToolSet.of(_tool(name, namespace, source) for name in spec.tools)
+        self._check_effects()
+
+    def _check_effects(self) -> None:
+        missing = self.tools.undeclared_effects(self.spec.effects)
+        if missing:
+            tool, effect = missing[0]
+            needed = ", ".join(dict.fromkeys(e for _, e in missing))
+            declared = ", ".join((*self.spec.effects, needed))
+            raise BadOption(
+                f"the tool `{tool}` has the effect `{effect}`, which `{self.name}` does not declare.",
+                line=_line_with(self.source, "tool"), source=self.source,
+                hint=f"add `effects: [{declared}]`, or take the tool away", tool=tool, effect=effect,
+            )  # fmt: skip
+
+    # ------------------------------------------------------------ what it is
+    @property
+    def name(self) -> str:
+        """Its name in graphs and bills."""
+        return self.spec.name
+
+    @property
+    def schema(self) -> dict[str, Any] | None:
+        """The JSON Schema of its answer; None for text."""
+        return None if self.out is None else self.out.schema
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """First names of what it reads, in order of mention."""
+        return tuple(dict.fromkeys(read.path[0] for read in self.reads))
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """The models that may answer, in the order in which they are asked."""
+        return tuple(dict.fromkeys((self.spec.model, *self.spec.fallback)))
+
+    def offers(self, book: ModelBook | None = None) -> tuple[Offer, ...]:
+        """What its models stand for today.
+
+        Raises
+        ------
+        UnknownModel
+            The notebook has no model of a name.
+        """
+        from orch_nb.routing import models
+
+        return tuple((book or models.current()).resolve(name) for name in self.model_names)
+
+    def definition(self, book: ModelBook | None = None) -> dict[str, Any]:
+        """Plain data that suffices to run it, in another process too: what a plan keeps.
+
+        Parameters
+        ----------
+        book
+            Resolves the names of its models; the runtime's unless told. A name that means nothing yet is kept as it is,
+            so that a graph can be drawn before its models are named; running it says what is missing.
+        """
+        spec = self.spec
+        described = self.out.describe() if self.out is not None else ""
+        return {
+            "name": spec.name,
+            "prompt": spec.prompt,
+            "persona": persona(spec.role, spec.goal, spec.backstory),
+            "out": self.schema,
+            "schema": request_schema(self.schema),
+            "answer": described if request_schema(self.schema) is self.schema else f'{{"value": {described}}}',
+            "enforce": spec.enforce,
+            "models": [self._model(name, book) for name in self.model_names],
+            "max_tokens": spec.max_tokens,
+            "temperature": spec.temperature,
+            "seed": spec.seed,
+            "timeout_s": spec.timeout,
+            "tools": [
+                {"name": t.name, "description": t.description, "parameters": t.parameters, "effects": list(t.effects)}
+                for t in self.tools
+            ],
+        }
+
+    def _model(self, name: str, book: ModelBook | None) -> dict[str, Any]:
+        from orch_nb.errors import UnknownModel
+        from orch_nb.routing import models
+
+        try:
+            return {**(book or models.current()).resolve(name).definition(), "name": name}
+        except UnknownModel:
+            return {"name": name, "provider": "", "model": name, "json": True, "tools": True, "context_tokens": None}
+
+    def fingerprint_parts(self) -> dict[str, Any]:
+        """What a function that awaits this agent depends on."""
+        return {k: v for k, v in self.definition().items() if k not in ("name", "timeout_s")}
+
+    # ------------------------------------------------------------ what it says
+    def system_prompt(self, model: str = "", *, book: ModelBook | None = None) -> str:
+        """The exact system prompt that is sent to its model (or to another one of its models); "" when there is none."""
+        definition = self.definition(book)
+        found = next(
+            (m for m in definition["models"] if m["name"] == (model or self.spec.model)), definition["models"][0]
+        )
+        return system_text(definition, found)
+
+    def request(self, values: Mapping[str, Any] | None = None, *, book: ModelBook | None = None) -> tuple[Message, ...]:
+        """The messages of its first request for these inputs.
+
+        Raises
+        ------
+        SemanticFailure
+            A read that is not optional has no value.
+        """
+        from orch_nb.agents.turn import AgentMachine
+        from orch_nb.engine.ports import Call
+
+        step = AgentMachine(self.definition(book), dict(values or {}), out=self.out).next(())
+        assert isinstance(step, Call)
+        messages: tuple[Message, ...] = step.request.messages
+        return messages
+
+    def warnings(self, book: ModelBook | None = None) -> list[str]:
+        """What is known to go wrong with this task on these models, each with the line to change."""
+        from orch_nb.routing import models
+
+        out: list[str] = []
+        for name in self.model_names:
+            try:
+                offer = (book or models.current()).resolve(name)
+            except OrchError as error:
+                out.append(f"`model: {name}`: {error} {error.hint}")
+                continue
+            out += abilities.warnings(self, offer.family)
+            if self.spec.tools and not offer.tools:
+                out.append(f"`tools`: the interface of `{name}` takes none; they are asked for in the prompt instead.")
+            if offer.context_tokens is not None and self.spec.max_tokens >= offer.context_tokens:
+                out.append(
+                    f"`max_tokens: {self.spec.max_tokens}` fills the {offer.context_tokens:,} tokens of `{name}`."
+                )
+        return list(dict.fromkeys(out))
+
+    # ------------------------------------------------------------ as text
+    def to_cell(self) -> str:
+        """The cell that defines it: `from_cell` of it gives an equal agent."""
+        return to_cell(self.spec, self.out.to_text() if self.out is not None else "")
+
+    @classmethod
+    def from_cell(cls, line: str, body: str, namespace: Mapping[str, Any] | None = None) -> Agent:
+        """The agent of a ``%%agent`` cell. `namespace` holds its tools and the class of its `out`.
+
+        Raises
+        ------
+        CellError
+            With the line in the cell; line 1 is the magic's.
+        """
+        made = cls.__new__(cls)
+        source = f"%%agent {line}\n{body}"
+        made._setup(parse_agent_cell(line, body), namespace or {}, source)
+        return made
+
+    @classmethod
+    def from_file(cls, path: Path | str, namespace: Mapping[str, Any] | None = None) -> Agent:
+        """The agent of an ``agents/NAME.agent.md`` file, which is its cell as it stands.
+
+        Raises
+        ------
+        CellError
+            The file cannot be read, or its cell is wrong.
+        """
+        line, body = read_cell(path)
+        return cls.from_cell(line, body, namespace)
+
+    def save(self, folder: Path | str = ".") -> Path:
+        """Write ``agents/NAME.agent.md`` below `folder`; `from_file` reads it back."""
+        return save_cell(self.to_cell(), self.name, folder)
+
+    # ------------------------------------------------------------ running and showing
+    async def __call__(self, **inputs: Any) -> Any:
+        """Run it once and give its answer: within `orch.record()` as part of that run, else as a run of its own."""
+        from orch_nb import runtime
+
+        return await runtime.call(self, inputs, {t.name: t for t in self.tools})
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Agent):
+            return False
+        alike = {"out": None}  # `out` counts by its schema: there is more than one way to write a type
+        return self.spec.model_copy(update=alike) == other.spec.model_copy(update=alike) and self.schema == other.schema
+
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        reads = ", ".join(read.text for read in self.reads) or "nothing"
+        out = self.out.to_text() if self.out is not None else "str"
+        return f"Agent({self.name!r}, model={self.spec.model!r}, reads=({reads}), out={out!r})"
+
+    def _repr_mimebundle_(self, **_: Any) -> Any:
+        from orch_nb.notebook.display import agent_bundle
+
+        return agent_bundle(self)
+
+
+def _reads(spec: AgentSpec, source: str) -> tuple[TemplateRead, ...]:
+    from orch_nb.graph.template import Template
+
+    offset = max(0, len(source.splitlines()) - len(source[_prompt_start(spec, source) :].splitlines())) if source else 0
+    try:
+        return Template.parse(spec.prompt, offset).reads
+    except BadExpression as error:
+        raise _in_source(error, source) from None
+
+
+def _prompt_start(spec: AgentSpec, source: str) -> int:
+    found = source.rfind(spec.prompt)
+    return found if found >= 0 else len(source)
+
+
+def _out_type(spec: AgentSpec, namespace: Mapping[str, Any], source: str) -> OutType | None:
+    if spec.out is None:
+        return None
+    from orch_nb.schema.out_type import OutType
+
+    try:
+        return OutType.parse(spec.out, dict(namespace))
+    except BadType as error:
+        raise _in_source(error, source, line=error.line or _line_with(source, "out")) from None
+
+
+def _tool(name: str, namespace: Mapping[str, Any], source: str) -> Tool:
+    try:
+        return find_tool(name, namespace)
+    except OrchError as error:
+        line = _line_with(source, "tool")
+        if line:
+            raise type(error)(f"line {line}: {error}", hint=error.hint, line=line, **error.facts) from None
+        raise
+
+
+def _line_with(source: str, key: str) -> int:
+    """The line of the cell on which a key is given, as a flag or in the front matter; 0 when there is no cell."""
+    for number, row in enumerate(source.splitlines(), 1):
+        if row.lstrip().startswith((key, f'"{key}')) or (number == 1 and f"--{key}" in row):
+            return number
+    return 1 if source else 0
+
+
+def _in_source(error: CellError, source: str, *, line: int = 0) -> CellError:
+    """The same error, pointing into the cell."""
+    import re
+
+    text = re.sub(r"^line \d+: ", "", str(error.args[0]).split("\n    ", 1)[0])
+    facts = {k: v for k, v in error.facts.items() if k not in ("line", "column")}
+    if not source:
+        return error
+    column = 0 if line else error.column
+    return type(error)(text, line=line or error.line, column=column, source=source, hint=error.hint, **facts)

@@ -1,0 +1,334 @@
+"""The conversation of one agent as a pure machine: given what came back so far, what is the next call?
+
+One call, one I/O, one event (DESIGN invariant 7): the machine asks for one model call or one tool call at a time. It is
+built from plain data, so that a resume in another process continues in mid-conversation with the same next question.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.agents.answer import live_type, read_answer
+from orch_nb.agents.emulation import either_schema, flattened, is_emulated, split_reply
+from orch_nb.agents.fingerprint import request_hash
+from orch_nb.agents.origin import marked
+from orch_nb.agents.prompt import is_enforced, system_text
+from orch_nb.engine.ports import Call, Result
+from orch_nb.errors import BadArguments, LimitReached, SemanticFailure, UnknownTool
+from orch_nb.schema.events import ErrorInfo
+from orch_nb.schema.messages import Message, ModelRequest, ToolCall, ToolSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orch_nb.schema.out_type import OutType
+
+MAX_TURNS = 8
+"""Model replies that ask for tools, in one activation. What needs more is a graph, not an agent."""
+
+MAX_CALLS = 16
+"""Tool calls of one reply that are run; the rest is answered with the limit."""
+
+MAX_ECHO_CHARS = 8_000
+"""Characters of an invalid answer that are sent back with its problems."""
+
+MAX_PROBLEMS = 8
+DEFAULT_TIMEOUT_S = 120.0
+"""Deadline of one model call where the agent has no `timeout`: a long answer of a slow model, and no more."""
+
+
+class AgentMachine:
+    """A pure conversation (`engine.ports.Machine`).
+
+    Parameters
+    ----------
+    definition
+        `Agent.definition()`, as kept in the plan.
+    inputs
+        Read -> value, under the read's path (``"qa.feedback"``) or its first name. Absent optional reads may be left out.
+    out
+        The live type of the answer, where a pydantic class validates more than its schema says; else the schema's.
+
+    Notes
+    -----
+    Order of rescue: a wrong answer is repaired once per activation (the answer and its problems are sent back); then the
+    fallback models are asked in turn; then the machine gives up with an error. A model call that failed for good goes
+    straight to the next fallback model. Results of tools are kept on that way, so that no tool is called twice.
+    """
+
+    def __init__(self, definition: Mapping[str, Any], inputs: Mapping[str, Any], *, out: OutType | None = None) -> None:
+        self.definition = dict(definition)
+        self.inputs = inputs
+        self._out = out
+        self._prompt: str | None = None
+
+    def next(self, settled: Sequence[Any]) -> Call | Result:
+        """The next call, or the result. The same outcomes give the same answer, in any process."""
+        talk = _Talk(self)
+        for outcome in settled:
+            talk.take(outcome)
+        return talk.step()
+
+    @property
+    def prompt(self) -> str:
+        """The user message, with its values in place."""
+        if self._prompt is None:
+            self._prompt = render(self.definition["prompt"], self.inputs)
+        return self._prompt
+
+    @property
+    def out(self) -> OutType | None:
+        """The type of the answer."""
+        if self._out is None and self.definition.get("out") is not None:
+            self._out = live_type(self.definition["out"])
+        return self._out
+
+
+def render(prompt: str, inputs: Mapping[str, Any]) -> str:
+    """The prompt with the values of its reads.
+
+    Raises
+    ------
+    SemanticFailure
+        A read that is not optional has no value.
+    """
+    from orch_nb.graph.template import Template
+
+    def look(path: tuple[str, ...], optional: bool) -> Any:
+        key = ".".join(path)
+        if key in inputs:
+            return inputs[key]
+        return _dug(inputs, path, optional=optional)
+
+    return Template.parse(prompt).render(look)
+
+
+def _dug(inputs: Mapping[str, Any], path: tuple[str, ...], *, optional: bool) -> Any:
+    value: Any = inputs
+    for part in path:
+        if (not isinstance(value, dict) and value is not inputs) or part not in value:
+            if optional:
+                return None
+            text = ".".join(path)
+            raise SemanticFailure(f"the prompt reads `{text}`, which has no value.", hint=f"write `{text}?` where it may be absent", read=text)  # fmt: skip
+        value = value[part]
+    return value
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A tool call of the turn under way, and its answer once there is one."""
+
+    call: ToolCall
+    arguments: Any = None
+    answer: str | None = None
+
+
+@dataclass(slots=True)
+class _Talk:
+    """The fold of one conversation's outcomes."""
+
+    machine: AgentMachine
+    messages: list[Message] = field(default_factory=list)
+    """After the system message, which depends on the model."""
+    model: int = 0
+    turns: int = 0
+    is_repaired: bool = False
+    base: int = 1
+    """Messages to keep when another model takes over: the repair of the last one is not its business."""
+    asked: list[_Asked] = field(default_factory=list)
+    sent: str = ""
+    """Hash of the request whose answer asked for tools: part of the marks around their results."""
+    ended: Result | None = None
+
+    def __post_init__(self) -> None:
+        self.messages.append(Message("user", self.machine.prompt))
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        return self.machine.definition
+
+    # ------------------------------------------------------------ what next
+    def step(self) -> Call | Result:
+        if self.ended is not None:
+            return self.ended
+        for one in self.asked:
+            if one.answer is None:
+                return Call("tool", one.call.name, one.arguments)
+        if self.turns >= MAX_TURNS:
+            return Result(error=_limit(self.definition["name"]))
+        return Call("model", self.definition["models"][self.model]["name"], self.request())
+
+    def request(self) -> ModelRequest:
+        """What the present model is asked."""
+        spec = self.definition
+        model = spec["models"][self.model]
+        system = system_text(spec, model)
+        head = [Message("system", system)] if system else []
+        in_words = is_emulated(spec, model)
+        schema, tools = spec.get("schema"), spec.get("tools", ())
+        if in_words:
+            schema = either_schema(tools, schema)
+        enforced = schema is not None and is_enforced(spec, model)
+        return ModelRequest(
+            model=model["model"],
+            messages=(*head, *(flattened(self.messages) if in_words else self.messages)),
+            schema=schema if enforced else None,
+            enforce=spec.get("enforce", "provider") if is_enforced(spec, model) else "validate",
+            tools=() if in_words else tuple(ToolSpec(t["name"], t["description"], t["parameters"]) for t in tools),
+            max_tokens=spec["max_tokens"],
+            temperature=spec["temperature"],
+            seed=spec.get("seed"),
+            timeout_s=spec.get("timeout_s") or DEFAULT_TIMEOUT_S,
+        )
+
+    # ------------------------------------------------------------ what came back
+    def take(self, outcome: Any) -> None:
+        """One settled call, the answer to the last `step`."""
+        if self.ended is not None:
+            return
+        waiting = next((one for one in self.asked if one.answer is None), None)
+        if waiting is not None:
+            self._take_tool(waiting, outcome)
+        elif not outcome.ok:
+            self._next_model(outcome.error or ErrorInfo("ORCH300", "ProviderError", "the call failed", "transient"))
+        else:
+            self._take_reply(outcome.reply or {}, outcome.finish_reason)
+
+    def _take_reply(self, reply: Mapping[str, Any], finish_reason: str) -> None:
+        text = reply.get("text") or ""
+        calls = reply.get("tool_calls") or ()
+        if not calls and is_emulated(self.definition, self.definition["models"][self.model]):
+            text, calls = split_reply(text)
+        if calls:
+            self._ask_tools(text, calls)
+            return
+        value, problems = read_answer(text, finish_reason, self.machine.out, self.definition["max_tokens"])
+        if problems:
+            self._wrong(text, problems, finish_reason)
+        else:
+            self.ended = Result(value)
+
+    def _wrong(self, text: str, problems: list[str], finish_reason: str) -> None:
+        if not self.is_repaired:
+            self.is_repaired = True
+            self.messages += [Message("assistant", text[:MAX_ECHO_CHARS]), Message("user", _feedback(problems))]
+            return
+        cut = finish_reason == "length"
+        self._next_model(_semantic(self.definition, problems, is_cut=cut))
+
+    def _next_model(self, error: ErrorInfo) -> None:
+        """The next fallback model, or the end with this error. A cancellation is no failure of the model."""
+        if error.failure == "cancelled" or self.model + 1 >= len(self.definition["models"]):
+            self.ended = Result(error=error)
+            return
+        self.model += 1
+        del self.messages[self.base :]
+
+    # ------------------------------------------------------------ tools
+    def _ask_tools(self, text: str, calls: Sequence[Mapping[str, Any]]) -> None:
+        self.sent = request_hash(self.request())
+        self.turns += 1
+        self.asked = []
+        kept: list[ToolCall] = []
+        for number, row in enumerate(calls):
+            call = ToolCall(f"{row.get('id') or 'call'}", str(row.get("name", "")), str(row.get("arguments") or "{}"))
+            if any(call.id == other.id for other in kept):
+                call.id = f"{call.id}_{number}"
+            kept.append(call)
+            self.asked.append(self._checked(call, number))
+        self.messages.append(Message("assistant", text, tuple(kept)))
+        self._close_turn()
+
+    def _checked(self, call: ToolCall, number: int) -> _Asked:
+        """The call, answered at once where it may not be made: an unknown tool, bad arguments, one too many."""
+        spec = next((t for t in self.definition.get("tools", ()) if t["name"] == call.name), None)
+        if spec is None:
+            known = ", ".join(t["name"] for t in self.definition.get("tools", ())) or "none"
+            return _Asked(
+                call, answer=_refusal(UnknownTool.code, f"there is no tool `{call.name[:80]}`; tools: {known}")
+            )
+        if number >= MAX_CALLS:
+            return _Asked(
+                call, answer=_refusal(LimitReached.code, f"at most {MAX_CALLS} calls in one reply; ask again")
+            )
+        arguments, problems = _arguments(call.arguments, spec["parameters"])
+        if problems:
+            return _Asked(
+                call, answer=_refusal(BadArguments.code, f"bad arguments: {'; '.join(problems[:MAX_PROBLEMS])}")
+            )
+        return _Asked(call, arguments)
+
+    def _take_tool(self, asked: _Asked, outcome: Any) -> None:
+        if outcome.ok:
+            asked.answer = self._marked(asked, outcome.reply)
+        else:
+            error = outcome.error or ErrorInfo("ORCH501", "ToolFailed", "the tool failed")
+            was_called = error.code not in (BadArguments.code, UnknownTool.code)
+            if error.failure == "cancelled" or (was_called and self._has_effects(asked.call.name)):
+                self.ended = Result(error=_unknown_effect(asked.call.name, error))
+                return
+            told = f"the tool failed ({error.type}): {error.message}"
+            asked.answer = self._marked(asked, told)
+        self._close_turn()
+
+    def _marked(self, asked: _Asked, value: Any) -> str:
+        return marked(value, tool=asked.call.name, request_hash=self.sent, call_id=asked.call.id)
+
+    def _has_effects(self, name: str) -> bool:
+        return any(t["name"] == name and t.get("effects") for t in self.definition.get("tools", ()))
+
+    def _close_turn(self) -> None:
+        """Once every call is answered, the answers become messages, in the order of the calls."""
+        if any(one.answer is None for one in self.asked):
+            return
+        self.messages += [Message("tool", one.answer or "", tool_call_id=one.call.id) for one in self.asked]
+        self.asked = []
+        self.base = len(self.messages)
+
+
+def _arguments(text: str, parameters: dict[str, Any]) -> tuple[Any, list[str]]:
+    """A tool's arguments as data, or the problems with them. Checked against the schema alone: no user code runs here."""
+    from orch_nb.schema.out_type import OutType
+
+    value, problems = OutType({"type": "object", **parameters}, "").validate(text)
+    if problems:
+        return None, problems
+    return (value, []) if isinstance(value, dict) else (None, ["one JSON object is needed"])
+
+
+def _refusal(code: str, text: str) -> str:
+    return f"error {code}: {text}"
+
+
+def _feedback(problems: Sequence[str]) -> str:
+    lines = "\n".join(f"- {problem}" for problem in problems[:MAX_PROBLEMS])
+    return f"That answer does not fit:\n{lines}\nAnswer again, with nothing but the corrected JSON."
+
+
+def _semantic(definition: Mapping[str, Any], problems: Sequence[str], *, is_cut: bool) -> ErrorInfo:
+    shown = "; ".join(problems[:MAX_PROBLEMS])
+    hint = (
+        f"raise `max_tokens` (now {definition['max_tokens']})"
+        if is_cut
+        else "simplify `out`, give an example in the prompt, or name a `fallback` model"
+    )
+    message = f"`{definition['name']}` gave no answer that fits its `out`: {shown}"
+    return ErrorInfo(SemanticFailure.code, "SemanticFailure", message, "semantic", hint)
+
+
+def _limit(name: str) -> ErrorInfo:
+    return ErrorInfo(
+        LimitReached.code, "LimitReached", f"`{name}` asked for tools in {MAX_TURNS} replies without an answer.", "semantic",
+        "say in its prompt when to stop, or split the task into nodes of a graph",
+    )  # fmt: skip
+
+
+def _unknown_effect(tool: str, error: ErrorInfo) -> ErrorInfo:
+    if error.failure == "cancelled":
+        return error
+    return ErrorInfo(
+        error.code, error.type, f"`{tool}` has effects and failed, so it is not known whether they happened: {error.message}",
+        "catastrophic", "look at what it did, then resume or run again",
+    )  # fmt: skip

@@ -1,0 +1,151 @@
+"""``orch``: what needs no notebook. Each command is one call of the Python API."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.errors import OrchError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 when it did what was asked, 1 with two lines when it could not."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if not hasattr(options, "do"):
+        parser.print_help()
+        return 2
+    try:
+        return int(options.do(options) or 0)
+    except OrchError as error:
+        print(f"{type(error).__name__} [{error.code}]  {error}", file=sys.stderr)
+        if error.hint:
+            print(f"  hint: {error.hint}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    from orch_nb import __version__
+
+    parser = argparse.ArgumentParser(prog="orch", description="orch_nb without a notebook")
+    parser.add_argument("--version", action="version", version=f"orch_nb {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    def command(name: str, do: Callable[[Any], Any], says: str, *, store: bool = True) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=says, description=says)
+        made.set_defaults(do=do)
+        if store:
+            made.add_argument("--folder", default=".", help="where the notebook and its .orch store lie (default: here)")
+        return made
+
+    demo = command("demo", _demo, "run the quickstart notebook on the embedded model", store=False)
+    demo.add_argument("--out", default="orch_demo", help="where it runs and leaves everything (default: orch_demo)")
+    demo.add_argument("--show", action="store_true", help="print the report of the last demo in --out, run nothing")
+    models = command("models", _models, "the models known here; `models install smollm2` fetches the embedded one", store=False)
+    models.add_argument("action", nargs="?", choices=["list", "install"], default="list")
+    models.add_argument("name", nargs="?", default="smollm2")
+    runs = command("runs", _runs, "list the runs of a store")
+    runs.add_argument("--limit", type=int, default=20)
+    show = command("show", _show, "one run: its steps and its bill")
+    show.add_argument("run")
+    resume = command("resume", _resume, "go on with a run; MODULE has its functions")
+    resume.add_argument("run")
+    resume.add_argument("--budget", help="the run's new limit in US dollars")
+    resume.add_argument("--module", help="a Python file whose names the run's functions are bound to")
+    export = command("export", _export, "a run as JSON lines on standard output")
+    export.add_argument("run")
+    check = command("check", _check, "check agent files and graph cells without running them", store=False)
+    check.add_argument("files", nargs="+", help="*.agent.md files, or notebooks")
+    return parser
+
+
+def _runtime(options: Any) -> Any:
+    from orch_nb.runtime.runtime import Runtime
+
+    return Runtime(options.folder)
+
+
+def _demo(options: Any) -> int:
+    from orch_nb.demo import run_demo, show_demo
+
+    return show_demo(Path(options.out)) if options.show else run_demo(Path(options.out))
+
+
+def _models(options: Any) -> None:
+    if options.action == "install":
+        from orch_nb.demo import Progress
+        from orch_nb.providers.install import install_smollm2
+
+        if options.name != "smollm2":
+            raise OrchError(f"`{options.name}` cannot be installed here.", hint="orch models install smollm2")
+        progress = Progress("SmolLM2-135M")
+        path = install_smollm2(progress)
+        progress.end()
+        print(f"SmolLM2-135M is ready: {path}")
+        return
+    from orch_nb.runtime.runtime import Runtime
+
+    book = Runtime().models
+    for offer in book.offers():
+        price = book.prices.price(offer)
+        print(f"{offer.name:<12} {offer.provider}/{offer.model:<24} {'price unknown' if price is None else price.label}  {offer.note}")
+
+
+def _runs(options: Any) -> None:
+    rows = [r for r in _runtime(options).runs(limit=options.limit * 50, every_notebook=True) if not (r.parent or {}).get("of_batch")]
+    if not rows:
+        print("no runs in this store")
+    for r in rows[: options.limit]:
+        status = "interrupted" if r.status == "running" and not r.live else r.status
+        print(f"{r.run:>6}  {r.graph:<20} {status:<12} ${r.spent_usd:<10} {r.notebook}")
+
+
+def _show(options: Any) -> None:
+    from orch_nb.notebook.display import run_bundle
+    from orch_nb.trace.run_view import run_view
+
+    handle = _runtime(options).open(options.run)
+    print(run_bundle(run_view(handle.events))["text/plain"])
+
+
+def _resume(options: Any) -> int:
+    namespace: dict[str, Any] = {}
+    if options.module:
+        import runpy
+
+        namespace = runpy.run_path(options.module)
+    runtime = _runtime(options)
+    handle = runtime.resume(options.run, budget_usd=options.budget, namespace=namespace).wait()
+    print(repr(handle))
+    done: bool = handle.status == "done"
+    runtime.close()
+    return 0 if done else 1
+
+
+def _export(options: Any) -> None:
+    for line in _runtime(options).store.export(options.run):
+        print(line)
+
+
+def _check(options: Any) -> int:
+    from orch_nb.check import check_file
+
+    problems = 0
+    for name in options.files:
+        for line in check_file(Path(name)):
+            problems += 1
+            print(line)
+    print(f"{len(options.files)} file(s), {problems} problem(s)")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

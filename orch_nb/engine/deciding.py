@@ -1,0 +1,109 @@
+"""Which arrows a finished node takes: predicates and choosers, evaluated once; their outcome goes into the event."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.engine.reading import path_text, resolve
+from orch_nb.errors import SemanticFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orch_nb.engine.plan import Chooser, Read
+    from orch_nb.engine.state import Frame
+    from orch_nb.graph.predicate import Predicate
+
+
+@lru_cache(maxsize=4096)
+def predicate(text: str) -> Predicate:
+    """The parsed predicate of a text that compiled."""
+    from orch_nb.graph.predicate import Predicate
+
+    return Predicate.parse(text)
+
+
+def evaluate(
+    frame: Frame, text: str, reads: Sequence[Read], item: int | None, overlay: tuple[str, Any] | None
+) -> tuple[bool, dict[str, Any]]:
+    """The predicate's outcome and the values it saw.
+
+    Raises
+    ------
+    SemanticFailure
+        It compares null, or values of different kinds, or reads what is absent.
+    """
+    by_path = {tuple(read.name.split(".")): read for read in reads}
+
+    def lookup(path: tuple[str, ...]) -> Any:
+        return resolve(frame, by_path[path], item, overlay=overlay)
+
+    return predicate(text).evaluate(lookup)
+
+
+def gate_is_open(frame: Frame, node: int, item: int | None) -> tuple[bool, dict[str, Any]]:
+    """Whether a node with a gate runs (True) or is passed."""
+    spec = frame.plan.nodes[node]
+    return evaluate(frame, spec.gate, spec.gate_reads, item, None)
+
+
+def decide(
+    frame: Frame, node: int, value: Any, chosen: dict[str, Any] | None, *, exits: str = "all"
+) -> tuple[tuple[int, ...] | None, dict[str, Any] | None]:
+    """Positions of the arrows taken (None: all), and how that came about.
+
+    Parameters
+    ----------
+    chosen
+        The chooser's decision ({"choice": name or None, ...}) where the node has `by` arrows.
+    exits
+        "all", or "else": only the else-arrows (a rejection, a failure that goes on).
+
+    Notes
+    -----
+    `by` is exclusive; every true `when` is taken; `else` when nothing else was. An arrow whose `at most` is exhausted
+    cannot be taken.
+    """
+    topo, plan = frame.topo, frame.plan
+    if topo.simple[node] and exits == "all":
+        return None, None
+    name = plan.nodes[node].name
+    seen: dict[str, Any] = {}
+    taken, other = [], []
+    for position, e in enumerate(topo.out[node]):
+        edge = plan.edges[e]
+        exhausted = edge.at_most is not None and frame.traversals.get(e, 0) >= edge.at_most
+        if edge.kind == "else":
+            if not exhausted:
+                other.append(position)
+        elif exits == "else":
+            continue
+        elif edge.kind == "when":
+            true, values = evaluate(frame, edge.condition, edge.reads, None, (name, value))
+            seen[f"{edge.target}: {edge.condition}"] = {"values": values, "result": true, "exhausted": exhausted}
+            if true and not exhausted:
+                taken.append(position)
+        elif edge.kind == "by":
+            if chosen is not None and chosen.get("choice") == edge.target and not exhausted:
+                taken.append(position)
+        elif not exhausted:
+            taken.append(position)
+    if not taken:
+        taken = other
+    decision: dict[str, Any] = {}
+    if seen:
+        decision["predicates"] = seen
+    if chosen is not None:
+        decision["chooser"] = chosen
+    return tuple(taken), decision or None
+
+
+def choose_by_field(frame: Frame, chooser: Chooser, name: str, value: Any) -> dict[str, Any]:
+    """The decision of `by PATH`: the candidate whose name the value is."""
+    got = resolve(frame, chooser.read, None, overlay=(name, value))
+    text = path_text(chooser.read)
+    if got is not None and not isinstance(got, str):
+        raise SemanticFailure(f"`by {text}` chooses by name, but the value is {got!r:.60}.", hint="use `when` conditions")
+    choice = got if got in chooser.candidates else None
+    return {"how": "field", "path": text, "value": got, "choice": choice, "candidates": list(chooser.candidates)}

@@ -1,0 +1,734 @@
+"""The one place where plans meet tasks, clock and storage.
+
+To drive is: start what is due, await what comes back, append it, fold it, again. To resume is the same with a log that
+is not empty. An activation is a coroutine that ends in events; only the conversation of an agent records in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import random
+from collections import deque
+from decimal import Decimal
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.engine import deciding
+from orch_nb.engine.fold import fold
+from orch_nb.engine.policy import Policy
+from orch_nb.engine.ports import Call, Hold
+from orch_nb.engine.reading import incoming_value, read_digest, read_values, resolve
+from orch_nb.engine.state import DONE, MISSING, Activate, Frame, RunState
+from orch_nb.errors import BudgetExceeded, LimitReached, NodeTimeout, OrchError, SemanticFailure, WaitingForPerson
+from orch_nb.schema import events as ev
+from orch_nb.schema.events import ErrorInfo
+from orch_nb.schema.values import fingerprint_of, plain, share
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from orch_nb.engine.plan import Plan, PlanNode, Retry
+    from orch_nb.engine.ports import Outcome, Perform, Prepared, Refusal, RunLog
+    from orch_nb.schema.events import Event
+
+_ZERO = Decimal(0)
+
+
+BROKEN = frozenset({"retry", "cancelled"})
+"""Notes of calls that a conversation does not count: they are, or will be, made again."""
+
+
+class Expand:
+    """What a node returns to grow the graph: a graph that runs in its place; its `out` becomes the node's value.
+
+    Parameters
+    ----------
+    graph
+        A `Graph`; it is compiled and checked before anything of it runs.
+    **inputs
+        Its inputs, plain data.
+    """
+
+    def __init__(self, graph: Any, **inputs: Any) -> None:
+        self.graph, self.inputs = graph, inputs
+
+
+async def drive(
+    plan: Plan,
+    log: RunLog,
+    perform: Perform,
+    *,
+    state: RunState,
+    policy: Policy | None = None,
+    on_events: Callable[[Sequence[Event]], None] | None = None,
+) -> RunState:
+    """Run `plan` until it settles, continuing from `state`.
+
+    Returns the state when the run is done, failed or cancelled. While only a person is due it waits: an answer is given
+    through `Driver.answer`.
+    """
+    return await Driver(plan, log, perform, state, policy or Policy(), on_events).run()
+
+
+class Driver:
+    """One run under way."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        log: RunLog,
+        perform: Perform,
+        state: RunState,
+        policy: Policy,
+        on_events: Callable[[Sequence[Event]], None] | None = None,
+    ) -> None:
+        self.plan, self.log, self.perform, self.state, self.policy = plan, log, perform, state, policy
+        self.on_events = on_events
+        self.now = policy.clock.now
+        self.on_waiting: Callable[[], None] | None = None
+        """Called when only a person is due."""
+        self._expected: dict[str, asyncio.Future[Any]] = {}
+        self.exceptions: dict[str, BaseException] = {}
+        self.activations = 0
+        self._queue: deque[Activate] = deque()
+        self._live: dict[asyncio.Task[Any], Activate] = {}
+        self._completed: list[asyncio.Task[Any]] = []
+        self._posted: deque[Callable[[], list[Event]]] = deque()
+        self._waker: asyncio.Future[None] | None = None
+        self._hints: dict[bytes, int] = {}
+        self._random: random.Random | None = None
+        self._stopping = False
+        self._closing = False
+
+    # ---------------------------------------------------------------- the loop
+    async def run(self) -> RunState:
+        """Drive to the end; a cancellation ends the run as `cancelled`, with what was spent booked."""
+        try:
+            await self._loop()
+        except asyncio.CancelledError:
+            self._stopping = True
+            await self._abandon()
+            await self._end("cancelled")
+            return self.state
+        except BaseException:
+            await self._abandon()
+            raise
+        await self._end("failed" if self.state.failed and not self.state.record else "done")
+        return self.state
+
+    async def _loop(self) -> None:
+        state, queue, live = self.state, self._queue, self._live
+        while True:
+            if state.fresh:
+                queue.extend(state.fresh)
+                state.fresh = []
+            halted = bool(state.failed) and not state.record
+            if halted:
+                queue.clear()
+            if self._posted:
+                await self._take_posted()
+                continue
+            if self._completed:
+                await self._take_completed()
+                continue
+            if not live:
+                if not queue and (halted or not (state.waiting or self._keeps_open)):
+                    return
+                if len(queue) == 1 and not state.waiting and not self._keeps_open:
+                    await self._inline(queue.popleft())
+                    continue
+                if not queue and state.waiting and self.on_waiting is not None:
+                    self.on_waiting()
+            self._start()
+            await self._wake()
+
+    @property
+    def _keeps_open(self) -> bool:
+        return self.state.record and not self._closing
+
+    async def _inline(self, act: Activate) -> None:
+        """The only activation there is: no task needed, nothing else could come first."""
+        if act.not_before:
+            await self._until(act.not_before)
+        act.ready_at = self.now()
+        await self._commit(await self._activation(act))
+
+    def _start(self) -> None:
+        now = self.now()
+        cap = self.policy.max_concurrency
+        queue, live = self._queue, self._live
+        loop = asyncio.get_running_loop()
+        for act in queue if len(live) >= cap else ():
+            act.ready_at = act.ready_at or now
+        while queue and len(live) < cap:
+            act = queue.popleft()
+            act.ready_at = act.ready_at or now
+            task = loop.create_task(self._activation(act))
+            live[task] = act
+            task.add_done_callback(self._on_done)
+
+    def _on_done(self, task: asyncio.Task[Any]) -> None:
+        self._completed.append(task)
+        self._wake_up()
+
+    def _wake_up(self) -> None:
+        if self._waker is not None and not self._waker.done():
+            self._waker.set_result(None)
+
+    async def _wake(self) -> None:
+        if self._completed or self._posted:
+            return
+        self._waker = asyncio.get_running_loop().create_future()
+        try:
+            await self._waker
+        finally:
+            self._waker = None
+
+    async def _take_completed(self) -> None:
+        tasks, self._completed = self._completed, []
+        events: list[Event] = []
+        for task in tasks:
+            del self._live[task]
+            if task.cancelled():
+                continue
+            events.extend(task.result())
+        await self._commit(events)
+
+    async def _take_posted(self) -> None:
+        while self._posted:
+            await self._commit(self._posted.popleft()())
+
+    async def _commit(self, events: list[Event]) -> None:
+        """Append, then fold. What becomes due starts only after the append is durable."""
+        if not events:
+            return
+        pending = self.log.append(events)
+        plan, state = self.plan, self.state
+        for event in events:
+            fold(plan, state, event)
+        if self.on_events is not None:
+            self.on_events(events)
+        if self._expected:
+            self._tell_callers(events)
+        if pending is not None:
+            await pending
+
+    async def _end(self, status: str) -> None:
+        state = self.state
+        error, node = (next(iter(state.failed.values())) if state.failed else (None, ""))
+        output = self.output() if status == "done" and not state.record else None
+        await self._commit([ev.RunEnded(status, self.now(), output, error, node)])
+        if state.has_sent:  # what was paid for is on disk before the run is reported as ended
+            await self.log.sync()
+
+    async def _abandon(self) -> None:
+        """Cancel what is under way and wait until each has booked what it cost."""
+        for task in self._live:
+            task.cancel()
+        if self._live:
+            await asyncio.gather(*self._live, return_exceptions=True)
+        self._live.clear()
+        self._completed.clear()
+
+    def output(self) -> Any:
+        """The run's output so far: the value of the sole `out`, or a mapping of those that ran."""
+        return frame_output(self.state.root)
+
+    # ---------------------------------------------------------------- from outside (on the loop's thread)
+    def post(self, make: Callable[[], list[Event]]) -> None:
+        """Have `make()` called between two steps and its events recorded."""
+        self._posted.append(make)
+        self._wake_up()
+
+    def expect(self, key: str) -> asyncio.Future[Any]:
+        """The value of a call of a recording, once it has one; its error when it fails for good."""
+        made = self._expected[key] = asyncio.get_running_loop().create_future()
+        return made
+
+    def _tell_callers(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if isinstance(event, ev.Finished) and not event.frame:
+                waiter = self._expected.pop(ev.key(event), None)
+                if waiter is not None and not waiter.done():
+                    waiter.set_result(share(event.value))
+            elif isinstance(event, ev.Failed) and event.final and event.taken is None:
+                waiter = self._expected.pop(event.frame.split("/", 1)[0], None)
+                if waiter is not None and not waiter.done():
+                    waiter.set_exception(self.exceptions.get(ev.key(event)) or OrchError(event.error.message))
+
+    def close(self) -> None:
+        """End a recording once what is under way has ended."""
+        self._closing = True
+        self._wake_up()
+
+    async def _until(self, instant: float) -> None:
+        wait = instant - self.now()
+        if wait > 0:
+            sleep = getattr(self.policy.clock, "sleep", asyncio.sleep)
+            await sleep(wait)
+
+    # ---------------------------------------------------------------- one activation
+    async def _activation(self, act: Activate) -> list[Event]:
+        """Everything that one activation does, ending in the events that say so. Never raises for the node's failure."""
+        if act.not_before:
+            await self._until(act.not_before)
+        started = self.now()
+        frame = act.frame
+        if act.node < 0:
+            return self._close_recorded(act)
+        spec = frame.plan.nodes[act.node]
+        self.activations += 1
+        try:
+            if self.activations > self.policy.max_activations:
+                raise LimitReached(
+                    f"the run has had {self.policy.max_activations:,} activations.", hint="bound its loops and its growth"
+                )
+            if act.action == "close":
+                return await self._close(act, spec, started)
+            if spec.gate and act.item is None:
+                is_open, seen = deciding.gate_is_open(frame, act.node, act.item)
+                if not is_open:
+                    gate = {"gate": spec.gate, "values": seen, "result": False}
+                    return await self._finish(act, incoming_value(frame, act.node), started, "", "passed", gate)
+            if spec.each is not None and act.item is None:
+                return self._map(act, spec)
+            return await self._kind(act, spec, started)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # the node's own failure, whatever it is, is a fact of the run
+            return self._failure(act, spec, error, started, "")
+
+    async def _kind(self, act: Activate, spec: PlanNode, started: float) -> list[Event]:
+        match spec.kind:
+            case "function" | "tool":
+                return await self._function(act, spec, started)
+            case "agent":
+                return await self._within(spec, self._agent(act, spec, started))
+            case "human":
+                return self._ask(act, spec, incoming_value(act.frame, act.node), "")
+            case "graph":
+                return self._open(act, spec, started)
+            case "switch":
+                return await self._finish(act, incoming_value(act.frame, act.node), started)
+            case _:
+                return await self._finish(act, self._parents(act), started)
+
+    def _parents(self, act: Activate) -> dict[str, Any]:
+        """A barrier's value: its parents that ran, by name."""
+        frame = act.frame
+        sources = [frame.topo.source[e] for e in frame.topo.incoming[act.node]]
+        return {frame.plan.nodes[i].name: frame.values[i] for i in dict.fromkeys(sources) if frame.status[i] == DONE}
+
+    def _map(self, act: Activate, spec: PlanNode) -> list[Event]:
+        assert spec.each is not None
+        items = resolve(act.frame, spec.each, None)
+        if not isinstance(items, list):
+            raise SemanticFailure(
+                f"`{spec.name}` maps over `{spec.each.name}`, which is a {type(items).__name__}, not a list.",
+                hint="`each` needs a list",
+            )
+        return [ev.Mapped(act.frame.key, spec.name, act.frame.round[act.node], len(items), self.now())]
+
+    def _open(self, act: Activate, spec: PlanNode, started: float) -> list[Event]:
+        values = read_values(act.frame, act.node, act.item)
+        at = (act.frame.key, spec.name, act.frame.round[act.node], act.item)
+        return [ev.Opened(*at, values, self.now(), None, started, self._fingerprint(act, spec, values))]
+
+    def _close_recorded(self, act: Activate) -> list[Event]:
+        """A call of a recording is complete: its frame's output is its value."""
+        frame = act.frame
+        name, rnd = split_key(frame.key)
+        return [ev.Finished("", name, rnd, None, frame_output(frame), self.now(), frame.started_at)]
+
+    async def _close(self, act: Activate, spec: PlanNode, started: float) -> list[Event]:
+        frame = act.frame
+        items = frame.items.get(act.node)
+        if items is not None and act.item is None:
+            return await self._finish(act, list(items.values), started, items=True)
+        child = self.state.frames[frame.key_at(act.node, act.item)]
+        return await self._finish(act, frame_output(child), child.started_at)
+
+    # ---------------------------------------------------------------- functions
+    async def _function(self, act: Activate, spec: PlanNode, started: float) -> list[Event]:
+        frame = act.frame
+        values = read_values(frame, act.node, act.item)
+        fingerprint = self._fingerprint(act, spec, values)
+        bound = self.perform.function(spec)
+        if spec.effects:
+            return await self._effect(act, spec, values, bound, started, fingerprint)
+        try:
+            if spec.timeout_s is None:
+                result = bound(values)
+                if inspect.isawaitable(result):
+                    result = await result
+            else:
+                result = await self._within(spec, _awaited(bound(values)))
+        except Exception as error:
+            return self._failure(act, spec, error, started, fingerprint)
+        if result.__class__ is Expand:
+            return self._grow(act, spec, result, started, fingerprint)
+        return await self._finish(act, result, started, fingerprint)
+
+    def _grow(self, act: Activate, spec: PlanNode, grown: Expand, started: float, fingerprint: str) -> list[Event]:
+        plan, inputs = self.perform.expand(grown)
+        at = (act.frame.key, spec.name, act.frame.round[act.node], act.item)
+        return [ev.Opened(*at, inputs, self.now(), plan, started, fingerprint)]
+
+    async def _effect(
+        self, act: Activate, spec: PlanNode, values: dict[str, Any], bound: Any, started: float, fingerprint: str
+    ) -> list[Event]:
+        """A declared effect: its intent is on disk first; what cannot be known afterwards is asked of a person."""
+        frame = act.frame
+        key = self._effect_key(spec, values)
+        if act.in_doubt:
+            question = f"`{spec.name}` ({', '.join(spec.effects)}) was under way when the process died. Did it happen?"
+            return self._ask(act, spec, values, question, ("done", "again", "reject"))
+        earlier = None if self.policy.again or act.cleared else self.perform.effect_done(key)
+        if earlier is not None:
+            if self.policy.attended:
+                question = f"`{spec.name}` ({', '.join(spec.effects)}) was done by run {earlier} with the same input. Again?"
+                return self._ask(act, spec, values, question, ("again", "done", "reject"))
+            return await self._finish(act, None, started, "", "skipped", {"effect": key, "done_by": earlier})
+        at = (frame.key, spec.name, frame.round[act.node], act.item)
+        call = self._next_call(act)
+        sent = ev.Sent(*at, call, "effect", spec.effects[0], share(values), key, self.now(),
+                       attempt=act.attempt, idempotency_key=key, fingerprint=fingerprint)  # fmt: skip
+        await self.log.admit(sent, None)
+        self._visible(sent)
+        try:
+            result = await self._within(spec, _awaited(bound(values, key)))
+        except Exception as error:
+            info = error_info(error)
+            self._settle_now(ev.Settled(*at, call, self.now(), ok=False, error=info), "", None, None)
+            return self._failure(act, spec, error, started, fingerprint)
+        settled = ev.Settled(*at, call, self.now(), reply=None)
+        return [settled, *await self._finish(act, result, started, fingerprint)]
+
+    def _effect_key(self, spec: PlanNode, values: dict[str, Any]) -> str:
+        """Default idempotency key: graph, node and inputs. The same whatever the run, the round or the attempt."""
+        h = blake2b(digest_size=16, person=b"effect")
+        h.update(f"{self.state.graph}\x1f{spec.name}\x1f".encode())
+        h.update(fingerprint_of(values))
+        return h.hexdigest()
+
+    async def _within(self, spec: PlanNode, work: Awaitable[Any]) -> Any:
+        if spec.timeout_s is None:
+            return await work
+        try:
+            async with asyncio.timeout(spec.timeout_s) as scope:
+                return await work
+        except TimeoutError as error:
+            if not scope.expired():
+                raise
+            raise NodeTimeout(
+                f"`{spec.name}` did not finish within its {spec.timeout_s:g} s.",
+                hint="raise its `timeout`, or give it `on_failure: skip` or `else`",
+                node=spec.name,
+            ) from error
+
+    # ---------------------------------------------------------------- agents
+    async def _agent(self, act: Activate, spec: PlanNode, started: float) -> list[Event]:
+        """The conversation of one agent: the machine asks for one call at a time; each is sent, settled and folded."""
+        frame = act.frame
+        values = read_values(frame, act.node, act.item)
+        fingerprint = self._fingerprint(act, spec, values)
+        key = frame.key_at(act.node, act.item)
+        machine = self.perform.machine(spec, values, key)
+        queued = started - act.ready_at
+        while True:
+            settled = [s for s in self.state.calls.get(key, ()) if s.note not in BROKEN]
+            step = machine.next(settled)
+            if not isinstance(step, Call):
+                if step.error is not None:
+                    return self._failure(act, spec, step.error, started, fingerprint, retry=False)
+                return await self._finish(act, step.value, started, fingerprint)
+            refused = await self._call(act, spec, key, step, queued, fingerprint)
+            queued = 0.0
+            if refused is not None:
+                return refused
+
+    def _next_call(self, act: Activate) -> int:
+        return self.state.last_call.get(act.key, 0) + 1
+
+    async def _call(
+        self, act: Activate, spec: PlanNode, key: str, step: Call, queued: float, fingerprint: str
+    ) -> list[Event] | None:
+        """One call, with the retries of its transient failures. Events only when the run's money forbids it."""
+        for attempt in range(1, spec.retry.attempts + 1):
+            at = (act.frame.key, spec.name, act.frame.round[act.node], act.item)
+            call = self._next_call(act)
+            prepared = self.perform.prepare(spec, step, f"{self.state.run}/{key}/{call}")
+            asked_at = self.now()
+            async with self.perform.slot(prepared.slot):
+                sent_at = self.now()
+                sent = ev.Sent(*at, call, prepared.kind, prepared.target, prepared.request, prepared.request_hash, sent_at,
+                               prepared.reserved_usd, prepared.reserved_tokens, attempt, queued + sent_at - asked_at,
+                               f"{self.state.run}/{key}/{call}", prepared.route, fingerprint)  # fmt: skip
+                refusal = await self._admit(sent, prepared)
+                if refusal is not None:
+                    return await self._refuse(act, spec, refusal, asked_at)
+                outcome = await self._perform_call(prepared, at, call, key)
+            delay = self._retry_delay(outcome, spec.retry, attempt)
+            settled = _settled(at, call, self.now(), outcome, "retry" if delay is not None else outcome.note)
+            self._settle_now(settled, self._hold_name(key, call), outcome.cost_usd, outcome.overrun_usd)
+            if delay is None:
+                return None
+            queued = 0.0
+            await self._until(self.now() + delay)
+        return None
+
+    async def _perform_call(self, prepared: Prepared, at: tuple[Any, ...], call: int, key: str) -> Outcome:
+        """The call itself. Broken off (Stop, timeout), it is booked at what it has cost so far."""
+        try:
+            return await self.perform.call(prepared, key)
+        except asyncio.CancelledError:
+            outcome = self.perform.cancelled(prepared)
+            event = _settled(at, call, self.now(), outcome, "cancelled")
+            self._settle_now(event, self._hold_name(key, call), outcome.cost_usd, outcome.overrun_usd)
+            raise
+
+    def _hold_name(self, key: str, call: int) -> str:
+        return f"{self.state.run}:{key}:{call}"
+
+    async def _admit(self, sent: ev.Sent, prepared: Prepared) -> Refusal | None:
+        hold = None
+        if prepared.reserved_usd is not None and prepared.scopes:
+            key = ev.key_of(sent.frame, sent.node, sent.round, sent.item)
+            hold = Hold(self._hold_name(key, sent.call), prepared.scopes, prepared.reserved_usd)
+        while True:
+            refusal = await self.log.admit(sent, hold)
+            if refusal is None:
+                self._visible(sent)
+                return None
+            room = refusal.limit_usd - refusal.spent_usd
+            if not refusal.held_usd or refusal.asked_usd > room:
+                return refusal
+            await self.perform.freed()  # it fits once what is held by others settles below its reservation
+
+    def _visible(self, event: Event) -> None:
+        fold(self.plan, self.state, event)
+        if self.on_events is not None:
+            self.on_events([event])
+
+    def _settle_now(self, event: ev.Settled, hold: str, spent: Decimal | None, overrun: Decimal | None) -> None:
+        self.log.settle([event], hold, spent or _ZERO, overrun or _ZERO)
+        self._visible(event)
+
+    async def _refuse(self, act: Activate, spec: PlanNode, refusal: Refusal, started: float) -> list[Event]:
+        at = (act.frame.key, spec.name, act.frame.round[act.node], act.item)
+        refused = ev.Refused(*at, refusal.scope, refusal.limit_usd, refusal.spent_usd, refusal.held_usd,
+                             refusal.asked_usd, self.now())  # fmt: skip
+        error = BudgetExceeded(
+            scope=refusal.scope, node=act.key, limit_usd=refusal.limit_usd, spent_usd=refusal.spent_usd,
+            held_usd=refusal.held_usd, asked_usd=refusal.asked_usd, run=self.state.run,
+        )  # fmt: skip
+        return [refused, *self._failure(act, spec, error, started, "", retry=False)]
+
+    def _retry_delay(self, outcome: Outcome, retry: Retry, attempt: int) -> float | None:
+        """Seconds to wait before the same call again, or None: it succeeded, or is not to be tried again."""
+        error = outcome.error
+        if outcome.ok or error is None or error.failure != "transient" or attempt >= retry.attempts:
+            return None
+        if error.retry_after_s is not None:
+            return error.retry_after_s if error.retry_after_s <= retry.cap_s else None
+        return self._backoff(retry, attempt)
+
+    def _backoff(self, retry: Retry, attempt: int) -> float:
+        """Exponential with full jitter: uniform between 0 and the cap of this attempt."""
+        if self._random is None:
+            self._random = random.Random(self.policy.seed)
+        return self._random.uniform(0.0, min(retry.cap_s, retry.base_s * 2.0 ** (attempt - 1)))
+
+    # ---------------------------------------------------------------- people
+    def _ask(
+        self, act: Activate, spec: PlanNode, shown: Any, question: str, options: tuple[str, ...] = ()
+    ) -> list[Event]:
+        if not self.policy.attended:
+            raise WaitingForPerson(
+                f"`{act.key}` needs a person, and nobody can be asked here (unattended).",
+                hint="run it in a notebook, and answer with `%orch answer`",
+            )
+        shown = share(shown)
+        question = question or spec.spec.get("question") or f"Approve `{spec.name}`?"
+        options = options or ("approve", "edit", "reject")
+        at = (act.frame.key, spec.name, act.frame.round[act.node], act.item)
+        digest = blake2b(fingerprint_of([question, shown]), digest_size=8).hexdigest()
+        return [ev.Waiting(*at, question, shown, digest, self.now(), options)]
+
+    def answered(self, key: str, action: str, value: Any, by: str, comment: str = "") -> ev.Answered:
+        """The event of a person's answer to what is waiting at `key`; raises when it does not fit what was asked."""
+        asked = self.state.waiting.get(key)
+        if asked is None:
+            due = ", ".join(f"`{k}`" for k in self.state.waiting) or "nobody"
+            raise OrchError(f"nobody is waiting at `{key}`.", hint=f"waiting: {due}")
+        if action not in asked.options and not (action == "answer" and "approve" in asked.options):
+            raise OrchError(f"`{action}` is no answer to `{key}`.", hint=f"one of {', '.join(asked.options)}")
+        if action in ("approve", "reject"):
+            value = asked.shown if action == "approve" else None
+        value = plain(value, where=f"the answer to {key}")
+        frame = self.state.frames[asked.frame]
+        node = frame.topo.index[asked.node]
+        taken = None
+        if action == "reject":
+            taken, _ = deciding.decide(frame, node, value, None, exits="else")
+        elif action != "again" and not frame.topo.simple[node]:
+            taken, _ = deciding.decide(frame, node, value, self._field_choice(frame, node, value))
+        diff = text_diff(asked.shown, value) if action in ("edit", "answer") else ""
+        at = (asked.frame, asked.node, asked.round, asked.item)
+        return ev.Answered(*at, action, value, by, self.now(), asked.shown_hash, taken, comment, diff)
+
+    def _field_choice(self, frame: Frame, node: int, value: Any) -> dict[str, Any] | None:
+        spec = frame.plan.nodes[node]
+        if spec.chooser is None or spec.chooser.how != "field":
+            return None
+        return deciding.choose_by_field(frame, spec.chooser, spec.name, value)
+
+    # ---------------------------------------------------------------- ends
+    async def _finish(
+        self,
+        act: Activate,
+        value: Any,
+        started: float,
+        fingerprint: str = "",
+        status: str = "success",
+        note: dict[str, Any] | None = None,
+        *,
+        items: bool = False,
+    ) -> list[Event]:
+        frame, node = act.frame, act.node
+        spec = frame.plan.nodes[node]
+        name = spec.name
+        if not items:
+            try:
+                value = plain(value, where=f"the result of `{name}`")
+            except OrchError as error:
+                return self._failure(act, spec, error, started, fingerprint, retry=False)
+        taken: tuple[int, ...] | None = None
+        decision = note
+        if not frame.topo.simple[node] and (act.item is None):
+            chosen = None
+            if spec.chooser is not None:
+                chosen = await self._choose(frame, spec, value)
+            taken, decided = deciding.decide(frame, node, value, chosen)
+            decision = {**(note or {}), **(decided or {})} or None
+        writes = None
+        if spec.writes and value.__class__ is dict and status == "success":
+            writes = {k: value[k] for k in spec.writes if k in value}
+        now = self.now()
+        return [
+            ev.Finished(frame.key, name, frame.round[node], act.item, value, now, started, taken, writes, act.attempt,
+                        started - act.ready_at if act.ready_at else 0.0, fingerprint, status, decision)
+        ]  # fmt: skip
+
+    async def _choose(self, frame: Frame, spec: PlanNode, value: Any) -> dict[str, Any]:
+        chooser = spec.chooser
+        assert chooser is not None
+        if chooser.how == "field":
+            return deciding.choose_by_field(frame, chooser, spec.name, value)
+        text = resolve(frame, chooser.read, None, overlay=(spec.name, value))
+        if not isinstance(text, str):
+            raise SemanticFailure(
+                f"`by similarity` of `{spec.name}` reads {text!r:.60}, which is not text.", hint="read a text field"
+            )
+        return await self.perform.choose(chooser, text)
+
+    def _failure(
+        self, act: Activate, spec: PlanNode, error: Any, started: float, fingerprint: str, *, retry: bool = True
+    ) -> list[Event]:
+        """One attempt failed: again later, on by an else-arrow, or the end of the run, as the node's policy says."""
+        info = error if isinstance(error, ErrorInfo) else error_info(error)
+        now = self.now()
+        frame = act.frame
+        at = (frame.key, spec.name, frame.round[act.node], act.item)
+        queued = started - act.ready_at if act.ready_at else 0.0
+        if isinstance(error, BaseException):
+            self.exceptions[act.key] = error
+        if retry and info.failure == "transient" and not spec.effects and act.attempt < spec.retry.attempts:
+            wait = info.retry_after_s if info.retry_after_s is not None else self._backoff(spec.retry, act.attempt)
+            if wait <= spec.retry.cap_s:
+                return [ev.Failed(*at, info, now, started, act.attempt, False, now + wait, None, queued, fingerprint)]
+        taken: tuple[int, ...] | None = None
+        if spec.on_failure == "skip" or (act.item is not None and spec.on_failure == "else"):
+            taken = ()
+        elif spec.on_failure == "else":
+            taken, _ = deciding.decide(frame, act.node, None, None, exits="else")
+        return [ev.Failed(*at, info, now, started, act.attempt, True, None, taken, queued, fingerprint)]
+
+    def _fingerprint(self, act: Activate, spec: PlanNode, values: dict[str, Any]) -> str:
+        """Hash of the definition, the values read and the occurrence: the nth equal activation of this run.
+
+        The lowest free n is taken, and items and rounds start in order, so that a resume finds the same.
+        """
+        if not spec.fingerprint:
+            return ""
+        base = blake2b(spec.fingerprint.encode(), digest_size=16)
+        base.update(read_digest(act.frame, act.node, values))
+        stem = base.digest()
+        used, hints = self.state.used, self._hints
+        n = hints.get(stem, 0)
+        while True:
+            h = base.copy()
+            h.update(n.to_bytes(4, "big"))
+            made = h.hexdigest()
+            n += 1
+            if made not in used:
+                hints[stem] = n
+                return made
+
+
+# -------------------------------------------------------------------- small readings
+def frame_output(frame: Frame) -> Any:
+    """A frame's output: the value of its sole `out`, or a mapping of those that ran; None where none did."""
+    got = {name: _ran(frame, name) for name in frame.plan.out}
+    got = {name: value for name, value in got.items() if value is not MISSING}
+    if len(frame.plan.out) == 1:
+        return next(iter(got.values()), None)
+    return got or None
+
+
+def _ran(frame: Frame, name: str) -> Any:
+    members = frame.plan.groups.get(name)
+    if members is None:
+        i = frame.topo.index[name]
+        return frame.values[i] if frame.status[i] == DONE else MISSING
+    got = [v for m in members if (v := _ran(frame, m)) is not MISSING]
+    return MISSING if not got else got[0] if len(got) == 1 else got
+
+
+def split_key(key: str) -> tuple[str, int]:
+    """Name and round of a top-level key: ``triage[2]`` -> ("triage", 2)."""
+    name, _, rest = key.partition("[")
+    return name, int(rest[:-1]) if rest else 1
+
+
+def error_info(error: BaseException) -> ErrorInfo:
+    """An exception as data. Network and time-out errors are transient; of ours, each class says; others are not retried."""
+    if isinstance(error, OrchError):
+        failure = getattr(error, "failure", "catastrophic")
+        after = getattr(error, "retry_after_s", None)
+        return ErrorInfo(error.code, type(error).__name__, str(error), failure, error.hint, after)
+    transient = isinstance(error, ConnectionError | TimeoutError)
+    return ErrorInfo("ORCH202", type(error).__name__, str(error)[:2000], "transient" if transient else "catastrophic")
+
+
+def text_diff(old: Any, new: Any) -> str:
+    """A unified diff of two values as text."""
+    import difflib
+
+    from orch_nb.schema.values import compact
+
+    def lines(value: Any) -> list[str]:
+        return (value if isinstance(value, str) else compact(value)).splitlines()
+
+    return "\n".join(difflib.unified_diff(lines(old), lines(new), "shown", "answered", lineterm="", n=1))
+
+
+async def _awaited(result: Any) -> Any:
+    return await result if inspect.isawaitable(result) else result
+
+
+def _settled(at: tuple[Any, ...], call: int, now: float, outcome: Outcome, note: str) -> ev.Settled:
+    return ev.Settled(*at, call, now, outcome.ok, outcome.reply, outcome.usage, outcome.cost_usd,
+                      outcome.overrun_usd or _ZERO, outcome.error, outcome.finish_reason, outcome.first_token_s,
+                      outcome.price, note)  # fmt: skip

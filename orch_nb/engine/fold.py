@@ -1,0 +1,418 @@
+"""State from events: pure, no I/O, no clock, no user code.
+
+`fold` consumes the state it is given and returns it changed, so that one event costs the same in round 100,000 as in
+round 1. Keep a state by `snapshot()`; get a prefix by `fold_all(plan, events[:n])`. `DEBUG` makes reuse of a
+consumed state an error (tests switch it on).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.engine.plan import from_data
+from orch_nb.engine.state import (
+    DONE, FAILED, IDLE, OPEN, READY, SKIPPED, WAITING, Activate, Consumed, Frame, Items, RunState,
+)  # fmt: skip
+from orch_nb.errors import CorruptStore
+from orch_nb.schema import events as ev
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from orch_nb.engine.plan import Plan
+    from orch_nb.schema.events import Event
+
+DEBUG = False
+
+
+def fold(plan: Plan, state: RunState, event: Event) -> RunState:
+    """The state after `event`.
+
+    Parameters
+    ----------
+    plan
+        The run's plan. The one in `RunStarted` is used when the event carries it and `plan` is the same graph; they are
+        equal by construction (a run has one plan for ever).
+    state
+        Consumed.
+
+    Raises
+    ------
+    CorruptStore
+        The event is about a node, frame or call that this plan or state does not have.
+
+    Notes
+    -----
+    O(out-degree of the node) amortised; closing a loop round is O(its body).
+    """
+    if DEBUG:
+        state = _fresh_copy(state)
+    try:
+        FOLDS[event.__class__](plan, state, event)
+    except KeyError as error:
+        raise CorruptStore(f"event {state.seq + 1} ({event.TYPE}) does not fit the run so far: no {error}.") from error
+    state.seq += 1
+    return state
+
+
+def fold_all(plan: Plan, events: Iterable[Event], state: RunState | None = None) -> RunState:
+    """The state after all `events`."""
+    state = RunState() if state is None else state
+    for event in events:
+        state = fold(plan, state, event)
+    return state
+
+
+def _fresh_copy(state: RunState) -> RunState:
+    """A successor that shares everything; the given object is marked so that a second use is noticed."""
+    if state.stale:
+        raise Consumed(f"state {state.seq} of run {state.run!r} was folded already.", hint="keep it by `snapshot()`")
+    made = RunState.__new__(RunState)
+    for name in RunState.__slots__:
+        setattr(made, name, getattr(state, name))
+    state.stale = True
+    return made
+
+
+# ------------------------------------------------------------------ the graph
+def _make_ready(state: RunState, frame: Frame, node: int, item: int | None = None, action: str = "run") -> None:
+    act = Activate(frame, node, item, action)
+    state.ready[(frame.key, node, item)] = act
+    state.fresh.append(act)
+
+
+def _settle(state: RunState, frame: Frame, node: int, taken: tuple[int, ...] | None) -> None:
+    """Node is done, or skipped (`taken` empty): its arrows are resolved, its body and frame count it off.
+
+    Iterative: a skip may run down a chain of 10,000 nodes.
+    """
+    todo: list[tuple[int, tuple[int, ...] | None]] = [(node, taken)]
+    topo = frame.topo
+    while todo:
+        i, chosen = todo.pop()
+        for position, e in enumerate(topo.out[i]):
+            _outcome(state, frame, e, chosen is None or position in chosen, todo)
+        body = topo.body_of[i]
+        if body < 0:
+            frame.left -= 1
+        else:
+            _count_off(state, frame, body, todo)
+    if not frame.left:
+        _frame_complete(state, frame)
+
+
+def _outcome(state: RunState, frame: Frame, e: int, is_taken: bool, todo: list[Any]) -> None:
+    topo = frame.topo
+    held = topo.hold[e]
+    if held:
+        frame.exits[held[0]].append((e, is_taken))
+    elif topo.limit[e] is not None:
+        if is_taken:
+            frame.loops[topo.edge_body[e]].append(e)
+    else:
+        _resolve(state, frame, e, is_taken, todo)
+
+
+def _resolve(state: RunState, frame: Frame, e: int, is_taken: bool, todo: list[Any]) -> None:
+    target = frame.topo.target[e]
+    frame.pending[target] -= 1
+    if is_taken:
+        frame.taken[target] = 1
+    if not frame.pending[target]:
+        if frame.taken[target]:
+            frame.status[target] = READY
+            _make_ready(state, frame, target)
+        else:
+            frame.status[target] = SKIPPED
+            todo.append((target, ()))
+
+
+def _count_off(state: RunState, frame: Frame, body: int, todo: list[Any]) -> None:
+    """One unit of a body is settled; when it was the last, the body reopens or closes."""
+    while True:
+        frame.open_units[body] -= 1
+        if frame.open_units[body]:
+            return
+        if frame.loops[body]:
+            _reopen(state, frame, body)
+            return
+        exits, frame.exits[body] = frame.exits[body], []
+        topo = frame.topo
+        for e, is_taken in exits:
+            held = topo.hold[e]
+            at = held.index(body)
+            if at + 1 < len(held):
+                frame.exits[held[at + 1]].append((e, is_taken))
+            elif topo.limit[e] is not None:
+                if is_taken:
+                    frame.loops[topo.edge_body[e]].append(e)
+            else:
+                _resolve(state, frame, e, is_taken, todo)
+        body = topo.bodies[body].parent
+        if body < 0:
+            frame.left -= 1
+            return
+
+
+def _reopen(state: RunState, frame: Frame, body: int) -> None:
+    """The next round of a body: its nodes wait again for their parents inside it; its head is due."""
+    topo = frame.topo
+    for e in frame.loops[body]:
+        frame.traversals[e] = frame.traversals.get(e, 0) + 1
+    here = topo.bodies[body]
+    inner = list(here.inner)
+    while inner:
+        b = inner.pop()
+        inner.extend(topo.bodies[b].inner)
+        frame.open_units[b] = topo.bodies[b].units
+        frame.body_round[b] = 1
+        frame.loops[b], frame.exits[b] = [], []
+        for e in topo.bodies[b].edges:
+            frame.traversals.pop(e, None)
+    frame.open_units[body] = here.units
+    frame.body_round[body] += 1
+    frame.loops[body], frame.exits[body] = [], []
+    for i, need in here.need.items():
+        frame.status[i] = IDLE
+        frame.pending[i] = need
+        frame.taken[i] = 0
+        frame.round[i] += 1
+        frame.items.pop(i, None)
+    frame.status[here.head] = READY
+    _make_ready(state, frame, here.head)
+
+
+def _frame_complete(state: RunState, frame: Frame) -> None:
+    if frame.parent is not None:
+        parent_key, node, item = frame.parent
+        if node < 0:
+            _make_ready(state, frame, -1, None, "close")
+        else:
+            _make_ready(state, state.frames[parent_key], node, item, "close")
+
+
+def _done(state: RunState, event: Any, value: Any, taken: tuple[int, ...] | None, writes: dict[str, Any] | None) -> None:
+    """An activation has its value: a node settles; an item of a map is counted off."""
+    frame = state.frames[event.frame]
+    if state.last_call or len(state.frames) > 1:
+        key = ev.key_of(event.frame, event.node, event.round, event.item)
+        state.last_call.pop(key, None)
+        state.calls.pop(key, None)
+        state.frames.pop(key, None)
+        if frame.plan.open:
+            state.ready.pop((key, -1, None), None)
+            return
+    node = frame.topo.index[event.node]
+    state.ready.pop((event.frame, node, event.item), None)
+    if event.fingerprint:
+        state.used.add(event.fingerprint)
+    if writes:
+        order = frame.order_of(node, event.item)
+        for name, new in writes.items():
+            frame.state[name].write(order, new)
+    if event.item is None:
+        frame.values[node] = value
+        if frame.digests:
+            frame.digests.pop(node, None)
+        frame.ran_in[node] = event.round
+        frame.status[node] = DONE
+        _settle(state, frame, node, taken)
+    else:
+        _item_done(state, frame, node, event.item, value)
+
+
+def _item_done(state: RunState, frame: Frame, node: int, item: int, value: Any) -> None:
+    items = frame.items[node]
+    items.values[item] = value
+    items.left -= 1
+    if not items.left:
+        _make_ready(state, frame, node, None, "close")
+
+
+# ------------------------------------------------------------------ one function an event
+def _run_started(plan: Plan, state: RunState, event: ev.RunStarted) -> None:
+    state.run, state.graph, state.plan = event.run, event.graph, plan
+    state.limit_usd = event.limit_usd
+    state.record = plan.open
+    frame = Frame("", plan, event.inputs, None, event.at)
+    state.frames[""] = frame
+    for node in frame.topo.entries:
+        frame.status[node] = READY
+        _make_ready(state, frame, node)
+
+
+def _finished(plan: Plan, state: RunState, event: ev.Finished) -> None:
+    _done(state, event, event.value, event.taken, event.writes)
+
+
+def _reused(plan: Plan, state: RunState, event: ev.Reused) -> None:
+    _done(state, event, event.value, event.taken, event.writes)
+
+
+def _failed(plan: Plan, state: RunState, event: ev.Failed) -> None:
+    frame = state.frames[event.frame]
+    node = frame.topo.index[event.node]
+    act = (event.frame, node, event.item)
+    state.ready.pop(act, None)
+    if not event.final:
+        again = Activate(frame, node, event.item, "run", event.attempt + 1, event.retry_at or 0.0)
+        state.ready[act] = again
+        state.fresh.append(again)
+        return
+    key = ev.key_of(event.frame, event.node, event.round, event.item)
+    done = state.calls.pop(key, None)
+    if event.taken is None:
+        if done and event.error.failure != "semantic":
+            # A resume goes on behind the answers that were good; a semantic failure *is* those answers: it starts anew.
+            state.calls[key] = [settled for settled in done if settled.ok]
+        frame.status[node] = FAILED
+        state.failed[act] = (event.error, key)
+    elif event.item is not None:
+        _item_done(state, frame, node, event.item, None)
+    else:
+        frame.status[node] = SKIPPED
+        _settle(state, frame, node, event.taken)
+
+
+def _sent(plan: Plan, state: RunState, event: ev.Sent) -> None:
+    key = ev.key_of(event.frame, event.node, event.round, event.item)
+    state.open_calls[key, event.call] = event
+    state.last_call[key] = event.call
+    state.has_sent = True
+    if event.reserved_usd:
+        state.held_usd += event.reserved_usd
+
+
+def _settled(plan: Plan, state: RunState, event: ev.Settled) -> None:
+    key = ev.key_of(event.frame, event.node, event.round, event.item)
+    sent = state.open_calls.pop((key, event.call))
+    if sent.reserved_usd:
+        state.held_usd -= sent.reserved_usd
+    if event.cost_usd:
+        state.spent_usd += event.cost_usd
+    if event.overrun_usd:
+        state.overrun_usd += event.overrun_usd
+    if sent.kind != "effect":
+        state.calls.setdefault(key, []).append(event)
+
+
+def _mapped(plan: Plan, state: RunState, event: ev.Mapped) -> None:
+    frame = state.frames[event.frame]
+    node = frame.topo.index[event.node]
+    state.ready.pop((event.frame, node, None), None)
+    frame.status[node] = OPEN
+    frame.items[node] = Items(event.count)
+    for item in range(event.count):
+        _make_ready(state, frame, node, item)
+    if not event.count:
+        _make_ready(state, frame, node, None, "close")
+
+
+def _opened(plan: Plan, state: RunState, event: ev.Opened) -> None:
+    frame = state.frames[event.frame]
+    node = -1 if frame.plan.open else frame.topo.index[event.node]
+    state.ready.pop((event.frame, node, event.item), None)
+    if node >= 0:
+        frame.status[node] = OPEN
+    child_plan = from_data(event.plan) if event.plan is not None else frame.plan.subplans[event.node]
+    key = ev.key_of(event.frame, event.node, event.round, event.item)
+    child = Frame(key, child_plan, event.inputs, (event.frame, node, event.item), event.at)
+    state.frames[key] = child
+    for entry in child.topo.entries:
+        child.status[entry] = READY
+        _make_ready(state, child, entry)
+    if not child.left:
+        _frame_complete(state, child)
+
+
+def _waiting(plan: Plan, state: RunState, event: ev.Waiting) -> None:
+    frame = state.frames[event.frame]
+    node = frame.topo.index[event.node]
+    state.ready.pop((event.frame, node, event.item), None)
+    if event.item is None:
+        frame.status[node] = WAITING
+    state.waiting[ev.key_of(event.frame, event.node, event.round, event.item)] = event
+    state.status = "waiting"
+
+
+def _answered(plan: Plan, state: RunState, event: ev.Answered) -> None:
+    key = ev.key_of(event.frame, event.node, event.round, event.item)
+    asked = state.waiting.pop(key)
+    if not state.waiting:
+        state.status = "running"
+    frame = state.frames[event.frame]
+    node = frame.topo.index[event.node]
+    if event.action == "again":
+        for call in [c for c in state.open_calls if c[0] == key]:
+            del state.open_calls[call]
+        frame.status[node] = READY
+        _make_ready(state, frame, node, event.item)
+        state.ready[event.frame, node, event.item].cleared = True
+        return
+    for call in [c for c in state.open_calls if c[0] == key]:
+        del state.open_calls[call]
+    if event.item is not None:
+        _item_done(state, frame, node, event.item, event.value)
+        return
+    frame.values[node] = event.value
+    frame.digests.pop(node, None)
+    frame.ran_in[node] = event.round
+    frame.status[node] = DONE
+    if asked.fingerprint:
+        state.used.add(asked.fingerprint)
+    _settle(state, frame, node, event.taken)
+
+
+def _refused(plan: Plan, state: RunState, event: ev.Refused) -> None:
+    """A refusal changes nothing: it is there to be seen. What follows from it is a `Failed`."""
+
+
+def _limit_changed(plan: Plan, state: RunState, event: ev.LimitChanged) -> None:
+    state.limit_usd = event.limit_usd
+
+
+def _resumed(plan: Plan, state: RunState, event: ev.Resumed) -> None:
+    """Calls that were under way are in doubt; failures are due again; declared effects under way need a person."""
+    state.status = "waiting" if state.waiting else "running"
+    state.ended = False
+    state.error = None
+    for (key, call), sent in list(state.open_calls.items()):
+        if sent.kind == "effect":
+            act = state.ready.get((sent.frame, state.frames[sent.frame].topo.index[sent.node], sent.item))
+            if act is not None:
+                act.in_doubt = True
+            continue
+        del state.open_calls[key, call]
+        if sent.reserved_usd:
+            state.held_usd -= sent.reserved_usd
+            state.in_doubt_usd += sent.reserved_usd
+    for frame_key, node, item in state.failed:
+        frame = state.frames[frame_key]
+        if item is None:
+            frame.status[node] = READY
+        _make_ready(state, frame, node, item)
+    state.failed.clear()
+    state.fresh = list(state.ready.values())
+
+
+def _run_ended(plan: Plan, state: RunState, event: ev.RunEnded) -> None:
+    state.status, state.ended = event.status, True
+    state.output, state.error = event.output, event.error
+
+
+FOLDS: dict[type, Callable[[Plan, RunState, Any], None]] = {
+    ev.RunStarted: _run_started,
+    ev.Finished: _finished,
+    ev.Reused: _reused,
+    ev.Failed: _failed,
+    ev.Sent: _sent,
+    ev.Settled: _settled,
+    ev.Mapped: _mapped,
+    ev.Opened: _opened,
+    ev.Waiting: _waiting,
+    ev.Answered: _answered,
+    ev.Refused: _refused,
+    ev.LimitChanged: _limit_changed,
+    ev.Resumed: _resumed,
+    ev.RunEnded: _run_ended,
+}

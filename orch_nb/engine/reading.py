@@ -1,0 +1,179 @@
+"""Declared reads, resolved against a frame: what a node, a predicate or a chooser sees.
+
+Inputs come by edge, never by arrival: a forward read sees this round's value, a read back along a loop edge the latest
+completed round, a state key what its writers before this node wrote.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.engine.state import DONE, MISSING
+from orch_nb.errors import SemanticFailure
+from orch_nb.schema.values import dig, fingerprint_of, share
+
+if TYPE_CHECKING:
+    from orch_nb.engine.plan import Read
+    from orch_nb.engine.state import Frame
+
+SCALARS = frozenset({int, str, float, bool, type(None), bytes})
+
+
+def source_value(frame: Frame, read: Read, item: int | None) -> Any:
+    """The whole value that `read` takes a path of, or MISSING."""
+    match read.source:
+        case "node":
+            i = frame.topo.index[read.ref]
+            return frame.values[i] if read.back or frame.status[i] == DONE else MISSING
+        case "input":
+            return frame.inputs.get(read.ref, MISSING)
+        case "state":
+            return frame.state[read.ref].value
+        case "const":
+            return read.value
+        case "item":
+            return item_value(frame, read, item)
+    return _group(frame, read)
+
+
+def item_value(frame: Frame, read: Read, item: int | None) -> Any:
+    """The map's item: entry `item` of the list that the node's `each` reads (`ref` names the node)."""
+    if item is None:
+        return MISSING
+    each = frame.plan.nodes[frame.topo.index[read.ref]].each
+    assert each is not None
+    return resolve(frame, each, None)[item]
+
+
+def _group(frame: Frame, read: Read) -> Any:
+    """The member that ran, or in declared order the list of those that did (back reads: in the latest round)."""
+    index, status = frame.topo.index, frame.status
+    if read.back:
+        latest = max((frame.ran_in[index[m]] for m in read.members), default=0)
+        ran = [index[m] for m in read.members if latest and frame.ran_in[index[m]] == latest]
+    else:
+        ran = [index[m] for m in read.members if status[index[m]] == DONE]
+    values = [_part(frame.values[i], read) for i in ran]
+    return MISSING if not values else values[0] if len(values) == 1 else values
+
+
+def _part(value: Any, read: Read) -> Any:
+    try:
+        return dig(value, read.path)
+    except KeyError:
+        if read.optional:
+            return None
+        raise
+
+
+def resolve(frame: Frame, read: Read, item: int | None, *, overlay: tuple[str, Any] | None = None) -> Any:
+    """What `read` sees; None for an optional read of something absent.
+
+    Parameters
+    ----------
+    overlay
+        (node name, value) of a node whose value is known but not folded yet: its own conditions read it.
+
+    Raises
+    ------
+    SemanticFailure
+        A read that is not optional finds nothing; what, and what to write, is said.
+    """
+    if overlay is not None and read.ref == overlay[0] and read.source == "node":
+        value = overlay[1]
+    elif overlay is not None and overlay[0] in read.members:
+        value = overlay[1]
+    else:
+        try:
+            value = source_value(frame, read, item)
+        except KeyError as error:
+            raise _absent(read, f"has no `{error.args[0]}`") from None
+        if read.source == "group" and value is not MISSING:
+            return value
+    if value is MISSING:
+        if read.optional:
+            return None
+        raise _absent(read, "did not run" if read.source in ("node", "group") else "has no value")
+    if not read.path:
+        return value
+    try:
+        return dig(value, read.path)
+    except KeyError as error:
+        if read.optional:
+            return None
+        raise _absent(read, f"has no `{error.args[0]}`") from None
+
+
+def path_text(read: Read) -> str:
+    """The read as it is written in a cell."""
+    return ".".join((read.ref or read.name, *read.path))
+
+
+def _absent(read: Read, why: str) -> SemanticFailure:
+    text = path_text(read)
+    return SemanticFailure(
+        f"`{text}` cannot be read: `{read.ref or read.name}` {why}.",
+        hint=f"write `{text}?` where it may be absent",
+        read=text,
+    )
+
+
+def read_values(frame: Frame, node: int, item: int | None) -> dict[str, Any]:
+    """The node's declared reads by parameter name; containers are copies that the node may change.
+
+    A read that is optional and absent is None for an agent, and left out for a function (its default stands).
+    """
+    out: dict[str, Any] = {}
+    spec = frame.plan.nodes[node]
+    leave_out = spec.kind in ("function", "tool")
+    for read in spec.reads:
+        if read.source == "node" and not read.path and frame.status[i := frame.topo.index[read.ref]] == DONE:
+            value = frame.values[i]
+        else:
+            value = resolve(frame, read, item)
+            if value is None and read.optional and leave_out:
+                continue
+        out[read.name] = value if value.__class__ in SCALARS else share(value)
+    return out
+
+
+def read_digest(frame: Frame, node: int, values: dict[str, Any]) -> bytes:
+    """One digest over the values of the node's declared reads, by name. State lists give their running digest."""
+    parts = []
+    for read in frame.plan.nodes[node].reads:
+        if read.name not in values:
+            continue
+        if read.source == "state" and not read.path and (digest := frame.state[read.ref].digest) is not None:
+            part = digest.digest()
+        elif read.source == "node":
+            part = _node_digest(frame, read, values)
+        else:
+            part = fingerprint_of(values[read.name])
+        parts.append(read.name.encode() + b"=" + part)
+    return b"\x1e".join(parts)
+
+
+def _node_digest(frame: Frame, read: Read, values: dict[str, Any]) -> bytes:
+    value = values[read.name]
+    if value.__class__ in SCALARS and (value.__class__ is not str or len(value) < 256):
+        return fingerprint_of(value)
+    known = frame.digests.setdefault(frame.topo.index[read.ref], {})
+    part = known.get(read.path)
+    if part is None:
+        part = known[read.path] = fingerprint_of(value)
+    return part
+
+
+def incoming_value(frame: Frame, node: int) -> Any:
+    """A node's input as a person or a passed gate sees it: the value of the one parent that ran, or a mapping of them.
+
+    Parents back along a loop count only when no forward parent ran.
+    """
+    topo = frame.topo
+    names = [topo.source[e] for e in topo.incoming[node]]
+    ran = list(dict.fromkeys(i for i in names if frame.status[i] == DONE))
+    if not ran:
+        return dict(frame.inputs) if not names else None
+    if len(ran) == 1:
+        return frame.values[ran[0]]
+    return {frame.plan.nodes[i].name: frame.values[i] for i in ran}

@@ -1,0 +1,438 @@
+"""Every error that `orch_nb` raises on purpose.
+
+::
+
+    OrchError                         code, hint, facts
+    ├─ GraphError        ORCH1xx      while building or checking a graph (all problems at once)
+    ├─ RunError          ORCH2xx      run, node
+    │  ├─ BudgetExceeded ORCH201   ├─ NodeFailed      ORCH202   ├─ NodeTimeout  ORCH203
+    │  ├─ LimitReached   ORCH204   ├─ ReplayMismatch  ORCH205   ├─ SemanticFailure ORCH206
+    │  ├─ UnstorableValue ORCH207  ├─ WaitingForPerson ORCH208  ├─ RunCancelled ORCH209
+    │  └─ MissingInput   ORCH210
+    ├─ ProviderError     ORCH3xx      provider, model; `failure` says which policy applies
+    ├─ RoutingError      ORCH4xx      NoOffer, UnknownPrice, UnknownModel, ModelNotInstalled
+    ├─ ToolError         ORCH5xx      ToolFailed, BadArguments, UnknownTool
+    ├─ StoreError        ORCH6xx      SchemaTooNew, RunNotFound, RunLocked, StoreUnavailable
+    └─ CellError         ORCH7xx      a cell, an agent or a graph was written wrongly: line, column, did-you-mean
+
+A message says what happened to which named thing, with numbers; the hint says what to do.
+Interrupts, handoffs and cancellation are values, not errors.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from decimal import Decimal
+
+Failure = Literal["transient", "semantic", "catastrophic"]
+"""The three classes of failure; each has its own policy (DESIGN section 7)."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word closest to `word`, or "" when none is close."""
+    found = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return found[0] if found else ""
+
+
+class OrchError(Exception):
+    """Base of everything raised on purpose by orch_nb.
+
+    Parameters
+    ----------
+    message
+        What happened to which named thing, with numbers.
+    hint
+        What to do about it; "" when there is nothing to do.
+    **facts
+        The same as data, readable as ``error.facts["..."]``.
+    """
+
+    code: ClassVar[str] = "ORCH000"
+    user_fixable: ClassVar[bool] = True
+    """Whether a notebook shows two lines instead of a traceback."""
+
+    def __init__(self, message: str, *, hint: str = "", **facts: object) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.facts = MappingProxyType(facts)
+        if hint:
+            self.add_note(f"hint: {hint}")
+
+    def _render_traceback_(self) -> list[str]:
+        if not self.user_fixable:
+            import traceback
+
+            return traceback.format_exception(type(self), self, self.__traceback__)
+        first = f"{type(self).__name__} [{self.code}]  {self}"
+        return [first, f"  hint: {self.hint}"] if self.hint else [first]
+
+
+# ------------------------------------------------------------------ 1xx: graphs
+class GraphError(OrchError):
+    """A graph cannot be compiled; all its problems are listed at once, five at most.
+
+    Parameters
+    ----------
+    problems
+        One line each, most important first.
+    """
+
+    code = "ORCH100"
+
+    def __init__(self, message: str, *, problems: Iterable[str] = (), hint: str = "", **facts: object) -> None:
+        self.problems = tuple(problems)
+        shown = [f"\n  {i}. {line}" for i, line in enumerate(self.problems[:5], 1)]
+        if len(self.problems) > len(shown):
+            shown.append(f"\n  … and {len(self.problems) - len(shown)} more")
+        super().__init__(message + "".join(shown), hint=hint, problems=self.problems, **facts)
+
+
+# ------------------------------------------------------------------ 2xx: runs
+class RunError(OrchError):
+    """Something went wrong in a run; the run is kept and can be resumed."""
+
+    code = "ORCH200"
+
+
+class BudgetExceeded(RunError):
+    """The next call would not fit in what is left of a budget; nothing was sent."""
+
+    code = "ORCH201"
+
+    def __init__(
+        self,
+        *,
+        scope: str,
+        node: str,
+        limit_usd: Decimal,
+        spent_usd: Decimal,
+        held_usd: Decimal,
+        asked_usd: Decimal,
+        run: str = "",
+    ) -> None:
+        left = limit_usd - spent_usd - held_usd
+        why = (
+            f"`{node}` asks for up to ${asked_usd:.6f}, but {scope} has ${left:.6f} left of ${limit_usd:.6f} "
+            f"(spent ${spent_usd:.6f}, held ${held_usd:.6f})."
+            if asked_usd > left
+            else f"`{node}` is held back: a provider has billed {scope} above its reservation, which blocks every further call."
+        )
+        super().__init__(
+            f"{why} Nothing was sent.",
+            hint=f"`%orch resume {run or 'RUN'} --budget …` goes on from here; finished nodes are not called again.",
+            scope=scope,
+            node=node,
+            run=run,
+            limit_usd=limit_usd,
+            spent_usd=spent_usd,
+            held_usd=held_usd,
+            asked_usd=asked_usd,
+            left_usd=left,
+        )
+
+
+class NodeFailed(RunError):
+    """A node failed and its run with it; `__cause__` is the original exception where there was one."""
+
+    code = "ORCH202"
+    user_fixable = False
+
+
+class NodeTimeout(RunError):
+    """A node did not finish within its `timeout`."""
+
+    code = "ORCH203"
+    failure: ClassVar[Failure] = "transient"
+
+
+class LimitReached(RunError):
+    """A bound on turns, hops or steps was reached."""
+
+    code = "ORCH204"
+
+
+class ReplayMismatch(RunError):
+    """The plan at hand is not the plan that was recorded; node and first difference are named."""
+
+    code = "ORCH205"
+
+
+class SemanticFailure(RunError):
+    """An answer was well-formed but wrong: it does not fit its `out`, or a condition cannot be decided on it."""
+
+    code = "ORCH206"
+    failure: ClassVar[Failure] = "semantic"
+
+
+class UnstorableValue(RunError):
+    """A node made a value that is not plain data (None, bool, int, finite float, str, bytes, list, str-keyed dict)."""
+
+    code = "ORCH207"
+    failure: ClassVar[Failure] = "semantic"
+
+
+class WaitingForPerson(RunError):
+    """The result was asked for while a person is still due."""
+
+    code = "ORCH208"
+
+
+class RunCancelled(RunError):
+    """The result was asked for, but the run was stopped."""
+
+    code = "ORCH209"
+
+
+class MissingInput(RunError):
+    """An input that a node reads was not given, or one was given that nothing reads."""
+
+    code = "ORCH210"
+
+
+# ------------------------------------------------------------------ 3xx: providers
+class ProviderError(OrchError):
+    """A provider's call failed. `failure` says which policy applies; `billed` whether tokens may have been spent.
+
+    Parameters
+    ----------
+    provider, model
+        Whom was asked for what.
+    status
+        HTTP status where there was one.
+    retry_after_s
+        What the provider asked for, in seconds.
+    billed
+        True when the provider may charge for the failed call (a stream that broke off, an error after generation).
+    """
+
+    code = "ORCH300"
+    failure: ClassVar[Failure] = "transient"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str = "",
+        model: str = "",
+        status: int | None = None,
+        retry_after_s: float | None = None,
+        billed: bool = False,
+        hint: str = "",
+        **facts: object,
+    ) -> None:
+        super().__init__(
+            message,
+            hint=hint,
+            provider=provider,
+            model=model,
+            status=status,
+            retry_after_s=retry_after_s,
+            billed=billed,
+            **facts,
+        )
+        self.provider, self.model, self.status = provider, model, status
+        self.retry_after_s, self.billed = retry_after_s, billed
+
+
+class AuthFailed(ProviderError):
+    """The key is missing, wrong or may not use this model (401, 403)."""
+
+    code = "ORCH301"
+    failure = "catastrophic"
+
+
+class RateLimited(ProviderError):
+    """Too many requests (429), or the wait it asks for is above the cap."""
+
+    code = "ORCH302"
+
+
+class ContextTooLong(ProviderError):
+    """The prompt does not fit the model's context window."""
+
+    code = "ORCH303"
+    failure = "catastrophic"
+
+
+class BadRequest(ProviderError):
+    """The provider refuses the request as written (400, 404, 413, 422): sending it again would not help."""
+
+    code = "ORCH304"
+    failure = "catastrophic"
+
+
+class ProviderUnavailable(ProviderError):
+    """No connection, 5xx, or the connection broke."""
+
+    code = "ORCH305"
+
+
+class ProviderTimeout(ProviderError):
+    """The whole call did not end within its deadline."""
+
+    code = "ORCH306"
+
+
+class MalformedReply(ProviderError):
+    """The reply is not what the protocol says: bad JSON, cut stream, missing fields, too many bytes."""
+
+    code = "ORCH307"
+
+
+# ------------------------------------------------------------------ 4xx: routing
+class RoutingError(OrchError):
+    """No model could be chosen."""
+
+    code = "ORCH400"
+
+
+class NoOffer(RoutingError):
+    """Every offer was refused; the message says why each."""
+
+    code = "ORCH401"
+
+
+class UnknownPrice(RoutingError):
+    """The price of a model is unknown and a budget is in force: unknown is not free."""
+
+    code = "ORCH402"
+
+
+class UnknownModel(RoutingError):
+    """No model of this name is known to the notebook."""
+
+    code = "ORCH403"
+
+
+class ModelNotInstalled(RoutingError):
+    """The local model's file or its runtime is not on this machine."""
+
+    code = "ORCH404"
+
+
+# ------------------------------------------------------------------ 5xx: tools
+class ToolError(OrchError):
+    """A tool could not be used."""
+
+    code = "ORCH500"
+
+
+class ToolFailed(ToolError):
+    """A tool raised."""
+
+    code = "ORCH501"
+    user_fixable = False
+
+
+class BadArguments(ToolError):
+    """A tool was called with arguments that do not fit its schema."""
+
+    code = "ORCH502"
+    failure: ClassVar[Failure] = "semantic"
+
+
+class UnknownTool(ToolError):
+    """No tool of this name is registered or allowed to this agent."""
+
+    code = "ORCH503"
+    failure: ClassVar[Failure] = "semantic"
+
+
+# ------------------------------------------------------------------ 6xx: store
+class StoreError(OrchError):
+    """The store cannot do what was asked."""
+
+    code = "ORCH600"
+
+
+class SchemaTooNew(StoreError):
+    """The store was written by a newer version; it is not touched."""
+
+    code = "ORCH601"
+
+
+class RunNotFound(StoreError):
+    """No run of this id in the store."""
+
+    code = "ORCH602"
+
+
+class RunLocked(StoreError):
+    """Another process (or kernel) is writing this run."""
+
+    code = "ORCH603"
+
+
+class StoreUnavailable(StoreError):
+    """The store's file cannot be written: disk full, read-only, gone, or locked for too long."""
+
+    code = "ORCH604"
+
+
+class CorruptStore(StoreError):
+    """A record cannot be read back."""
+
+    code = "ORCH605"
+
+
+# ------------------------------------------------------------------ 7xx: cells
+class CellError(OrchError):
+    """A cell, an agent's definition or a graph's text was written wrongly.
+
+    Parameters
+    ----------
+    line, column
+        Position inside the cell's text, from 1; 0 when unknown. The offending line is shown with a caret.
+    source
+        The text that `line` counts in, so that the line can be shown.
+    """
+
+    code = "ORCH700"
+
+    def __init__(
+        self, message: str, *, line: int = 0, column: int = 0, source: str = "", hint: str = "", **facts: object
+    ) -> None:
+        self.line, self.column = line, column
+        where = f"line {line}: " if line else ""
+        shown = ""
+        rows = source.splitlines()
+        if line and 0 < line <= len(rows):
+            shown = f"\n    {rows[line - 1]}"
+            if column:
+                shown += f"\n    {' ' * (column - 1)}^"
+        super().__init__(f"{where}{message}{shown}", hint=hint, line=line, column=column, **facts)
+
+
+class UnknownKey(CellError):
+    """A key that no agent has; the nearest one is named."""
+
+    code = "ORCH701"
+
+
+class BadName(CellError):
+    """A name that is not an NFC identifier, or that is a reserved word."""
+
+    code = "ORCH702"
+
+
+class BadType(CellError):
+    """An `out` type, or a value for an option, that cannot be understood."""
+
+    code = "ORCH703"
+
+
+class BadExpression(CellError):
+    """A `when`, `by`, `with` or `{{ read }}` that cannot be understood."""
+
+    code = "ORCH704"
+
+
+class BadOption(CellError):
+    """An option of a magic or a function that cannot be understood."""
+
+    code = "ORCH705"

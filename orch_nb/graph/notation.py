@@ -1,0 +1,628 @@
+"""The text of a `%%graph` cell, read into a `GraphSpec`. One statement a line; `#` begins a comment.
+
+::
+
+    a -> b -> {c, d} -> e                        arrows; {…} and names of groups spread
+    specialist = {billing, technical}            a group
+    triage -> specialist  by triage.category  else general
+    ask -> specialist  by similarity(ticket) above 0.3  else general
+    qa -> triage  when qa.score < 0.6  at most 2
+    qa -> person  else
+    plan -> worker  each plan.tasks as task
+    approve: human "Send this?"  when triage.confidence < 0.8
+    {j1, j2}: agent judge  with text = draft.answer, strict = true
+    alone                                        a node without arrows
+    out send
+    state Ticket
+
+Reading is linear in the text and never recursive.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from orch_nb.errors import BadExpression, BadName, CellError, nearest
+from orch_nb.graph.predicate import Place, Predicate, Token, number_value, spaced_text, string_value, tokenize
+from orch_nb.graph.spec import EdgeSpec, GraphSpec, NodeSpec
+from orch_nb.graph.template import read_path
+from orch_nb.schema.names import check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KINDS = ("agent", "function", "human", "switch", "graph", "tool", "barrier")
+"""Words that may follow ``NAME:``."""
+
+MAX_TEXT = 1_000_000
+MAX_EDGES = 100_000
+MAX_TRAVERSALS = 1_000_000
+MAX_QUESTION = 4_000
+
+_MODIFIERS = ("by", "when", "else", "at", "each")
+_BY_FORMS = "`by PATH` chooses by a value, `by similarity(PATH)` by the candidates' descriptions"
+
+
+def parse_graph(name: str, text: str) -> GraphSpec:
+    """The graph that a cell's text says.
+
+    Parameters
+    ----------
+    name
+        The graph's name (from the `%%graph` line).
+    text
+        The cell below that line, up to 1,000,000 characters.
+
+    Raises
+    ------
+    CellError
+        `BadName`, `BadExpression` or plain: with line, column, the line itself and what to write instead.
+    """
+    check_name(name, "graph")
+    if len(text) > MAX_TEXT:
+        raise CellError(
+            f"the graph's text has {len(text):,} characters; {MAX_TEXT:,} is the most.",
+            hint="nest graphs, or use Python",
+        )
+    return _Reader(name, text).read()
+
+
+def parse_modifiers(text: str) -> EdgeSpec:
+    """What ``when … at most n`` and the like say, as an `EdgeSpec` without ends; plain for "".
+
+    Raises
+    ------
+    CellError
+        It is no modifier of an arrow.
+    """
+    line = _Line(1, text, text)
+    if not line.tokens:
+        return EdgeSpec("", "")
+    if line.word not in _MODIFIERS:
+        line.fail(f"unexpected {line.shown()}.", "one of by, when, else, at most, each")
+    return _Reader("modifiers", text).modifier(line)[0]
+
+
+class _Line:
+    """One statement: its pieces, and where the next one is."""
+
+    __slots__ = ("at", "number", "place", "raw", "tokens")
+
+    def __init__(self, number: int, raw: str, source: str) -> None:
+        self.number, self.raw = number, raw
+        self.place = Place(number, source)
+        self.tokens = tokenize(raw, self.place)
+        self.at = 0
+
+    @property
+    def token(self) -> Token:
+        if self.at < len(self.tokens):
+            return self.tokens[self.at]
+        last = self.tokens[-1]
+        return Token("end", "", last.column + len(last.text))
+
+    @property
+    def word(self) -> str:
+        return self.tokens[self.at].text if self.at < len(self.tokens) else ""
+
+    def word_after(self) -> str:
+        return self.tokens[self.at + 1].text if self.at + 1 < len(self.tokens) else ""
+
+    def take(self, *words: str) -> bool:
+        if self.at < len(self.tokens) and self.tokens[self.at].text in words:
+            self.at += 1
+            return True
+        return False
+
+    def need(self, word: str, what: str, hint: str = "") -> None:
+        if not self.take(word):
+            self.fail(f"{what}, not {self.shown()}.", hint)
+
+    def shown(self) -> str:
+        return f"`{self.word}`" if self.word else "the end of the line"
+
+    def fail(self, message: str, hint: str = "", token: Token | None = None) -> NoReturn:
+        column = (token or self.token).column
+        raise CellError(message, line=self.number, column=column, source=self.place.source, hint=hint)
+
+    def path(self) -> str:
+        token = self.token
+        if token.kind != "path" or token.text in _MODIFIERS:
+            raise self.place.error(
+                f"a path belongs here, not {self.shown()}.", token.column, "such as: triage.category"
+            )
+        self.at += 1
+        return read_path(token.text, line=self.number, column=token.column, source=self.place.source).text
+
+
+class _Reader:
+    def __init__(self, name: str, text: str) -> None:
+        self.spec = GraphSpec(name, source=text)
+        self.text = text
+        self.good: set[str] = set()
+        self.declared: dict[str, int] = {}
+        self.group_lines: dict[str, int] = {}
+        self.edges = 0
+
+    def read(self) -> GraphSpec:
+        lines = []
+        for number, raw in enumerate(self.text.splitlines(), 1):
+            if raw.strip():
+                line = _Line(number, raw, self.text)
+                if line.tokens:
+                    lines.append(line)
+        members = {id(line): self._group(line) for line in lines if line.word_after() == "="}
+        outs = []
+        for line in lines:
+            if id(line) in members:
+                self._mention(members[id(line)], line.number)
+            elif line.word == "out" and line.word_after() not in ("->", "→", ":"):
+                outs.append(line)
+            else:
+                self._statement(line)
+        for line in outs:
+            self._out(line)
+        check_choices(self.spec)
+        return self.spec
+
+    def _statement(self, line: _Line) -> None:
+        if line.word == "state" and line.word_after() not in ("->", "→", ":"):
+            self._state(line)
+            return
+        names = self._operand(line)
+        if line.take(":"):
+            self._declare(line, names)
+        else:
+            self._arrows(line, names)
+
+    # -------------------------------------------------------------- names
+    def _name(self, line: _Line, what: str = "node") -> str:
+        token = line.token
+        if token.kind != "path":
+            line.fail(f"a name belongs here, not {line.shown()}.", "a letter, then letters, digits and _")
+        if token.text not in self.good:
+            self._check(token, line, what)
+        line.at += 1
+        return token.text
+
+    def _check(self, token: Token, line: _Line, what: str) -> None:
+        try:
+            check_name(token.text, what)
+        except BadName as error:
+            raise BadName(
+                str(error), line=line.number, column=token.column, source=self.text, hint=error.hint
+            ) from None
+        self.good.add(token.text)
+
+    def _braced(self, line: _Line) -> list[tuple[str, Token]]:
+        """The names of ``{a, b}`` (the brace is already taken), or the one name at hand."""
+        found: dict[str, Token] = {}
+        while True:
+            token = line.token
+            name = self._name(line)
+            if name in found:
+                line.fail(f"`{name}` is twice in the braces.", token=token)
+            found[name] = token
+            if line.take("}"):
+                return list(found.items())
+            line.need(",", "`,` or `}` belongs here", "such as: {billing, technical}")
+            if line.take("}"):
+                return list(found.items())
+
+    def _operand(self, line: _Line) -> tuple[str, ...]:
+        """What stands at one end of an arrow, with groups spread."""
+        if not line.take("{"):
+            name = self._name(line)
+            return self.spec.groups.get(name) or (name,)
+        spread: dict[str, None] = {}
+        for name, token in self._braced(line):
+            for member in self.spec.groups.get(name) or (name,):
+                if member in spread:
+                    line.fail(f"`{member}` is twice in the braces.", f"`{name}` holds it already", token)
+                spread[member] = None
+        return tuple(spread)
+
+    def _mention(self, names: tuple[str, ...], number: int) -> None:
+        for name in names:
+            if name not in self.spec.nodes:
+                self.spec.nodes[name] = NodeSpec(name, line=number)
+
+    # -------------------------------------------------------------- groups, out, state
+    def _group(self, line: _Line) -> tuple[str, ...]:
+        token = line.token
+        name = self._name(line, "group")
+        line.need("=", "`=` belongs here")
+        hint = "an arrow is ->" if line.word == ">" else f"such as: {name} = {{billing, technical}}"
+        line.need("{", "a group's members stand in braces", hint)
+        members = self._braced(line)
+        self._end(line)
+        if name in self.spec.groups:
+            line.fail(f"the group `{name}` is already defined on line {self.group_lines[name]}.", token=token)
+        for member, where in members:
+            if member == name or member in self.spec.groups:
+                line.fail(f"`{member}` is a group; a group's members are nodes.", "list the nodes themselves", where)
+        for other, inside in self.spec.groups.items():
+            if name in inside:
+                line.fail(f"`{name}` is a member of the group `{other}`; a group's members are nodes.", token=token)
+        self.spec.groups[name] = tuple(member for member, _ in members)
+        self.group_lines[name] = line.number
+        return self.spec.groups[name]
+
+    def _out(self, line: _Line) -> None:
+        line.take("out")
+        names = list(self.spec.out)
+        while True:
+            token = line.token
+            name = self._name(line)
+            if name not in self.spec.nodes and name not in self.spec.groups:
+                near = nearest(name, [*self.spec.nodes, *self.spec.groups])
+                hint = f"did you mean `{near}`?" if near else "an output is a node or a group of this graph"
+                line.fail(f"`{name}` is no node of this graph.", hint, token)
+            if name in names:
+                line.fail(f"`{name}` is already an output.", token=token)
+            names.append(name)
+            if not line.take(","):
+                break
+        self._end(line)
+        self.spec.out = tuple(names)
+
+    def _state(self, line: _Line) -> None:
+        token = line.token
+        line.take("state")
+        name = self._name(line, "state class")
+        self._end(line)
+        if self.spec.state:
+            line.fail(f"the state class is already `{self.spec.state}`.", "a graph has one state class", token)
+        self.spec.state = name
+
+    def _end(self, line: _Line) -> None:
+        if line.word:
+            line.fail(f"unexpected {line.shown()}: the line is already complete.", "one statement a line")
+
+    # -------------------------------------------------------------- nodes
+    def _declare(self, line: _Line, names: tuple[str, ...]) -> None:
+        self._check_declared(line, names)
+        kind = self._kind(line)
+        of = self._object(line) if kind else ""
+        question = self._question(line)
+        bindings = self._bindings(line) if line.take("with") else {}
+        gate = self._condition(line, len(line.tokens)) if line.take("when") else ""
+        self._end_of_node(line)
+        self._mention(names, line.number)
+        for name in names:
+            node = self.spec.nodes[name]
+            node.kind, node.of, node.question, node.gate = kind, "" if of == name else of, question, gate
+            node.bindings, node.line = dict(bindings), line.number
+            self.declared[name] = line.number
+
+    def _check_declared(self, line: _Line, names: tuple[str, ...]) -> None:
+        first = line.tokens[0]
+        if first.text in self.spec.groups:
+            line.fail(f"`{first.text}` is a group, not a node.", "declare its members by name", first)
+        for name in names:
+            if name in self.declared:
+                line.fail(f"`{name}` is already declared on line {self.declared[name]}.", "one line a node", first)
+
+    def _kind(self, line: _Line) -> str:
+        token = line.token
+        if token.text in ("with", "when") or token.kind == "string":
+            return ""
+        if token.text not in KINDS:
+            _no_kind(line)
+        line.at += 1
+        return token.text
+
+    def _object(self, line: _Line) -> str:
+        if line.token.kind != "path" or line.word in ("with", *_MODIFIERS):
+            return ""
+        return self._name(line, "object")
+
+    def _question(self, line: _Line) -> str:
+        token = line.token
+        if token.kind != "string":
+            return ""
+        line.at += 1
+        text = _unquoted(token, line.place)
+        if len(text) > MAX_QUESTION:
+            line.fail(f"the question has {len(text):,} characters; {MAX_QUESTION:,} is the most.", token=token)
+        return text
+
+    def _bindings(self, line: _Line) -> dict[str, str]:
+        found: dict[str, str] = {}
+        while True:
+            token = line.token
+            name = self._name(line, "parameter")
+            if name in found:
+                line.fail(f"`{name}` is bound twice.", token=token)
+            line.need("=", f"`{name} =` needs a path or a constant", f"such as: with {name} = draft.answer")
+            found[name] = self._bound(line)
+            if not line.take(","):
+                return found
+
+    def _bound(self, line: _Line) -> str:
+        token = line.token
+        if token.kind == "path" and token.text not in ("true", "false", "null"):
+            return line.path()
+        start = token.column - 1
+        value, end = _json_at(line.raw, start, line.place)
+        while line.word and line.token.column <= end:
+            line.at += 1
+        return json_text(value)
+
+    def _end_of_node(self, line: _Line) -> None:
+        if not line.word:
+            return
+        order = 'the order is NAME: KIND OBJECT "question" with a = x.y when CONDITION'
+        line.fail(f"unexpected {line.shown()} after what the node is.", order)
+
+    # -------------------------------------------------------------- arrows
+    def _arrows(self, line: _Line, first: tuple[str, ...]) -> None:
+        stops, starts = [first], [0]
+        while line.token.kind == "arrow":
+            line.at += 1
+            starts.append(line.at)
+            if not line.word or line.token.kind == "arrow":
+                line.fail("the arrow points nowhere.", "such as: a -> b")
+            stops.append(self._operand(line))
+        if line.word and (len(stops) == 1 or line.word not in _MODIFIERS):
+            self._bad_continuation(line, alone=len(stops) == 1)
+        if line.word and len(stops) > 2:
+            self._long_chain(line, starts)
+        for names in stops:
+            self._mention(names, line.number)
+        shape, default = self.modifier(line) if line.word else (EdgeSpec("", ""), ())
+        for sources, targets in pairwise(stops):
+            self._connect(sources, targets, shape, line)
+        self._mention(default, line.number)
+        self._connect(stops[0], default, EdgeSpec("", "", kind="else"), line)
+
+    def _connect(self, sources: tuple[str, ...], targets: tuple[str, ...], shape: EdgeSpec, line: _Line) -> None:
+        self.edges += len(sources) * len(targets)
+        if self.edges > MAX_EDGES:
+            line.fail(f"the graph has more than {MAX_EDGES:,} arrows.", "put a node between two large groups")
+        for source in sources:
+            for target in targets:
+                self.spec.edges.append(shaped(shape, source, target, line.number))
+
+    def _bad_continuation(self, line: _Line, *, alone: bool) -> NoReturn:
+        word = line.word
+        if word == ">":
+            line.fail(f"unexpected {line.shown()}.", "an arrow is ->")
+        if word == "=":
+            line.fail("unexpected `=`.", "a group is NAME = {a, b}; a comparison is ==")
+        words = "-> : =" if alone else "by, when, else, at most, each"
+        near = nearest(word, _MODIFIERS)
+        hint = f"did you mean `{near}`?" if near and not alone else ""
+        expected = "`->`, `:` or `=`" if alone else "`by`, `when`, `else`, `at most` or `each`"
+        if alone and word in (*_MODIFIERS, "with"):
+            hint = f"a condition on a node is {line.tokens[0].text}: KIND {word} …; on an arrow: a -> b {word} …"
+        line.fail(f"unexpected {line.shown()}: {expected} belongs here.", hint or f"one of {words}")
+
+    def _long_chain(self, line: _Line, starts: list[int]) -> NoReturn:
+        """A modifier on a chain of arrows: show the two lines that say what was meant."""
+        cut = line.tokens[starts[-2]].column - 1
+        head = spaced_text(line.tokens[: starts[-1] - 1]).replace("{ ", "{").replace(" }", "}")
+        tail = line.raw[cut:].strip()
+        line.fail(
+            f"`{_modifier_words(line.word)}` qualifies one arrow, and this line has {len(starts) - 1}.",
+            f"write two lines:\n    {head}\n    {tail}",
+        )
+
+    _default: tuple[str, ...] = ()
+
+    def modifier(self, line: _Line) -> tuple[EdgeSpec, tuple[str, ...]]:
+        """The modifiers of the line's arrow, and the targets of ``by … else NAME``."""
+        word = line.word
+        default: tuple[str, ...] = ()
+        reader: dict[str, Callable[[_Line], EdgeSpec]] = {
+            "by": self._by, "when": self._when, "else": self._else, "at": self._plain, "each": self._each,
+        }  # fmt: skip
+        shape = reader[word](line)
+        if word == "by" and line.take("else"):
+            default = self._operand(line)
+        if line.word:
+            self._after_modifier(line, word)
+        return shape, default
+
+    def _after_modifier(self, line: _Line, word: str) -> NoReturn:
+        if line.token.kind == "arrow":
+            line.fail(f"`{word}` ends the line.", "write the next arrow on a line of its own")
+        if line.word in _MODIFIERS:
+            line.fail(
+                f"`{_modifier_words(line.word)}` cannot follow `{word}`.",
+                "together go: when … at most n, else at most n, by … else NAME",
+            )
+        line.fail(f"unexpected {line.shown()} after `{word}`.", "one statement a line")
+
+    def _when(self, line: _Line) -> EdgeSpec:
+        line.take("when")
+        condition = self._condition(line, _end_of_condition(line))
+        return EdgeSpec("", "", kind="when", condition=condition, at_most=self._at_most(line))
+
+    def _else(self, line: _Line) -> EdgeSpec:
+        line.take("else")
+        return EdgeSpec("", "", kind="else", at_most=self._at_most(line))
+
+    def _plain(self, line: _Line) -> EdgeSpec:
+        return EdgeSpec("", "", at_most=self._at_most(line))
+
+    def _at_most(self, line: _Line) -> int | None:
+        if not line.take("at"):
+            return None
+        line.need("most", "`at` is followed by `most`", "such as: at most 2")
+        token = line.token
+        if (
+            token.kind != "number"
+            or not token.text.isdecimal()
+            or not 1 <= number_value(token, line.place) <= MAX_TRAVERSALS
+        ):
+            line.fail(
+                f"`at most` needs a whole number from 1 to {MAX_TRAVERSALS:,}, not {line.shown()}.",
+                "such as: at most 2",
+            )
+        line.at += 1
+        return int(token.text)
+
+    def _each(self, line: _Line) -> EdgeSpec:
+        line.take("each")
+        path = line.path()
+        line.need("as", "`each PATH` is followed by `as NAME`", "such as: each plan.tasks as task")
+        return EdgeSpec("", "", each=path, each_as=self._name(line, "item"))
+
+    def _by(self, line: _Line) -> EdgeSpec:
+        line.take("by")
+        text, threshold = self._choice(line)
+        return EdgeSpec("", "", kind="by", by=text, threshold=threshold)
+
+    def _choice(self, line: _Line) -> tuple[str, float | None]:
+        call = line.word_after() == "("
+        if call and line.word == "similarity":
+            line.at += 2
+            path = line.path()
+            line.need(")", "`)` belongs here", "such as: by similarity(ticket)")
+            return f"similarity({path})", self._above(line)
+        if call or (line.word == "fit" and line.word_after() in ("", "else")):
+            shown = f"{line.word}(…)" if call else line.word
+            near = "did you mean `similarity`? " if call and nearest(line.word, ["similarity"]) else ""
+            raise line.place.error(f"`by {shown}` is no way to choose yet.", line.token.column, near + _BY_FORMS)
+        path = line.path()
+        if line.word == "above":
+            raise line.place.error("`above` belongs to `by similarity(PATH)`.", line.token.column, _BY_FORMS)
+        return path, None
+
+    def _above(self, line: _Line) -> float | None:
+        if not line.take("above"):
+            return None
+        token = line.token
+        value = float(number_value(token, line.place)) if token.kind == "number" else -1.0
+        if not 0 <= value <= 1:
+            line.fail(f"`above` needs a number from 0 to 1, not {line.shown()}.", "such as: above 0.3")
+        line.at += 1
+        return value
+
+    def _condition(self, line: _Line, end: int) -> str:
+        tokens = line.tokens[line.at : end]
+        if not tokens:
+            raise line.place.error("`when` needs a condition.", line.token.column, "such as: when qa.score < 0.6")
+        line.at = end
+        return Predicate.of_tokens(tokens, line.place).text
+
+
+def _no_kind(line: _Line) -> NoReturn:
+    word = line.word
+    near = nearest(word, KINDS) if line.token.kind == "path" else ""
+    if near:
+        line.fail(f"`{word}` is no kind of node.", f"did you mean `{near}`?")
+    instance = f"{line.tokens[0].text}: agent {word or 'NAME'}"
+    hint = f"one of {', '.join(KINDS)}; an instance of an agent: {instance}"
+    line.fail(f"a kind of node belongs here, not {line.shown()}.", hint)
+
+
+def _end_of_condition(line: _Line) -> int:
+    """Where a condition ends: at `at most`, or at a word or an arrow that cannot be part of it."""
+    for at in range(line.at, len(line.tokens)):
+        if line.tokens[at].text in _MODIFIERS or line.tokens[at].kind == "arrow":
+            return at
+    return len(line.tokens)
+
+
+def _modifier_words(word: str) -> str:
+    return "at most" if word == "at" else word
+
+
+def _unquoted(token: Token, place: Place) -> str:
+    try:
+        return string_value(token.text)
+    except BadExpression as error:
+        raise place.error(str(error), token.column, error.hint) from None
+
+
+# ------------------------------------------------------------------ shared with the builder and the printer
+def shaped(shape: EdgeSpec, source: str, target: str, line: int = 0) -> EdgeSpec:
+    """An edge with the modifiers of `shape` between two names."""
+    return EdgeSpec(
+        source, target, shape.kind, shape.condition, shape.by, shape.threshold, shape.at_most, shape.each, shape.each_as, line
+    )  # fmt: skip
+
+
+def check_choices(spec: GraphSpec) -> None:
+    """All `by` arrows of one node choose in one way.
+
+    Raises
+    ------
+    CellError
+        Two arrows from one node have different texts after `by`, or different thresholds.
+    """
+    first: dict[str, EdgeSpec] = {}
+    for edge in spec.edges:
+        if edge.kind != "by":
+            continue
+        one = first.setdefault(edge.source, edge)
+        if (one.by, one.threshold) != (edge.by, edge.threshold):
+            raise CellError(
+                f"`{edge.source}` chooses by `{_choice_text(one)}` and by `{_choice_text(edge)}`.",
+                line=edge.line,
+                source=spec.source,
+                hint="a node chooses in one way; put a switch node between",
+            )
+
+
+def _choice_text(edge: EdgeSpec) -> str:
+    return edge.by if edge.threshold is None else f"{edge.by} above {edge.threshold!r}"
+
+
+def json_text(value: Any) -> str:
+    """Canonical JSON on one line: what follows ``with a =``."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    plain = len(text.splitlines()) == 1 and not any(0xD800 <= ord(c) <= 0xDFFF for c in text)
+    return text if plain else json.dumps(value, allow_nan=False)
+
+
+def json_value(text: str) -> Any:
+    """The constant that a binding's text says.
+
+    Raises
+    ------
+    ValueError
+        It is no JSON, nested too deep, or holds NaN or an infinity.
+    """
+    value, end = _decode(text.strip(), 0)
+    if text.strip()[end:]:
+        raise ValueError(f"`{text.strip()[end:][:20]}` follows the constant")
+    return value
+
+
+def _decode(text: str, start: int) -> tuple[Any, int]:
+    decoder = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+    try:
+        value, end = decoder.raw_decode(text, start)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    return value, end
+
+
+def _refuse(word: str) -> NoReturn:
+    raise ValueError(f"`{word}` is no JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"`{text}` is too large a number")
+    return value
+
+
+def _json_at(raw: str, start: int, place: Place) -> tuple[Any, int]:
+    try:
+        return _decode(raw, start)
+    except ValueError as error:
+        message = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+        column = error.pos + 1 if isinstance(error, json.JSONDecodeError) else start + 1
+        raise place.error(
+            f"a path or a JSON constant belongs here: {message}.",
+            column,
+            'such as: with text = draft.answer, kind = "short"',
+        ) from None

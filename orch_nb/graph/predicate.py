@@ -1,0 +1,554 @@
+"""Conditions as text: ``qa.score < 0.6 and triage.category in ["billing", "sales"]``.
+
+Comparisons (chained too), ``and or not``, ``in`` a literal list, paths and constants: nothing else. The text is read
+by a parser of its own with bounded length and depth, never by Python's, so a condition cannot call, index or compute.
+
+A condition never guesses: null and mixed types are a `SemanticFailure` that names the path and its value. Only a path
+marked ``?`` may be absent: then it equals ``null`` and nothing else, is neither more nor less than anything, and is not
+true.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+from orch_nb.errors import BadExpression, SemanticFailure
+from orch_nb.graph.template import Path, read_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    TypeOf = Callable[[tuple[str, ...]], dict[str, Any] | None]
+    Lookup = Callable[[tuple[str, ...]], Any]
+
+MAX_PREDICATE_BYTES = 1024
+MAX_DEPTH = 16
+MAX_NUMBER = 40
+
+_NAME = r"(?:[A-Za-z_]|[^\x00-\x7f\s→⇒“”‘’≤≥≠])(?:\w|[^\x00-\x7f\s→⇒“”‘’≤≥≠])*"
+_LINE_ENDS = r"\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029"
+TOKEN = re.compile(
+    rf"""(?P<space>\s+)
+    |(?P<path>{_NAME}(?:\.{_NAME})*\??)
+    |(?P<arrow>->|→)
+    |(?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.]))
+    |(?P<string>"(?:[^"\\{_LINE_ENDS}]|\\[^{_LINE_ENDS}])*"|'(?:[^'\\{_LINE_ENDS}]|\\[^{_LINE_ENDS}])*')
+    |(?P<mark>==|!=|<=|>=|[<>=()\[\]{{}},:])
+    |(?P<comment>\#.*)
+    |(?P<bad>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+"""Every piece of a condition or of a `%%graph` line."""
+
+_HINTS = {
+    "&": "write `and`", "|": "write `or`", "!": "write `not`, or `!=`", "≤": "write `<=`", "≥": "write `>=`",
+    "≠": "write `!=`", "“": 'write straight quotes: "', "”": 'write straight quotes: "', "‘": 'write straight quotes: "',
+    "’": 'write straight quotes: "', '"': "the text has no closing quote", "'": "the text has no closing quote",
+    "⇒": "an arrow is ->", "-": "an arrow is ->; names have no -", "+": "there is no arithmetic",
+    "*": "there is no arithmetic", "/": "there is no arithmetic", "%": "there is no arithmetic",
+    ".": "a path is a name and keys joined by dots, without spaces", "?": "`?` follows its path without a space",
+}  # fmt: skip
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+_CONSTANTS = {"true": True, "false": False, "null": None, "True": True, "False": False, "None": None}
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "/": "/", "\\": "\\", '"': '"', "'": "'"}
+_KINDS = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "a mapping"}
+
+
+class Token(NamedTuple):
+    """One piece of text: its `kind` (a group of `TOKEN`), the text, and its column from 1."""
+
+    kind: str
+    text: str
+    column: int
+
+
+@dataclass(slots=True, frozen=True)
+class Place:
+    """Where an expression stands in its cell, so that errors point into the cell."""
+
+    line: int = 0
+    source: str = ""
+
+    def error(self, message: str, column: int = 0, hint: str = "") -> BadExpression:
+        return BadExpression(message, line=self.line, column=column, source=self.source, hint=hint)
+
+
+def tokenize(text: str, place: Place = Place()) -> list[Token]:
+    """The pieces of one line, without spaces and comments.
+
+    Raises
+    ------
+    BadExpression
+        A character that has no meaning here, with what to write instead.
+    """
+    found = []
+    for match in TOKEN.finditer(text):
+        kind = match.lastgroup or ""
+        if kind in ("space", "comment"):
+            continue
+        if kind == "bad":
+            char = match.group()
+            shown = char if char.isprintable() else f"U+{ord(char):04X}"
+            hint = _HINTS.get(char, "")
+            raise place.error(f"`{shown}` has no meaning here.", match.start() + 1, hint)
+        found.append(Token(kind, match.group(), match.start() + 1))
+    return found
+
+
+def parse_path(text: str, *, line: int = 0, column: int = 0, source: str = "") -> Path:
+    """The path of ``a.b.c`` or ``a.b.c?``: ``(parts, optional)``.
+
+    Raises
+    ------
+    BadExpression
+        It is not a path.
+    """
+    return read_path(text, line=line, column=column, source=source)
+
+
+def string_value(literal: str) -> str:
+    r"""The text inside quotes, with the escapes of JSON (and ``\'``)."""
+    out, at, body = [], 0, literal[1:-1]
+    while (back := body.find("\\", at)) >= 0:
+        out.append(body[at:back])
+        char = body[back + 1]
+        if char in _ESCAPES:
+            out.append(_ESCAPES[char])
+            at = back + 2
+        elif char == "u" and re.fullmatch("[0-9a-fA-F]{4}", body[back + 2 : back + 6]):
+            out.append(chr(int(body[back + 2 : back + 6], 16)))
+            at = back + 6
+        else:
+            raise BadExpression(f"`\\{char}` is no escape in {literal[:60]}.", hint="write \\\\ for a backslash")
+    out.append(body[at:])
+    return _paired("".join(out), literal)
+
+
+def _paired(text: str, literal: str) -> str:
+    """JSON writes one character beyond U+FFFF as two halves; a half alone is no text."""
+    if text.isascii() or not any(0xD800 <= ord(c) <= 0xDFFF for c in text):
+        return text
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        shown = literal[:60].encode("ascii", "backslashreplace").decode()
+        raise BadExpression(f"{shown} holds half a character.", hint="type the character itself") from None
+
+
+# ------------------------------------------------------------------ the tree
+@dataclass(slots=True, frozen=True)
+class _Const:
+    value: Any
+
+
+@dataclass(slots=True, frozen=True)
+class _List:
+    items: tuple[Any, ...]
+
+
+@dataclass(slots=True, frozen=True)
+class _Compare:
+    first: Path | _Const
+    rest: tuple[tuple[str, Path | _Const | _List], ...]
+
+
+@dataclass(slots=True, frozen=True)
+class _Not:
+    item: Any
+
+
+@dataclass(slots=True, frozen=True)
+class _Join:
+    word: str
+    items: tuple[Any, ...]
+
+
+@dataclass(slots=True, frozen=True)
+class Predicate:
+    """A parsed condition.
+
+    Parameters
+    ----------
+    text
+        The condition, with one space between its words.
+    paths
+        Each distinct path once, in order of mention; optional where any mention has ``?``.
+    """
+
+    text: str
+    paths: tuple[Path, ...]
+    tree: Any
+
+    @classmethod
+    def parse(cls, text: str, *, line: int = 0, column: int = 1, source: str = "") -> Predicate:
+        """The condition that `text` says.
+
+        Parameters
+        ----------
+        line, column, source
+            Where `text` begins in its cell, so that errors point into the cell.
+
+        Raises
+        ------
+        BadExpression
+            It is empty, longer than 1 kB, nested deeper than 16, or not a condition; line and column are given.
+        """
+        place = Place(line, source) if line else Place(1, text)
+        _check_size(text, place, column)
+        tokens = [t._replace(column=t.column + column - 1) for t in tokenize(text, place)]
+        return cls.of_tokens(tokens, place)
+
+    @classmethod
+    def of_tokens(cls, tokens: list[Token], place: Place) -> Predicate:
+        """The condition that these pieces of a line say (see `parse`)."""
+        spaced = spaced_text(tokens)
+        _check_size(spaced, place, tokens[0].column if tokens else 0)
+        parser = _Parser(tokens, place)
+        tree = parser.whole()
+        paths: dict[tuple[str, ...], Path] = {}
+        for path in parser.paths:
+            if path.parts not in paths or path.optional:
+                paths[path.parts] = path
+        return cls(spaced, tuple(paths.values()), tree)
+
+    def evaluate(self, lookup: Lookup) -> tuple[bool, dict[str, Any]]:
+        """Whether the condition holds, and the values it looked at.
+
+        Parameters
+        ----------
+        lookup
+            ``lookup(parts)`` gives the value of a path; `KeyError` (or None) means that it is absent.
+
+        Returns
+        -------
+        tuple
+            The truth, and path text -> value for each path that was needed: ``and`` and ``or`` stop as soon as they
+            can, so ``x.n? != null and x.n > 3`` is safe.
+
+        Raises
+        ------
+        SemanticFailure
+            Null or two different types are compared, or what should be true or false is neither.
+        """
+        return _Evaluation(self.text, lookup).whole(self.tree)
+
+    def check(self, type_of: TypeOf) -> list[str]:
+        """What is certain to go wrong, given the types of what is read; [] when nothing is.
+
+        Parameters
+        ----------
+        type_of
+            ``type_of((name,))`` gives the JSON Schema of a node's, group's or input's value, None where it is unknown.
+        """
+        from orch_nb.graph.typecheck import problems_of
+
+        return problems_of(self, type_of)
+
+
+def _check_size(text: str, place: Place, column: int) -> None:
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > MAX_PREDICATE_BYTES:
+        raise Place(place.line).error(
+            f"the condition has {size:,} bytes; {MAX_PREDICATE_BYTES:,} is the most.",
+            hint="compute it in a function node and compare its result",
+        )
+    if not text.strip():
+        raise place.error("a condition is missing.", column, "such as: when qa.score < 0.6")
+
+
+def spaced_text(tokens: list[Token]) -> str:
+    """The pieces as one line with canonical spaces."""
+    out = ""
+    for token in tokens:
+        tight = not out or out[-1] in "([" or token.text in (")", "]", ",")
+        out += token.text if tight else " " + token.text
+    return out
+
+
+class _Parser:
+    """Recursive descent over the pieces; its depth is bounded because brackets are counted first."""
+
+    def __init__(self, tokens: list[Token], place: Place) -> None:
+        self.tokens, self.place, self.at = tokens, place, 0
+        self.paths: list[Path] = []
+        self._check_depth()
+
+    def _check_depth(self) -> None:
+        depth = 0
+        for token in self.tokens:
+            depth += (token.text in ("(", "[")) - (token.text in (")", "]"))
+            if depth > MAX_DEPTH:
+                raise self.place.error(f"the condition is nested deeper than {MAX_DEPTH}.", token.column)
+
+    def whole(self) -> Any:
+        tree = self._or()
+        if self.at < len(self.tokens):
+            self._unexpected("the condition is already complete here", "join conditions by `and` or `or`")
+        return tree
+
+    @property
+    def _text(self) -> str:
+        return self.tokens[self.at].text if self.at < len(self.tokens) else ""
+
+    @property
+    def _column(self) -> int:
+        if self.at < len(self.tokens):
+            return self.tokens[self.at].column
+        return self.tokens[-1].column + len(self.tokens[-1].text) if self.tokens else 0
+
+    def _take(self, *words: str) -> str:
+        if self._text in words and self._text:
+            self.at += 1
+            return self.tokens[self.at - 1].text
+        return ""
+
+    def _unexpected(self, why: str, hint: str = "") -> NoReturn:
+        shown = f"`{self._text}`" if self._text else "the end"
+        if self._text in ("=", "is"):
+            hint = "compare by `==`"
+        raise self.place.error(f"unexpected {shown}: {why}.", self._column, hint)
+
+    def _or(self) -> Any:
+        items = [self._and()]
+        while self._take("or"):
+            items.append(self._and())
+        return items[0] if len(items) == 1 else _Join("or", tuple(items))
+
+    def _and(self) -> Any:
+        items = [self._not()]
+        while self._take("and"):
+            items.append(self._not())
+        return items[0] if len(items) == 1 else _Join("and", tuple(items))
+
+    def _not(self) -> Any:
+        times = 0
+        while self._take("not"):
+            times += 1
+        item = self._comparison()
+        return _Not(item) if times % 2 else item
+
+    def _comparison(self) -> Any:
+        if self._take("("):
+            inner = self._or()
+            if not self._take(")"):
+                self._unexpected("`)` is missing", "every ( needs its )")
+            return inner
+        first = self._operand()
+        rest: list[tuple[str, Path | _Const | _List]] = []
+        while op := self._operator():
+            if op in ("in", "not in"):
+                rest.append((op, self._list()))
+                break
+            rest.append((op, self._operand()))
+        return _Compare(first, tuple(rest))
+
+    def _operator(self) -> str:
+        if op := self._take(*_COMPARE, "in"):
+            return op
+        following = self.tokens[self.at + 1].text if self.at + 1 < len(self.tokens) else ""
+        if self._text == "not" and following == "in":
+            self.at += 2
+            return "not in"
+        return ""
+
+    def _operand(self) -> Path | _Const:
+        if self.at >= len(self.tokens):
+            self._unexpected("a path or a constant is missing", "such as: qa.score < 0.6")
+        token = self.tokens[self.at]
+        if token.kind == "path" and token.text not in _CONSTANTS:
+            return self._path(token)
+        return _Const(self._constant())
+
+    def _path(self, token: Token) -> Path:
+        if token.text in ("and", "or", "not", "in"):
+            self._unexpected("a path or a constant is missing before it")
+        following = self.tokens[self.at + 1].text if self.at + 1 < len(self.tokens) else ""
+        if following in ("(", "["):
+            self.at += 1
+            self._unexpected(
+                "there are no calls and no indices", "compute it in a function node and compare its result"
+            )
+        self.at += 1
+        path = read_path(token.text, line=self.place.line, column=token.column, source=self.place.source)
+        self.paths.append(path)
+        return path
+
+    def _constant(self) -> Any:
+        token = self.tokens[self.at]
+        value: Any
+        if token.text in _CONSTANTS:
+            value = _CONSTANTS[token.text]
+        elif token.kind == "string":
+            value = self._string(token)
+        elif token.kind == "number":
+            value = self._number(token)
+        else:
+            self._unexpected("a path or a constant belongs here")
+        self.at += 1
+        return value
+
+    def _string(self, token: Token) -> str:
+        try:
+            return string_value(token.text)
+        except BadExpression as error:
+            raise self.place.error(str(error), token.column, error.hint) from None
+
+    def _number(self, token: Token) -> int | float:
+        return number_value(token, self.place)
+
+    def _list(self) -> _List:
+        if not self._take("["):
+            self._unexpected("`in` takes a literal list", 'such as: triage.category in ["billing", "sales"]')
+        items: list[Any] = []
+        while not self._take("]"):
+            if items and not self._take(","):
+                self._unexpected("`,` or `]` is missing", "every [ needs its ]")
+            if items and self._take("]"):
+                break
+            items.append(self._item())
+        if len({_class(i) for i in items if i is not None}) > 1:
+            self.at -= 1
+            self._unexpected("the list mixes types", "text with text, numbers with numbers")
+        return _List(tuple(items))
+
+    def _item(self) -> Any:
+        if self.at >= len(self.tokens):
+            self._unexpected("`]` is missing", "every [ needs its ]")
+        token = self.tokens[self.at]
+        if token.kind == "path" and token.text not in _CONSTANTS:
+            self._unexpected("the list holds constants only", f'text is quoted: "{token.text}"')
+        return self._constant()
+
+
+def number_value(token: Token, place: Place) -> int | float:
+    """The number that a piece says.
+
+    Raises
+    ------
+    BadExpression
+        It is longer than 40 characters or too large for a float.
+    """
+    if len(token.text) > MAX_NUMBER:
+        raise place.error(f"a number of {len(token.text)} characters; {MAX_NUMBER} is the most.", token.column)
+    value = float(token.text)
+    if math.isinf(value):
+        raise place.error(f"`{token.text}` is too large a number.", token.column)
+    return value if any(c in token.text for c in ".eE") else int(token.text)
+
+
+def _class(value: Any) -> str:
+    """Values of one class may be compared: true/false is no number here."""
+    return _KINDS.get(type(value), type(value).__name__)
+
+
+# ------------------------------------------------------------------ evaluation
+class _Evaluation:
+    """One evaluation: remembers the values it looked at."""
+
+    def __init__(self, text: str, lookup: Lookup) -> None:
+        self.text, self.lookup = text, lookup
+        self.seen: dict[str, Any] = {}
+
+    def whole(self, tree: Any) -> tuple[bool, dict[str, Any]]:
+        return self._truth(tree), self.seen
+
+    def _truth(self, node: Any) -> bool:
+        match node:
+            case _Join(word="and", items=items):
+                return all(self._truth(i) for i in items)
+            case _Join(items=items):
+                return any(self._truth(i) for i in items)
+            case _Not(item=item):
+                return not self._truth(item)
+        return self._compared(node)
+
+    def _compared(self, node: _Compare) -> bool:
+        if not node.rest:
+            return self._boolean(node.first)
+        left = node.first
+        for op, right in node.rest:
+            if isinstance(right, _List):
+                return self._member(left, op, right.items)
+            if not self._pair(left, op, right):
+                return False
+            left = right
+        return True
+
+    def _boolean(self, operand: Path | _Const) -> bool:
+        value = self._value(operand)
+        if value is None and isinstance(operand, Path) and operand.optional:
+            return False
+        if not isinstance(value, bool):
+            self._fail(f"{self._named(operand, value)}, which is neither true nor false", "compare it with something")
+        return value
+
+    def _pair(self, left: Path | _Const, op: str, right: Path | _Const) -> bool:
+        a, b = self._value(left), self._value(right)
+        if a is None or b is None:
+            return self._with_null(left, a, op, right, b)
+        if _class(a) != _class(b):
+            self._mixed(left, a, right, b)
+        if op not in ("==", "!=") and _class(a) not in ("a number", "text"):
+            self._fail(f"{self._named(left, a)}, which has no order: `{op}` cannot be decided", "compare by == or !=")
+        return _COMPARE[op](a, b)
+
+    def _with_null(self, left: Path | _Const, a: Any, op: str, right: Path | _Const, b: Any) -> bool:
+        literal = (isinstance(left, _Const) and a is None) or (isinstance(right, _Const) and b is None)
+        if literal and op in ("==", "!="):
+            return (a is b) == (op == "==")
+        for operand, value in ((left, a), (right, b)):
+            if value is None and not (isinstance(operand, Path) and operand.optional):
+                self._fail(
+                    f"{self._named(operand, value)}: `{op}` cannot be decided on null",
+                    self._null_hint(operand),
+                )
+        return op == "!=" and a is not b
+
+    def _member(self, left: Path | _Const, op: str, items: tuple[Any, ...]) -> bool:
+        value = self._value(left)
+        if value is None and None not in items:
+            if not (isinstance(left, Path) and left.optional):
+                self._fail(f"{self._named(left, value)}: `{op}` cannot be decided on null", self._null_hint(left))
+            return op == "not in"
+        kinds = {_class(i) for i in items if i is not None}
+        if value is not None and kinds and _class(value) not in kinds:
+            self._fail(f"{self._named(left, value)}, but the list holds {kinds.pop()}", "compare values of one type")
+        return (value in items) == (op == "in")
+
+    def _value(self, operand: Path | _Const) -> Any:
+        if isinstance(operand, _Const):
+            return operand.value
+        try:
+            value = self.lookup(operand.parts)
+        except KeyError:
+            if not operand.optional:
+                self._fail(f"`{operand.text}` is absent", self._null_hint(operand))
+            value = None
+        self.seen[".".join(operand.parts)] = value
+        return value
+
+    def _named(self, operand: Path | _Const, value: Any) -> str:
+        shown = repr(value)
+        shown = shown if len(shown) <= 60 else shown[:60] + "…"
+        if isinstance(value, bool | None):
+            shown = {True: "true", False: "false", None: "null"}[value]
+        return f"`{operand.text}` is {shown}" if isinstance(operand, Path) else f"the constant is {shown}"
+
+    def _null_hint(self, operand: Path | _Const) -> str:
+        name = ".".join(operand.parts) if isinstance(operand, Path) else "x"
+        return f"write `{name}?` where it may be absent: the comparison is then false"
+
+    def _mixed(self, left: Path | _Const, a: Any, right: Path | _Const, b: Any) -> NoReturn:
+        self._fail(
+            f"{self._named(left, a)} ({_class(a)}) and {self._named(right, b)} ({_class(b)}) cannot be compared",
+            "compare values of one type",
+        )
+
+    def _fail(self, what: str, hint: str) -> NoReturn:
+        raise SemanticFailure(f"`{self.text}`: {what}.", hint=hint, values=dict(self.seen))

@@ -1,0 +1,242 @@
+r"""Prompts with declared reads: ``{{ name }}``, ``{{ node.field }}``, ``{{ node.field? }}``.
+
+A read is a path over data: mapping keys joined by dots, nothing else. There is no call, index, filter or logic, so a
+prompt cannot reach into Python, and what it reads is known before anything runs. Values are put in once and never
+looked at again: braces inside a customer's message stay braces. ``\{{`` writes two literal braces.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from bisect import bisect_right
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orch_nb.errors import BadExpression, UnstorableValue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_TEMPLATE_BYTES = 64 * 1024
+MAX_PATH_PARTS = 16
+MAX_PART = 64
+
+_MARK = re.compile(r"\\\{\{|\{\{")
+_FORM = "a read is a name and keys joined by dots, like {{ node.field }} or {{ node.field? }}; literal braces: \\{{"
+
+
+class Path(NamedTuple):
+    """``a.b.c`` as ``("a", "b", "c")``; `optional` when it ends in ``?`` (it may be absent)."""
+
+    parts: tuple[str, ...]
+    optional: bool = False
+
+    @property
+    def text(self) -> str:
+        """The path as written, without spaces."""
+        return ".".join(self.parts) + ("?" if self.optional else "")
+
+
+@dataclass(slots=True, frozen=True)
+class TemplateRead:
+    """One declared read. `line` and `column` count from 1 and say where it was first written."""
+
+    path: tuple[str, ...]
+    optional: bool
+    line: int
+    column: int
+
+    @property
+    def name(self) -> str:
+        """What is read: a node, a group or a graph input."""
+        return self.path[0]
+
+    @property
+    def text(self) -> str:
+        """The read as written, without braces."""
+        return Path(self.path, self.optional).text
+
+
+@dataclass(slots=True, frozen=True)
+class Template:
+    """A parsed prompt.
+
+    Parameters
+    ----------
+    text
+        The prompt as written.
+    reads
+        Each distinct path once, in order of first mention; optional only if every mention of it is.
+    parts
+        Literal texts and reads, alternating as they come.
+    """
+
+    text: str
+    reads: tuple[TemplateRead, ...]
+    parts: tuple[str | TemplateRead, ...]
+
+    @classmethod
+    def parse(cls, text: str, source_line_offset: int = 0) -> Template:
+        """The template of a prompt's text. Linear in its length.
+
+        Parameters
+        ----------
+        source_line_offset
+            Lines of the cell above `text`, so that errors count lines as the cell does.
+
+        Raises
+        ------
+        BadExpression
+            A read that is not a path, ``{{`` that is never closed, or more than 64 kB. Line and column are given.
+        """
+        size = len(text.encode("utf-8", "surrogatepass"))
+        if size > MAX_TEMPLATE_BYTES:
+            raise BadExpression(
+                f"the prompt has {size:,} bytes; {MAX_TEMPLATE_BYTES:,} is the most.",
+                hint="put the long text into an input and read it with {{ name }}",
+                size_bytes=size,
+            )
+        parts = _split(text, source_line_offset)
+        return cls(text, _distinct(parts), parts)
+
+    def render(self, values: Callable[[tuple[str, ...], bool], Any]) -> str:
+        """The prompt with its values in place.
+
+        Parameters
+        ----------
+        values
+            ``values(path, optional)`` gives the value of a read. Text is put in as it is, everything else as compact
+            JSON; None of an optional read is "".
+
+        Raises
+        ------
+        UnstorableValue
+            A value is not plain data.
+        """
+        return "".join(p if isinstance(p, str) else _shown(p, values(p.path, p.optional)) for p in self.parts)
+
+
+def read_path(text: str, *, line: int = 0, column: int = 0, source: str = "", hint: str = "") -> Path:
+    """The `Path` of ``a.b.c`` or ``a.b.c?``.
+
+    Raises
+    ------
+    BadExpression
+        It is empty, has a part that is not an identifier or begins with ``__``, or has more than 16 parts.
+    """
+    body = text.strip()
+    optional = body.endswith("?")
+    parts = tuple((body[:-1] if optional else body).split("."))
+    problem = _problem(parts)
+    if problem:
+        shown = body if len(body) <= 60 else body[:60] + "…"
+        raise BadExpression(
+            f"`{shown}` is not a path: {problem}.",
+            line=line,
+            column=column,
+            source=source,
+            hint=hint or "a path is a name and keys joined by dots, like node.field; add ? when it may be absent",
+        )
+    return Path(parts, optional)
+
+
+def _problem(parts: tuple[str, ...]) -> str:
+    if parts == ("",):
+        return "it is empty"
+    if len(parts) > MAX_PATH_PARTS:
+        return f"it has {len(parts)} parts; {MAX_PATH_PARTS} is the most"
+    for part in parts:
+        if len(part) > MAX_PART:
+            return f"a part has {len(part)} characters; {MAX_PART} is the most"
+        if not part.isidentifier():
+            return f"`{part}` is not a name" if part else "a name is missing beside a dot"
+        if part.startswith("__"):
+            return f"`{part}` begins with two underscores"
+        if unicodedata.normalize("NFC", part) != part:
+            return f"`{part}` is not in Unicode form NFC"
+    return ""
+
+
+class _Rows:
+    """Where a position lies, counting lines as `str.splitlines` does (and so as errors show them)."""
+
+    def __init__(self, text: str, offset: int) -> None:
+        self.text, self.offset = text, offset
+        self.starts = [0]
+        for row in text.splitlines(keepends=True):
+            self.starts.append(self.starts[-1] + len(row))
+
+    def position(self, at: int) -> tuple[int, int]:
+        row = bisect_right(self.starts, at)
+        return row + self.offset, at - self.starts[row - 1] + 1
+
+    def error(self, message: str, at: int) -> BadExpression:
+        line, column = self.position(at)
+        source = "\n" * self.offset + self.text
+        return BadExpression(message, line=line, column=column, source=source, hint=_FORM)
+
+
+def _split(text: str, offset: int) -> tuple[str | TemplateRead, ...]:
+    rows = _Rows(text, offset)
+    parts: list[str | TemplateRead] = []
+    literal: list[str] = []
+    at = 0
+    while mark := _MARK.search(text, at):
+        literal.append(text[at : mark.start()])
+        if mark.group() == "\\{{":
+            literal.append("{{")
+            at = mark.end()
+            continue
+        read, at = _read(text, mark.start(), rows)
+        _flush(literal, parts)
+        parts.append(read)
+    literal.append(text[at:])
+    _flush(literal, parts)
+    return tuple(parts)
+
+
+def _flush(literal: list[str], parts: list[str | TemplateRead]) -> None:
+    if any(literal):
+        parts.append("".join(literal))
+    literal.clear()
+
+
+def _read(text: str, start: int, rows: _Rows) -> tuple[TemplateRead, int]:
+    end = text.find("}}", start + 2)
+    inner = text[start + 2 : end] if end >= 0 else ""
+    if end < 0 or "{{" in inner:
+        raise rows.error("`{{` is not closed by `}}`.", start)
+    try:
+        path = read_path(inner)
+    except BadExpression as error:
+        raise rows.error(str(error), start) from None
+    line, column = rows.position(start)
+    return TemplateRead(path.parts, path.optional, line, column), end + 2
+
+
+def _distinct(parts: tuple[str | TemplateRead, ...]) -> tuple[TemplateRead, ...]:
+    found: dict[tuple[str, ...], TemplateRead] = {}
+    for part in parts:
+        if isinstance(part, str):
+            continue
+        first = found.setdefault(part.path, part)
+        if first.optional and not part.optional:
+            found[part.path] = replace(first, optional=False)
+    return tuple(found.values())
+
+
+def _shown(read: TemplateRead, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None and read.optional:
+        return ""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UnstorableValue(
+            f"`{read.text}` is {type(value).__name__}, which cannot be put into a prompt: {error}.",
+            hint="a node's value is text, a finite number, true, false, null, a list or a mapping of these",
+            path=read.text,
+        ) from None

@@ -1,0 +1,66 @@
+"""MIME bundles: one for the interactive view, a script-free HTML twin, a plain text twin with the same facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.notebook import markup
+from orch_nb.notebook.visible import clean, escape_line
+
+if TYPE_CHECKING:
+    from orch_nb.notebook.table import Table
+
+GRAPH = "application/vnd.orch.graph+json"
+TRACE = "application/vnd.orch.trace+json"
+VERSION = 1
+"""Of both types. A renderer refuses what it does not know and leaves the HTML to be shown."""
+
+
+def bundle(text: str, html: str, *, kind: str = "", data: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The bundle of one display. Whatever was shown, the text and the data have nothing hidden in them; the HTML was
+    escaped where it was made."""
+    made: dict[str, Any] = {"text/plain": clean(text, len(text)), "text/html": html}
+    if kind and data is not None:
+        made[kind] = _clean_data({"v": VERSION, **data})
+    return made
+
+
+def _clean_data(value: Any) -> Any:
+    """Plain data with every text cleaned and cut to the limit of a field."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {clean(k): _clean_data(v) for k, v in value.items()}
+    return [_clean_data(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+@dataclass(slots=True)
+class Shown:
+    """What a verb gives back to be looked at: `value` is the thing itself, to go on with in Python."""
+
+    text: str
+    html: str
+    value: Any = None
+    kind: str = ""
+    data: dict[str, Any] | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        return clean(self.text, len(self.text))
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return bundle(self.text, self.html, kind=self.kind, data=self.data)
+
+    @classmethod
+    def lines(cls, *rows: str, value: Any = None) -> Shown:
+        """Some lines of text, no more."""
+        inner = "".join(f"<div>{escape_line(row, 600)}</div>" for row in rows)
+        return cls("\n".join(rows), f'<div style="{markup.ROOT}">{inner}</div>', value)
+
+    @classmethod
+    def of_table(cls, head: str, table: Table, *after: str, value: Any = None) -> Shown:
+        """A head line, a table, and lines after it."""
+        text = "\n".join(part for part in (head, table.text(), *after) if part)
+        tail = "".join(f"<div>{markup.quiet(row)}</div>" for row in after)
+        html = markup.panel(markup.bar(markup.strong(head)) if head else "", markup.section(table.html() + tail, first=True))
+        return cls(text, html, value)

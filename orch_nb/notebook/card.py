@@ -1,0 +1,209 @@
+"""Cards: an agent and a graph as they are defined."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.errors import OrchError
+from orch_nb.notebook import markup
+from orch_nb.notebook.svg import svg
+from orch_nb.notebook.table import Cell, Column, Table
+from orch_nb.notebook.visible import clean, escape, escape_line, line
+from orch_nb.notebook.words import RUN, WARN, count, usd
+from orch_nb.trace.picture import ChoiceView, EdgeView, GraphView, NodeView, picture
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orch_nb.graph.spec import EdgeSpec, GraphSpec, NodeSpec
+
+PROMPT_LIMIT = 8192
+
+
+# ------------------------------------------------------------------ agent
+def agent_html(agent: Any, *, used_by: Sequence[str] = (), notes: Sequence[str] = ()) -> str:
+    """The agent's card."""
+    spec = agent.spec
+    left = [markup.strong(spec.name), markup.quiet("agent"), markup.quiet(spec.role or "")]
+    body = _agent_table(agent, used_by).html()
+    parts = [
+        markup.bar(*[p for p in left if p], right=markup.quiet(_models_text(agent))),
+        *(_note_html(text) for text in notes),
+        *(_note_html(text, warn=True) for text in agent.warnings()),
+        markup.section(body, first=True),
+        markup.section(f"{_prompt_html(spec.prompt)}", title="prompt"),
+    ]
+    system = agent.system_prompt()
+    if system:
+        parts.append(markup.folded(f"system prompt, {count(len(system), 'character')}", markup.code(system, PROMPT_LIMIT)))
+    return markup.panel(*parts)
+
+
+def agent_text(agent: Any, *, used_by: Sequence[str] = (), notes: Sequence[str] = ()) -> str:
+    """The same in plain text."""
+    parts = [f"agent {agent.name} · {_models_text(agent)}", _agent_table(agent, used_by).text()]
+    parts += [f"! {line(text, 400)}" for text in (*notes, *agent.warnings())]
+    parts += ["prompt:", _indent(clean(agent.spec.prompt, PROMPT_LIMIT))]
+    system = agent.system_prompt()
+    if system:
+        parts += ["system prompt:", _indent(clean(system, PROMPT_LIMIT))]
+    return "\n".join(parts)
+
+
+def _agent_table(agent: Any, used_by: Sequence[str]) -> Table:
+    spec = agent.spec
+    table = Table([Column(), Column()])
+
+    def row(name: str, text: str) -> None:
+        if text:
+            table.add(Cell(name, quiet=True), text)
+
+    row("reads", ", ".join(r.text for r in agent.reads) or "nothing")
+    row("answers", "text" if agent.out is None else f"{line(agent.out.describe(), 200)}  ({_enforced(spec)})")
+    row("tools", ", ".join(t.name + (f" (effect: {', '.join(t.effects)})" if t.effects else "") for t in agent.tools))
+    row("effects", ", ".join(spec.effects))
+    row("budget", f"{usd(spec.budget)} for each activation" if spec.budget is not None else "")
+    row("limits", _limits(spec))
+    row("used by", ", ".join(used_by))
+    row("describe", line(spec.describe or "", 200))
+    return table
+
+
+def _limits(spec: Any) -> str:
+    parts = [f"at most {spec.max_tokens:,} tokens out"]
+    if spec.timeout is not None:
+        parts.append(f"{spec.timeout:g} s")
+    if spec.temperature:
+        parts.append(f"temperature {spec.temperature:g}")
+    return ", ".join(parts)
+
+
+def _enforced(spec: Any) -> str:
+    how = {"provider": "by the provider and here", "constrained": "by constrained decoding and here", "validate": "here"}
+    return f"checked {how.get(spec.enforce, 'here')}"
+
+
+def _models_text(agent: Any) -> str:
+    out = []
+    for name in agent.model_names:
+        out.append(f"{name}{_model_note(agent, name)}")
+    return " else ".join(out)
+
+
+def _model_note(agent: Any, name: str) -> str:
+    from orch_nb.routing import models
+
+    try:
+        offer = models.current().resolve(name)
+    except OrchError:
+        return " (not defined)"
+    if offer.note:
+        return f" = {offer.note}"
+    return f" = {offer.provider}/{offer.model}" if offer.model != name else ""
+
+
+_READ = re.compile(r"(?<!\\)\{\{[^{}]*\}\}")
+
+
+def _prompt_html(prompt: str) -> str:
+    """The prompt with its reads marked. The marks are set in escaped text, so nothing of the prompt can be markup."""
+    marked = _READ.sub(
+        lambda m: f'<span style="border-bottom:2px solid {RUN}">{m[0]}</span>', escape(prompt, PROMPT_LIMIT)
+    )
+    style = f"margin:2px 0;font:12px/1.5 {markup.MONO};white-space:pre-wrap;overflow-wrap:anywhere;background:transparent;color:inherit"
+    return f'<pre style="{style}">{marked}</pre>'
+
+
+def _note_html(text: str, *, warn: bool = False) -> str:
+    colour = WARN if warn else RUN
+    mark = "! " if warn else ""
+    return f'<div style="padding:4px 12px;border-left:3px solid {colour}">{mark}{escape_line(text, 500)}</div>'
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"  {row}" for row in text.splitlines())
+
+
+# ------------------------------------------------------------------ graph
+def graph_view(graph: Any, namespace: Mapping[str, Any]) -> GraphView:
+    """The graph's picture: of its plan where it compiles, else of what is written, with what is wrong."""
+    from orch_nb.errors import GraphError
+    from orch_nb.runtime.binding import compile_in
+
+    try:
+        return picture(compile_in(graph, namespace))
+    except GraphError as error:
+        problems = error.problems or (str(error),)
+    except OrchError as error:
+        problems = (str(error),)
+    view = spec_view(graph.spec(), namespace)
+    view.problems = tuple(problems)
+    return view
+
+
+def spec_view(spec: GraphSpec, namespace: Mapping[str, Any]) -> GraphView:
+    """The picture of an edited graph that need not compile: unknown names are marked."""
+    view = GraphView(spec.name, groups=dict(spec.groups), out=spec.out)
+    for node in spec.nodes.values():
+        view.nodes[node.name] = _spec_node(node, namespace, is_out=node.name in spec.out)
+    for edge in spec.edges:
+        view.edges.append(_spec_edge(edge))
+        if edge.kind == "by" and edge.source not in view.choices:
+            view.choices[edge.source] = ChoiceView(edge.source, edge.by)
+        if edge.each and edge.target in view.nodes:
+            view.nodes[edge.target].each = edge.each
+    targets = {e.target for e in spec.edges if e.at_most is None}
+    view.entries = tuple(name for name in spec.nodes if name not in targets)
+    return view
+
+
+def _spec_node(node: NodeSpec, namespace: Mapping[str, Any], *, is_out: bool) -> NodeView:
+    target = node.target if node.target is not None else namespace.get(node.of or node.name)
+    kind = node.kind or getattr(target, "kind", "") or _kind_of(target)
+    known = node.kind in ("human", "switch", "barrier") or target is not None
+    return NodeView(node.name, kind, node.of, node.gate, known=known, is_out=is_out)
+
+
+def _kind_of(target: Any) -> str:
+    name = type(target).__name__
+    return {"Agent": "agent", "Graph": "graph", "Tool": "tool"}.get(name, "")
+
+
+def _spec_edge(edge: EdgeSpec) -> EdgeView:
+    label = edge.condition if edge.kind == "when" else "else" if edge.kind == "else" else ""
+    return EdgeView(edge.source, edge.target, edge.kind, label, edge.at_most)
+
+
+def graph_html(view: GraphView, cell: str, *, notes: Sequence[str] = ()) -> str:
+    """The graph's card: the picture, what is wrong, and its text."""
+    parts = [
+        markup.bar(markup.strong(view.name), markup.quiet(graph_facts(view))),
+        *(_note_html(text) for text in notes),
+        *(_note_html(text, warn=True) for text in view.problems[:8]),
+        markup.drawing(svg(view)) or markup.section(markup.quiet("too large to be drawn"), first=True),
+        markup.folded("as text", markup.code(cell, PROMPT_LIMIT)),
+    ]
+    return markup.panel(*parts)
+
+
+def graph_text(view: GraphView, cell: str, *, notes: Sequence[str] = ()) -> str:
+    """The same in plain text."""
+    rows = [f"graph {view.name} · {graph_facts(view)}"]
+    rows += [f"! {line(text, 400)}" for text in (*notes, *view.problems[:8])]
+    return "\n".join([*rows, clean(cell, PROMPT_LIMIT).rstrip()])
+
+
+def graph_facts(view: GraphView) -> str:
+    """Size, inputs and outputs in one line."""
+    parts = [count(len(view.nodes), "node"), count(len(view.edges), "arrow")]
+    if view.inputs:
+        parts.append(f"inputs {', '.join(view.inputs)}")
+    if view.out:
+        parts.append(f"out {', '.join(view.out)}")
+    unknown = [n.name for n in view.nodes.values() if not n.known]
+    if unknown:
+        parts.append(f"not defined: {', '.join(unknown)}")
+    return " · ".join(parts)
+
+

@@ -1,0 +1,218 @@
+"""A magic's line, read: words, `name=value` pairs and flags, with the place of each for errors.
+
+Nothing is evaluated: a value is a Python literal (`ast.literal_eval`) or the name of a variable.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.errors import BadOption, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+MAX_LINE = 64 * 1024
+_OPEN = {"(": ")", "[": "]", "{": "}"}
+
+
+@dataclass(slots=True)
+class Word:
+    """One word of a line: its text as written and its column, from 1."""
+
+    text: str
+    column: int
+
+
+@dataclass(slots=True)
+class Pair:
+    """One ``name=value``."""
+
+    name: str
+    text: str
+    column: int
+
+
+@dataclass(slots=True)
+class Command:
+    """A line, read.
+
+    Attributes
+    ----------
+    verb
+        The first word; "" for a bare line.
+    words
+        The words after it that are neither pairs nor flags.
+    pairs
+        ``name=value`` in order.
+    flags
+        ``--name`` (True) and ``--name value``.
+    shown, line
+        The line as the cell has it, and its number there.
+    """
+
+    verb: str
+    words: list[Word] = field(default_factory=list)
+    pairs: list[Pair] = field(default_factory=list)
+    flags: dict[str, Any] = field(default_factory=dict)
+    shown: str = ""
+    line: int = 1
+    shift: int = 0
+
+    def error(self, message: str, at: Word | Pair | None = None, *, hint: str = "", **facts: Any) -> BadOption:
+        """A `BadOption` that points at a word of this line in the cell."""
+        column = at.column + self.shift if at is not None else 0
+        source = "\n" * (self.line - 1) + self.shown
+        return BadOption(message, line=self.line, column=column, source=source, hint=hint, **facts)
+
+
+def without_comment(line: str) -> str:
+    """The line without a trailing ``# comment``, and without IPython's ``;`` at its end; in quotes or brackets both are text."""
+    end = len(line)
+    for at, char, depth, quote in _walk(line):
+        if char == "#" and not quote and not depth and (at == 0 or line[at - 1].isspace()):
+            end = at
+            break
+    kept = line[:end].rstrip()
+    walked = _walk(kept)
+    if walked and walked[-1][1:] == (";", 0, ""):
+        kept = kept[:-1].rstrip()
+    return kept
+
+
+def read_command(line: str, *, shown: str = "", number: int = 1, values: Collection[str] = ()) -> Command:
+    """The parts of a magic's line.
+
+    Parameters
+    ----------
+    shown, number
+        The line in the cell, and where it stands there: for errors.
+    values
+        Flags that take a value: ``--budget 0.5`` or ``--budget=0.5``. The others are switches.
+
+    Raises
+    ------
+    BadOption
+        A quote or bracket is not closed, a flag lacks its value, or the line is longer than 64 kB.
+    """
+    words = split(line, shown or line, number)
+    made = Command(words[0].text if words else "", shown=shown or line, line=number)
+    made.shift = max(0, made.shown.find(line.strip())) if line.strip() else 0
+    if words and (words[0].text.startswith("-") or "=" in words[0].text):
+        raise made.error(f"a verb comes first, not `{words[0].text}`.", words[0], hint="`%orch help` lists the verbs")
+    rest = words[1:]
+    while rest:
+        rest = _take(made, rest, values)
+    return made
+
+
+def _take(made: Command, rest: list[Word], values: Collection[str]) -> list[Word]:
+    word = rest.pop(0)
+    if word.text.startswith("--") and len(word.text) > 2:
+        name, given, value = word.text[2:].partition("=")
+        if name in values:
+            if not given:
+                if not rest or rest[0].text.startswith("--"):
+                    raise made.error(f"`--{name}` needs a value.", word)
+                value = rest.pop(0).text
+            made.flags[name] = value
+        elif given:
+            raise made.error(f"`--{name}` takes no value.", word)
+        else:
+            made.flags[name] = True
+        return rest
+    name, equals, value = word.text.partition("=")
+    if equals and name.isidentifier() and not value.startswith("="):
+        if any(pair.name == name for pair in made.pairs):
+            raise made.error(f"`{name}` is given twice.", word)
+        if not value:
+            raise made.error(f"`{name}=` has no value.", word, hint="no blanks around `=`")
+        made.pairs.append(Pair(name, value, word.column + len(name) + 1))
+    else:
+        made.words.append(word)
+    return rest
+
+
+def split(line: str, shown: str = "", number: int = 1) -> list[Word]:
+    """Words at blanks; what is inside quotes or brackets stays together."""
+    if len(line) > MAX_LINE:
+        raise BadOption(f"the line has {len(line):,} characters; {MAX_LINE:,} is the most.", hint="put the text into a variable")
+    line = without_comment(line)
+    words: list[Word] = []
+    start = -1
+    last = (0, 0, "")
+    for at, char, depth, quote in _walk(line):
+        last = (at, depth, quote)
+        if char.isspace() and not depth and not quote:
+            if start >= 0:
+                words.append(Word(line[start:at], start + 1))
+                start = -1
+        elif start < 0:
+            start = at
+    if start >= 0:
+        words.append(Word(line[start:], start + 1))
+    depth, quote = (last[1], last[2]) if line else (0, "")
+    if quote or depth:
+        what = f"a quote {quote}" if quote else "a bracket"
+        raise BadOption(
+            f"{what} is not closed.", line=number, source="\n" * (number - 1) + (shown or line),
+            hint="close it; a text of several lines goes into a variable",
+        )  # fmt: skip
+    return words
+
+
+def _walk(line: str) -> list[tuple[int, str, int, str]]:
+    """(place, character, open brackets after it, quote that is open after it)."""
+    out = []
+    closing: list[str] = []
+    quote = ""
+    skip = False
+    for at, char in enumerate(line):
+        if skip:
+            skip = False
+        elif quote:
+            if char == "\\":
+                skip = True
+            elif char == quote:
+                quote = ""
+        elif char in "\"'" and _starts_text(line, at, bool(closing)):
+            quote = char
+        elif char in _OPEN:
+            closing.append(_OPEN[char])
+        elif closing and char == closing[-1]:
+            closing.pop()
+        out.append((at, char, len(closing), quote))
+    return out
+
+
+def _starts_text(line: str, at: int, inside: bool) -> bool:
+    """A quote opens a text at a word's start or after ``=`` ``(`` ``[`` ``{`` ``,`` ``:``; the one in ``don't`` does not."""
+    return at == 0 or inside or line[at - 1].isspace() or line[at - 1] in "=([{,:+"
+
+
+def is_text(text: str) -> bool:
+    """Whether a word is written as a quoted text."""
+    return len(text) >= 2 and text[0] in "\"'" and text[-1] == text[0]
+
+
+def value_of(text: str, names: Mapping[str, Any], *, command: Command, at: Word | Pair) -> Any:
+    """What a value stands for: a Python literal, or the variable of this name.
+
+    Raises
+    ------
+    BadOption
+        It is neither; the nearest variable is named.
+    """
+    if text.isidentifier() and text not in ("True", "False", "None"):
+        if text in names:
+            return names[text]
+        near = nearest(text, [n for n in names if not n.startswith("_")])
+        hint = f"did you mean `{near}`?" if near else f'a text needs quotes: `"{text}"`'
+        raise command.error(f"there is no variable `{text}`.", at, hint=hint)
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        hint = "a Python literal (`\"text\"`, `3`, `[1, 2]`) or a variable's name; give a result a name first"
+        raise command.error(f"`{text[:60]}` is neither a literal nor a name.", at, hint=hint) from None

@@ -1,0 +1,123 @@
+"""Tab completion of our lines: verbs, names, flags, inputs, runs."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.errors import OrchError
+from orch_nb.notebook import verbs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from orch_nb.notebook.session import Session
+
+_LINE = re.compile(r"^\s*(?:[\w., ]+=\s*)?%orch(?:\s|$)")
+_CELL = re.compile(r"^\s*%%(agent|graph)(?:\s|$)")
+_TEXT = re.compile(r"(\S*)$")
+
+
+def complete(text: str, session: Session) -> tuple[str, list[str]]:
+    """What may stand at the end of `text`, a line up to the cursor: (the piece that is replaced, candidates).
+
+    Returns ("", []) where the line is none of ours.
+    """
+    cell = _CELL.match(text)
+    if cell is not None:
+        return _of(text, _agent_words(text) if cell[1] == "agent" else _graph_names(session.shell.user_ns))
+    found = _LINE.match(text)
+    if found is None:
+        return "", []
+    before = text[found.end() :] if text[found.end() - 1].isspace() else None
+    if before is None:
+        return "", []
+    words = before.split(" ")
+    if len(words) <= 1:
+        return _of(text, [v for v in verbs.VERBS if v])
+    return _of(text, _after(words[0], words[1:], session))
+
+
+def _of(text: str, candidates: Iterable[str]) -> tuple[str, list[str]]:
+    match = _TEXT.search(text)
+    piece = match[1] if match is not None else ""
+    return piece, [c for c in dict.fromkeys(candidates) if c.startswith(piece) and c != piece]
+
+
+def _after(verb: str, words: list[str], session: Session) -> list[str]:
+    """Candidates after a verb."""
+    known = verbs.VERBS.get(verb)
+    if known is None:
+        return []
+    names = session.shell.user_ns
+    flags = [f"--{flag}" for flag in known.flags if f"--{flag}" not in words]
+    first = [w for w in words[:-1] if w and not w.startswith("-")]
+    match verb:
+        case "run" | "batch" if not first:
+            return [*_graph_names(names), *_names(names, "Agent")]
+        case "batch" if len(first) == 1:
+            return [n for n, v in names.items() if not n.startswith("_") and (hasattr(v, "columns") or isinstance(v, list))]
+        case "run" | "batch":
+            return [*(f"{i}=" for i in _inputs(names, first[0])), *flags]
+        case "resume" | "trace" | "cost" | "stop" if not first:
+            return [*_runs(session), *flags]
+        case "answer" if not first:
+            return ["approve", "edit", "reject"]
+        case "models" if not first:
+            return ["set", "add"]
+        case "help":
+            return [v for v in verbs.VERBS if v]
+    return flags
+
+
+def _agent_words(text: str) -> list[str]:
+    """Flags of `%%agent` that are not given yet."""
+    from orch_nb.schema.agent_spec import KEYS
+
+    if len(text.split()) < 2:
+        return []
+    return [f for f in (*(f"--{k.replace('_', '-')}" for k in KEYS), "--save", "--replace") if f not in text.split()]
+
+
+def _names(names: Mapping[str, Any], kind: str) -> list[str]:
+    return [n for n, v in names.items() if type(v).__name__ == kind and not n.startswith("_")]
+
+
+def _graph_names(names: Mapping[str, Any]) -> list[str]:
+    return _names(names, "Graph")
+
+
+def _inputs(names: Mapping[str, Any], target: str) -> list[str]:
+    from orch_nb.runtime.binding import compile_in
+
+    if target not in names:
+        return []
+    try:
+        plan = compile_in(names[target], names)
+    except OrchError:
+        return []
+    return [*plan.inputs, *plan.optional_inputs]
+
+
+def _runs(session: Session) -> list[str]:
+    try:
+        return [row.run for row in session.runtime.runs(limit=20)]
+    except OrchError:
+        return []
+
+
+def make_matcher(session: Session) -> Any:
+    """An IPython matcher for our lines; for all others it has nothing to say."""
+    from IPython.core.completer import SimpleCompletion, context_matcher
+
+    @context_matcher()
+    def orch_matcher(context: Any) -> dict[str, Any]:
+        piece, found = complete(context.line_with_cursor[: context.cursor_position] if _cuts(context) else context.line_with_cursor, session)
+        return {"completions": [SimpleCompletion(c, type="orch") for c in found], "suppress": bool(found), "matched_fragment": piece}
+
+    return orch_matcher
+
+
+def _cuts(context: Any) -> bool:
+    """Whether the context's line goes on after the cursor."""
+    return len(context.line_with_cursor) > context.cursor_position

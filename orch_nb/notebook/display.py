@@ -1,0 +1,87 @@
+"""What every object looks like in a notebook: one function each, from the object to its MIME bundle. Pure but for look-ups."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.notebook import batch_panel, card, markup, run_panel
+from orch_nb.notebook.bundle import GRAPH, TRACE, bundle
+from orch_nb.notebook.notes import notes_on
+from orch_nb.notebook.picture_data import graph_data, run_data
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orch_nb.trace.run_view import RunView
+
+Bundle = dict[str, Any]
+
+
+def namespace() -> Mapping[str, Any]:
+    """The notebook's variables; empty outside of IPython (which is not imported for it)."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    found: Mapping[str, Any] = {} if shell is None else shell.user_ns
+    return found
+
+
+def graph_bundle(graph: Any, *, names: Mapping[str, Any] | None = None) -> Bundle:
+    """A graph's card: picture, inputs and outputs, what is wrong, its cell."""
+    view = card.graph_view(graph, namespace() if names is None else names)
+    cell = graph.to_cell()
+    notes = notes_on(graph)
+    return bundle(
+        card.graph_text(view, cell, notes=notes), card.graph_html(view, cell, notes=notes), kind=GRAPH,
+        data={"kind": "graph", "pictures": [graph_data(view)], "cell": cell[: card.PROMPT_LIMIT]},
+    )  # fmt: skip
+
+
+def agent_bundle(agent: Any, *, names: Mapping[str, Any] | None = None) -> Bundle:
+    """An agent's card: inputs, answer, tools, effects, the compiled system prompt, the graphs that use it, warnings."""
+    used = users_of(agent.name, namespace() if names is None else names)
+    notes = notes_on(agent)
+    return bundle(card.agent_text(agent, used_by=used, notes=notes), card.agent_html(agent, used_by=used, notes=notes))
+
+
+def users_of(name: str, names: Mapping[str, Any]) -> list[str]:
+    """Graphs of the namespace in which an object of this name is a node, in alphabetical order."""
+    found = []
+    for key in sorted(k for k in names if not k.startswith("_")):
+        graph = names[key]
+        nx = getattr(graph, "nx", None)
+        if type(graph).__name__ != "Graph" or nx is None:
+            continue
+        if any(node == name or getattr(data.get("spec"), "of", "") == name for node, data in nx.nodes(data=True)):
+            found.append(key)
+    return found
+
+
+def run_bundle(
+    view: RunView, *, live: dict[str, dict[str, Any]] | None = None, as_of: str = "", notes: Sequence[str] = ()
+) -> Bundle:
+    """A run: graph, trace, bill, state, decisions, prompts and answers.
+
+    Parameters
+    ----------
+    live
+        Activation key -> {"text"}: what is being said right now.
+    as_of
+        Time of day, for a run that goes on.
+    notes
+        What its cell has to say: inputs that were taken from the notebook.
+    """
+    text = run_panel.run_text(view, as_of=as_of, notes=notes)
+    return bundle(text, run_panel.run_html(view, live=live, as_of=as_of, notes=notes), kind=TRACE, data=run_data(view))
+
+
+def batch_bundle(batch: Any) -> Bundle:
+    """A batch: how many rows are where, what it cost, the first rows."""
+    return bundle(batch_panel.batch_text(batch), batch_panel.batch_html(batch))
+
+
+def trace_bundle(view: RunView) -> Bundle:
+    """The trace alone, every row of it."""
+    table = run_panel.trace_table(view, max_rows=5000)
+    text = f"{run_panel.head_line(view)}\n{table.text()}"
+    return bundle(text, markup.panel(markup.bar(run_panel.head_line(view)), markup.section(table.html(), first=True)))

@@ -1,0 +1,286 @@
+"""Lists: how the notebook stands, runs, models, money, verbs. Each as a table with its text twin."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.errors import OrchError
+from orch_nb.notebook import markup, run_panel
+from orch_nb.notebook.bundle import Shown
+from orch_nb.notebook.table import Cell, Column, Table
+from orch_nb.notebook.visible import line
+from orch_nb.notebook.words import COLOURS, count, glyph, places, seconds, usd, word
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orch_nb.engine.ports import Balance
+    from orch_nb.routing.models import ModelBook
+    from orch_nb.routing.offers import Offer
+    from orch_nb.runtime.runtime import Runtime
+
+MAX_QUOTED = 5
+"""Unfinished runs that are looked into when the notebook opens: each costs a read of its events."""
+
+
+# ------------------------------------------------------------------ status
+def status(runtime: Runtime, names: Mapping[str, Any], live: Sequence[Any] = ()) -> Shown:
+    """How the notebook stands, and the next line to type."""
+    table = Table([Column(), Column(rest=True)])
+    for name, text in _standing(runtime):
+        table.add(Cell(name, quiet=True), text)
+    for handle in live:
+        table.add(Cell("under way", quiet=True), f"run {handle.run} of `{handle.graph}`: {word(handle.status)}")
+    unfinished = _unfinished(runtime, {h.run for h in live})
+    for number, text in enumerate(unfinished):
+        table.add(Cell("unfinished" if not number else "", quiet=True), text)
+    table.add(Cell("next", quiet=True), next_line(runtime, names))
+    text = f"orch_nb {_version()}\n{table.text()}"
+    html = markup.panel(markup.bar(markup.strong("orch_nb"), markup.quiet(_version())), markup.section(table.html(), first=True))
+    return Shown(text, html)
+
+
+def _standing(runtime: Runtime) -> list[tuple[str, str]]:
+    book = runtime.models
+    keys = book.keys_found()
+    rows = [("notebook", runtime.notebook or "no name yet: `%orch notebook NAME`")]
+    rows.append(("models", "; ".join(f"{o.name} = {_what_is(o)}" for o in _named(book))))
+    rows.append(("keys found", ", ".join(f"{p} ({k})" for p, k in keys.items()) or "none: the local model and echo need none"))
+    rows.append(("budget", budget_text(_balance(runtime))))
+    if runtime.notice:
+        rows.append(("store", runtime.notice))
+    return rows
+
+
+def _named(book: ModelBook) -> list[Offer]:
+    """What the notebook's own names stand for; the built-in ones only where they are not behind another name."""
+    offers = book.offers()
+    own = [o for o in offers if o.name not in ("smollm2", "echo")]
+    return own or offers[:1]
+
+
+def _what_is(offer: Offer) -> str:
+    return offer.note or f"{offer.provider}/{offer.model}"
+
+
+def _has_store(runtime: Runtime) -> bool:
+    """Whether there is a store yet: looking at an empty notebook does not make one."""
+    return runtime._store is not None or (runtime.folder / ".orch").exists()
+
+
+def _balance(runtime: Runtime) -> Balance | None:
+    return runtime.budget() if _has_store(runtime) else None
+
+
+def _unfinished(runtime: Runtime, live: set[str]) -> list[str]:
+    if not _has_store(runtime):
+        return []
+    rows = [r for r in runtime.unfinished() if r.run not in live]
+    out = [unfinished_text(runtime, row) for row in rows[:MAX_QUOTED]]
+    if len(rows) > MAX_QUOTED:
+        out.append(f"and {len(rows) - MAX_QUOTED} more: `%orch runs`")
+    return out
+
+
+def unfinished_text(runtime: Runtime, row: Any) -> str:
+    """``run 7 failed at 5/7 draft, 02:03, 429; $0.31 kept; `%orch resume 7`, about $0.02``."""
+    parts = [f"run {row.run} of `{line(row.graph, 40)}` {_ended_word(row)}{_ended_where(runtime, row)}"]
+    when = row.ended_at or row.started_at
+    if when is not None:
+        parts.append(time.strftime("%H:%M" if time.time() - when < 86400 else "%d %b %H:%M", time.localtime(when)))
+    if row.error is not None:
+        parts.append(line(row.error.message or row.error.type, 70))
+    kept = [f"{usd(row.spent_usd)} kept"]
+    if row.in_doubt_usd:
+        kept.append(f"at most {usd(row.in_doubt_usd)} in doubt")
+    if row.waiting:
+        do = f"`%orch answer approve --run {row.run}`"
+    else:
+        do = f"`%orch resume {row.run}`{_quote(runtime, row.run)}"
+    return f"{', '.join(parts)}; {', '.join(kept)}; {do}"
+
+
+def _ended_word(row: Any) -> str:
+    if row.waiting:
+        return f"waits for a person at {', '.join(row.waiting[:3])}"
+    if row.status == "running":
+        return "is being run by another process" if row.live else "was interrupted"
+    return {"cancelled": "was stopped"}.get(row.status, word(row.status))
+
+
+def _ended_where(runtime: Runtime, row: Any) -> str:
+    """`` at 5/7 draft``: how many of its nodes are done, and where it ended."""
+    if row.waiting or not row.nodes:
+        return ""
+    from orch_nb.trace.run_view import run_view
+
+    try:
+        view = run_view(runtime.open(row.run).events)
+    except OrchError:
+        return f" at {row.node}" if row.node else ""
+    done = sum(1 for n in view.picture.nodes.values() if n.state in ("success", "passed", "reused"))
+    return f" at {done + 1 if row.node else done}/{row.nodes}{f' {row.node}' if row.node else ''}"
+
+
+def _quote(runtime: Runtime, run: str) -> str:
+    try:
+        amount = runtime.quote_resume(run)
+    except OrchError:
+        return ""
+    return "" if amount is None else f", about {usd(amount)}"
+
+
+def next_line(runtime: Runtime, names: Mapping[str, Any]) -> str:
+    """The line to type next."""
+    graphs = [n for n, v in names.items() if not n.startswith("_") and type(v).__name__ == "Graph"]
+    agents = [n for n, v in names.items() if not n.startswith("_") and type(v).__name__ == "Agent"]
+    if not agents and not graphs:
+        return "`%%agent NAME` and a prompt with `{{ inputs }}` below it; `%orch help` lists the verbs"
+    target = (graphs or agents)[-1]
+    return f"`%orch run {target} {' '.join(f'{i}=…' for i in _inputs_of(names[target], names))}`".replace(" `", "`")
+
+
+def _inputs_of(target: Any, names: Mapping[str, Any]) -> Sequence[str]:
+    from orch_nb.runtime.binding import compile_in
+
+    try:
+        return [i for i in compile_in(target, names).inputs if i not in names]
+    except OrchError:
+        return []
+
+
+def _version() -> str:
+    from orch_nb import __version__
+
+    return __version__
+
+
+# ------------------------------------------------------------------ money
+def budget_text(balance: Balance | None) -> str:
+    """A balance in one line."""
+    if balance is None:
+        return "none: `%orch budget 0.50` allows 50 cents and not a cent more"
+    used = [f"spent {usd(balance.spent_usd)}"]
+    if balance.held_usd:
+        used.append(f"held {usd(balance.held_usd)}")
+    if balance.in_doubt_usd:
+        used.append(f"in doubt {usd(balance.in_doubt_usd)}")
+    if balance.overrun_usd:
+        used.append(f"overrun {usd(balance.overrun_usd)}")
+    if balance.limit_usd is None:
+        return f"none; {', '.join(used)}: `%orch budget 0.50` sets one"
+    left = balance.limit_usd - balance.spent_usd - balance.held_usd - balance.in_doubt_usd
+    return f"{usd(balance.limit_usd)}: {', '.join(used)}, left {usd(left)}"
+
+
+def budget(runtime: Runtime, *, advice: str = "") -> Shown:
+    """The notebook's budget."""
+    balance = runtime.budget()
+    text = f"{runtime.notebook or 'this notebook'}: budget {budget_text(balance)}"
+    rows = [text, *([advice] if advice else [])]
+    share = ""
+    if balance.limit_usd:
+        used = balance.spent_usd + balance.held_usd + balance.in_doubt_usd
+        share = markup.meter(float(used / balance.limit_usd))
+    made = Shown.lines(*rows, value=balance)
+    made.html = made.html.replace("</div>", f"{share}</div>", 1)
+    return made
+
+
+def cost(runtime: Runtime, handle: Any, *, alive: bool = False) -> Shown:
+    """A run's bill by step, agent and model, and the notebook's budget below. A batch's bill is that of all its rows."""
+    from orch_nb.trace.run_view import run_view
+
+    view = run_view(handle.events, alive=alive)
+    money, what = view.bill, f"run {handle.run} of `{handle.graph}`"
+    if (view.parent or {}).get("batch"):
+        money, number = _batch_bill(runtime, handle.run)
+        what = f"batch {handle.run} of `{handle.graph}`, {count(number, 'row')}"
+    head = f"{what} · {run_panel.bill_line(money)}"
+    tables = [run_panel.bill_table(money.steps, "step", money.total), run_panel.bill_table(money.models, "model")]
+    if {a.name for a in money.agents} != {s.name for s in money.steps}:
+        tables.insert(1, run_panel.bill_table(money.agents, "agent"))
+    after = f"notebook: budget {budget_text(runtime.budget())}"
+    text = "\n\n".join([head, *(t.text() for t in tables), after])
+    inner = '<div style="height:10px"></div>'.join(t.html() for t in tables)
+    html = markup.panel(markup.bar(markup.strong(head)), markup.section(inner, first=True), markup.section(markup.quiet(after)))
+    return Shown(text, html, money)
+
+
+def _batch_bill(runtime: Runtime, run: str) -> tuple[Any, int]:
+    """One bill over all rows of a batch, and how many have begun."""
+    from orch_nb.trace.bill import bill_of
+    from orch_nb.trace.spans import spans
+
+    rows: list[Any] = []
+    number = 0
+    while True:
+        try:
+            rows += spans(runtime.open(f"{run}.{number}").events)
+        except OrchError:
+            return bill_of(rows), number
+        number += 1
+
+
+# ------------------------------------------------------------------ lists
+def runs(rows: Sequence[Any]) -> Shown:
+    """Runs, newest first."""
+    digits = places(r.spent_usd for r in rows)
+    table = Table(
+        [Column("run"), Column("graph"), Column("state"), Column("started"), Column("seconds", "r"), Column("$", "r"), Column("", rest=True)]
+    )
+    for row in rows:
+        took = None if row.ended_at is None or row.started_at is None else row.ended_at - row.started_at
+        state = "interrupted" if row.status == "running" and not row.live else row.status
+        at = "" if row.started_at is None else time.strftime("%d %b %H:%M", time.localtime(row.started_at))
+        what = f"{row.node}: {row.error.message or row.error.type}" if row.error is not None else ", ".join(row.waiting)
+        table.add(
+            row.run, line(row.graph, 40), Cell(f"{glyph(state)} {word(state)}", colour=COLOURS.get(state, "") if state != "done" else ""),
+            at, seconds(took), usd(row.spent_usd, digits).removeprefix("$"), Cell(line(what, 100), quiet=True),
+        )  # fmt: skip
+    return Shown.of_table(count(len(rows), "run"), table, "" if rows else "`%orch run GRAPH` starts one", value=list(rows))
+
+
+def models(book: ModelBook) -> Shown:
+    """The notebook's names of models, what they are, what they cost."""
+    table = Table([Column("name"), Column("model"), Column("$ per Mtok in", "r"), Column("out", "r"), Column("context", "r"), Column("", rest=True)])
+    keys = book.keys_found()
+    for offer in book.offers():
+        price = book.prices.price(offer)
+        low, high = _rates(price)
+        context = "" if offer.context_tokens is None else f"{offer.context_tokens:,}"
+        table.add(offer.name, f"{offer.provider}/{offer.model}", low, high, context, Cell(_remark(offer, book, keys), quiet=True))
+    after = "`%orch models set small=openai/gpt-4o-mini` gives a name; cells and graphs only know names"
+    return Shown.of_table("models", table, after, value=book)
+
+
+def _rates(price: Any) -> tuple[str, str]:
+    """Dollars per million tokens in and out; "?" where nobody knows."""
+    if price is None:
+        return "?", "?"
+    first = price.tiers[0]
+    call = f" + {usd(price.per_call)} a call" if price.per_call else ""
+    return f"{first.input:.2f}{call}", f"{first.output:.2f}"
+
+
+def _remark(offer: Offer, book: ModelBook, keys: Mapping[str, str]) -> str:
+    if offer.note:
+        return offer.note
+    needed = book.providers().get(offer.provider, "")
+    return f"key: {needed} {'found' if offer.provider in keys else 'not set'}" if needed else ""
+
+
+# ------------------------------------------------------------------ help
+def verbs(known: Mapping[str, Any]) -> Shown:
+    """All verbs with what they say."""
+    table = Table([Column("verb"), Column("does", rest=True)])
+    for name, verb_ in known.items():
+        table.add(f"%orch {name}".strip(), verb_.says.partition(";")[0].partition(". ")[0])
+    cells = "`%%agent NAME --model small` and `%%graph NAME` define; `%orch help VERB` says more"
+    return Shown.of_table("orch_nb", table, cells, value=list(known))
+
+
+def verb(name: str, verb_: Any) -> Shown:
+    """One verb: how it is written and what it does."""
+    return Shown.lines(verb_.usage, f"  {verb_.says}.", value=name)

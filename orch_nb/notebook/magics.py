@@ -1,0 +1,158 @@
+"""The magics: `%%agent` and `%%graph` define, `%orch` does. Each cell binds an ordinary object and gives it back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
+
+from orch_nb.errors import BadName, BadOption, CellError, nearest
+from orch_nb.notebook import redefining, verbs
+from orch_nb.notebook.command import read_command, split, without_comment
+
+if TYPE_CHECKING:
+    from orch_nb.notebook.session import Session
+
+
+@magics_class
+class OrchMagics(Magics):
+    """`%orch`, `%%agent`, `%%graph`."""
+
+    def __init__(self, shell: Any, session: Session) -> None:
+        super().__init__(shell)
+        self.session = session
+
+    @no_var_expand
+    @needs_local_scope
+    @line_magic
+    def orch(self, line: str, local_ns: dict[str, Any] | None = None) -> Any:
+        """Design, cost and run multi-agent workflows.
+
+        ``%orch`` shows how the notebook stands, ``%orch help`` lists the verbs, ``%orch help run`` says more about one::
+
+            %orch budget 0.50
+            %orch run support ticket="My payment failed"
+            %orch resume 7
+        """
+        shown, number = self._place(line)
+        words = split(line, shown, number)
+        name = words[0].text if words else ""
+        command = read_command(line, shown=shown, number=number, values=_value_flags(name))
+        verb = verbs.find(command.verb, command, words[0] if words else None)
+        verbs.check(verb, command)
+        return verb.do(self.session, command, self._names(local_ns))
+
+    @no_var_expand
+    @needs_local_scope
+    @line_cell_magic
+    def agent(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
+        """Define an agent: flags on the line, YAML front matter, the prompt with its ``{{ reads }}``::
+
+            %%agent triage --model small
+            ---
+            out: {category: billing | technical, confidence: float}
+            ---
+            Classify the customer's message.
+            Message: {{ ticket }}
+
+        ``--save`` writes ``agents/NAME.agent.md`` too; ``--replace`` allows a name that is something else now.
+        ``%agent NAME`` shows a card again.
+        """
+        from orch_nb.agents.agent import Agent
+
+        if cell is None:
+            return self._again(line, "Agent", "agent")
+        line, flags = _own_flags(without_comment(line), ("save", "replace"))
+        made = Agent.from_cell(line, cell, self._names(local_ns))
+        before = self._free_name(made.name, Agent, flags, line)
+        redefining.note_agent(made, before, self.shell.user_ns, self.session.runtime.live_runs() if before is not None else ())
+        if "save" in flags:
+            made.save(self.session.runtime.folder)
+        self.session.bind(made.name, made)
+        return made
+
+    @no_var_expand
+    @needs_local_scope
+    @line_cell_magic
+    def graph(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
+        """Wire agents, functions and people::
+
+            %%graph support
+            triage -> {billing, technical}   by triage.category   else person
+            {billing, technical} -> qa
+            qa -> triage     when qa.score < 0.6   at most 2
+            qa -> send       else
+            person: human
+
+        ``%graph NAME`` shows it again.
+        """
+        from orch_nb.graph.builder import Graph
+
+        if cell is None:
+            return self._again(line, "Graph", "graph")
+        line, flags = _own_flags(without_comment(line), ("replace",))
+        name = _one_name(line, "graph")
+        made = Graph.from_cell(name, f"%%graph {line}\n{cell}")
+        before = self._free_name(name, Graph, flags, line)
+        redefining.note_graph(made, before, self.session.runtime.live_runs() if before is not None else ())
+        self.session.bind(name, made)
+        return made
+
+    # ---------------------------------------------------------------- helpers
+    def _names(self, local_ns: dict[str, Any] | None) -> dict[str, Any]:
+        """The variables that the line sees: the notebook's, and a function's own where it stands in one."""
+        space: dict[str, Any] = self.shell.user_ns
+        return space if not local_ns or local_ns is space else {**space, **local_ns}
+
+    def _place(self, line: str) -> tuple[str, int]:
+        """The line as the cell has it, and its number there."""
+        for number, row in enumerate(self.session.cell.splitlines(), 1):
+            if "%orch" in row and row.rstrip().endswith(line.strip()):
+                return row, number
+        return f"%orch {line}", 1
+
+    def _again(self, line: str, kind: str, magic: str) -> Any:
+        """The object of this name, to be shown again."""
+        known = {n: v for n, v in self.shell.user_ns.items() if type(v).__name__ == kind and not n.startswith("_")}
+        name = without_comment(line).strip()
+        if name in known:
+            return known[name]
+        near = nearest(name, known)
+        hint = f"did you mean `{near}`?" if near else f"there are: {', '.join(known)}" if known else f"`%%{magic} NAME` defines one"
+        raise BadOption(f"there is no {magic} `{name}`." if name else f"which {magic}?", line=1, source=f"%{magic} {line}", hint=hint)
+
+    def _free_name(self, name: str, kind: type, flags: set[str], line: str) -> Any:
+        """What the name stands for now; refuses to cover something else unless told."""
+        before = self.shell.user_ns.get(name)
+        if before is None or isinstance(before, kind) or "replace" in flags:
+            return before if isinstance(before, kind) else None
+        raise BadName(
+            f"`{name}` is a {type(before).__name__} in this notebook.", line=1, source=f"%%{kind.__name__.lower()} {line}",
+            hint="choose another name, or add `--replace`",
+        )  # fmt: skip
+
+
+def _value_flags(name: str) -> list[str]:
+    verb = verbs.VERBS.get(name)
+    return [] if verb is None else [flag for flag, takes in verb.flags.items() if takes]
+
+
+def _own_flags(line: str, known: tuple[str, ...]) -> tuple[str, set[str]]:
+    """The line without the flags that the magic itself takes, and which of them were there."""
+    found = {flag for flag in known if f"--{flag}" in line.split()}
+    for flag in found:
+        before, _, after = line.partition(f"--{flag}")
+        line = f"{before.rstrip()} {after.lstrip()}".strip()
+    return line, found
+
+
+def _one_name(line: str, what: str) -> str:
+    words = split(line)
+    if not words:
+        raise CellError(f"a {what} needs a name.", line=1, source=f"%%{what} {line}", hint=f"`%%{what} NAME`")
+    if len(words) > 1:
+        raise CellError(
+            f"`{words[1].text}` is one word too many.", line=1, column=words[1].column + len(what) + 3,
+            source=f"%%{what} {line}", hint=f"`%%{what} {words[0].text}`",
+        )  # fmt: skip
+    return words[0].text

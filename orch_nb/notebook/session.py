@@ -1,0 +1,144 @@
+"""One notebook's side of things: its shell, its variables, its displays, the runs it started."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.errors import OrchError, nearest
+from orch_nb.notebook import live, name
+from orch_nb.notebook.screen import is_attended, new_name, screen_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orch_nb.runtime.runtime import Runtime
+
+
+class Session:
+    """The state of the extension in one shell.
+
+    Attributes
+    ----------
+    displays
+        Run id -> its display in this notebook.
+    shown
+        Ids of handles whose display was just made by their own cell: the cell's result is not shown a second time.
+    cell
+        The text of the cell that runs, for errors that point into it.
+    """
+
+    def __init__(self, shell: Any) -> None:
+        self.shell = shell
+        self.screen = screen_of(shell)
+        self.displays: dict[str, live.RunDisplay] = {}
+        self.shown: set[int] = set()
+        self.cell = ""
+
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime of this process; it takes its name from the front end's hint until it is told one."""
+        from orch_nb import runtime
+
+        current = runtime.current()
+        if not current.notebook:
+            current.notebook = name.hinted_name(self.shell.user_ns)
+        return current
+
+    @property
+    def is_attended(self) -> bool:
+        """Whether somebody is there to be asked."""
+        return is_attended(self.shell)
+
+    def bind(self, variable: str, value: Any) -> None:
+        """Give `value` a name in the notebook."""
+        self.shell.user_ns[variable] = value
+
+    def bind_run(self, handle: Any, as_name: str = "") -> None:
+        """Bind a run: under the name that was asked for, and as ``run`` where that is free or a run already."""
+        if as_name:
+            self.bind(as_name, handle)
+        before = self.shell.user_ns.get("run")
+        if before is None or type(before) is type(handle) or type(before).__name__ in ("RunHandle", "BatchHandle"):
+            self.bind("run", handle)
+
+    # ---------------------------------------------------------------- runs
+    def follow(self, handle: Any, *, notes: Sequence[str] = (), is_background: bool = False, is_batch: bool = False) -> live.RunDisplay:
+        """Show a run in this cell and keep its display fresh."""
+        controls = self._controls(handle, is_background=is_background, is_batch=is_batch)
+        kind = live.BatchDisplay if is_batch else live.RunDisplay
+        shown = kind(handle, self.screen, notes=notes, controls=controls)
+        self.displays[handle.run] = shown
+        shown.show()
+        if controls is not None:
+            self.screen.show(widget_bundle(controls.box), new_name())
+        if self.screen.can_update:
+            live.REFRESHER.add(shown)
+        return shown
+
+    def _controls(self, handle: Any, *, is_background: bool, is_batch: bool) -> Any:
+        """Widgets, where somebody may click them and there may be something to click."""
+        if not (self.screen.can_update and self.is_attended):
+            return None
+        may_ask = not is_batch and has_people(handle.plan)
+        if not (may_ask or is_background):
+            return None
+        try:
+            import ipywidgets  # noqa: F401
+        except ImportError:
+            return None  # `%orch answer` and `%orch stop` do the same
+        from orch_nb.notebook.controls import Controls
+
+        return Controls(handle, can_stop=is_background)
+
+    def finish(self, handle: Any) -> Any:
+        """The last picture of a run in its cell; the handle, which is then not shown a second time."""
+        shown = self.displays.get(handle.run)
+        if shown is not None:
+            if shown.is_over:
+                live.REFRESHER.remove(shown)
+            shown.finish()
+            self.shown.add(id(handle))
+        return handle
+
+    def show_result(self, handle: Any, make: Any) -> None:
+        """How IPython shows a run: not at all where its own cell has just shown it."""
+        if id(handle) in self.shown:
+            self.shown.discard(id(handle))
+            return
+        self.screen.show(make(handle), new_name())
+
+    def live_run(self, run: str = "") -> Any:
+        """The run under way of this id; without one, the only run under way.
+
+        Raises
+        ------
+        OrchError
+            None is under way, or several are and none is named.
+        """
+        found = self.runtime.live_runs()
+        if run:
+            match = [h for h in found if h.run == run]
+            if match:
+                return match[0]
+            near = nearest(run, [h.run for h in found])
+            raise OrchError(f"run {run} is not under way here.", hint=f"did you mean {near}?" if near else "`%orch runs` lists all")
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise OrchError("no run is under way here.", hint="`%orch runs` lists all")
+        raise OrchError(f"{len(found)} runs are under way: {', '.join(h.run for h in found)}.", hint="name one")
+
+
+def has_people(plan: Any) -> bool:
+    """Whether a plan may have a question for a person: a human node, or a declared effect (asked of when in doubt)."""
+    if plan is None:
+        return False
+    if any(n.kind == "human" or n.effects for n in plan.nodes):
+        return True
+    return any(has_people(sub) for sub in plan.subplans.values())
+
+
+def widget_bundle(widget: Any) -> dict[str, Any]:
+    """A widget as a display."""
+    data: Mapping[str, Any] = widget._repr_mimebundle_()
+    return dict(data)

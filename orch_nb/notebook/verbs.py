@@ -1,0 +1,484 @@
+"""What `%orch VERB` does: each verb is one call of the Python API with the same words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.errors import OrchError, nearest
+from orch_nb.notebook import display, live, listing, name
+from orch_nb.notebook.bundle import Shown
+from orch_nb.notebook.command import is_text, value_of
+from orch_nb.schema.names import check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orch_nb.engine.plan import Plan
+    from orch_nb.notebook.command import Command, Word
+    from orch_nb.notebook.session import Session
+
+Names = dict[str, Any]
+
+
+@dataclass(slots=True, frozen=True)
+class Verb:
+    """One verb: how it is written, what it does, its flags (with True where a flag takes a value)."""
+
+    usage: str
+    says: str
+    do: Callable[[Session, Command, Names], Any]
+    flags: dict[str, bool] = field(default_factory=dict)
+    words: int = 9
+    is_async: bool = False
+    takes_pairs: bool = False
+
+
+# ------------------------------------------------------------------ running
+def run(session: Session, command: Command, names: Names) -> live.Pending:
+    """Start a graph or an agent; the cell waits for it unless `--bg`."""
+    from orch_nb.runtime.binding import compile_in
+
+    target = _target(command, names, "run")
+    plan = compile_in(target, names)
+    inputs, notes = _inputs(command, names, plan)
+    handle = session.runtime.start(
+        target, inputs, plan=plan, budget_usd=_budget(command), as_name=command.flags.get("as", ""), namespace=names,
+        attended=session.is_attended, again=bool(command.flags.get("again")),
+    )  # fmt: skip
+    return _follow(session, command, handle, notes)
+
+
+def resume(session: Session, command: Command, names: Names) -> live.Pending:
+    """Go on with a run that failed, was stopped, or lost its process."""
+    number = _run_word(command) or _last_unfinished(session)
+    handle = session.runtime.resume(number, budget_usd=_budget(command), namespace=names, attended=session.is_attended)
+    return _follow(session, command, handle, [])
+
+
+def _follow(session: Session, command: Command, handle: Any, notes: list[str]) -> live.Pending:
+    """Show the run; wait for it in the cell, or leave it in the background."""
+    as_name = command.flags.get("as", "")
+    if as_name:
+        check_name(as_name, "run")
+    session.bind_run(handle, as_name)
+    is_batch = not hasattr(handle, "events")
+    is_background = bool(command.flags.get("bg"))
+    session.follow(handle, notes=notes, is_background=is_background, is_batch=is_batch)
+    enough = handle.done if is_batch or command.flags.get("wait") else lambda: handle.done() or handle.status == "waiting"
+
+    async def wait() -> Any:
+        if is_background:
+            session.shown.add(id(handle))
+            return handle
+        await live.until(handle, enough, lambda: session.finish(handle))
+        session.finish(handle)
+        _raise_failure(handle)
+        return handle
+
+    what = "batch" if is_batch else "run"
+    return live.Pending(handle, wait, f"{what} {handle.run} of `{handle.graph}` goes on in the background.")
+
+
+def _raise_failure(handle: Any) -> None:
+    """A failed run fails its cell, so that what comes after it does not run on nothing. A batch has its rows to say it."""
+    if handle.future.done():
+        error = handle.future.exception()
+        if error is not None:
+            raise error
+    if handle.status in ("failed", "cancelled") and hasattr(handle, "events"):
+        try:
+            handle.result()
+        except OrchError as error:
+            raise with_own_frames(error) from error.__cause__
+
+
+def with_own_frames(error: OrchError) -> OrchError:
+    """The error, the traceback of its cause beginning where the notebook's own code does."""
+    cause = error.__cause__
+    frame = cause.__traceback__ if cause is not None else None
+    while frame is not None and any(part in frame.tb_frame.f_code.co_filename for part in _OURS):
+        frame = frame.tb_next
+    if cause is not None and frame is not None:
+        cause.__traceback__ = frame
+    return error
+
+
+_OURS = (str(Path(__file__).parent.parent), "/asyncio/", "/concurrent/futures/", "\\asyncio\\", "\\concurrent\\futures\\")
+
+
+def batch(session: Session, command: Command, names: Names) -> live.Pending:
+    """Run a graph or agent over the rows of a table."""
+    from orch_nb.runtime.binding import compile_in
+
+    target = _target(command, names, "batch", words=2)
+    frame = value_of(command.words[1].text, names, command=command, at=command.words[1])
+    columns = [str(c) for c in getattr(frame, "columns", ())] or (list(frame[0]) if isinstance(frame, list) and frame else [])
+    mapping: dict[str, str] = {}
+    shared: dict[str, Any] = {}
+    for pair in command.pairs:
+        plain = pair.text[1:-1] if is_text(pair.text) else pair.text
+        if plain in columns:
+            mapping[pair.name] = plain
+        else:
+            shared[pair.name] = value_of(pair.text, names, command=command, at=pair)
+    notes = []
+    for wanted in compile_in(target, names).inputs:
+        if wanted not in columns and wanted not in mapping and wanted not in shared and wanted in names:
+            shared[wanted] = names[wanted]
+            notes.append(f"`{wanted}` is the notebook's variable, the same for every row")
+    handle = session.runtime.batch(target, frame, mapping, budget_usd=_budget(command), namespace=names, shared=shared)
+    return _follow(session, command, handle, notes)
+
+
+def answer(session: Session, command: Command, names: Names) -> live.Pending:
+    """Answer what a person is asked: approve, edit VALUE, reject, or an answer in quotes."""
+    handle = _asked_run(session, command, names)
+    action, value = _answer_of(command, names)
+    node = command.flags.get("node")
+    handle.answer(action, value, node=node, comment=_comment(command, names))
+    said = f"{action}: run {handle.run} of `{handle.graph}` goes on"
+
+    async def wait() -> Any:
+        if command.flags.get("wait"):
+            await live.until(handle, lambda: handle.done() or handle.status == "waiting", lambda: None)
+            _raise_failure(handle)
+        return Shown.lines(said + (f": {handle.status}" if handle.status != "running" else " in the background"), value=handle)
+
+    return live.Pending(handle, wait, said + " in the background.")
+
+
+def _asked_run(session: Session, command: Command, names: Names) -> Any:
+    """The run that waits: the one named, else the only one. A recorded one is taken up first."""
+    number = str(command.flags.get("run", ""))
+    waiting = [h for h in session.runtime.live_runs() if h.waiting]
+    if not number and len(waiting) == 1:
+        return waiting[0]
+    if not number and len(waiting) > 1:
+        raise command.error(f"{len(waiting)} runs wait: {', '.join(h.run for h in waiting)}.", hint="`--run RUN`")
+    here = next((h for h in waiting if h.run == number), None)
+    if here is not None:
+        return here
+    rows = [r for r in session.runtime.unfinished() if r.waiting and (not number or r.run == number)]
+    if len(rows) != 1:
+        what = f"{len(rows)} runs wait: {', '.join(r.run for r in rows)}." if rows else "no run waits for a person."
+        raise command.error(what, hint="`--run RUN`" if rows else "`%orch runs` lists all")
+    handle = session.runtime.resume(rows[0].run, namespace=names, attended=True)
+    session.bind_run(handle)
+    return handle
+
+
+def _answer_of(command: Command, names: Names) -> tuple[str, Any]:
+    actions = {"approve", "edit", "reject", "answer", "done", "again"}
+    if not command.words:
+        raise command.error("what is the answer?", hint='approve, edit "…", reject, or "…"')
+    first, *rest = command.words
+    if is_text(first.text):
+        return "answer", value_of(first.text, names, command=command, at=first)
+    if first.text not in actions:
+        near = nearest(first.text, actions)
+        hint = f"did you mean `{near}`?" if near else 'approve, edit "…", reject, or an answer in quotes'
+        raise command.error(f"`{first.text}` is no answer.", first, hint=hint)
+    if first.text in ("edit", "answer"):
+        if not rest:
+            raise command.error(f"`{first.text}` needs the text.", first, hint=f'`%orch answer {first.text} "…"`, or a variable')
+        return first.text, value_of(rest[0].text, names, command=command, at=rest[0])
+    return first.text, None
+
+
+def _comment(command: Command, names: Names) -> str:
+    text = command.flags.get("comment", "")
+    return str(value_of(text, names, command=command, at=command.words[0])) if is_text(text) else str(text)
+
+
+def stop(session: Session, command: Command, names: Names) -> Shown:
+    """Stop a run: what was spent is booked, what is recorded stays."""
+    number = _run_word(command)
+    found = session.runtime.live_runs() if number == "all" else [_live_or_batch(session, number, names)]
+    for handle in found:
+        handle.stop()
+    said = ", ".join(h.run for h in found) or "none"
+    return Shown.lines(f"stopping: {said}; `%orch resume RUN` goes on from there", value=found)
+
+
+def _live_or_batch(session: Session, number: str, names: Names) -> Any:
+    """A live run, or a batch that this notebook shows."""
+    for shown in session.displays.values():
+        if (shown.handle.run == number or not number) and not hasattr(shown.handle, "events") and not shown.handle.done():
+            return shown.handle
+    return session.live_run(number)
+
+
+# ------------------------------------------------------------------ looking
+def status(session: Session, command: Command, names: Names) -> Shown:
+    """How the notebook stands: models, keys, budget, runs under way and unfinished, the next line to type."""
+    return listing.status(session.runtime, names, [h for h in session.runtime.live_runs()])
+
+
+def runs(session: Session, command: Command, names: Names) -> Shown:
+    """Runs of this notebook, newest first."""
+    limit = _count(command, command.flags.get("limit", "20"))
+    rows = session.runtime.runs(limit=limit, every_notebook=bool(command.flags.get("all")))
+    return listing.runs(rows)
+
+
+def trace(session: Session, command: Command, names: Names) -> Shown:
+    """The trace of a run, every row of it."""
+    from orch_nb.trace.run_view import run_view
+
+    handle = _open(session, command)
+    view = run_view(handle.events, alive=_is_alive(handle))
+    made = display.trace_bundle(view)
+    return Shown(made["text/plain"], made["text/html"], view.spans)
+
+
+def cost(session: Session, command: Command, names: Names) -> Shown:
+    """The bill of a run by step, agent and model, and the notebook's budget."""
+    handle = _open(session, command)
+    return listing.cost(session.runtime, handle, alive=_is_alive(handle))
+
+
+def budget(session: Session, command: Command, names: Names) -> Shown:
+    """The notebook's budget: shown, set (`0.50`), raised (`+0.50`), or taken away (`none`)."""
+    runtime = session.runtime
+    if command.words:
+        text = command.words[0].text
+        runtime.set_budget(None if text in ("none", "reset") else text.removeprefix("$"))
+    return listing.budget(runtime, advice="" if runtime.notebook else name.ADVICE)
+
+
+# ------------------------------------------------------------------ setting up
+def models(session: Session, command: Command, names: Names) -> Shown:
+    """The notebook's models; `set NAME=MODEL` gives a name, `add NAME PROVIDER/MODEL` one with its own price."""
+    book = session.runtime.models
+    words = [w.text for w in command.words]
+    if words[:1] == ["set"]:
+        if not command.pairs:
+            raise command.error("which name stands for which model?", hint="`%orch models set small=openai/gpt-4o-mini`")
+        for pair in command.pairs:
+            book.set(**{pair.name: _model_text(command, pair, pair.text)})
+    elif words[:1] == ["add"]:
+        _add_model(command, book)
+    elif words:
+        near = nearest(words[0], ("set", "add"))
+        raise command.error(f"`models {words[0]}` does not exist.", command.words[0], hint=f"did you mean `models {near or 'set'}`?")
+    return listing.models(book)
+
+
+def _add_model(command: Command, book: Any) -> None:
+    if len(command.words) != 3:
+        raise command.error("a name and a model are needed.", hint="`%orch models add house openai/gpt-4o-mini input=0.15 output=0.60`")
+    _, given, model = command.words
+    provider, slash, identity = _model_text(command, model, model.text).partition("/")
+    if not slash:
+        raise command.error(f"`{model.text}` does not say whose model it is.", model, hint="PROVIDER/MODEL")
+    known = {"input", "output", "cached", "per_call", "context_tokens"}
+    price: dict[str, Any] = {}
+    for pair in command.pairs:
+        if pair.name not in known:
+            near = nearest(pair.name, known)
+            raise command.error(f"`{pair.name}` is no property of a model.", pair, hint=f"did you mean `{near}`?" if near else ", ".join(sorted(known)))
+        price[pair.name] = pair.text
+    context = price.pop("context_tokens", None)
+    tokens = None if context is None else _count(command, context)
+    book.add(check_name(given.text, "model"), identity, provider, price=price or None, context_tokens=tokens)
+
+
+def _model_text(command: Command, at: Any, text: str) -> str:
+    """A model's name as typed. Keys are refused: a cell is saved, shared and committed."""
+    plain = text[1:-1] if is_text(text) else text
+    if plain.startswith(("sk-", "sk_", "gsk_", "AIza", "xai-")) or len(plain) > 200:
+        raise command.error(
+            "this looks like a key, and a cell is no place for one.", at, hint="put it into the provider's environment variable"
+        )
+    return plain
+
+
+def notebook(session: Session, command: Command, names: Names) -> Shown:
+    """The notebook's name: its budget and its runs are kept under it."""
+    runtime = session.runtime
+    if command.words:
+        text = command.words[0].text
+        plain = text[1:-1] if is_text(text) else text
+        given = name.as_name(plain)
+        if given != plain:
+            raise command.error(f"`{plain}` is no name of a notebook.", command.words[0], hint=f"`%orch notebook {given or 'NAME'}`")
+        runtime.notebook = given
+    return listing.budget(runtime, advice="" if runtime.notebook else name.ADVICE)
+
+
+def load(session: Session, command: Command, names: Names) -> Shown:
+    """Read agents from files: `agents/NAME.agent.md`, or every one of a folder."""
+    from orch_nb.agents.agent import Agent
+
+    if not command.words:
+        raise command.error("which file?", hint="`%orch load agents/triage.agent.md`, or a folder")
+    paths = [p for word in command.words for p in _agent_files(command, word)]
+    found = [Agent.from_file(path, names) for path in paths]
+    for agent in found:
+        session.bind(agent.name, agent)
+    return Shown.lines(*(f"{a.name}: {a!r}" for a in found), value=found)
+
+
+def _agent_files(command: Command, word: Word) -> list[Path]:
+    path = Path(word.text[1:-1] if is_text(word.text) else word.text)
+    files = sorted(path.glob("*.agent.md")) if path.is_dir() else [path] if path.is_file() else []
+    if not files:
+        raise command.error(f"there is no agent at `{path}`.", word, hint="a `.agent.md` file, or a folder of them")
+    return files
+
+
+def help_(session: Session, command: Command, names: Names) -> Shown:
+    """All verbs, or one of them."""
+    if not command.words:
+        return listing.verbs(VERBS)
+    word = command.words[0]
+    return listing.verb(word.text, find(word.text, command, word))
+
+
+# ------------------------------------------------------------------ what a line means
+def find(text: str, command: Command, at: Word | None = None) -> Verb:
+    """The verb of this name.
+
+    Raises
+    ------
+    BadOption
+        There is none; the nearest is named.
+    """
+    verb = VERBS.get(text)
+    if verb is None:
+        near = nearest(text, [v for v in VERBS if v])
+        raise command.error(f"`%orch {text}` does not exist.", at, hint=f"did you mean `{near}`?" if near else "`%orch help` lists the verbs")
+    return verb
+
+
+def check(verb: Verb, command: Command) -> None:
+    """Refuse flags and words that the verb does not take.
+
+    Raises
+    ------
+    BadOption
+        The nearest flag is named.
+    """
+    for flag in command.flags:
+        if flag not in verb.flags:
+            near = nearest(flag, verb.flags)
+            hint = f"did you mean `--{near}`?" if near else f"usage: `{verb.usage}`"
+            raise command.error(f"`{command.verb}` has no flag `--{flag}`.", hint=hint)
+    if len(command.words) > verb.words:
+        extra = command.words[verb.words]
+        raise command.error(f"`{extra.text}` is one word too many.", extra, hint=f"usage: `{verb.usage}`")
+    if command.pairs and not verb.takes_pairs:
+        raise command.error(f"`{command.verb}` takes no inputs.", command.pairs[0], hint=f"usage: `{verb.usage}`")
+
+
+def _target(command: Command, names: Names, verb: str, words: int = 1) -> Any:
+    """The graph, agent or function that is to run."""
+    usage = VERBS[verb].usage
+    if len(command.words) < words:
+        raise command.error(f"`{verb}` needs {'a graph or an agent' if words == 1 else 'a graph and a table'}.", hint=f"usage: `{usage}`")
+    word = command.words[0]
+    target = names.get(word.text)
+    if target is None:
+        known = [n for n, v in names.items() if _can_run(v) and not n.startswith("_")]
+        near = nearest(word.text, known)
+        hint = f"did you mean `{near}`?" if near else f"there are: {', '.join(known[:12])}" if known else "define it with `%%graph` or `%%agent`"
+        raise command.error(f"there is no graph or agent `{word.text}`.", word, hint=hint)
+    if not (_can_run(target) or callable(target)):
+        raise command.error(f"`{word.text}` is a {type(target).__name__}, which cannot run.", word, hint="a graph, an agent or a function")
+    return target
+
+
+def _can_run(value: Any) -> bool:
+    return type(value).__name__ in ("Graph", "Agent") and type(value).__module__.startswith("orch_nb.")
+
+
+def _inputs(command: Command, names: Names, plan: Plan) -> tuple[dict[str, Any], list[str]]:
+    """The inputs as given; what was left out and has a variable of its name is taken from there, and that is said."""
+    inputs = {pair.name: value_of(pair.text, names, command=command, at=pair) for pair in command.pairs}
+    notes = []
+    for wanted in plan.inputs:
+        if wanted not in inputs and wanted in names and not wanted.startswith("_"):
+            inputs[wanted] = names[wanted]
+            notes.append(f"input `{wanted}` is the notebook's variable of that name")
+    return inputs, notes
+
+
+def _budget(command: Command) -> Any:
+    text = command.flags.get("budget")
+    return None if text is None else str(text).removeprefix("$")
+
+
+def _run_word(command: Command) -> str:
+    return command.words[0].text if command.words else ""
+
+
+def _count(command: Command, text: Any) -> int:
+    try:
+        number = int(str(text).replace("_", ""))
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise command.error(f"`{text}` is no number of things.", hint="a whole number from 1")
+    return number
+
+
+def _last_unfinished(session: Session) -> str:
+    rows = session.runtime.unfinished()
+    if not rows:
+        raise OrchError("no run is unfinished.", hint="`%orch runs` lists all")
+    return str(rows[0].run)
+
+
+def _open(session: Session, command: Command) -> Any:
+    number = _run_word(command)
+    return session.runtime.open(number) if number else session.runtime.latest()
+
+
+def _is_alive(handle: Any) -> bool:
+    return not handle.done() and getattr(handle, "_driver", None) is not None
+
+
+_BUDGET = {"budget": True}
+VERBS: dict[str, Verb] = {
+    "": Verb("%orch", "how the notebook stands", status, words=0),
+    "run": Verb(
+        "%orch run GRAPH|AGENT name=value … [--budget USD] [--bg] [--wait] [--as NAME] [--again]",
+        "run a graph or one agent; what is left out is taken from variables of that name. The cell ends when the run has, or "
+        "when only a person is due (`--wait` goes on waiting); `--bg` ends it at once. `--again` repeats effects done before",
+        run, {**_BUDGET, "bg": False, "wait": False, "as": True, "again": False}, words=1, is_async=True, takes_pairs=True,
+    ),
+    "batch": Verb(
+        "%orch batch GRAPH|AGENT TABLE input=column … [--budget USD] [--bg] [--as NAME]",
+        "run over the rows of a data frame or a list of mappings; columns bind by name, or as told; at the budget the rest is pending",
+        batch, {**_BUDGET, "bg": False, "as": True}, words=2, is_async=True, takes_pairs=True,
+    ),
+    "resume": Verb(
+        "%orch resume [RUN] [--budget USD] [--bg] [--wait] [--as NAME]",
+        "go on with a run that failed, was stopped or lost its process; finished steps are not called again",
+        resume, {**_BUDGET, "bg": False, "wait": False, "as": True}, words=1, is_async=True,
+    ),
+    "answer": Verb(
+        '%orch answer approve | edit "…" | reject | "…" [--node KEY] [--run RUN] [--comment "…"] [--wait]',
+        "answer what a person is asked; the run goes on in the background",
+        answer, {"node": True, "run": True, "comment": True, "wait": False}, words=2, is_async=True,
+    ),
+    "stop": Verb("%orch stop [RUN|all]", "stop a run; what was spent is booked, what is recorded stays", stop, words=1),
+    "runs": Verb("%orch runs [--limit N] [--all]", "runs of this notebook (`--all`: of every one), newest first", runs, {"limit": True, "all": False}, words=0),
+    "trace": Verb("%orch trace [RUN]", "every step of a run, the last one unless named", trace, words=1),
+    "cost": Verb("%orch cost [RUN]", "the bill of a run by step, agent and model", cost, words=1),
+    "budget": Verb("%orch budget [USD | +USD | none]", "the notebook's budget: show it, set it, raise it, take it away", budget, words=1),
+    "models": Verb(
+        "%orch models [set NAME=MODEL … | add NAME PROVIDER/MODEL input=USD output=USD context_tokens=N]",
+        "the notebook's names of models; prices are dollars per million tokens", models, words=3, takes_pairs=True,
+    ),
+    "notebook": Verb("%orch notebook [NAME]", "the name under which the budget and the runs are kept", notebook, words=1),
+    "load": Verb("%orch load FILE|FOLDER …", "read agents from `.agent.md` files", load),
+    "help": Verb("%orch help [VERB]", "this list, or one verb", help_, words=1),
+}  # fmt: skip
+"""Every verb there is; "" is the bare `%orch`."""
+
+ASYNC = tuple(v for v, verb in VERBS.items() if verb.is_async)
+
+__all__ = ["ASYNC", "VERBS", "Verb", "check", "find"]

@@ -1,0 +1,379 @@
+"""POST and stream over httpx, guarded: a total deadline, byte caps after decompression, no redirects, typed errors.
+
+httpx alone is no safety net: its timeouts are per read, its decoding is unbounded, and its exceptions hold the request
+with the key in it. So every await here runs under the call's own deadline, raw bytes are decoded by us, and errors are
+raised outside the `except` that saw the foreign one, so that no traceback of ours reaches a frame that knows the key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import threading
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from weakref import WeakKeyDictionary
+
+import httpx
+
+from orch_nb.errors import (
+    BadRequest,
+    MalformedReply,
+    ProviderError,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
+from orch_nb.providers.address import checked_url, is_loopback
+from orch_nb.providers.inflate import Decoder, InflateFault, decoder
+from orch_nb.providers.refusal import Asked, refused
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator, Awaitable, Generator, Mapping
+    from types import TracebackType
+
+    from orch_nb.providers.keys import Key, KeySource
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """Bounds of one reply.
+
+    Parameters
+    ----------
+    reply_bytes
+        Most bytes of a reply, counted after decompression; a long answer is some 100 kB, so 8 MiB is never met honestly.
+    error_bytes
+        Most bytes read of an error's body.
+    header_bytes, headers
+        Most bytes and lines of a reply's header.
+    connect_s
+        Longest wait for a connection, within the total deadline: a dead host is known long before a slow answer.
+    """
+
+    reply_bytes: int = 8 << 20
+    error_bytes: int = 64 << 10
+    header_bytes: int = 64 << 10
+    headers: int = 256
+    connect_s: float = 10.0
+
+
+class Http:
+    """One provider's door to the network.
+
+    Parameters
+    ----------
+    provider
+        Name in errors.
+    key
+        Where the key is found at each call; None sends no key.
+    trust_env
+        Whether HTTP(S)_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR are honoured. They never are for a loopback address:
+        a proxy must not see what does not leave the machine.
+
+    Notes
+    -----
+    A client belongs to the event loop that uses it, so there is one per loop, made at the first call. On loopback no
+    connection is kept: llama.cpp's server closes idle ones at the very moment they are reused.
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        base_url: str,
+        *,
+        key: KeySource | None = None,
+        allow_insecure: bool = False,
+        trust_env: bool = True,
+        caps: Caps | None = None,
+    ) -> None:
+        self.provider, self.key, self.caps = provider, key, caps or Caps()
+        self.url = checked_url(provider, base_url, with_key=key is not None, allow_insecure=allow_insecure)
+        self.loopback = is_loopback(self.url.host)
+        self.trust_env = trust_env and not self.loopback
+        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
+        self._lock = threading.Lock()
+
+    def post(
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        *,
+        model: str,
+        timeout_s: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> Call:
+        """A call to `path` below the base URL, to be entered by ``async with``; nothing is sent before.
+
+        Raises
+        ------
+        AuthFailed
+            The key cannot be found.
+        BadRequest
+            `body` is not JSON.
+        """
+        key = self.key.resolve() if self.key else None
+        asked = Asked(self.provider, model, key)
+        url = self.url.copy_with(path=self.url.path.rstrip("/") + path)
+        return Call(self, asked, url, encoded(asked, body), headers=dict(headers or {}), timeout_s=timeout_s)
+
+    def client(self) -> httpx.AsyncClient:
+        """The running loop's client."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            if loop not in self._clients:
+                self._clients[loop] = self._new_client()
+            return self._clients[loop]
+
+    async def aclose(self) -> None:
+        """Close this loop's client; those of other loops that still run are closed there."""
+        here = asyncio.get_running_loop()
+        with self._lock:
+            clients = dict(self._clients)
+            self._clients.clear()
+        for loop, client in clients.items():
+            if loop is here:
+                await client.aclose()
+            elif loop.is_running():
+                asyncio.run_coroutine_threadsafe(client.aclose(), loop)
+
+    def _new_client(self) -> httpx.AsyncClient:
+        kept = 0 if self.loopback else 20
+        return httpx.AsyncClient(
+            verify=_tls(self.trust_env),
+            trust_env=self.trust_env,
+            follow_redirects=False,
+            timeout=httpx.Timeout(None, connect=self.caps.connect_s),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=kept),
+        )
+
+
+class Call:
+    """One POST whose reply is read piece by piece. Enter it, `read` until None, leave it.
+
+    Notes
+    -----
+    Time the reader takes between two reads counts towards the deadline: it is the deadline of the whole call.
+    """
+
+    def __init__(
+        self, http: Http, asked: Asked, url: httpx.URL, body: bytes, *, headers: dict[str, str], timeout_s: float
+    ) -> None:
+        self.asked, self.timeout_s, self._http, self._caps = asked, timeout_s, http, http.caps
+        self._url, self._body, self._headers = url, body, headers
+        self._sent = False
+        self._seen_bytes = 0
+        self._decoded_bytes = 0
+        self._deadline = 0.0
+        self._response: httpx.Response | None = None
+        self._chunks: AsyncIterator[bytes] | None = None
+        self._decoder: Decoder | None = None
+
+    async def __aenter__(self) -> Self:
+        self._deadline = asyncio.get_running_loop().time() + self.timeout_s
+        client = self._http.client()
+        request = client.build_request(
+            "POST", self._url, content=self._body, headers=self._sent_headers(), extensions={"trace": self._note}
+        )
+        auth = _Bearer(self.asked.key) if self.asked.key else None
+        self._response = await self._within(client.send(request, auth=auth, stream=True))
+        try:
+            await self._accept(self._response)
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._close()
+
+    @property
+    def request_id(self) -> str:
+        """The provider's id of this request, "" when it gave none."""
+        headers = self._response.headers if self._response else {}
+        return str(headers.get("x-request-id") or headers.get("request-id") or "")[:200]
+
+    async def read(self) -> bytes | None:
+        """The next decoded bytes, or None at the end.
+
+        Raises
+        ------
+        ProviderTimeout
+            The deadline of the call passed.
+        MalformedReply
+            More than `Caps.reply_bytes` came, the compression is broken, or the connection broke off.
+        """
+        assert self._chunks is not None, "read before enter"
+        assert self._decoder is not None, "read before enter"
+        raw = await self._within(anext(self._chunks, None))
+        failure: MalformedReply
+        try:
+            if raw is None:
+                self._decoder.close()
+                return None
+            return self._counted(raw, self._decoder.pieces(raw))
+        except InflateFault as fault:
+            failure = self.malformed(f"{fault}")
+        raise failure
+
+    async def drain(self, within_s: float) -> None:
+        """Read what little is left, so that the connection can be used again; give up quietly after `within_s`."""
+        if self._http.loopback:
+            return
+        self._deadline = min(self._deadline, asyncio.get_running_loop().time() + within_s)
+        with contextlib.suppress(ProviderError):
+            while await self.read() is not None:
+                pass
+
+    def malformed(self, why: str, *, hint: str = "", **facts: Any) -> MalformedReply:
+        """The error for a reply that broke the protocol; it had begun, so it may be billed."""
+        status = self._response.status_code if self._response else None
+        return self.asked.error(MalformedReply, f"{why}.", billed=True, status=status, hint=hint, **facts)
+
+    def _counted(self, raw: bytes, pieces: list[bytes]) -> bytes:
+        self._seen_bytes += len(raw)
+        self._decoded_bytes += sum(map(len, pieces))
+        if max(self._seen_bytes, self._decoded_bytes) > self._caps.reply_bytes:
+            raise InflateFault(f"the reply has more than {self._caps.reply_bytes:,} bytes")
+        return b"".join(pieces)
+
+    def _sent_headers(self) -> dict[str, str]:
+        return {
+            "accept": "text/event-stream",
+            "accept-encoding": "identity",
+            "content-type": "application/json",
+            "user-agent": "orch_nb",
+            **{name: value for name, value in self._headers.items() if value.isascii() and value.isprintable()},
+        }
+
+    async def _note(self, event: str, _info: Mapping[str, Any]) -> None:
+        if event.endswith("send_request_headers.started"):
+            self._sent = True
+
+    async def _accept(self, response: httpx.Response) -> None:
+        """Prepare reading a 200; any other status is read a little and raised."""
+        size = sum(len(name) + len(value) + 4 for name, value in response.headers.raw)
+        if size > self._caps.header_bytes or len(response.headers.raw) > self._caps.headers:
+            raise self.malformed(f"the reply's header has {len(response.headers.raw):,} lines and {size:,} bytes")
+        cap = self._caps.reply_bytes if response.status_code == 200 else self._caps.error_bytes
+        unreadable = ""
+        try:
+            self._decoder = decoder(response.headers.get("content-encoding", ""), cap)
+        except InflateFault as fault:
+            unreadable = f"{fault}"
+        self._chunks = response.aiter_raw()
+        if response.status_code != 200:
+            raise self._refusal(response, b"" if unreadable else await self._start_of_body())
+        if unreadable:
+            raise self.malformed(unreadable)
+
+    def _refusal(self, response: httpx.Response, body: bytes) -> ProviderError:
+        if response.status_code < 300:
+            return self.malformed(f"HTTP {response.status_code}, where 200 is the only answer")
+        return refused(self.asked, response.status_code, response.headers, body)
+
+    async def _start_of_body(self) -> bytes:
+        """The first bytes of an error's body; what cannot be read in 5 s is not waited for: the status says enough."""
+        before, self._deadline = self._deadline, min(self._deadline, asyncio.get_running_loop().time() + 5.0)
+        body = b""
+        with contextlib.suppress(ProviderError):
+            while len(body) < self._caps.error_bytes and (piece := await self.read()) is not None:
+                body += piece
+        self._deadline = before
+        return body[: self._caps.error_bytes]
+
+    async def _within(self, step: Awaitable[T]) -> T:
+        """The result of one step on the network under the deadline, or one typed error without foreign context."""
+        failure: ProviderError
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                return await step
+        except TimeoutError:
+            failure = self._late()
+        except (httpx.HTTPError, httpx.StreamError, OSError, ValueError) as error:
+            failure = self._broken(error)
+        raise failure
+
+    def _late(self) -> ProviderTimeout:
+        state = f"after {self._seen_bytes:,} bytes of the reply" if self._response else "before the reply began"
+        return self.asked.error(
+            ProviderTimeout,
+            f"not done within {self.timeout_s:g} s ({state}).",
+            billed=self._sent,
+            hint="raise the agent's `timeout`, or lower its `max_tokens`",
+            timeout_s=self.timeout_s,
+        )
+
+    def _broken(self, error: Exception) -> ProviderError:
+        kind = type(error).__name__
+        if self._response is not None:
+            return self.malformed(f"the stream broke off after {self._seen_bytes:,} bytes ({kind})", cause=kind)
+        host = self._url.host
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
+            what, hint = _no_connection(error, host, self._caps.connect_s)
+        else:
+            what, hint = f"the connection to {host} broke before a reply came ({kind}).", ""
+        return self.asked.error(ProviderUnavailable, what, hint=hint, billed=self._sent, cause=kind)
+
+    async def _close(self) -> None:
+        """Give the connection back; it was judged already, so what its closing says is of no interest."""
+        with contextlib.suppress(httpx.HTTPError, httpx.StreamError, OSError, RuntimeError):
+            if isinstance(self._chunks, AsyncGenerator):
+                await self._chunks.aclose()
+            if self._response is not None:
+                await self._response.aclose()
+
+
+class _Bearer(httpx.Auth):
+    """Puts the key into the header at the last moment."""
+
+    def __init__(self, key: Key) -> None:
+        self._key = key
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
+        yield request
+
+
+def encoded(asked: Asked, body: Mapping[str, Any]) -> bytes:
+    """`body` as JSON in ASCII (so that no text, however odd, is unsendable).
+
+    Raises
+    ------
+    BadRequest
+        Something in it is not JSON: NaN, an object, a cycle. Nothing was sent.
+    """
+    try:
+        return json.dumps(body, allow_nan=False, separators=(",", ":")).encode("ascii")
+    except (ValueError, TypeError, RecursionError) as error:
+        why = str(error)
+    raise asked.error(BadRequest, f"the request cannot be written as JSON ({asked.clean(why)}). Nothing was sent.")
+
+
+def _no_connection(error: Exception, host: str, connect_s: float) -> tuple[str, str]:
+    said = str(error).lower()
+    if "certificate" in said:
+        return (
+            f"the TLS certificate of {host} was refused. Nothing was sent.",
+            "a private authority's certificate is named by SSL_CERT_FILE; checking is never switched off",
+        )
+    if "ssl" in said:
+        return f"{host} does not speak TLS as it should. Nothing was sent.", "is it an http:// address?"
+    if isinstance(error, httpx.ConnectTimeout):
+        return f"no connection to {host} within {connect_s:g} s.", "is the address right, and the network up?"
+    if isinstance(error, httpx.ProxyError):
+        return f"the proxy refused the way to {host}.", "see HTTPS_PROXY and NO_PROXY, or trust_env=False"
+    return f"no connection to {host}.", "is the server running, the address right, and the network up?"
+
+
+@lru_cache(maxsize=2)
+def _tls(trust_env: bool) -> ssl.SSLContext:
+    """One TLS context per process: reading the authorities takes some 20 ms."""
+    return httpx.create_ssl_context(trust_env=trust_env)

@@ -1,0 +1,114 @@
+"""Keys are references: the value is looked up when a call is made, lives in the request's header, and is shown nowhere."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, NoReturn, Protocol
+
+from orch_nb.errors import AuthFailed
+
+_ENV = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
+_SENDABLE = re.compile(r"[\x21-\x7e]+")
+HIDDEN = "[key]"
+WITHOUT_KEY = (
+    "set it in the environment of the kernel, or go on without a key: `%orch models set small=local` uses the small model "
+    "on this machine (`orch models install smollm2` fetches it), and EchoProvider answers at no cost"
+)
+
+
+class Key:
+    """A key's value in a wrapper that never shows it: not in `repr`, in formatting, in `vars`, nor pickled."""
+
+    __slots__ = ("__value",)
+
+    def __init__(self, value: str) -> None:
+        self.__value = value
+
+    def reveal(self) -> str:
+        """The value itself, for the request's header and for redaction."""
+        return self.__value
+
+    def hide_in(self, text: str) -> str:
+        """`text` with every occurrence of the key replaced by "[key]"."""
+        return text.replace(self.__value, HIDDEN) if self.__value else text
+
+    def __repr__(self) -> str:
+        return HIDDEN
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError("a key is not pickled")
+
+
+class KeySource(Protocol):
+    """Where a key comes from: `reference` may be shown, what `resolve` gives may not."""
+
+    reference: str
+
+    def resolve(self) -> Key: ...
+
+
+class EnvKey:
+    """The key in an environment variable, looked up anew at each call, so that a rotated key is taken up at once."""
+
+    __slots__ = ("provider", "reference", "variable")
+
+    def __init__(self, variable: str, provider: str) -> None:
+        self.variable, self.provider, self.reference = variable, provider, f"env:{variable}"
+
+    def resolve(self) -> Key:
+        """The key of this moment.
+
+        Raises
+        ------
+        AuthFailed
+            The variable is absent or empty, or its value has characters that no header can carry. Nothing was sent.
+        """
+        value = os.environ.get(self.variable, "").strip()
+        if not value:
+            raise AuthFailed(
+                f"`{self.provider}` needs a key, and the environment variable {self.variable} is not set. Nothing was sent.",
+                provider=self.provider,
+                hint=WITHOUT_KEY,
+                reference=self.reference,
+            )
+        if not _SENDABLE.fullmatch(value):
+            raise AuthFailed(
+                f"the key in {self.variable} for `{self.provider}` has a character that cannot be sent "
+                f"(a space, a line break or one outside ASCII) among its {len(value)}. Nothing was sent.",
+                provider=self.provider,
+                hint="copy the key again, without quotes and line breaks",
+                reference=self.reference,
+            )
+        return Key(value)
+
+
+class HeldKey:
+    """A key made by this process for a server of its own, never a user's."""
+
+    __slots__ = ("_key", "reference")
+
+    def __init__(self, value: str) -> None:
+        self._key, self.reference = Key(value), "held"
+
+    def resolve(self) -> Key:
+        return self._key
+
+
+def key_source(reference: str | None, provider: str) -> KeySource | None:
+    """Where the key named by `reference` is found; None when no key is used.
+
+    Raises
+    ------
+    AuthFailed
+        `reference` is not of the form ``env:NAME``. Its text is not repeated, because it may be a key.
+    """
+    if reference is None:
+        return None
+    if found := _ENV.fullmatch(reference):
+        return EnvKey(found[1], provider)
+    raise AuthFailed(
+        f"the key of `{provider}` is not a reference of the form env:NAME; its text is not shown, as it may be the key itself.",
+        provider=provider,
+        hint='put the key in an environment variable and write key="env:OPENAI_API_KEY"',
+    )

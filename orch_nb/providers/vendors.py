@@ -1,0 +1,49 @@
+"""Vendors whose interface is OpenAI's chat completions: where they are, and which environment variable holds their key.
+
+Addresses are those of the vendors' own documentation, read in November 2026.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from orch_nb.errors import UnknownModel
+
+if TYPE_CHECKING:
+    from orch_nb.providers.openai_chat import OpenAIChat
+
+ADDRESSES = {
+    "openai": ("https://api.openai.com/v1", "OPENAI_API_KEY"),
+    "openrouter": ("https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
+    "groq": ("https://api.groq.com/openai/v1", "GROQ_API_KEY"),
+    "mistral": ("https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
+    "deepseek": ("https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
+    "together": ("https://api.together.xyz/v1", "TOGETHER_API_KEY"),
+    "fireworks": ("https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
+    "x-ai": ("https://api.x.ai/v1", "XAI_API_KEY"),
+    "anthropic": ("https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),  # ignores response_format: validated here
+    "google": ("https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY"),
+    "cerebras": ("https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
+}
+"""Provider -> (base URL, environment variable of its key). ``ORCH_<NAME>_URL`` in the environment overrides the URL."""
+
+
+def vendor(name: str) -> OpenAIChat:
+    """The adapter of a known vendor.
+
+    Raises
+    ------
+    UnknownModel
+        The vendor's interface is another one, or its address is not known here.
+    """
+    from orch_nb.providers.openai_chat import OpenAIChat
+
+    if name not in ADDRESSES:
+        raise UnknownModel(
+            f"provider `{name}` has no adapter here.",
+            hint=f"known: {', '.join(ADDRESSES)}, local, echo; or give one: "
+            "`orch_nb.Runtime.add_provider(OpenAIChat(NAME, URL))`",
+        )
+    url, key = ADDRESSES[name]
+    return OpenAIChat(name, os.environ.get(f"ORCH_{name.upper().replace('-', '_')}_URL", url), key=f"env:{key}")

@@ -1,0 +1,208 @@
+"""The notebook's names for models: cells, files and graphs say "small"; the book says what that is today."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.errors import BadOption, UnknownModel, nearest
+from orch_nb.routing.offers import Offer
+from orch_nb.routing.prices import PriceBook
+from orch_nb.schema.names import check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+KEYS = {
+    "openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "google": "GEMINI_API_KEY", "groq": "GROQ_API_KEY",
+    "mistral": "MISTRAL_API_KEY", "deepseek": "DEEPSEEK_API_KEY", "together": "TOGETHER_API_KEY",
+    "fireworks": "FIREWORKS_API_KEY", "openrouter": "OPENROUTER_API_KEY", "x-ai": "XAI_API_KEY",
+    "cerebras": "CEREBRAS_API_KEY",
+}  # fmt: skip
+"""Provider -> the environment variable that holds its key. Only the names are ever read or shown here."""
+
+SMOLLM2 = Offer(
+    "smollm2", "smollm2", "local", context_tokens=4096, json=True, tools=False, family="smollm2-135m",
+    note="SmolLM2-135M on this machine",
+)  # fmt: skip
+ECHO = Offer("echo", "echo", "echo", context_tokens=1_000_000, note="answers with its own input: for trying out")
+DEFAULT = "small"
+
+
+@dataclass(slots=True)
+class ModelBook:
+    """Names of models, their offers and prices.
+
+    Parameters
+    ----------
+    is_local_installed
+        Tells whether the local model's file and runtime are on this machine. Asked when "small" is resolved, so that
+        installing it takes effect at once.
+    environ
+        Where keys are looked for; the process's environment unless told.
+    prices
+        The price book; its own unless told.
+
+    Examples
+    --------
+    >>> book = ModelBook(environ={})
+    >>> book.resolve("small").provider, book.resolve("small").note
+    ('echo', 'the local model is not installed: echo stands in')
+    >>> book.set(big="openai/gpt-4o-mini")
+    >>> book.resolve("big").model
+    'gpt-4o-mini'
+    """
+
+    is_local_installed: Callable[[], bool] = lambda: False
+    environ: Mapping[str, str] | None = None
+    prices: PriceBook = field(default_factory=PriceBook)
+    _own: dict[str, Offer | str] = field(default_factory=dict)
+    _providers: dict[str, str] = field(default_factory=lambda: dict(KEYS))
+
+    def add(
+        self,
+        name: str,
+        model: str,
+        provider: str,
+        *,
+        price: Mapping[str, Any] | None = None,
+        context_tokens: int | None = None,
+        json: bool = True,
+        tools: bool = True,
+        family: str = "",
+        price_ref: str = "",
+    ) -> Offer:
+        """A new name for a model, with what is known of it; the old meaning of the name is replaced.
+
+        Parameters
+        ----------
+        price
+            ``{"input": …, "output": …, "cached": …}`` in dollars per million tokens, or ``{"per_call": …}``; None: the
+            bundled price data, if they know it.
+
+        Raises
+        ------
+        BadName, BadOption
+            The name is no identifier; the price is no price.
+        """
+        check_name(name, "name of a model")
+        if not model or not provider:
+            raise BadOption(
+                f"the model `{name}` needs a provider and the provider's id of the model.", hint="openai/gpt-4o-mini"
+            )
+        offer = Offer(name, model, provider, price_ref, context_tokens, json, tools, family)
+        self.know_provider(provider)
+        if price is not None:
+            self.prices.set(name, **dict(price))
+        self._own[name] = offer
+        return offer
+
+    def know_provider(self, provider: str, key: str = "") -> None:
+        """Let ``provider/model`` name models of this provider; `key` is the environment variable of its key."""
+        self._providers.setdefault(provider, key)
+
+    def set(self, **names: str | Offer) -> None:
+        """Let names stand for models: ``small="openai/gpt-4o-mini"``, another name, or an `Offer`.
+
+        Raises
+        ------
+        UnknownModel
+            The text is neither ``provider/model`` of a known provider nor a known name, or would refer to itself.
+        """
+        for name, target in names.items():
+            check_name(name, "name of a model")
+            before = self._own.get(name)
+            self._own[name] = replace(target, name=name) if isinstance(target, Offer) else str(target).strip()
+            try:
+                self.resolve(name)
+            except UnknownModel:
+                self._own.pop(name)
+                if before is not None:
+                    self._own[name] = before
+                raise
+
+    def resolve(self, name: str) -> Offer:
+        """The offer that a name stands for.
+
+        Raises
+        ------
+        UnknownModel
+            Nothing of this name; the nearest one is given.
+        """
+        return self._resolve(name, ())
+
+    def _resolve(self, name: str, seen: tuple[str, ...]) -> Offer:
+        if name in seen:
+            raise UnknownModel(
+                f"the model names {' -> '.join((*seen, name))} refer to each other.", hint="`%orch models set`"
+            )
+        target = self._own.get(name)
+        if isinstance(target, Offer):
+            return target
+        if target is not None:
+            return self._alias(name, self._resolve(target, (*seen, name)))
+        if name == DEFAULT:
+            return self._default()
+        if name in (SMOLLM2.name, ECHO.name):
+            return SMOLLM2 if name == SMOLLM2.name else ECHO
+        provider, slash, model = name.partition("/")
+        if slash and model and provider in self._providers:
+            return Offer(name, model, provider)
+        raise self._unknown(name)
+
+    def _alias(self, name: str, offer: Offer) -> Offer:
+        """The offer under another name; a price that was set for the first name goes with it."""
+        ref = offer.name if offer.name in self.prices.own() else offer.price_ref
+        return replace(offer, name=name, price_ref=ref)
+
+    def _default(self) -> Offer:
+        if self.is_local_installed():
+            return replace(SMOLLM2, name=DEFAULT)
+        return replace(ECHO, name=DEFAULT, note="the local model is not installed: echo stands in")
+
+    def _unknown(self, name: str) -> UnknownModel:
+        known = self.names()
+        provider, slash, _ = name.partition("/")
+        if slash:
+            near = nearest(provider, self._providers)
+            known = [f"{p}/…" for p in sorted(self._providers)]
+            near = f"{near}/{name.partition('/')[2]}" if near else ""
+        else:
+            near = nearest(name, known)
+        hint = f"did you mean `{near}`?" if near else f"known: {', '.join(known)}"
+        return UnknownModel(
+            f"no model is called `{name}` in this notebook.", hint=f"{hint} `%orch models` lists them", model=name
+        )
+
+    def names(self) -> list[str]:
+        """All names that resolve, the default first."""
+        return list(dict.fromkeys([DEFAULT, *sorted(self._own), SMOLLM2.name, ECHO.name]))
+
+    def offers(self) -> list[Offer]:
+        """What every name stands for."""
+        return [self.resolve(name) for name in self.names()]
+
+    def providers(self) -> dict[str, str]:
+        """Known remote providers and the environment variable of each one's key ("" when it has none)."""
+        return dict(self._providers)
+
+    def keys_found(self) -> dict[str, str]:
+        """Provider -> name of the environment variable in which a key lies. Values are never touched."""
+        environ = os.environ if self.environ is None else self.environ
+        return {provider: key for provider, key in self._providers.items() if key and environ.get(key)}
+
+
+_CURRENT: list[ModelBook] = []
+
+
+def current() -> ModelBook:
+    """The book of the runtime in force; without one, a book of its own that knows the defaults."""
+    if not _CURRENT:
+        _CURRENT.append(ModelBook())
+    return _CURRENT[-1]
+
+
+def use(book: ModelBook) -> None:
+    """Make `book` the one that definitions are resolved by (the runtime calls this)."""
+    _CURRENT[:] = [book]

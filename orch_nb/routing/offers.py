@@ -1,0 +1,115 @@
+"""What can be asked: a model of a provider, under the notebook's own name for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from orch_nb.routing.prices import Price
+
+FREE_PROVIDERS = frozenset({"local", "echo", "scripted"})
+"""Providers that run in this process: their price is 0, and it is known to be 0."""
+
+
+@dataclass(slots=True, frozen=True)
+class Offer:
+    """One model that the notebook may call.
+
+    Parameters
+    ----------
+    name
+        The notebook's own name for it ("small", "big"): what cells and files say.
+    model
+        The provider's id of the model: what is sent.
+    provider
+        Name of the adapter ("openai", "local", "echo", …).
+    price_ref
+        ``provider/model`` in the price data, when they are called otherwise there; "" for the same.
+    context_tokens
+        Size of the context window in tokens, prompt and answer together; None when unknown.
+    json, tools
+        Whether its interface enforces a JSON Schema, and takes tools. What a model cannot do is said in the prompt
+        instead (schema) or warned of (tools).
+    family
+        The key of its measured abilities ("smollm2-135m"); "" when nothing was measured.
+    note
+        One clause for people: why this name stands for this model.
+    """
+
+    name: str
+    model: str
+    provider: str
+    price_ref: str = ""
+    context_tokens: int | None = None
+    json: bool = True
+    tools: bool = True
+    family: str = ""
+    note: str = ""
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it runs on this machine, in this process."""
+        return self.provider in FREE_PROVIDERS
+
+    def definition(self) -> dict[str, Any]:
+        """What a plan keeps of it."""
+        return {
+            "name": self.name,
+            "provider": self.provider,
+            "model": self.model,
+            "json": self.json,
+            "tools": self.tools,
+            "context_tokens": self.context_tokens,
+        }
+
+
+@dataclass(slots=True, frozen=True)
+class Candidate:
+    """One offer that was looked at: its expected cost (None: price unknown) and why it was refused ("" when it fits)."""
+
+    offer: Offer
+    expected_usd: Decimal | None
+    price: Price | None = None
+    refused: str = ""
+
+
+@dataclass(slots=True, frozen=True)
+class Route:
+    """The choice of an offer, and its reason in one clause."""
+
+    offer: Offer
+    because: str
+    expected_usd: Decimal | None
+    candidates: tuple[Candidate, ...] = field(default=())
+
+    def as_data(self) -> dict[str, Any]:
+        """What the `Sent` event keeps: all candidates, what each would have cost, and why each was refused."""
+        return {
+            "offer": self.offer.name,
+            "model": self.offer.model,
+            "provider": self.offer.provider,
+            "because": self.because,
+            "expected_usd": _text(self.expected_usd),
+            "candidates": [
+                {
+                    "offer": c.offer.name,
+                    "model": c.offer.model,
+                    "expected_usd": _text(c.expected_usd),
+                    "refused": c.refused,
+                }
+                for c in self.candidates
+            ],
+        }
+
+
+class Router(Protocol):
+    """A way to choose an offer: pure, so that the same request and offers give the same route."""
+
+    def route(self, request: Any, /) -> Route: ...
+
+
+def _text(usd: Decimal | None) -> str | None:
+    return None if usd is None else str(usd)

@@ -1,0 +1,52 @@
+"""The composition root: the only place that wires plans, stores, providers and prices together.
+
+`current()` is this process's runtime; magics, the Python API and the command line all go through it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orch_nb.runtime.handle import RunHandle
+    from orch_nb.runtime.runtime import Runtime
+
+_current: Runtime | None = None
+
+
+def current() -> Runtime:
+    """This process's runtime, made at the first call: the store is opened when the first run needs it."""
+    global _current
+    if _current is None:
+        from orch_nb.runtime.runtime import Runtime
+
+        _current = Runtime()
+    return _current
+
+
+def use(runtime: Runtime | None) -> Runtime | None:
+    """Make `runtime` the current one (None: make a new one at the next call); returns the one before."""
+    global _current
+    before, _current = _current, runtime
+    return before
+
+
+def start_run(target: Any, inputs: dict[str, Any], **options: Any) -> RunHandle:
+    """Start a graph, an agent or a function on the current runtime (see `Runtime.start`)."""
+    return current().start(target, inputs, **options)
+
+
+async def call(target: Any, inputs: dict[str, Any], namespace: dict[str, Any] | None = None) -> Any:
+    """The value of a target: inside ``orch.record()`` as an activation of that recording, else as a run of its own.
+
+    Raises
+    ------
+    OrchError
+        The run failed, was stopped, or waits for a person.
+    """
+    from orch_nb.runtime.recording import current_recording
+
+    recording = current_recording.get()
+    if recording is not None:
+        return await recording.call(target, inputs, namespace or {})
+    return (await current().start(target, inputs, namespace=namespace)).result()

@@ -1,0 +1,110 @@
+"""The doors of the Python API: what a cell does, one line does. All go to the current runtime."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from orch_nb import runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orch_nb.engine.ports import Balance
+    from orch_nb.routing.models import ModelBook
+    from orch_nb.runtime.handle import RunHandle
+    from orch_nb.runtime.recording import Recording
+
+OPTIONS = ("budget_usd", "as_name", "namespace", "attended", "again", "on_change")
+
+
+def caller_namespace(depth: int = 2) -> dict[str, Any]:
+    """The variables that the calling code sees: where a graph's names are bound."""
+    frame = inspect.currentframe()
+    for _ in range(depth):
+        frame = frame.f_back if frame is not None else None
+    return {} if frame is None else {**frame.f_globals, **frame.f_locals}
+
+
+async def run(target: Any, /, *, budget_usd: Any = None, namespace: Mapping[str, Any] | None = None,
+              attended: bool = False, again: bool = False, **inputs: Any) -> RunHandle:  # fmt: skip
+    """Run a graph, an agent or a function until it ends or only a person is due.
+
+    Parameters
+    ----------
+    target
+        A `Graph`, `Agent` or function.
+    budget_usd
+        The run's limit in US dollars, inside the notebook's. None: the notebook's alone.
+    namespace
+        Where the graph's names are bound; the caller's variables unless given.
+    attended
+        Whether a person can be asked: then the run may come back with status "waiting".
+    again
+        Perform declared effects even where an earlier run has performed the same.
+    **inputs
+        The graph's inputs.
+
+    Returns
+    -------
+    RunHandle
+        ``.status``, ``.result()``, ``.events``; it displays itself.
+
+    Raises
+    ------
+    GraphError, MissingInput, UnknownModel, UnknownPrice
+        Before anything is spent. A failure of the run itself is raised by ``.result()``.
+    """
+    space = caller_namespace() if namespace is None else namespace
+    return await runtime.start_run(
+        target, inputs, budget_usd=budget_usd, namespace=space, attended=attended, again=again
+    )
+
+
+def run_sync(target: Any, /, *, budget_usd: Any = None, namespace: Mapping[str, Any] | None = None,
+             attended: bool = False, again: bool = False, **inputs: Any) -> RunHandle:  # fmt: skip
+    """The same as `run` for scripts without a loop."""
+    space = caller_namespace() if namespace is None else namespace
+    return runtime.start_run(
+        target, inputs, budget_usd=budget_usd, namespace=space, attended=attended, again=again
+    ).wait()
+
+
+async def resume(run: str | int, /, *, budget_usd: Any = None, namespace: Mapping[str, Any] | None = None,
+                 attended: bool = False) -> RunHandle:  # fmt: skip
+    """Go on with a run that failed, was stopped or interrupted; recorded work is not done again."""
+    space = caller_namespace() if namespace is None else namespace
+    return await runtime.current().resume(str(run), budget_usd=budget_usd, namespace=space, attended=attended)
+
+
+async def batch(target: Any, frame: Any, mapping: Mapping[str, str] | None = None, **options: Any) -> Any:
+    """Run a graph or agent over the rows of a table; a `BatchHandle` whose ``.table`` is the result."""
+    options.setdefault("namespace", caller_namespace())
+    return await runtime.current().batch(target, frame, mapping, **options)
+
+
+def record(*, budget: Any = None, name: str = "recorded") -> Recording:
+    """``async with orch.record(budget=0.05) as run:`` ordinary Python that awaits agents gets the same log, bill and budget."""
+    made: Recording = runtime.current().record(budget_usd=budget, name=name)
+    return made
+
+
+def runs(*, limit: int = 20) -> list[Any]:
+    """Runs of this notebook, newest first."""
+    return runtime.current().runs(limit=limit)
+
+
+def open_run(run: str | int) -> RunHandle:
+    """A run by its id, live or recorded."""
+    return runtime.current().open(str(run))
+
+
+def models() -> ModelBook:
+    """The notebook's names of models."""
+    return runtime.current().models
+
+
+def budget(usd: Any = ..., /) -> Balance:
+    """The notebook's budget; set it with a number, "+0.50" to raise it, None for no limit."""
+    now = runtime.current()
+    return now.budget() if usd is ... else now.set_budget(usd)

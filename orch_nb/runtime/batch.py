@@ -1,0 +1,371 @@
+"""A graph over the rows of a table: one budget, progress, resume; a table comes back.
+
+A batch is a run of its own that holds the rows; each row is a run under it (``12.0``, ``12.1``, …), so that a row is resumed,
+looked at and billed like any run. At the budget the rest stays `pending`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.engine.plan import from_data, to_data
+from orch_nb.errors import BudgetExceeded, MissingInput, OrchError, nearest
+from orch_nb.runtime.binding import compile_in
+from orch_nb.schema import events as ev
+from orch_nb.schema.values import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+    from orch_nb.engine.plan import Plan
+    from orch_nb.runtime.handle import RunHandle
+    from orch_nb.runtime.runtime import Runtime
+
+ROWS_AT_ONCE = 16
+"""Rows under way at once. Providers cap their own calls; this bounds memory and keeps early rows early."""
+
+
+@dataclass(slots=True)
+class Row:
+    """One row: its inputs, and what became of them. `status`: pending | running | done | failed | cancelled | waiting."""
+
+    index: Any
+    inputs: dict[str, Any]
+    status: str = "pending"
+    run: str = ""
+    output: Any = None
+    usd: Decimal = Decimal(0)
+    seconds: float | None = None
+    error: str = ""
+
+
+@dataclass(slots=True)
+class BatchHandle:
+    """A batch under way, or done.
+
+    Attributes
+    ----------
+    run
+        Its id; `%orch resume ID` goes on with what is pending or failed.
+    rows
+        All rows in order of the table.
+    version
+        Grows with each change.
+    """
+
+    run: str
+    graph: str
+    rows: list[Row]
+    frame: Any = None
+    version: int = 0
+    stopped: str = ""
+    on_change: Callable[[BatchHandle], None] | None = None
+    future: Future[BatchHandle] = field(default_factory=Future)
+    _task: Any = None
+    _runtime: Any = None
+    _live: dict[int, RunHandle] = field(default_factory=dict)
+
+    @property
+    def progress(self) -> Counter[str]:
+        """Status -> how many rows."""
+        return Counter(row.status for row in self.rows)
+
+    @property
+    def spent_usd(self) -> Decimal:
+        """What all rows cost so far."""
+        return sum((row.usd for row in self.rows), Decimal(0))
+
+    @property
+    def status(self) -> str:
+        """running, done, or failed (some rows failed or are pending)."""
+        if not self.future.done():
+            return "running"
+        return "done" if all(r.status == "done" for r in self.rows) else "failed"
+
+    @property
+    def table(self) -> Any:
+        """The table with a column for each field of the output, and `status`, `usd`, `seconds`, `run`, `error`.
+
+        A pandas DataFrame on the index of the one given; a list of dicts where rows were given as a list.
+        """
+        made = [{**row.inputs, **_columns(row.output), "status": row.status, "usd": row.usd, "seconds": row.seconds,
+                 "run": row.run, "error": row.error} for row in self.rows]  # fmt: skip
+        if self.frame is None or isinstance(self.frame, list):
+            return made
+        import pandas as pd
+
+        given = set(map(str, self.frame.columns))
+        results = [
+            {f"{k}_out" if k in given else k: v for k, v in m.items() if k not in row.inputs}
+            for m, row in zip(made, self.rows, strict=True)
+        ]
+        return pd.concat([self.frame, pd.DataFrame(results, index=self.frame.index)], axis=1)
+
+    def result(self) -> Any:
+        """The table, once the batch has ended."""
+        return self.future.result(0).table
+
+    def wait(self, timeout_s: float | None = None) -> BatchHandle:
+        """Until the batch has ended."""
+        return self.future.result(timeout_s)
+
+    def done(self) -> bool:
+        """Whether the batch has ended."""
+        return self.future.done()
+
+    def stop(self) -> None:
+        """Stop: rows under way are cancelled and booked, the rest stays pending."""
+        self._runtime.run_loop.post(self._stop_here)
+
+    def _stop_here(self) -> None:
+        self.stopped = "stopped"
+        for handle in self._live.values():
+            handle._stop_here()
+
+    def __await__(self) -> Generator[Any, None, BatchHandle]:
+        return asyncio.wrap_future(self.future).__await__()
+
+    def _changed(self) -> None:
+        self.version += 1
+        if self.on_change is not None:
+            self.on_change(self)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{n} {s}" for s, n in self.progress.items())
+        return f"<batch {self.run} of {self.graph}: {counts}>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        from orch_nb.notebook.display import batch_bundle
+
+        return batch_bundle(self)
+
+
+def _columns(output: Any) -> dict[str, Any]:
+    return output if isinstance(output, dict) else {} if output is None else {"output": output}
+
+
+def rows_of(frame: Any, plan: Plan, mapping: Mapping[str, str], shared: Mapping[str, Any]) -> list[Row]:
+    """The table's rows as inputs: columns bind by their name, or as `mapping` says (input -> column).
+
+    Parameters
+    ----------
+    shared
+        Inputs that are the same for every row.
+
+    Raises
+    ------
+    MissingInput
+        A column is not there, an input has none, or cells are empty (NaN): rows are named, before anything is spent.
+    """
+    records, index, columns = _records(frame)
+    for name, column in mapping.items():
+        if column not in columns:
+            near = nearest(column, columns)
+            raise MissingInput(f"the table has no column `{column}` (for `{name}`).",
+                               hint=f"did you mean `{near}`?" if near else f"columns: {', '.join(columns)}")  # fmt: skip
+    wanted = {n: mapping.get(n, n) for n in (*plan.inputs, *plan.optional_inputs) if n not in shared}
+    bound = {n: c for n, c in wanted.items() if c in columns}
+    missing = [n for n in plan.inputs if n not in bound and n not in shared]
+    if missing:
+        near = nearest(missing[0], columns)
+        raise MissingInput(
+            f"`{plan.name}` needs {', '.join(f'`{m}`' for m in missing)}, which is no column of the table.",
+            hint=f"name the column: `{missing[0]}={near or columns[0] if columns else 'COLUMN'}`",
+        )
+    rows, empty = [], []
+    for at, record in zip(index, records, strict=True):
+        values = {n: record[c] for n, c in bound.items()}
+        if any(_is_nan(v) for n, v in values.items() if n in plan.inputs):
+            empty.append(at)
+        values = {n: plain(v, where=f"row {at}, `{n}`") for n, v in values.items() if not _is_nan(v)}
+        rows.append(Row(at, {**shared, **values}))
+    if empty:
+        shown = ", ".join(map(str, empty[:8])) + (f", … ({len(empty)} in all)" if len(empty) > 8 else "")
+        raise MissingInput(f"rows {shown} have an empty cell (NaN) in {', '.join(bound.values())}.",
+                           hint="drop or fill them: `table.dropna(subset=[...])`")  # fmt: skip
+    return rows
+
+
+def _records(frame: Any) -> tuple[list[dict[str, Any]], list[Any], list[str]]:
+    if isinstance(frame, list):
+        if not all(isinstance(r, dict) for r in frame):
+            raise MissingInput("a list of rows needs a mapping for each row.", hint="[{'ticket': …}, …], or a data frame")
+        columns = list(dict.fromkeys(c for r in frame for c in r))
+        return [{c: r.get(c) for c in columns} for r in frame], list(range(len(frame))), columns
+    if not hasattr(frame, "to_dict") or not hasattr(frame, "columns"):
+        raise MissingInput(f"a {type(frame).__name__} is no table.", hint="a pandas DataFrame, or a list of dicts")
+    index = [i.item() if hasattr(i, "item") else i for i in frame.index]
+    return frame.to_dict("records"), index, [str(c) for c in frame.columns]
+
+
+def _is_nan(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ in ("NAType", "NaTType")
+
+
+def start_batch(
+    runtime: Runtime, target: Any, frame: Any, mapping: Mapping[str, str], *, budget_usd: Any = None,
+    namespace: Mapping[str, Any] | None = None, shared: Mapping[str, Any] | None = None, rows_at_once: int = ROWS_AT_ONCE,
+    on_change: Callable[[BatchHandle], None] | None = None,
+) -> BatchHandle:  # fmt: skip
+    """Start a batch; the handle is there at once.
+
+    Raises
+    ------
+    GraphError, MissingInput, UnstorableValue, UnknownModel
+        Before anything is spent.
+    """
+    from orch_nb.routing.prices import check_usd
+
+    namespace = {} if namespace is None else namespace
+    plan = compile_in(target, namespace)
+    rows = rows_of(frame, plan, mapping, shared or {})
+    runtime.check_models(plan)
+    if rows:
+        runtime.check_inputs(plan, rows[0].inputs)
+    limit = None if budget_usd is None else check_usd(budget_usd, "budget")
+    store = runtime.store
+
+    def begin() -> str:
+        run: str = store.next_run()
+        log = store.create(run)
+        inputs = {"rows": [r.inputs for r in rows], "index": [plain(r.index) for r in rows]}
+        started = ev.RunStarted(run, plan.name, to_data(plan), inputs, _now(), limit, runtime.notebook, {"batch": True}, "", False)
+        log.append([started])
+        store.set_limit(f"batch:{run}", limit)
+        log.close()
+        return run
+
+    handle = BatchHandle(runtime.run_loop.ask(begin), plan.name, rows, frame, on_change=on_change, _runtime=runtime)
+    handle._task = runtime.run_loop.submit(_run(runtime, handle, target, plan, namespace, limit, rows_at_once))
+    return handle
+
+
+def resume_batch(
+    runtime: Runtime, run: str, *, budget_usd: Any = None, namespace: Mapping[str, Any] | None = None,
+    on_change: Callable[[BatchHandle], None] | None = None,
+) -> BatchHandle:  # fmt: skip
+    """Go on with the rows of a batch that are not done."""
+    from orch_nb.routing.prices import check_usd
+
+    namespace = {} if namespace is None else namespace
+    store = runtime.store
+
+    def look() -> tuple[Any, list[Row]]:
+        begun = next(event for _, event in store.read(run))
+        rows = [Row(i, inputs) for i, inputs in zip(begun.inputs["index"], begun.inputs["rows"], strict=True)]
+        for n, row in enumerate(rows):
+            _recall(store, f"{run}.{n}", row)
+        return begun, rows
+
+    begun, rows = runtime.run_loop.ask(look)
+    plan = from_data(begun.plan)
+    limit = begun.limit_usd if budget_usd is None else check_usd(budget_usd, "budget")
+    runtime.run_loop.ask(store.set_limit, f"batch:{run}", limit)
+    handle = BatchHandle(run, plan.name, rows, None, on_change=on_change, _runtime=runtime)
+    handle._task = runtime.run_loop.submit(_run(runtime, handle, None, plan, namespace, limit, ROWS_AT_ONCE))
+    return handle
+
+
+def _recall(store: Any, run: str, row: Row) -> None:
+    from orch_nb.errors import RunNotFound
+    from orch_nb.trace.bill import bill
+
+    try:
+        events = [event for _, event in store.read(run)]
+    except RunNotFound:
+        return
+    row.run, row.usd = run, bill(events).spent_usd
+    ended = next((e for e in reversed(events) if isinstance(e, ev.RunEnded)), None)
+    if ended is not None and ended.status == "done":
+        row.status, row.output = "done", ended.output
+        row.seconds = ended.at - events[0].at
+
+
+async def _run(
+    runtime: Runtime, handle: BatchHandle, target: Any, plan: Plan, namespace: Mapping[str, Any], limit: Decimal | None,
+    rows_at_once: int,
+) -> None:  # fmt: skip
+    gate = asyncio.Semaphore(rows_at_once)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for n, row in enumerate(handle.rows):
+                if row.status == "done":
+                    continue
+                await gate.acquire()
+                if handle.stopped:
+                    gate.release()
+                    break
+                group.create_task(_one(runtime, handle, n, row, target, plan, namespace, limit, gate))
+        await _end(runtime, handle)
+    except BaseException as error:
+        handle.future.set_exception(error)
+        raise
+    handle.future.set_result(handle)
+    handle._changed()
+
+
+async def _one(
+    runtime: Runtime, handle: BatchHandle, n: int, row: Row, target: Any, plan: Plan, namespace: Mapping[str, Any],
+    limit: Decimal | None, gate: asyncio.Semaphore,
+) -> None:  # fmt: skip
+    try:
+        row.status = "running"
+        handle._changed()
+        scopes = ((f"batch:{handle.run}", limit),)
+        if row.run:
+            run = runtime.resume(row.run, namespace=namespace)
+        else:
+            parent = {"of_batch": handle.run, "row": n}
+            run = runtime.start(target, row.inputs, namespace=namespace, plan=plan, run=f"{handle.run}.{n}",
+                                parent=parent, scopes=scopes)  # fmt: skip
+        handle._live[n] = run
+        await asyncio.wrap_future(run.future)
+        _take(handle, row, run)
+    except OrchError as error:
+        row.status, row.error = "failed", str(error)
+    finally:
+        handle._live.pop(n, None)
+        gate.release()
+        handle._changed()
+
+
+def _take(handle: BatchHandle, row: Row, run: RunHandle) -> None:
+    """What a row's run became. One that met the limit is pending: it goes on where it stopped."""
+    events = run.events
+    row.run, row.status, row.usd = run.run, run.status, run.spent_usd
+    row.seconds = events[-1].at - events[0].at
+    if run.status == "done":
+        row.output = run.output
+        return
+    try:
+        run.result()
+    except BudgetExceeded as error:
+        row.status, row.error = "pending", str(error)
+        handle.stopped = "the budget is used up"
+    except OrchError as error:
+        row.error = str(error)
+
+
+async def _end(runtime: Runtime, handle: BatchHandle) -> None:
+    log = runtime.store.open(handle.run)
+    status = "done" if all(r.status == "done" for r in handle.rows) else "cancelled" if handle.stopped == "stopped" else "failed"
+    counts = {s: n for s, n in handle.progress.items()}
+    log.append([ev.Resumed(_now()), ev.RunEnded(status, _now(), counts)] if _was_ended(runtime, handle) else [ev.RunEnded(status, _now(), counts)])
+    await log.sync()
+    log.close()
+
+
+def _was_ended(runtime: Runtime, handle: BatchHandle) -> bool:
+    return any(isinstance(e, ev.RunEnded) for _, e in runtime.store.read(handle.run))
+
+
+def _now() -> float:
+    from orch_nb.engine.ports import SystemClock
+
+    return SystemClock.now()

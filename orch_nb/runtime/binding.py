@@ -1,0 +1,208 @@
+"""Objects of the namespace as nodes: what each says about itself, and the callables that a plan's functions are bound to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.errors import GraphError, ReplayMismatch
+from orch_nb.graph.compile import Facts, Want, compile_graph, single_node_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from concurrent.futures import Executor
+
+    from orch_nb.engine.plan import Plan, PlanNode
+    from orch_nb.graph.spec import GraphSpec
+
+KEY_PARAMETER = "idempotency_key"
+"""A function that declares an effect may take its key by this parameter and hand it on."""
+
+
+def facts_of(name: str, target: Any) -> Facts:
+    """What `target` is as a node.
+
+    Raises
+    ------
+    GraphError
+        It can be none.
+    """
+    from orch_nb.agents.agent import Agent
+    from orch_nb.graph.builder import Graph
+    from orch_nb.tools.registry import Tool
+
+    if isinstance(target, Graph):
+        return Facts("graph", graph=target.spec())
+    if isinstance(target, Agent):
+        return _agent_facts(target)
+    if isinstance(target, Tool):
+        return _function_facts(target.function, "tool")
+    if inspect.isclass(target) or not callable(target):
+        raise GraphError(
+            f"`{name}` is a {type(target).__name__}, which cannot be a node.",
+            hint="a node is an agent, a function, a graph, or `NAME: human`",
+        )
+    return _function_facts(target, "function")
+
+
+def _agent_facts(agent: Any) -> Facts:
+    from orch_nb.agents.fingerprint import node_fingerprint
+
+    spec, definition = agent.spec, agent.definition()
+    return Facts(
+        "agent",
+        [Want(r.path[0], r.path[1:], r.optional, ".".join(r.path)) for r in agent.reads],
+        dict(spec.writes),
+        definition,
+        agent.out.schema if agent.out is not None else None,
+        fingerprint=node_fingerprint("agent", definition),
+        timeout_s=spec.timeout,
+        attempts=spec.retry,
+        budget_usd=None if spec.budget is None else str(spec.budget),
+        on_failure=spec.on_failure,
+        describe=spec.describe or "",
+        examples=tuple(spec.examples),
+    )
+
+
+def _function_facts(fn: Callable[..., Any], kind: str) -> Facts:
+    from orch_nb.agents.fingerprint import node_fingerprint
+    from orch_nb.agents.source import function_fingerprint, source_hash
+    from orch_nb.tools.function import function_spec
+
+    f = function_spec(fn)
+    content, _ = function_fingerprint(fn)
+    wants = [Want(p, (), False, p) for p in f.reads if p != KEY_PARAMETER]
+    wants += [Want(p, (), True, p) for p in f.optional if p != KEY_PARAMETER]
+    return Facts(
+        kind,
+        wants,
+        dict(f.writes),
+        {"inline": f.inline},
+        source_hash=source_hash(fn),
+        fingerprint=node_fingerprint(kind, {}, content) if not f.effects else "",
+        effects=f.effects,
+        timeout_s=f.timeout_s,
+        attempts=f.attempts,
+        on_failure=f.on_failure,
+        describe=f.describe,
+        examples=f.examples,
+    )
+
+
+def compile_in(target: Any, namespace: Mapping[str, Any], name: str = "") -> Plan:
+    """The plan of a graph (or its spec), an agent or a function, names bound in `namespace`."""
+    from orch_nb.graph.builder import Graph
+
+    if isinstance(target, Graph):
+        return compile_graph(target.spec(), namespace, facts_of)
+    if hasattr(target, "nodes") and hasattr(target, "edges"):
+        return compile_graph(target, namespace, facts_of)
+    spec = single_node_spec(name or getattr(target, "name", "") or getattr(target, "__name__", "node"), target)
+    return compile_graph(spec, namespace, facts_of)
+
+
+def graph_spec(target: Any, name: str = "") -> GraphSpec:
+    """The spec whose plan `compile_in` makes."""
+    if hasattr(target, "spec") and hasattr(target, "nx"):
+        made: GraphSpec = target.spec()
+        return made
+    return single_node_spec(name or getattr(target, "name", "") or getattr(target, "__name__", "node"), target)
+
+
+def function_key(node: PlanNode) -> str:
+    """What a plan's function is bound by: its name in the notebook, and the hashes of its source and of what it uses."""
+    return f"{node.function}#{node.source_hash}#{node.fingerprint}"
+
+
+def callables(plan: Plan, namespace: Mapping[str, Any], spec: GraphSpec | None = None) -> dict[str, Any]:
+    """`function_key` -> callable for every function and tool node of a plan and the graphs inside it.
+
+    Parameters
+    ----------
+    spec
+        The edited graph where there is one: objects given in Python count before names of the namespace.
+    """
+    found: dict[str, Any] = {}
+    for node in plan.nodes:
+        given = spec.nodes[node.name].target if spec is not None and node.name in spec.nodes else None
+        target = given if given is not None else namespace.get(node.function)
+        if target is None:
+            continue
+        if node.kind in ("function", "tool"):
+            found[function_key(node)] = target.function if node.kind == "tool" else target
+        elif node.kind == "graph":
+            found.update(callables(plan.subplans[node.name], namespace, target.spec()))
+    for name, sub in plan.subplans.items():
+        if spec is None and namespace.get(plan.node(name).function) is None:
+            found.update(callables(sub, namespace))
+    return found
+
+
+def check_sources(plan: Plan, namespace: Mapping[str, Any], run: str) -> None:
+    """Compare the functions at hand with those the run was started with.
+
+    Raises
+    ------
+    ReplayMismatch
+        A function is not defined here, or its source is not the recorded one; the node is named.
+    """
+    from orch_nb.agents.source import source_hash
+
+    for node in plan.nodes:
+        if node.kind not in ("function", "tool"):
+            continue
+        target = namespace.get(node.function)
+        if target is None:
+            raise ReplayMismatch(
+                f"run {run} needs the function `{node.function}` for its node `{node.name}`, which is not defined here.",
+                hint="run the cell that defines it, then resume",
+                node=node.name,
+            )
+        source = source_hash(target.function if node.kind == "tool" else target)
+        if node.source_hash and source != node.source_hash:
+            raise ReplayMismatch(
+                f"`{node.name}` is not what run {run} was started with: the source of `{node.function}` has changed.",
+                hint="bring the old definition back and resume, or start a new run",
+                node=node.name,
+                recorded=node.source_hash,
+                found=source,
+            )
+    for sub in plan.subplans.values():
+        check_sources(sub, namespace, run)
+
+
+def bound_call(node: PlanNode, target: Callable[..., Any], pool: Executor) -> Callable[..., Any]:
+    """What the driver calls: ``call(values, key=None)``, a value or an awaitable.
+
+    Coroutine functions run on the loop. Sync functions run in the pool with the context copied, unless they ask to run
+    inline; a Stop or a time-out abandons the thread, and its late result is ignored.
+    """
+    takes_key, is_async = _nature(target)
+    if is_async or node.spec.get("inline"):
+
+        def direct(values: dict[str, Any], key: str | None = None) -> Any:
+            return target(**values, **{KEY_PARAMETER: key}) if takes_key else target(**values)
+
+        return direct
+
+    def threaded(values: dict[str, Any], key: str | None = None) -> Any:
+        if takes_key:
+            values = {**values, KEY_PARAMETER: key}
+        context = contextvars.copy_context()
+        return asyncio.get_running_loop().run_in_executor(pool, lambda: context.run(target, **values))
+
+    return threaded
+
+
+@lru_cache(maxsize=4096)
+def _nature(target: Callable[..., Any]) -> tuple[bool, bool]:
+    """Whether a function takes an idempotency key, and whether it is a coroutine function."""
+    try:
+        parameters: Mapping[str, Any] = inspect.signature(target).parameters
+    except (TypeError, ValueError):
+        parameters = {}
+    return KEY_PARAMETER in parameters, inspect.iscoroutinefunction(target)

@@ -1,0 +1,298 @@
+"""A run as its user holds it: status, events, result; stop it, answer it, await it. Safe from any thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.errors import NodeFailed, OrchError, RunCancelled, WaitingForPerson
+from orch_nb.schema import events as ev
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+    from decimal import Decimal
+
+    from orch_nb.engine.drive import Driver
+    from orch_nb.engine.plan import Plan
+    from orch_nb.runtime.loop import RunLoop
+    from orch_nb.schema.events import Event
+
+
+class RunHandle:
+    """One run: a live one (it has a driver), or a recorded one (its events only).
+
+    Attributes
+    ----------
+    run
+        Its id in the store.
+    graph
+        Name of what runs.
+    plan
+        The frozen plan.
+    events
+        All events so far (a copy).
+    version
+        Grows with each change: events, and pieces of streamed text.
+    live
+        Activation key -> {"text", "since"}: what is being said right now. Never stored.
+    """
+
+    def __init__(self, run: str, plan: Plan, events: Sequence[Event], loop: RunLoop | None) -> None:
+        self.run, self.graph, self.plan = run, plan.name, plan
+        self.version = 0
+        self.live: dict[str, dict[str, Any]] = {}
+        self.name = ""
+        self._events: list[Event] = list(events)
+        self._loop = loop
+        self._driver: Driver | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._at_rest = False
+        self._status = _recorded_status(self._events)
+        self._exception: BaseException | None = None
+        self._lock = threading.Lock()
+        self.future: Future[RunHandle] = Future()
+        self.rest: Future[RunHandle] = Future()
+        self.on_change: Callable[[RunHandle], None] | None = None
+        if loop is None:
+            self.future.set_result(self)
+            self.rest.set_result(self)
+
+    # ---------------------------------------------------------------- state
+    @property
+    def events(self) -> list[Event]:
+        """All events so far, a copy."""
+        return list(self._events)
+
+    @property
+    def status(self) -> str:
+        """running, waiting (only a person is due), done, failed or cancelled."""
+        return self._status
+
+    @property
+    def waiting(self) -> list[ev.Waiting]:
+        """What a person is asked, oldest first."""
+        asked = {}
+        for event in self.events:
+            if isinstance(event, ev.Waiting):
+                asked[ev.key(event)] = event
+            elif isinstance(event, ev.Answered):
+                asked.pop(ev.key(event), None)
+        return list(asked.values())
+
+    def done(self) -> bool:
+        """Whether the run has ended."""
+        return self._status in ("done", "failed", "cancelled")
+
+    @property
+    def output(self) -> Any:
+        """The output recorded so far; None before the end."""
+        for event in reversed(self.events):
+            if isinstance(event, ev.RunEnded):
+                return event.output
+        return None
+
+    def __getitem__(self, key: str) -> Any:
+        """The value of an activation (``run["qa[2]"]``); of a node's name, its latest round."""
+        found: Any = KeyError
+        for event in self.events:
+            if isinstance(event, ev.Finished | ev.Answered | ev.Reused):
+                full = ev.key(event)
+                if full == key or (event.item is None and not event.frame and event.node == key):
+                    found = event.value
+        if found is KeyError:
+            raise OrchError(f"run {self.run} has no value of `{key}`.", hint="names of nodes, or keys like `qa[2]`")
+        return found
+
+    def result(self) -> Any:
+        """The output of a run that is done.
+
+        Raises
+        ------
+        WaitingForPerson
+            A person is still due; the line to type is in the hint.
+        NodeFailed, BudgetExceeded, …
+            The run failed: the error of the node, with the user's own exception as its cause.
+        RunCancelled
+            It was stopped.
+        """
+        status = self.status
+        if status == "done":
+            return self.output
+        if status == "cancelled":
+            raise RunCancelled(f"run {self.run} was stopped.", hint=f"`%orch resume {self.run}` goes on from here")
+        if status == "failed":
+            raise self._failure()
+        if status == "waiting":
+            asked = ", ".join(f"`{ev.key(w)}`" for w in self.waiting)
+            raise WaitingForPerson(
+                f"run {self.run} waits for a person at {asked}.", hint="`%orch answer approve` (or edit, reject), then ask again"
+            )
+        raise WaitingForPerson(f"run {self.run} is still running.", hint="`await` it, or ask again later")
+
+    def _failure(self) -> BaseException:
+        ended = next(e for e in reversed(self.events) if isinstance(e, ev.RunEnded))
+        info = ended.error
+        cause = self._exception
+        if isinstance(cause, OrchError):
+            return cause
+        made = NodeFailed(
+            f"`{ended.node}` failed: {info.type}: {info.message}" if info else f"run {self.run} failed.",
+            hint=(info.hint if info else "") or f"`%orch resume {self.run}` runs it again; finished nodes are kept",
+            node=ended.node,
+            run=self.run,
+        )
+        made.__cause__ = cause
+        return made
+
+    def __await__(self) -> Generator[Any, None, RunHandle]:
+        """Until the run has ended or only a person is due; the handle itself."""
+        return asyncio.wrap_future(self._resting()).__await__()
+
+    def _resting(self) -> Future[RunHandle]:
+        with self._lock:
+            return self.rest
+
+    def wait(self, timeout_s: float | None = None) -> RunHandle:
+        """The same for code without a loop. Raises `TimeoutError` after `timeout_s` seconds."""
+        return self._resting().result(timeout_s)
+
+    # ---------------------------------------------------------------- control
+    def stop(self) -> None:
+        """Cancel the run; what was spent is booked, what is recorded stays. Returns at once."""
+        if self._loop is not None and not self.done():
+            self._loop.post(self._stop_here)
+
+    def _stop_here(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def answer(self, action: str, value: Any = None, *, node: str | None = None, comment: str = "", by: str = "") -> None:
+        """Answer what a person is asked: "approve", "edit" with a value, "reject", "answer" with a value.
+
+        Parameters
+        ----------
+        node
+            Key of the activation; may be left out while only one waits.
+
+        Raises
+        ------
+        OrchError
+            Nobody waits there, several wait and none is named, or the action is not offered.
+        """
+        asked = self.waiting
+        if node is None:
+            if len(asked) != 1:
+                keys = ", ".join(f"`{ev.key(w)}`" for w in asked) or "nobody"
+                raise OrchError(f"run {self.run}: {len(asked)} questions are open ({keys}).", hint="name the node")
+            node = ev.key(asked[0])
+        else:
+            node = next((ev.key(w) for w in asked if w.node == node), node)
+        if self._driver is None or self._loop is None:
+            raise OrchError(f"run {self.run} is not open here.", hint=f"`%orch resume {self.run}` first")
+        self._loop.ask(self._answer_here, node, action, value, by or _person(), comment)
+
+    def _answer_here(self, node: str, action: str, value: Any, by: str, comment: str) -> None:
+        driver = self._driver
+        assert driver is not None
+        driver.answered(node, action, value, by, comment)  # raises in the caller's thread when it does not fit
+        with self._lock:
+            self._at_rest = False
+            if self.rest.done() and not self.done():
+                self.rest = Future()
+            self._status = "running"
+        driver.post(lambda: [driver.answered(node, action, value, by, comment)])
+
+    # ---------------------------------------------------------------- on the loop's thread
+    def _on_events(self, events: Sequence[Event]) -> None:
+        self._events.extend(events)
+        self._changed()
+
+    def _on_text(self, key: str, text: str) -> None:
+        row = self.live.setdefault(key, {"text": "", "since": asyncio.get_running_loop().time()})
+        row["text"] += text
+        self._changed()
+
+    def _on_call_end(self, key: str) -> None:
+        self.live.pop(key, None)
+
+    def _changed(self) -> None:
+        self.version += 1
+        if self.on_change is not None:
+            self.on_change(self)
+
+    def _on_waiting(self) -> None:
+        """Only a person is due."""
+        with self._lock:
+            self._status = "waiting"
+            if not self.rest.done():
+                self.rest.set_result(self)
+        self._changed()
+
+    def _ended(self, exception: BaseException | None) -> None:
+        with self._lock:
+            self._exception = exception
+            self._status = _recorded_status(self._events)
+            self.live.clear()
+        self._changed()
+        if not self.rest.done():
+            self.rest.set_result(self)
+        self.future.set_result(self)
+
+    def _broke(self, error: BaseException) -> None:
+        """The engine itself failed (the store is gone, the disk is full): the waiter gets the error, the record stays."""
+        with self._lock:
+            self._status = "failed"
+            self._exception = error
+        for future in (self.rest, self.future):
+            if not future.done():
+                future.set_exception(error)
+        self._changed()
+
+    # ---------------------------------------------------------------- display
+    @property
+    def spent_usd(self) -> Decimal:
+        """Dollars settled so far."""
+        from orch_nb.trace.bill import bill
+
+        return bill(self.events).spent_usd
+
+    @property
+    def nx(self) -> Any:
+        """The trace as a networkx graph: who called whom, with tokens, dollars and seconds."""
+        from orch_nb.trace.run_view import run_nx
+
+        return run_nx(self.events)
+
+    def __repr__(self) -> str:
+        return f"<run {self.run} of {self.graph}: {self.status}>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        from orch_nb.notebook.display import run_bundle
+        from orch_nb.trace.run_view import run_view
+
+        return run_bundle(run_view(self.events))
+
+
+def _recorded_status(events: Sequence[Event]) -> str:
+    status, waiting = "running", 0
+    for event in events:
+        if isinstance(event, ev.RunEnded):
+            status = event.status
+        elif isinstance(event, ev.Resumed):
+            status = "running"
+        elif isinstance(event, ev.Waiting):
+            waiting += 1
+        elif isinstance(event, ev.Answered):
+            waiting -= 1
+    return "waiting" if status == "running" and waiting > 0 else status
+
+
+def _person() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "somebody"

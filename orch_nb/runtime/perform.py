@@ -1,0 +1,244 @@
+"""What nodes ask for, done: calls to providers priced and bounded, tools run, choices made. Implements `engine.ports.Perform`."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.engine.drive import error_info
+from orch_nb.engine.plan import to_data
+from orch_nb.engine.ports import Call, Outcome, Prepared
+from orch_nb.errors import OrchError, ProviderError, ProviderTimeout, ReplayMismatch, UnknownPrice
+from orch_nb.runtime.binding import bound_call, callables, compile_in, function_key, graph_spec
+from orch_nb.schema.events import ErrorInfo
+from orch_nb.schema.messages import ModelRequest, Reply, Usage, collect
+from orch_nb.schema.values import plain
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from orch_nb.engine.drive import Expand
+    from orch_nb.engine.plan import Chooser, Plan, PlanNode
+    from orch_nb.engine.ports import Machine
+    from orch_nb.routing.prices import Price
+    from orch_nb.runtime.runtime import Runtime
+
+ZERO = Decimal(0)
+FREED_POLL_S = 0.25
+"""Another process's settlement is not announced to us: look again this often."""
+
+
+class Performer:
+    """The I/O of one run.
+
+    Parameters
+    ----------
+    runtime
+        Whose models, prices, providers, tools and pools are used.
+    bound
+        Plan and node -> callable, for function and tool nodes.
+    scopes
+        The budgets around the run (notebook, batch, run), as (scope, limit); a node's own budget is added per call.
+    on_text
+        Called with (activation key, piece of text) while an answer streams; "" and the key alone when it ended.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        plan: Plan,
+        bound: Mapping[str, Any],
+        namespace: Mapping[str, Any],
+        *,
+        run: str,
+        scopes: tuple[tuple[str, Decimal | None], ...],
+        on_text: Callable[[str, str], None] | None = None,
+        on_call_end: Callable[[str], None] | None = None,
+    ) -> None:
+        self.runtime, self.plan, self.bound, self.namespace = runtime, plan, bound, namespace
+        self.run, self.scopes = run, scopes
+        self.on_text, self.on_call_end = on_text, on_call_end
+        self._calls: dict[str, Any] = {}
+        self._said: dict[int, list[str]] = {}
+
+    # ---------------------------------------------------------------- functions
+    def function(self, node: PlanNode) -> Any:
+        """What the driver calls for a function or tool node."""
+        key = function_key(node)
+        made = self._calls.get(key)
+        if made is None:
+            target = self.bound.get(key) or self.namespace.get(node.function)
+            if target is None:
+                raise ReplayMismatch(f"the function `{node.function}` is not defined here.", hint="run the cell that defines it")
+            made = self._calls[key] = bound_call(node, target, self.runtime.pool)
+        return made
+
+    def expand(self, grown: Expand) -> tuple[dict[str, Any], dict[str, Any]]:
+        """A graph that a node returned, compiled and checked."""
+        plan = compile_in(grown.graph, self.namespace)
+        self.bound = {**self.bound, **callables(plan, self.namespace, graph_spec(grown.graph))}
+        self.runtime.check_inputs(plan, grown.inputs)
+        return to_data(plan), plain(grown.inputs, where="the inputs of a grown graph")
+
+    def effect_done(self, key: str) -> str | None:
+        """The earlier run in which this effect was performed."""
+        return self.runtime.effect_done(key, self.run)
+
+    # ---------------------------------------------------------------- agents
+    def machine(self, node: PlanNode, values: dict[str, Any], key: str) -> Machine:
+        """The conversation of an agent node, from its recorded definition."""
+        from orch_nb.agents.turn import AgentMachine
+
+        return AgentMachine(node.spec, values)
+
+    def prepare(self, node: PlanNode, call: Call, idempotency_key: str) -> Prepared:
+        """One call, ready to leave: routed, bounded, hashed."""
+        scopes = self.scopes
+        if node.budget_usd is not None:
+            scopes = (*scopes, (f"run:{self.run}/node:{node.name}", Decimal(node.budget_usd)))
+        if call.kind == "tool":
+            return Prepared("tool", call.target, call.request, _tool_hash(call), ZERO, 0, (), None, f"tool:{call.target}", (node, call))
+        return self._prepare_model(node, call, idempotency_key, scopes)
+
+    def _prepare_model(
+        self, node: PlanNode, call: Call, idempotency_key: str, scopes: tuple[tuple[str, Decimal | None], ...]
+    ) -> Prepared:
+        from orch_nb.agents.fingerprint import request_hash
+        from orch_nb.routing.fixed import Fixed
+        from orch_nb.routing.prices import bound, bound_tokens
+
+        asked: ModelRequest = call.request
+        limited = any(limit is not None for _, limit in scopes) or self.runtime.has_limit(scopes)
+        offer, route = self.runtime.route(node, call.target, asked, Fixed, limited)
+        request = replace(asked, model=offer.model, idempotency_key=idempotency_key)
+        price = self.runtime.models.prices.price(offer)
+        if price is None and limited:
+            raise UnknownPrice(f"the price of `{offer.model}` is unknown.", hint="give it one: `%orch models set`")
+        reserved = None if price is None else bound(request, price)
+        payload = (offer, request, price)
+        said = {"messages": [_message_data(m) for m in request.messages], "max_tokens": request.max_tokens,
+                "temperature": request.temperature, "schema": request.schema, "seed": request.seed}  # fmt: skip
+        return Prepared("model", offer.name, said, request_hash(request, provider=offer.provider), reserved,
+                        bound_tokens(request), scopes if reserved is not None else (), route, f"model:{offer.provider}", payload)  # fmt: skip
+
+    async def call(self, prepared: Prepared, key: str) -> Outcome:
+        """Do it. Never raises for the call's own failure; a cancellation goes through (see `cancelled`)."""
+        if prepared.kind == "tool":
+            return await self._tool(prepared)
+        offer, request, price = prepared.payload
+        said = self._said[id(prepared)] = []
+        started = asyncio.get_running_loop().time()
+        first: list[float] = []
+
+        def on_text(piece: str) -> None:
+            if not first:
+                first.append(asyncio.get_running_loop().time() - started)
+            said.append(piece)
+            if self.on_text is not None:
+                self.on_text(key, piece)
+
+        try:
+            provider = self.runtime.provider(offer.provider)
+            async with asyncio.timeout(request.timeout_s + 5.0), aclosing(provider.stream(request)) as stream:
+                reply = await collect(stream, on_text=on_text)
+        except OrchError as error:
+            return self._failed(prepared, error)
+        except TimeoutError as error:
+            return self._failed(prepared, ProviderTimeout(f"`{offer.model}` gave no end within {request.timeout_s:g} s.",
+                                                          provider=offer.provider, model=offer.model, billed=True), error)  # fmt: skip
+        finally:
+            if self.on_call_end is not None:
+                self.on_call_end(key)
+        self._said.pop(id(prepared), None)
+        return _settle(prepared, reply, price, first[0] if first else None)
+
+    def _failed(self, prepared: Prepared, error: OrchError, cause: BaseException | None = None) -> Outcome:
+        from orch_nb.routing.settlement import settle_usage
+
+        _, request, price = prepared.payload
+        said = "".join(self._said.pop(id(prepared), ()))
+        billed = bool(getattr(error, "billed", False) or said)
+        if isinstance(error, ProviderError) and error.billed and not said:
+            # Possibly generated, nothing seen: the reservation is the only honest bound.
+            usage, cost, note = Usage(estimated=True), prepared.reserved_usd, "the provider may bill this failed call: booked at the reservation"
+        else:
+            s = settle_usage(None, request=request, price=price, reserved_usd=prepared.reserved_usd, answer=said, billed=billed)
+            usage, cost, note = s.usage, s.cost_usd, s.note
+        return Outcome(False, {"text": said} if said else None, usage, cost, None, error_info(error), price=_label(price), note=note)
+
+    def cancelled(self, prepared: Prepared) -> Outcome:
+        """What a call that was broken off has cost so far, by our own count."""
+        error = ErrorInfo("ORCH209", "Cancelled", "the call was broken off", "cancelled")
+        if prepared.kind != "model":
+            return Outcome(False, cost_usd=ZERO, error=error)
+        from orch_nb.routing.settlement import settle_usage
+
+        _, request, price = prepared.payload
+        said = "".join(self._said.pop(id(prepared), ()))
+        s = settle_usage(None, request=request, price=price, reserved_usd=prepared.reserved_usd, answer=said)
+        return Outcome(False, {"text": said}, s.usage, s.cost_usd, s.overrun_usd, error, price=_label(price), note="cancelled")
+
+    async def _tool(self, prepared: Prepared) -> Outcome:
+        _, call = prepared.payload
+        try:
+            value = await self.runtime.run_tool(call.target, call.request, self.namespace)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            return Outcome(False, cost_usd=ZERO, error=error_info(error))
+        return Outcome(True, value, cost_usd=ZERO)
+
+    # ---------------------------------------------------------------- the rest
+    async def choose(self, chooser: Chooser, text: str) -> dict[str, Any]:
+        """The decision of `by similarity`, on a thread: the embedder computes."""
+        made = self.runtime.chooser(chooser)
+        loop = asyncio.get_running_loop()
+        decision: dict[str, Any] = await loop.run_in_executor(self.runtime.embed_pool, made.choose, text)
+        return {"path": ".".join((chooser.read.ref, *chooser.read.path)), **decision}
+
+    @asynccontextmanager
+    async def slot(self, name: str) -> AsyncIterator[None]:
+        """A place among the calls under way to one provider."""
+        async with self.runtime.slot(name):
+            yield
+
+    async def freed(self) -> None:
+        """Until a hold was settled in this process, or it is worth looking at what another one settled."""
+        await self.runtime.freed(FREED_POLL_S)
+
+
+def _settle(prepared: Prepared, reply: Reply, price: Price | None, first_token_s: float | None) -> Outcome:
+    from orch_nb.routing.settlement import settle_usage
+
+    _, request, _ = prepared.payload
+    calls = [{"id": c.id, "name": c.name, "arguments": c.arguments} for c in reply.tool_calls]
+    said = reply.text + "".join(c["name"] + c["arguments"] for c in calls)
+    s = settle_usage(reply.usage, request=request, price=price, reserved_usd=prepared.reserved_usd, answer=said)
+    data: dict[str, Any] = {"text": reply.text}
+    if calls:
+        data["tool_calls"] = calls
+    if reply.model and reply.model != request.model:
+        data["model"] = reply.model
+    return Outcome(True, data, s.usage, s.cost_usd, s.overrun_usd, None, reply.finish_reason, first_token_s, _label(price), s.note)
+
+
+def _label(price: Price | None) -> str:
+    return "" if price is None else price.label
+
+
+def _message_data(message: Any) -> dict[str, Any]:
+    row: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        row["tool_calls"] = [{"id": c.id, "name": c.name, "arguments": c.arguments} for c in message.tool_calls]
+    if message.tool_call_id:
+        row["tool_call_id"] = message.tool_call_id
+    return row
+
+
+def _tool_hash(call: Call) -> str:
+    from orch_nb.schema.canonical import digest
+
+    return digest(["tool", 1, call.target, call.request])

@@ -1,0 +1,116 @@
+"""Ordinary Python on the same log: inside ``async with orch.record()`` every awaited agent or graph is an activation.
+
+There is no plan to resume, so a recording is not resumed; log, bill and budget are those of any run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.engine.drive import Driver
+from orch_nb.engine.fold import fold
+from orch_nb.engine.plan import Plan, to_data
+from orch_nb.engine.policy import Policy
+from orch_nb.engine.state import RunState
+from orch_nb.runtime.binding import callables, compile_in, graph_spec
+from orch_nb.runtime.handle import RunHandle
+from orch_nb.runtime.perform import Performer
+from orch_nb.schema import events as ev
+from orch_nb.schema.values import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from concurrent.futures import Future
+    from types import TracebackType
+
+    from orch_nb.runtime.runtime import Runtime
+
+current_recording: contextvars.ContextVar[Recording | None] = contextvars.ContextVar("orch_nb recording", default=None)
+
+
+class Recording:
+    """An open run that calls are added to while it lasts.
+
+    Parameters
+    ----------
+    budget_usd
+        Limit of the whole recording in US dollars, inside the notebook's.
+    name
+        What the run is called in lists.
+    """
+
+    def __init__(self, runtime: Runtime, *, budget_usd: Any = None, name: str = "recorded") -> None:
+        self.runtime, self.budget_usd, self.name = runtime, budget_usd, name
+        self.handle: RunHandle | None = None
+        self._rounds: dict[str, int] = {}
+        self._token: Any = None
+        self._driver: Driver | None = None
+        self._performer: Performer | None = None
+
+    async def __aenter__(self) -> RunHandle:
+        from orch_nb import __version__
+        from orch_nb.routing.prices import check_usd
+
+        runtime = self.runtime
+        limit = None if self.budget_usd is None else check_usd(self.budget_usd, "budget")
+        plan = Plan(self.name, (), (), open=True)
+        policy = Policy()
+        store = runtime.store
+
+        def begin() -> RunHandle:
+            name = store.next_run()
+            log = store.create(name)
+            event = ev.RunStarted(
+                name, plan.name, to_data(plan), {}, policy.clock.now(), limit, runtime.notebook, None, __version__, False
+            )
+            log.append([event])
+            handle = RunHandle(name, plan, [event], runtime.run_loop)
+            scopes = ((runtime.scope, None), (f"run:{name}", limit))
+            bound: dict[str, Any] = {}
+            runtime._launch(handle, log, fold(plan, RunState(), event), plan, bound, {}, scopes, policy)
+            return handle
+
+        self.handle = runtime.run_loop.ask(begin)
+        self._token = current_recording.set(self)
+        return self.handle
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        current_recording.reset(self._token)
+        handle = self.handle
+        assert handle is not None
+        if error is not None:
+            handle.stop()
+        else:
+            self.runtime.run_loop.post(lambda: handle._driver.close() if handle._driver is not None else None)
+        await asyncio.wrap_future(handle.future)
+
+    async def call(self, target: Any, inputs: Mapping[str, Any], namespace: Mapping[str, Any]) -> Any:
+        """Run `target` as an activation of this recording; its value, or its error raised."""
+        runtime, handle = self.runtime, self.handle
+        assert handle is not None
+        name = getattr(target, "name", "") or getattr(target, "__name__", "call")
+        plan = compile_in(target, namespace, name)
+        runtime.check_inputs(plan, inputs)
+        runtime.check_models(plan)
+        given = {k: plain(v, where=f"input `{k}`") for k, v in inputs.items()}
+        bound = callables(plan, namespace, graph_spec(target, name))
+        answer: Future[Any] = runtime.run_loop.submit(self._open(name, plan, given, bound))
+        return await asyncio.wrap_future(answer)
+
+    async def _open(self, name: str, plan: Plan, given: dict[str, Any], bound: Mapping[str, Any]) -> Any:
+        assert self.handle is not None
+        driver = self.handle._driver
+        assert driver is not None
+        performer = driver.perform
+        assert isinstance(performer, Performer)
+        performer.bound = {**performer.bound, **bound}
+        rnd = self._rounds[name] = self._rounds.get(name, 0) + 1
+        key = ev.key_of("", name, rnd)
+        done = driver.expect(key)
+        now = driver.now()
+        driver.post(lambda: [ev.Opened("", name, rnd, None, given, now, to_data(plan), now)])
+        return await done

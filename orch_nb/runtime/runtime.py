@@ -1,0 +1,599 @@
+"""One process's runtime: models, prices, providers, store, budget, and the runs under way."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.engine.drive import Driver
+from orch_nb.engine.fold import fold
+from orch_nb.engine.plan import from_data, to_data
+from orch_nb.engine.policy import Policy
+from orch_nb.engine.state import RunState
+from orch_nb.errors import MissingInput, OrchError, nearest
+from orch_nb.runtime.binding import callables, check_sources, compile_in, graph_spec
+from orch_nb.runtime.handle import RunHandle
+from orch_nb.runtime.loop import RunLoop
+from orch_nb.runtime.perform import Performer
+from orch_nb.schema import events as ev
+from orch_nb.schema.values import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from orch_nb.engine.plan import Chooser, Plan, PlanNode
+    from orch_nb.engine.ports import Balance, RunLog
+    from orch_nb.routing.models import ModelBook
+    from orch_nb.routing.offers import Offer
+
+ZERO = Decimal(0)
+MAX_THREADS = 32
+"""Sync functions under way at once; more would only fight for the interpreter."""
+CALLS_AT_ONCE = {"model:local": 1}
+"""Calls under way per provider. The embedded model computes on this machine: one at a time, the others queue."""
+CALLS_AT_ONCE_DEFAULT = 8
+
+
+class Runtime:
+    """Wires everything together.
+
+    Parameters
+    ----------
+    folder
+        Where the notebook lies: its store is ``folder/.orch``. The working directory unless told; ``ORCH_STORE`` overrides.
+    store
+        A store of your own (`MemoryStore()` keeps nothing on disk).
+    models
+        The notebook's names of models.
+    """
+
+    def __init__(self, folder: str | Path | None = None, *, store: Any = None, models: ModelBook | None = None) -> None:
+        self.folder = Path(folder or os.environ.get("ORCH_STORE") or Path.cwd())
+        self.notice = ""
+        self.notebook: str = ""
+        self.run_loop = RunLoop()
+        self._store = store
+        self._models = models
+        self._providers: dict[str, Any] = {}
+        self._slots: dict[str, asyncio.Semaphore] = {}
+        self._choosers: dict[str, Any] = {}
+        self._embedder: Any = None
+        self._handles: dict[str, RunHandle] = {}
+        self._lock = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
+        self._embed_pool: ThreadPoolExecutor | None = None
+        self._freed: asyncio.Event | None = None
+
+    # ---------------------------------------------------------------- parts
+    @property
+    def store(self) -> Any:
+        """The store, opened (on the run loop's thread) at first use."""
+        if self._store is None:
+            self._store = self.run_loop.ask(self._open_store)
+        return self._store
+
+    def _open_store(self) -> Any:
+        from orch_nb.store.place import open_store
+
+        store, self.notice = open_store(self.folder)
+        return store
+
+    @property
+    def models(self) -> ModelBook:
+        """Names of models, their offers and prices."""
+        if self._models is None:
+            from orch_nb.providers.local import LocalModel
+            from orch_nb.routing import models
+
+            self._models = models.ModelBook(is_local_installed=lambda: LocalModel().is_installed)
+            models.use(self._models)
+        return self._models
+
+    @property
+    def pool(self) -> ThreadPoolExecutor:
+        """Threads of sync functions."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(MAX_THREADS, "orch_nb function")
+        return self._pool
+
+    @property
+    def embed_pool(self) -> ThreadPoolExecutor:
+        """The one thread that embeds."""
+        if self._embed_pool is None:
+            self._embed_pool = ThreadPoolExecutor(1, "orch_nb embed")
+        return self._embed_pool
+
+    def provider(self, name: str) -> Any:
+        """The adapter of this name, made at first use."""
+        made = self._providers.get(name)
+        if made is None:
+            made = self._providers[name] = self._make_provider(name)
+        return made
+
+    def _make_provider(self, name: str) -> Any:
+        if name == "local":
+            from orch_nb.providers.local import LocalModel
+
+            return LocalModel()
+        if name == "echo":
+            from orch_nb.providers.fakes import EchoProvider
+
+            return EchoProvider()
+        from orch_nb.providers.vendors import vendor
+
+        return vendor(name)
+
+    def add_provider(self, provider: Any) -> None:
+        """Use `provider` for the offers that name it (tests' `ScriptedProvider`, a server of your own)."""
+        self._providers[provider.name] = provider
+        self.models.know_provider(provider.name)
+
+    # ---------------------------------------------------------------- what a run's performer asks
+    def slot(self, name: str) -> asyncio.Semaphore:
+        """The semaphore of one provider on the run loop."""
+        made = self._slots.get(name)
+        if made is None:
+            made = self._slots[name] = asyncio.Semaphore(CALLS_AT_ONCE.get(name, CALLS_AT_ONCE_DEFAULT))
+        return made
+
+    def limit_calls(self, provider: str, at_once: int) -> None:
+        """Cap the calls under way to one provider; the wait is recorded apart from the model's time."""
+        self._slots[f"model:{provider}"] = asyncio.Semaphore(at_once)
+
+    async def freed(self, at_most_s: float) -> None:
+        """Until a hold was settled here, or `at_most_s` seconds passed."""
+        if self._freed is None:
+            self._freed = asyncio.Event()
+        self._freed.clear()
+        try:
+            async with asyncio.timeout(at_most_s):
+                await self._freed.wait()
+        except TimeoutError:
+            return
+
+    def tell_freed(self) -> None:
+        """A hold was settled: whoever waits for room looks again."""
+        if self._freed is not None:
+            self._freed.set()
+
+    def route(self, node: PlanNode, name: str, request: Any, fixed: Any, limited: bool) -> tuple[Offer, dict[str, Any]]:
+        """The offer of a call, and why. The plan's own record of the model stands for the whole run."""
+        route = fixed(self.models, limited).route(name, request)
+        return route.offer, route.as_data()
+
+    def has_limit(self, scopes: tuple[tuple[str, Decimal | None], ...]) -> bool:
+        """Whether any of these scopes has a limit in the ledger."""
+        return any((b := self.store.balance(scope)) is not None and b.limit_usd is not None for scope, _ in scopes)
+
+    def chooser(self, chooser: Chooser) -> Any:
+        """The similarity chooser of a plan's node, its candidates embedded once per process."""
+        from orch_nb.routing.semantic import SimilarityChooser
+
+        candidates = {c: (chooser.describe.get(c, ""), chooser.examples.get(c, ())) for c in chooser.candidates}
+        made = SimilarityChooser(self.embedder, candidates, chooser.threshold)
+        return self._choosers.setdefault(made.key, made)
+
+    @property
+    def embedder(self) -> Any:
+        """The embedder in process."""
+        if self._embedder is None:
+            from orch_nb.providers.embeddings import default_embedder
+
+            self._embedder = default_embedder()
+        return self._embedder
+
+    async def run_tool(self, name: str, arguments: str, namespace: Mapping[str, Any]) -> Any:
+        """A tool's result; sync tools run on a thread."""
+        from orch_nb.tools.registry import find_tool, run_tool
+
+        return await run_tool(find_tool(name, namespace), arguments, self.pool)
+
+    def effect_done(self, key: str, run: str) -> str | None:
+        """The earlier run in which the effect of this idempotency key was performed, or None."""
+        found: str | None = self.store.effect_done(key, but=run)
+        return found
+
+    # ---------------------------------------------------------------- money
+    @property
+    def scope(self) -> str:
+        """The ledger's name of this notebook's budget."""
+        return f"notebook:{self.notebook or 'untitled'}"
+
+    def budget(self) -> Balance:
+        """The notebook's budget and what has come of it, over all its runs."""
+        made: Balance = self.run_loop.ask(self.store.balance, self.scope)
+        return made
+
+    def set_budget(self, usd: Any) -> Balance:
+        """Set the notebook's budget in US dollars: a number, "+0.50" to raise it, None for no limit. Idempotent.
+
+        Raises
+        ------
+        BadOption
+            Not a sum of money, or less than what is spent and held already.
+        """
+        from orch_nb.errors import BadOption
+        from orch_nb.routing.prices import check_usd
+
+        now = self.budget()
+        if usd is None:
+            limit = None
+        elif isinstance(usd, str) and usd.strip().startswith("+"):
+            limit = (now.limit_usd or ZERO) + check_usd(usd.strip()[1:], "budget")
+        else:
+            limit = check_usd(usd, "budget")
+        bound = now.spent_usd + now.held_usd + now.in_doubt_usd
+        if limit is not None and limit < bound:
+            raise BadOption(
+                f"the budget cannot be ${limit}: ${bound} of it is spent, held or in doubt already.",
+                hint=f"at least {bound}, or `%orch budget reset`",
+            )
+        self.run_loop.ask(self.store.set_limit, self.scope, limit)
+        return self.budget()
+
+    # ---------------------------------------------------------------- runs
+    def check_inputs(self, plan: Plan, inputs: Mapping[str, Any]) -> None:
+        """Every input there, and no other.
+
+        Raises
+        ------
+        MissingInput
+            One is missing, or one is given that nothing reads; the nearest name is told.
+        """
+        known = {*plan.inputs, *plan.optional_inputs, *plan.state}
+        missing = [name for name in plan.inputs if name not in inputs]
+        extra = [name for name in inputs if name not in known]
+        if not missing and not extra:
+            return
+        parts = []
+        if missing:
+            parts.append(f"`{plan.name}` needs {_names(missing)}")
+        if extra:
+            parts.append(f"nothing in `{plan.name}` reads {_names(extra)}")
+        near = nearest(extra[0], missing or known) if extra else ""
+        hint = f"did you mean `{near}`?" if near else f"inputs: {_names(sorted(known)) or 'none'}"
+        raise MissingInput("; ".join(parts) + ".", hint=hint, missing=missing, extra=extra)
+
+    def check_models(self, plan: Plan) -> None:
+        """Every model that the plan may call is known, priced where a budget is in force, and its provider can be made.
+
+        Raises
+        ------
+        UnknownModel, ModelNotInstalled, AuthFailed, UnknownPrice
+            Before anything is spent.
+        """
+        for node in plan.nodes:
+            if node.kind == "agent":
+                for model in node.spec.get("models", ()):
+                    offer = self.models.resolve(model["name"])
+                    provider = self.provider(offer.provider)
+                    ready = getattr(provider, "check", None)
+                    if ready is not None:
+                        ready()
+        for sub in plan.subplans.values():
+            self.check_models(sub)
+
+    def start(
+        self,
+        target: Any,
+        inputs: Mapping[str, Any],
+        *,
+        budget_usd: Any = None,
+        as_name: str = "",
+        namespace: Mapping[str, Any] | None = None,
+        attended: bool = False,
+        again: bool = False,
+        on_change: Callable[[RunHandle], None] | None = None,
+        plan: Plan | None = None,
+        run: str = "",
+        parent: dict[str, Any] | None = None,
+        scopes: tuple[tuple[str, Decimal | None], ...] = (),
+    ) -> RunHandle:
+        """Start a graph, an agent or a function; the handle is there at once.
+
+        Parameters
+        ----------
+        inputs
+            By name, plain data.
+        budget_usd
+            The run's own limit in US dollars, inside the notebook's.
+        namespace
+            Where names are bound; the caller's notebook.
+        attended
+            Whether a person can be asked.
+        again
+            Perform declared effects even where an earlier run has performed the same.
+
+        Raises
+        ------
+        GraphError, MissingInput, UnstorableValue, UnknownModel, …
+            Before anything is spent or stored.
+        """
+        from orch_nb.routing.prices import check_usd
+
+        namespace = {} if namespace is None else namespace
+        if plan is None:
+            plan = compile_in(target, namespace)
+        self.check_inputs(plan, inputs)
+        self.check_models(plan)
+        given = {name: plain(value, where=f"input `{name}`") for name, value in inputs.items()}
+        limit = None if budget_usd is None else check_usd(budget_usd, "budget")
+        bound = callables(plan, namespace, graph_spec(target) if target is not None else None)
+        policy = Policy(attended=attended, again=again)
+        store = self.store
+
+        def begin() -> tuple[RunHandle, RunLog, RunState]:
+            name = run or store.next_run()
+            log = store.create(name)
+            event = ev.RunStarted(
+                name, plan.name, to_data(plan), given, policy.clock.now(), limit, self.notebook, parent, _version(), attended
+            )
+            log.append([event])
+            handle = RunHandle(name, plan, [event], self.run_loop)
+            return handle, log, fold(plan, RunState(), event)
+
+        handle, log, state = self.run_loop.ask(begin)
+        handle.name, handle.on_change = as_name, on_change
+        around = (*((self.scope, None),), *scopes, (f"run:{handle.run}", limit))
+        self._launch(handle, log, state, plan, bound, namespace, around, policy)
+        return handle
+
+    async def run_here(
+        self, plan: Plan, inputs: dict[str, Any], bound: Mapping[str, Any], *, policy: Policy | None = None
+    ) -> RunState:
+        """Drive one run of a compiled plan on the caller's own loop: for programs that have one, and for benchmarks.
+
+        Parameters
+        ----------
+        bound
+            `callables(plan, namespace)`: worked out once for many runs of one plan.
+
+        Returns
+        -------
+        RunState
+            As it is at the end; ``state.output`` is the output.
+        """
+        store, policy = self.store, policy or Policy(attended=False)
+        run = store.next_run()
+        log = store.create(run)
+        try:
+            event = ev.RunStarted(run, plan.name, to_data(plan), inputs, policy.clock.now(), None, self.notebook, None, _version(), False)
+            pending = log.append([event])
+            scopes = ((self.scope, None), (f"run:{run}", None))
+            performer = Performer(self, plan, bound, {}, run=run, scopes=scopes)
+            state = fold(plan, RunState(), event)
+            if pending is not None:
+                await pending
+            return await Driver(plan, log, performer, state, policy).run()
+        finally:
+            log.close()
+
+    async def resume_here(self, run: str, bound: Mapping[str, Any], *, policy: Policy | None = None) -> RunState:
+        """Go on with a run on the caller's own loop; the plan is read from its log."""
+        policy = policy or Policy(attended=False)
+        events = [event for _, event in self.store.read(run)]
+        plan = from_data(events[0].plan)
+        log = self.store.open(run)
+        try:
+            resumed = ev.Resumed(policy.clock.now(), policy.attended)
+            pending = log.append([resumed])
+            performer = Performer(self, plan, bound, {}, run=run, scopes=((self.scope, None), (f"run:{run}", None)))
+            state = fold_events(plan, [*events, resumed])
+            if pending is not None:
+                await pending
+            return await Driver(plan, log, performer, state, policy).run()
+        finally:
+            log.close()
+
+    def _launch(
+        self, handle: RunHandle, log: RunLog, state: RunState, plan: Plan, bound: Mapping[str, Any],
+        namespace: Mapping[str, Any], scopes: tuple[tuple[str, Decimal | None], ...], policy: Policy,
+    ) -> None:  # fmt: skip
+        performer = Performer(
+            self, plan, bound, namespace, run=handle.run, scopes=scopes, on_text=handle._on_text,
+            on_call_end=handle._on_call_end,
+        )  # fmt: skip
+        with self._lock:
+            self._handles[handle.run] = handle
+
+        def launch() -> None:
+            driver = Driver(plan, _Telling(log, self), performer, state, policy, handle._on_events)
+            driver.on_waiting = handle._on_waiting
+            handle._driver = driver
+            handle._task = asyncio.get_running_loop().create_task(_drive(driver, handle, log), name=f"run {handle.run}")
+
+        self.run_loop.post(launch)
+
+    def resume(
+        self,
+        run: str,
+        *,
+        budget_usd: Any = None,
+        namespace: Mapping[str, Any] | None = None,
+        attended: bool = False,
+        on_change: Callable[[RunHandle], None] | None = None,
+    ) -> RunHandle:
+        """Go on with a run that failed, was stopped or interrupted. What is recorded is not done again.
+
+        Raises
+        ------
+        RunNotFound, RunLocked
+            There is no such run; another process (or this one) is driving it.
+        ReplayMismatch
+            A function's source is not the recorded one, or is not defined here.
+        """
+        from orch_nb.routing.prices import check_usd
+
+        namespace = {} if namespace is None else namespace
+        open_here = self._handles.get(run)
+        if open_here is not None and not open_here.done():
+            return open_here
+        events = self.run_loop.ask(lambda: [event for _, event in self.store.read(run)])
+        begun = events[0]
+        if begun.parent and begun.parent.get("batch"):
+            return self.resume_batch(run, budget_usd=budget_usd, namespace=namespace, on_change=on_change)
+        plan = from_data(begun.plan)
+        bound = callables(plan, namespace)
+        check_sources(plan, namespace, run)
+        policy = Policy(attended=attended)
+        limit = _last_limit(events) if budget_usd is None else check_usd(budget_usd, "budget")
+
+        def begin() -> tuple[RunLog, RunState, list[Any]]:
+            log = self.store.open(run)
+            new: list[Any] = [ev.Resumed(policy.clock.now(), attended)]
+            if budget_usd is not None:
+                new.append(ev.LimitChanged(limit, policy.clock.now()))
+            log.append(new)
+            return log, fold_events(plan, [*events, *new]), new
+
+        log, state, new = self.run_loop.ask(begin)
+        handle = RunHandle(run, plan, [*events, *new], self.run_loop)
+        handle.on_change = on_change
+        for event in events:
+            if isinstance(event, ev.Opened) and event.plan is not None:
+                bound = {**bound, **callables(from_data(event.plan), namespace)}
+        around = ((self._scope_of(begun), None), *_batch_scope(begun), (f"run:{run}", limit))
+        self._launch(handle, log, state, plan, bound, namespace, around, policy)
+        return handle
+
+    def _scope_of(self, begun: ev.RunStarted) -> str:
+        return f"notebook:{begun.notebook or 'untitled'}"
+
+    def open(self, run: str) -> RunHandle:
+        """A run of this store: the live handle where it is under way here, else its record."""
+        live = self._handles.get(run)
+        if live is not None:
+            return live
+        events = self.run_loop.ask(lambda: [event for _, event in self.store.read(run)])
+        return RunHandle(run, from_data(events[0].plan), events, None)
+
+    def latest(self) -> RunHandle:
+        """The newest run of this notebook."""
+        rows = self.runs(limit=1)
+        if not rows:
+            raise OrchError("no run yet in this notebook.", hint="`%orch run GRAPH`")
+        return self.open(rows[0].run)
+
+    def runs(self, *, limit: int = 20, status: str | None = None, every_notebook: bool = False) -> list[Any]:
+        """Runs of this notebook, newest first; a batch is one row, its own rows are not listed."""
+        notebook = None if every_notebook else self.notebook
+
+        def look(at_most: int | None) -> list[Any]:
+            found = list(self.store.runs(notebook=notebook, status=status, limit=at_most))
+            own = [r for r in found if not (r.parent or {}).get("of_batch")][:limit]
+            return own if at_most is None or len(own) == limit or len(found) < at_most else look(None)
+
+        rows: list[Any] = self.run_loop.ask(look, limit * 32)
+        return rows
+
+    def unfinished(self) -> list[Any]:
+        """Runs that can be resumed: failed, stopped, interrupted or waiting for a person."""
+        return [r for r in self.runs(limit=200) if r.status != "done"]
+
+    def live_runs(self) -> list[RunHandle]:
+        """Runs under way in this process."""
+        return [h for h in self._handles.values() if not h.done()]
+
+    def quote_resume(self, run: str) -> Decimal | None:
+        """About what resuming `run` costs, in US dollars: what its remaining agent nodes cost in earlier runs of the same
+        graph, on average; None when there is nothing to go by."""
+        from orch_nb.runtime.quote import quote_resume
+
+        return quote_resume(self, run)
+
+    # ---------------------------------------------------------------- many rows, ordinary Python
+    def batch(self, target: Any, frame: Any, mapping: Mapping[str, str] | None = None, **options: Any) -> Any:
+        """Run a graph or agent over the rows of a table (see `batch.BatchHandle`)."""
+        from orch_nb.runtime.batch import start_batch
+
+        return start_batch(self, target, frame, mapping or {}, **options)
+
+    def resume_batch(self, run: str, **options: Any) -> Any:
+        """Go on with a batch: its pending, failed and interrupted rows."""
+        from orch_nb.runtime.batch import resume_batch
+
+        return resume_batch(self, run, **options)
+
+    def record(self, **options: Any) -> Any:
+        """``async with runtime.record(budget=...)``: ordinary Python on the same log, bill and budget."""
+        from orch_nb.runtime.recording import Recording
+
+        return Recording(self, **options)
+
+    def close(self) -> None:
+        """Stop all runs and close the store."""
+        for handle in self.live_runs():
+            handle.stop()
+        for handle in list(self._handles.values()):
+            if not handle.future.done():
+                handle.future.exception(10.0)
+        if self._store is not None and not self.run_loop.is_here:
+            self.run_loop.ask(self._store.close)
+        for provider in self._providers.values():
+            self.run_loop.submit(provider.aclose()).result(5.0)
+        self.run_loop.close()
+
+
+class _Telling:
+    """A run's log that tells the runtime when a hold was settled."""
+
+    def __init__(self, log: RunLog, runtime: Runtime) -> None:
+        self.run, self._log, self._runtime = log.run, log, runtime
+        self.append, self.admit, self.sync, self.doubt, self.close = log.append, log.admit, log.sync, log.doubt, log.close
+
+    def settle(self, events: Any, hold: str, spent_usd: Decimal, overrun_usd: Decimal) -> Any:
+        made = self._log.settle(events, hold, spent_usd, overrun_usd)
+        self._runtime.tell_freed()
+        return made
+
+
+async def _drive(driver: Driver, handle: RunHandle, log: RunLog) -> None:
+    """Drive one run to its end and tell its handle. What the engine itself raises goes to whoever waits."""
+    try:
+        await driver.run()
+    except BaseException as error:
+        log.close()
+        handle._broke(error)
+        if not isinstance(error, Exception):
+            raise
+        return
+    log.close()
+    node = next((e.node for e in reversed(handle._events) if isinstance(e, ev.RunEnded)), "")
+    handle._ended(driver.exceptions.get(node))
+
+
+def fold_events(plan: Plan, events: list[Any]) -> RunState:
+    """The state after `events`."""
+    state = RunState()
+    for event in events:
+        state = fold(plan, state, event)
+    return state
+
+
+def _last_limit(events: list[Any]) -> Decimal | None:
+    limit = None
+    for event in events:
+        if isinstance(event, ev.RunStarted | ev.LimitChanged):
+            limit = event.limit_usd
+    return limit
+
+
+def _batch_scope(begun: ev.RunStarted) -> tuple[tuple[str, Decimal | None], ...]:
+    batch = (begun.parent or {}).get("of_batch")
+    return ((f"batch:{batch}", None),) if batch else ()
+
+
+def _names(names: Any) -> str:
+    return ", ".join(f"`{n}`" for n in names)
+
+
+def _version() -> str:
+    from orch_nb import __version__
+
+    return __version__
+

@@ -1,0 +1,413 @@
+"""An agent's cell: the words on the magic line, front matter, the prompt; and the way back.
+
+The line and the front matter take the same keys. Whatever is wrong is said with the line in the cell, the key and the
+nearest name that exists.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import ValidationError
+
+from orch_nb.errors import BadOption, BadType, CellError, OrchError, UnknownKey, nearest
+from orch_nb.schema.agent_spec import KEYS, WORDS, AgentSpec, reducer_pairs, word_list
+from orch_nb.schema.names import check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+MAX_FILE_BYTES = 256 * 1024
+_ALIASES = {"tool": "tools", "effect": "effects", "example": "examples"}
+"""On the magic line a list may be given one by one: ``--tool search --tool read``."""
+
+
+@dataclass(slots=True)
+class _Given:
+    """One key as it was written, and where."""
+
+    value: Any
+    line: int
+    column: int = 0
+
+
+@dataclass(slots=True)
+class _Cell:
+    """The text of a cell, for errors that point into it."""
+
+    source: str
+    given: dict[str, _Given] = field(default_factory=dict)
+
+    def error(self, kind: type[CellError], message: str, at: _Given, *, hint: str = "", **facts: Any) -> CellError:
+        return kind(message, line=at.line, column=at.column, source=self.source, hint=hint, **facts)
+
+    def put(self, key: str, got: _Given) -> None:
+        """Note a key; twice is an error unless both say the same."""
+        before = self.given.get(key)
+        if before is not None and before.value != got.value and _checked(key, before.value) != _checked(key, got.value):
+            raise self.error(
+                BadOption,
+                f"`{key}` is given twice: {_shown(before.value)} (line {before.line}) and {_shown(got.value)}.",
+                got,
+                hint="keep one of the two",
+                key=key,
+            )
+        self.given[key] = got
+
+
+def parse_agent_cell(line: str, body: str) -> AgentSpec:
+    """The agent of one cell: the words after ``%%agent``, and the text below.
+
+    Parameters
+    ----------
+    line
+        ``NAME --model small --budget 0.01 --tool search``, a trailing ``# comment`` allowed.
+    body
+        Optional front matter between ``---`` lines, then the prompt.
+
+    Raises
+    ------
+    UnknownKey
+        A key that no agent has; the nearest is named.
+    BadOption, BadName, BadType
+        A value that cannot act; line 1 is the magic's own line.
+    """
+    from orch_nb.schema.front_matter import split_front_matter
+
+    cell = _Cell(f"%%agent {line}\n{body}")
+    name = _read_line(line, cell)
+    try:
+        parts = split_front_matter(body)
+    except CellError as error:
+        raise _in_cell(error, cell, shift=1) from None
+    _read_front_matter(parts.yaml, parts.yaml_offset + 1, cell)
+    return build_spec({"name": name, "prompt": parts.prompt, **{k: g.value for k, g in cell.given.items()}}, cell=cell)
+
+
+def build_spec(values: Mapping[str, Any], *, cell: _Cell | None = None) -> AgentSpec:
+    """An `AgentSpec` of these values; what is wrong becomes one typed error with key, value and line.
+
+    Raises
+    ------
+    UnknownKey
+        A key that no agent has.
+    BadOption, BadName, BadType
+        A value that cannot act.
+    """
+    for key in values:
+        if key not in AgentSpec.model_fields:
+            raise _unknown_key(str(key), cell, cell.given.get(key) if cell else None)
+    _check_names(values, cell)
+    try:
+        return AgentSpec(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0])
+        at = (cell.given.get(key) if cell else None) or _Given(None, 1 if cell else 0)
+        raise _bad_value(key, values.get(key), first, at, cell) from None
+
+
+def _check_names(values: Mapping[str, Any], cell: _Cell | None) -> None:
+    """Names and reducers have errors of their own, which pydantic would not give the key's place."""
+    checks: dict[str, Callable[[Any], Any]] = {"name": check_name, "effects": _effects, "writes": reducer_pairs}
+    for key, check in checks.items():
+        try:
+            if key in values:
+                check(values[key])
+        except CellError as error:
+            at = (cell.given.get(key) if cell else None) or _Given(None, 1 if cell else 0)
+            text, source = _first_line(error), cell.source if cell else ""
+            raise type(error)(text, line=at.line, column=at.column, source=source, hint=error.hint) from None
+        except ValueError:
+            continue  # not even the right kind of value: the model says so, with the key
+
+
+def _effects(value: Any) -> None:
+    for effect in word_list(value):
+        check_name(effect, "effect")
+
+
+def _bad_value(key: str, value: Any, problem: Any, at: _Given, cell: _Cell | None) -> CellError:
+    says = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "literal_error":
+        choices = [c.strip(" '\"") for c in str(problem["ctx"]["expected"]).replace(" or ", ", ").split(",")]
+        near = nearest(str(value), choices)
+        says = f"must be one of {', '.join(choices)}" + (f"; did you mean `{near}`?" if near else "")
+    if key == "prompt":
+        message = f"the prompt {says}."
+    else:
+        message = f"`{key}` is {_shown(value)}; it {says}."
+    source = cell.source if cell else ""
+    hint = HINTS.get(key, "")
+    return BadOption(message, line=at.line, column=at.column, source=source, hint=hint, key=key, value=value)
+
+
+HINTS = {
+    "budget": "US dollars for one activation, e.g. `budget: 0.01`",
+    "timeout": "seconds, e.g. `timeout: 30`",
+    "max_tokens": "tokens of one answer, e.g. `max_tokens: 300`",
+    "temperature": "0 repeats itself, 1 varies",
+    "retry": "tries at a transient failure; 1 means once",
+    "writes": "e.g. `writes: {findings: append}`",
+    "prompt": "the text below the line (and below the second `---`) is the prompt",
+}
+
+
+def _unknown_key(key: str, cell: _Cell | None, at: _Given | None) -> UnknownKey:
+    near = nearest(key, [*KEYS, *_ALIASES])
+    later = {"route", "context", "memory", "cache", "sla", "tags"}
+    if near:
+        hint = f"did you mean `{near}`?"
+    elif key in later:
+        hint = f"`{key}` does nothing yet; leave it out"
+    else:
+        hint = f"keys: {', '.join(KEYS)}"
+    at = at or _Given(None, 0)
+    source = cell.source if cell else ""
+    says = f"`{key}` is no key of an agent."
+    return UnknownKey(says, line=at.line, column=at.column, source=source, hint=hint, key=key, nearest=near)
+
+
+def _checked(key: str, value: Any) -> Any:
+    """The value as the spec keeps it, to compare two spellings of the same."""
+    try:
+        return getattr(AgentSpec.model_validate({"name": "a", "prompt": "p", key: value}), key, value)
+    except (ValidationError, OrchError):
+        return value
+
+
+def _shown(value: Any) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return f"`{text[:60]}{'…' if len(text) > 60 else ''}`"
+
+
+class _Token(NamedTuple):
+    text: str
+    column: int
+    is_quoted: bool
+
+
+_TOKEN = re.compile(
+    r"""(?P<flag>--[^\s=]+)(?:=(?=\S))?|"(?P<dq>(?:[^"\\]|\\.)*)"|'(?P<sq>[^']*)'|(?P<bare>[^\s"']\S*)|(?P<odd>["'])"""
+)
+
+
+def _tokens(line: str, cell: _Cell) -> list[_Token]:
+    """Words and quoted texts of the magic line; a ``#`` at the start of a word begins a comment."""
+    out = []
+    offset = len("%%agent ") + 1
+    for match in _TOKEN.finditer(line):
+        at = match.start() + offset
+        if match["odd"]:
+            raise BadOption("a quote is not closed.", line=1, column=at, source=cell.source)
+        if match["bare"] and match["bare"].startswith("#"):
+            break
+        if match["dq"] is not None:
+            out.append(_Token(re.sub(r"\\(.)", r"\1", match["dq"]), at, is_quoted=True))
+        elif match["sq"] is not None:
+            out.append(_Token(match["sq"], at, is_quoted=True))
+        else:
+            out.append(_Token(match["flag"] or match["bare"], at, is_quoted=False))
+    return out
+
+
+def _read_line(line: str, cell: _Cell) -> str:
+    """The name; flags go into `cell`."""
+    tokens = _tokens(line, cell)
+    if not tokens or tokens[0].text.startswith("--"):
+        raise BadOption("the agent has no name.", line=1, source=cell.source, hint="`%%agent NAME --model small`")
+    name = check_name(tokens[0].text, "name of an agent", line=1, source=cell.source)
+    rest = tokens[1:]
+    lists: dict[str, _Given] = {}
+    while rest:
+        flag, *rest = rest
+        if flag.is_quoted or not flag.text.startswith("--"):
+            raise BadOption(
+                f"`{flag.text[:60]}` stands alone.", line=1, column=flag.column, source=cell.source,
+                hint="options are `--key value`; a value with spaces goes in quotes",
+            )  # fmt: skip
+        written = flag.text[2:].replace("-", "_")
+        key = _ALIASES.get(written, written)
+        at = _Given(None, 1, flag.column)
+        if key not in KEYS:
+            raise _unknown_key(written, cell, at)
+        if not rest or (rest[0].text.startswith("--") and not rest[0].is_quoted):
+            raise cell.error(
+                BadOption, f"`--{flag.text[2:]}` has no value.", at, hint=HINTS.get(key, f"`--{flag.text[2:]} VALUE`")
+            )
+        value, *rest = rest
+        if key in (*WORDS, "examples", "writes"):
+            kept = lists.setdefault(key, _Given([], 1, flag.column))
+            kept.value.extend([value.text] if key == "examples" else [w for w in value.text.split(",") if w.strip()])
+        else:
+            cell.put(key, _Given(value.text, 1, flag.column))
+    for key, kept in lists.items():
+        cell.put(key, kept)
+    return name
+
+
+def _read_front_matter(text: str, offset: int, cell: _Cell) -> None:
+    from orch_nb.schema.front_matter import locate_yaml
+
+    try:
+        found = locate_yaml(text, line_offset=offset)
+    except CellError as error:
+        raise _in_cell(error, cell) from None
+    for key, value in found.data.items():
+        at = _Given(_as_typed(key, value, found.raw), found.lines.get((key,), 0))
+        if key not in KEYS:
+            raise _unknown_key(key, cell, at)
+        cell.put(key, at)
+
+
+def _as_typed(key: str, value: Any, raw: Mapping[tuple[str, ...], str]) -> Any:
+    """Numbers as they were typed: a budget keeps its digits, a model called 4.10 its name. `out` has no such texts."""
+    if key == "out":
+        return value
+    if isinstance(value, list):
+        return [raw.get((key, str(i)), item) for i, item in enumerate(value)]
+    return raw.get((key,), value)
+
+
+def _in_cell(error: CellError, cell: _Cell, *, shift: int = 0) -> CellError:
+    """The same error with the cell's own text, so that the right line is shown."""
+    first = _first_line(error)
+    facts = {k: v for k, v in error.facts.items() if k not in ("line", "column")}
+    return type(error)(
+        first, line=error.line + shift, column=error.column, source=cell.source, hint=error.hint, **facts
+    )
+
+
+def _first_line(error: CellError) -> str:
+    """What the error says, without the place and the line it shows."""
+    return re.sub(r"^line \d+: ", "", str(error.args[0]).split("\n    ", 1)[0])
+
+
+# ------------------------------------------------------------------ back to a cell
+def to_cell(spec: AgentSpec, out_text: str = "") -> str:
+    """The cell that defines this agent: `parse_agent_cell` of it gives an equal spec.
+
+    Parameters
+    ----------
+    out_text
+        The `out` as text (`OutType.to_text()`); taken from `spec.out` when that is text already.
+    """
+    flags, rows = [], []
+    for key in KEYS:
+        value = getattr(spec, key)
+        if key == "out":
+            if value is not None:
+                rows.append(f"out: {_out_row(value, out_text)}")
+        elif value == AgentSpec.model_fields[key].get_default(call_default_factory=True):
+            continue
+        elif key in ("model", "budget", "max_tokens"):
+            flags.append(f"--{key.replace('_', '-')} {_number(value) if key == 'budget' else value}")
+        else:
+            rows.append(f"{key}: {_yaml(value)}")
+    head = " ".join(["%%agent", spec.name, *flags])
+    needs_fence = bool(rows) or spec.prompt.lstrip().startswith("---")
+    fence = ["---", *rows, "---"] if needs_fence else []
+    return "\n".join([head, *fence, spec.prompt]) + "\n"
+
+
+def _out_row(value: Any, out_text: str) -> str:
+    text = out_text or (value if isinstance(value, str) else "")
+    if not text:
+        return _yaml(value)
+    is_flow = text[0] in "{[" and "\n" not in text
+    is_words = re.fullmatch(r"[\w |?.]+", text) is not None and text not in ("true", "false", "null")
+    return text if is_flow or is_words else _yaml(text)
+
+
+def _number(value: Any) -> str:
+    return format(Decimal(str(value)), "f")
+
+
+def _yaml(value: Any) -> str:
+    """One value as flow YAML that the strict loader reads back as it was."""
+    if isinstance(value, bool) or value is None:
+        return json.dumps(value)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float | Decimal):
+        return _number(value)
+    if isinstance(value, str):
+        return _yaml_text(value)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_yaml_text(str(k))}: {_yaml(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_yaml(v) for v in value) + "]"
+    raise BadType(
+        f"a `{type(value).__name__}` cannot be written in a cell.",
+        hint="name a class of the notebook, or use the type language",
+    )
+
+
+def _yaml_text(text: str) -> str:
+    words = {"true", "false", "null", "yes", "no", "on", "off", "nan", "inf"}
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text) and text.lower() not in words:
+        return text
+    return '"' + "".join(_escaped(c) for c in text) + '"'
+
+
+def _escaped(char: str) -> str:
+    if char in '"\\':
+        return "\\" + char
+    if char.isprintable():
+        return char
+    code = ord(char)
+    return {"\n": "\\n", "\t": "\\t"}.get(char) or (
+        f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+    )
+
+
+# ------------------------------------------------------------------ files
+def agent_path(folder: Path | str, name: str) -> Path:
+    """Where an agent of this name is kept: ``agents/NAME.agent.md`` below `folder`. The name is an identifier, so the
+    path cannot leave it."""
+    return Path(folder) / "agents" / f"{check_name(name, 'name of an agent')}.agent.md"
+
+
+def save_cell(text: str, name: str, folder: Path | str = ".") -> Path:
+    """Write an agent's cell to its file and give the path; the folder is made when it is not there."""
+    path = agent_path(folder, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def read_cell(path: Path | str) -> tuple[str, str]:
+    """(magic line without ``%%agent``, body) of an agent's file.
+
+    Raises
+    ------
+    BadOption
+        No such file, larger than 256 kB, not UTF-8, or not beginning with ``%%agent NAME``.
+    """
+    file = Path(path)
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise BadOption(
+            f"`{file}` cannot be read: {error.strerror}.", hint="`%orch load NAME` reads agents/NAME.agent.md"
+        ) from None
+    if len(data) > MAX_FILE_BYTES:
+        raise BadOption(f"`{file.name}` has {len(data):,} bytes; {MAX_FILE_BYTES:,} is the most for an agent.")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadOption(f"`{file.name}` is no UTF-8 text (byte {error.start}).", hint="save it as UTF-8") from None
+    first, _, body = text.replace("\r\n", "\n").lstrip("\n").partition("\n")
+    if not first.startswith("%%agent "):
+        raise BadOption(
+            f"`{file.name}` does not begin with `%%agent NAME`.",
+            hint="the file is the cell, as it stands",
+            line=1,
+            source=text,
+        )
+    return first.removeprefix("%%agent ").strip(), body

@@ -1,0 +1,255 @@
+"""An agent's definition as data: the keys that a cell, a file and Python share, each checked the same way.
+
+A key exists from the day it acts. Numbers are taken strictly: what YAML or a command line makes of ``1e3``, ``nan``,
+``-1`` or ``true`` is refused with the key, the value and its line.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from decimal import Decimal
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from orch_nb.reducers import reducer
+from orch_nb.schema.names import check_name
+
+MAX_BUDGET_USD = Decimal(1_000_000)
+MAX_TOKENS = 1_000_000
+MAX_TIMEOUT_S = 86_400.0
+MAX_ATTEMPTS = 10
+MAX_SEED = 2**63 - 1
+MAX_LIST = 256
+MAX_PROMPT = 64 * 1024
+
+_NUMBER = re.compile(r"\d{1,20}(\.\d{1,30})?")
+WORDS = ("tools", "effects", "fallback")
+"""Keys whose value is a list of names."""
+_TEXTS = ("role", "goal", "backstory", "describe")
+
+
+class AgentSpec(BaseModel):
+    """One agent, checked.
+
+    Parameters
+    ----------
+    name
+        An identifier; the object the cell binds.
+    prompt
+        The user message, with its declared reads.
+    model
+        The notebook's name for a model.
+    role, goal, backstory
+        Job-description style; they compile to the system prompt.
+    out
+        The answer's type: the small type language, a JSON Schema, or the name of a pydantic class. None: text.
+    enforce
+        Who holds the model to `out` besides us: "provider" (its JSON mode), "constrained" (the local runtime's constrained
+        decoding), "validate" (nobody: it is only asked for). The answer is validated here in every case.
+    tools, effects
+        Names of the tools it may call, and of what they may do to the world.
+    budget
+        US dollars that one activation may cost at most; None: only the run's budget holds.
+    max_tokens
+        Tokens of one answer at most; part of every reservation. 1024 unless told: a page of text.
+    temperature
+        0 to 2. 0 unless told: equal input, equal answer, so that reuse and comparison mean something.
+    seed
+        Passed to providers that take one.
+    timeout
+        Seconds for one activation, all its calls included; None: each call has its own deadline only.
+    retry
+        Tries at a transient failure, the first one included, 1 to 10.
+    fallback
+        Models that are asked when the one before failed for good.
+    writes
+        State key -> reducer, beside the agent's own result.
+    on_failure
+        "fail" (the run ends), "skip" (it goes on without this node), "else" (the failure leaves by the else-arrow).
+    describe, examples
+        What a switch by similarity compares a text with.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    prompt: str
+    model: str = "small"
+    role: str = ""
+    goal: str = ""
+    backstory: str = ""
+    out: Any = None
+    enforce: Literal["provider", "constrained", "validate"] = "provider"
+    tools: tuple[str, ...] = ()
+    effects: tuple[str, ...] = ()
+    budget: Decimal | None = None
+    max_tokens: int = 1024
+    temperature: float = 0.0
+    seed: int | None = None
+    timeout: float | None = None
+    retry: int = 3
+    fallback: tuple[str, ...] = ()
+    writes: dict[str, str] = {}
+    on_failure: Literal["fail", "skip", "else"] = "fail"
+    describe: str = ""
+    examples: tuple[str, ...] = ()
+
+    @field_validator("name")
+    @classmethod
+    def _identifier(cls, value: str) -> str:
+        return check_name(value, "name of an agent")
+
+    @field_validator("prompt", mode="before")
+    @classmethod
+    def _has_words(cls, value: Any) -> str:
+        if not isinstance(value, str) or not value.strip():
+            raise ValueError("is empty: write what the agent is to do below the line")
+        if len(value) > MAX_PROMPT:
+            raise ValueError(f"has {len(value):,} characters; {MAX_PROMPT:,} is the most")
+        return value.strip("\n").rstrip()
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _model_name(cls, value: Any) -> str:
+        return _word(value)
+
+    @field_validator(*_TEXTS, mode="before")
+    @classmethod
+    def _words_of_text(cls, value: Any) -> str:
+        if not isinstance(value, str):
+            raise ValueError("must be text")  # noqa: TRY004
+        return value.strip()
+
+    @field_validator(*WORDS, mode="before")
+    @classmethod
+    def _list_of_names(cls, value: Any) -> tuple[str, ...]:
+        return word_list(value)
+
+    @field_validator("effects")
+    @classmethod
+    def _effect_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(check_name(effect, "effect") for effect in value)
+
+    @field_validator("examples", mode="before")
+    @classmethod
+    def _list_of_texts(cls, value: Any) -> tuple[str, ...]:
+        items = [value] if isinstance(value, str) else value
+        if not isinstance(items, list | tuple) or len(items) > MAX_LIST:
+            raise ValueError(f"must be a text or a list of at most {MAX_LIST} texts")
+        if not all(isinstance(item, str) and item.strip() for item in items):
+            raise ValueError("holds something that is no text")
+        return tuple(item.strip() for item in items)
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _dollars(cls, value: Any) -> Decimal | None:
+        return None if value is None else _decimal(value, least=Decimal(0), most=MAX_BUDGET_USD, unit="US dollars")
+
+    @field_validator("max_tokens", mode="before")
+    @classmethod
+    def _tokens(cls, value: Any) -> int:
+        return _whole(value, least=1, most=MAX_TOKENS)
+
+    @field_validator("retry", mode="before")
+    @classmethod
+    def _tries(cls, value: Any) -> int:
+        return _whole(value, least=1, most=MAX_ATTEMPTS)
+
+    @field_validator("seed", mode="before")
+    @classmethod
+    def _seed(cls, value: Any) -> int | None:
+        return None if value is None else _whole(value, least=0, most=MAX_SEED)
+
+    @field_validator("temperature", mode="before")
+    @classmethod
+    def _temperature(cls, value: Any) -> float:
+        return _rounded(_decimal(value, least=Decimal(0), most=Decimal(2)))
+
+    @field_validator("timeout", mode="before")
+    @classmethod
+    def _seconds(cls, value: Any) -> float | None:
+        if value is None:
+            return None
+        got = _rounded(_decimal(value, least=Decimal(0), most=Decimal(MAX_TIMEOUT_S), unit="seconds"))
+        if got == 0:
+            raise ValueError("must be above 0 seconds")
+        return got
+
+    @field_validator("writes", mode="before")
+    @classmethod
+    def _reducers(cls, value: Any) -> dict[str, str]:
+        return reducer_pairs(value)
+
+    @field_validator("out", mode="before")
+    @classmethod
+    def _out(cls, value: Any) -> Any:
+        return value.strip() if isinstance(value, str) else value
+
+
+KEYS = tuple(key for key in AgentSpec.model_fields if key not in ("name", "prompt"))
+"""The keys of an agent's cell, in the order in which they are shown."""
+
+
+# ------------------------------------------------------------------ single values
+# ValueError throughout, for wrong types too: it is what pydantic gathers, with the key.
+def _word(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("must be a name")
+    word = value.strip()
+    if len(word) > 200 or any(c.isspace() or not c.isprintable() for c in word):
+        raise ValueError("must be one word")
+    return word
+
+
+def word_list(value: Any) -> tuple[str, ...]:
+    """``[a, b]`` or ``"a, b"`` as names without repeats."""
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, list | tuple) or len(items) > MAX_LIST:
+        raise ValueError("must be a name or a list of names")
+    return tuple(dict.fromkeys(_word(item) for item in items))
+
+
+def _decimal(value: Any, *, least: Decimal, most: Decimal, unit: str = "") -> Decimal:
+    """A finite number within bounds. Text must be plain digits with at most one point."""
+    of = f" {unit}" if unit else ""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
+        raise ValueError("must be a number")  # noqa: TRY004
+    if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
+        raise ValueError(f"must be a number from {least} to {most:,.0f}{of}, written in plain digits")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("must be a finite number")
+    amount = Decimal(value.strip() if isinstance(value, str) else str(value))
+    if not amount.is_finite() or not least <= amount <= most:
+        raise ValueError(f"must be from {least} to {most:,.0f}{of}")
+    return amount
+
+
+def _rounded(amount: Decimal) -> float:
+    """Six decimal places: finer ones mean nothing here, and could not be written without an exponent."""
+    return float(round(amount, 6))
+
+
+def _whole(value: Any, *, least: int, most: int) -> int:
+    got = _decimal(value, least=Decimal(least), most=Decimal(most))
+    if isinstance(value, float) or got != got.to_integral_value() or "." in str(value):
+        raise ValueError(f"must be a whole number from {least} to {most:,}")
+    return int(got)
+
+
+def reducer_pairs(value: Any) -> dict[str, str]:
+    """``{findings: append}``, ``"findings=append, seen"`` or a list of such; a bare key gets "last"."""
+    if isinstance(value, str):
+        value = [part for part in value.split(",") if part.strip()]
+    if isinstance(value, list | tuple):
+        rows = [str(item).partition("=") for item in value]
+        value = {key.strip(): (name.strip() or "last") for key, _, name in rows}
+    if not isinstance(value, dict):
+        raise ValueError("must map state keys to reducers")  # noqa: TRY004
+    for key, name in value.items():
+        check_name(key, "state key")
+        if not isinstance(name, str):
+            raise ValueError(f"gives `{key}` no reducer's name")  # noqa: TRY004
+        reducer(name)
+    return value

@@ -1,0 +1,395 @@
+"""The facts of a run. A run is the list of its events; everything else is a reading of that list.
+
+Slotted dataclasses, written once and never changed afterwards (not `frozen=True`: that alone costs 0.6 us an event).
+pydantic validates what is read from outside; a row written here is read back by `from_row`.
+
+Where a node ran is said by four fields: `frame` (the key of the enclosing activation, "" for the run itself), `node`,
+`round` (from 1) and `item` (from 0, None outside a map). `key_of` writes them as one: ``outer/inner[2][7]``.
+
+Instants are UTC seconds since 1970 (float); they are shown as aware datetimes. Money is Decimal US dollars or None
+(unknown). Changing an event's fields needs a new `SCHEMA`, an upcaster and a stored history (tests/histories).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from operator import attrgetter
+from typing import Any, ClassVar
+
+from orch_nb.errors import CorruptStore, SchemaTooNew
+from orch_nb.schema.messages import Usage
+
+SCHEMA = 1
+"""Version of the events below."""
+
+
+@dataclass(slots=True)
+class ErrorInfo:
+    """A failure as data: what `Failed` and `Settled` carry. `failure`: transient | semantic | catastrophic | cancelled."""
+
+    code: str
+    type: str
+    message: str
+    failure: str = "catastrophic"
+    hint: str = ""
+    retry_after_s: float | None = None
+
+
+@dataclass(slots=True)
+class RunStarted:
+    """The first event. `plan` is the whole frozen plan as data, so that resume needs nothing else."""
+
+    TYPE: ClassVar[str] = "run_started"
+    run: str
+    graph: str
+    plan: dict[str, Any]
+    inputs: dict[str, Any]
+    at: float
+    limit_usd: Decimal | None = None
+    notebook: str = ""
+    parent: dict[str, Any] | None = None
+    version: str = ""
+    attended: bool = True
+
+
+@dataclass(slots=True)
+class Finished:
+    """An activation ended well. Also the record of a gate that let its input pass (`status` "passed").
+
+    `taken` lists positions in the node's own list of out-edges: the outcome of every predicate and chooser, evaluated
+    once, by the driver. None: all of them. `writes` are contributions to state keys. `decision` says how a chooser chose.
+    """
+
+    TYPE: ClassVar[str] = "finished"
+    frame: str
+    node: str
+    round: int
+    item: int | None
+    value: Any
+    at: float
+    started_at: float
+    taken: tuple[int, ...] | None = None
+    writes: dict[str, Any] | None = None
+    attempt: int = 1
+    queued_s: float = 0.0
+    fingerprint: str = ""
+    status: str = "success"
+    decision: dict[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class Failed:
+    """One attempt failed. `final` False: it is due again at `retry_at`. Final with `taken` None: the run fails; with a tuple
+    the run goes on by those edges (empty: the node counts as skipped)."""
+
+    TYPE: ClassVar[str] = "failed"
+    frame: str
+    node: str
+    round: int
+    item: int | None
+    error: ErrorInfo
+    at: float
+    started_at: float
+    attempt: int = 1
+    final: bool = True
+    retry_at: float | None = None
+    taken: tuple[int, ...] | None = None
+    queued_s: float = 0.0
+    fingerprint: str = ""
+
+
+@dataclass(slots=True)
+class Sent:
+    """A call is about to leave (model, tool) or a declared effect to happen. On disk before the first byte is.
+
+    `request` is what was said (messages for a model; arguments for a tool), `request_hash` its identity.
+    `reserved_usd` is an upper bound; None means the price is unknown and no budget is in force.
+    """
+
+    TYPE: ClassVar[str] = "sent"
+    frame: str
+    node: str
+    round: int
+    item: int | None
+    call: int
+    kind: str
+    target: str
+    request: Any
+    request_hash: str
+    at: float
+    reserved_usd: Decimal | None = Decimal(0)
+    reserved_tokens: int = 0
+    attempt: int = 1
+    queued_s: float = 0.0
+    idempotency_key: str = ""
+    route: dict[str, Any] | None = None
+    fingerprint: str = ""
+
+
+@dataclass(slots=True)
+class Settled:
+    """A call came back. `cost_usd` is what it is billed at here (capped at the reservation); what a provider bills above
+    is `overrun_usd`. `reply` is {"text", "tool_calls", ...} for a model, the result for a tool."""
+
+    TYPE: ClassVar[str] = "settled"
+    frame: str
+    node: str
+    round: int
+    item: int | None
+    call: int
+    at: float
+    ok: bool = True
+    reply: Any = None
+    usage: Usage | None = None
+    cost_usd: Decimal | None = Decimal(0)
+    overrun_usd: Decimal = Decimal(0)
+    error: ErrorInfo | None = None
+    finish_reason: str = ""
+    first_token_s: float | None = None
+    price: str = ""
+    note: str = ""
+
+
+@dataclass(slots=True)
+class Mapped:
+    """A map opened: its node will be activated `count` times, items 0 .. count-1."""
+
+    TYPE: ClassVar[str] = "mapped"
+    frame: str
+    node: str
+    round: int
+    count: int
+    at: float
+
+
+@dataclass(slots=True)
+class Opened:
+    """An activation became a frame: a nested graph, or (with `plan`) a graph that a node grew at run time.
+
+    The frame's key is this activation's key; its nodes are activations inside it.
+    """
+
+    TYPE: ClassVar[str] = "opened"
+    frame: str
+    node: str
+    round: int
+    item: int | None
+    inputs: dict[str, Any]
+    at: float
+    plan: dict[str, Any] | None = None
+    started_at: float = 0.0
+    fingerprint: str = ""
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A person is due. `shown` is what they are shown, `shown_hash` binds the answer to it."""
+
+    TYPE: ClassVar[str] = "waiting"
+    frame: str
+    node: str
+    round: int
+    item: int | None
+    question: str
+    shown: Any
+    shown_hash: str
+    at: float
+    options: tuple[str, ...] = ("approve", "edit", "reject")
+    fingerprint: str = ""
+
+
+@dataclass(slots=True)
+class Answered:
+    """A person answered. `value` is what goes on: the shown value (approve), the edited one (edit), the typed one (answer)."""
+
+    TYPE: ClassVar[str] = "answered"
+    frame: str
+    node: str
+    round: int
+    item: int | None
+    action: str
+    value: Any
+    by: str
+    at: float
+    shown_hash: str = ""
+    taken: tuple[int, ...] | None = None
+    comment: str = ""
+    diff: str = ""
+
+
+@dataclass(slots=True)
+class Reused:
+    """An activation's result was taken from an earlier run: $0, `saved_usd` is what it cost then."""
+
+    TYPE: ClassVar[str] = "reused"
+    frame: str
+    node: str
+    round: int
+    item: int | None
+    value: Any
+    at: float
+    source: dict[str, Any]
+    taken: tuple[int, ...] | None = None
+    writes: dict[str, Any] | None = None
+    saved_usd: Decimal | None = None
+    fingerprint: str = ""
+    decision: dict[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class Refused:
+    """A call was not admitted to a budget: nothing was sent."""
+
+    TYPE: ClassVar[str] = "refused"
+    frame: str
+    node: str
+    round: int
+    item: int | None
+    scope: str
+    limit_usd: Decimal
+    spent_usd: Decimal
+    held_usd: Decimal
+    asked_usd: Decimal
+    at: float
+
+
+@dataclass(slots=True)
+class LimitChanged:
+    """The run's own budget was set to another figure."""
+
+    TYPE: ClassVar[str] = "limit_changed"
+    limit_usd: Decimal | None
+    at: float
+
+
+@dataclass(slots=True)
+class Resumed:
+    """A process took the run up again. Calls that were sent and not settled are in doubt from here on."""
+
+    TYPE: ClassVar[str] = "resumed"
+    at: float
+    attended: bool = True
+
+
+@dataclass(slots=True)
+class RunEnded:
+    """The run ended: `done`, `failed` or `cancelled`. A `Resumed` after it opens the run again."""
+
+    TYPE: ClassVar[str] = "run_ended"
+    status: str
+    at: float
+    output: Any = None
+    error: ErrorInfo | None = None
+    node: str = ""
+
+
+Event = (
+    RunStarted | Finished | Failed | Sent | Settled | Mapped | Opened | Waiting | Answered | Reused | Refused
+    | LimitChanged | Resumed | RunEnded
+)  # fmt: skip
+
+TYPES: dict[str, type] = {
+    cls.TYPE: cls
+    for cls in (
+        RunStarted, Finished, Failed, Sent, Settled, Mapped, Opened, Waiting, Answered, Reused, Refused, LimitChanged,
+        Resumed, RunEnded,
+    )
+}  # fmt: skip
+
+
+def key_of(frame: str, node: str, round: int, item: int | None = None) -> str:  # noqa: A002  (DESIGN's word)
+    """The activation's key: ``node``, ``node[2]`` (round 2), ``node[1][7]`` (item 7), prefixed by its frame's key."""
+    name = node if round == 1 and item is None else f"{node}[{round}]" if item is None else f"{node}[{round}][{item}]"
+    return f"{frame}/{name}" if frame else name
+
+
+def key(event: Any) -> str:
+    """The key of the activation that `event` is about; "" for an event about the run."""
+    node = getattr(event, "node", "")
+    if not node or isinstance(event, RunEnded):
+        return ""
+    return key_of(event.frame, node, event.round, getattr(event, "item", None))
+
+
+_DEFAULTS: dict[type, tuple[Any, tuple[str, ...], tuple[Any, ...]]] = {}
+_DECIMALS = frozenset(
+    {"limit_usd", "reserved_usd", "cost_usd", "overrun_usd", "saved_usd", "spent_usd", "held_usd", "asked_usd"}
+)
+_USER_VALUES = frozenset({"value", "writes", "plan", "inputs", "shown", "request", "reply", "output"})
+"""Fields that hold users' or models' data: they may be large, and are stored as blobs above a size."""
+
+
+def _plan_of(cls: type) -> tuple[Any, tuple[str, ...], tuple[Any, ...]]:
+    """One getter of all fields at once (in C), their names and their defaults: made once for each class."""
+    got = _DEFAULTS.get(cls)
+    if got is None:
+        names = tuple(f.name for f in fields(cls))
+        defaults = tuple(f.default for f in fields(cls))
+        got = _DEFAULTS[cls] = (attrgetter(*names), names, defaults)
+    return got
+
+
+def _parts(value: Any) -> dict[str, Any]:
+    getter, names, defaults = _plan_of(value.__class__)
+    return {n: v for n, v, d in zip(names, getter(value), defaults, strict=True) if v != d}
+
+
+def to_row(event: Event) -> dict[str, Any]:
+    """The event as plain data, fields at their default left out. Decimals become strings; `from_row` undoes it."""
+    out: dict[str, Any] = {}
+    getter, names, defaults = _plan_of(event.__class__)
+    for name, value, default in zip(names, getter(event), defaults, strict=True):
+        if value is default:
+            continue
+        cls = value.__class__
+        if cls is default.__class__ and value == default:
+            continue
+        if cls is Decimal:
+            value = str(value)  # noqa: PLW2901  (the hot path of every append)
+        elif cls is tuple:
+            value = list(value)  # noqa: PLW2901
+        elif cls is Usage or cls is ErrorInfo:
+            value = _parts(value)  # noqa: PLW2901
+        out[name] = value
+    return out
+
+
+def from_row(type_name: str, row: dict[str, Any], *, schema: int = SCHEMA) -> Event:
+    """The event that `to_row` wrote, upcast when an earlier version wrote it.
+
+    Raises
+    ------
+    SchemaTooNew
+        A later version wrote it.
+    CorruptStore
+        It is no event of this version.
+    """
+    if schema > SCHEMA:
+        raise SchemaTooNew(f"an event has schema {schema}; this version reads up to {SCHEMA}.", hint="upgrade orch_nb")
+    for version in range(schema, SCHEMA):
+        type_name, row = UPCASTERS[version](type_name, row)
+    cls = TYPES.get(type_name)
+    if cls is None:
+        raise CorruptStore(f"`{type_name}` is no event of schema {SCHEMA}.")
+    got = dict(row)
+    for name in _DECIMALS & got.keys():
+        if got[name] is not None:
+            got[name] = Decimal(got[name])
+    if got.get("taken") is not None:
+        got["taken"] = tuple(got["taken"])
+    if "options" in got:
+        got["options"] = tuple(got["options"])
+    if got.get("usage"):
+        got["usage"] = Usage(**got["usage"])
+    if got.get("error"):
+        got["error"] = ErrorInfo(**got["error"])
+    try:
+        event: Event = cls(**got)
+    except TypeError as error:
+        raise CorruptStore(f"an event `{type_name}` cannot be read back: {error}") from None
+    return event
+
+
+UPCASTERS: dict[int, Any] = {}
+"""Version -> function that turns a row of that version into one of the next. Empty while there is only one."""

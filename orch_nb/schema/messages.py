@@ -1,0 +1,195 @@
+"""What is said to a model and what comes back, free of any vendor's wire format.
+
+A provider turns one `ModelRequest` into a stream of `ModelEvent`; `collect` folds the stream into one `Reply`.
+Streaming is the only path. Slotted dataclasses, not pydantic: they live in the engine's hot path. They are
+written once and never changed afterwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+Json = Any
+"""Plain data: None, bool, int, finite float, str, list, str-keyed dict."""
+
+Role = Literal["system", "user", "assistant", "tool"]
+Enforce = Literal["provider", "constrained", "validate"]
+
+
+@dataclass(slots=True)
+class ToolCall:
+    """A model's wish to call a tool. `arguments` is the raw JSON text: it is validated by the caller."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(slots=True)
+class Message:
+    """One message of a conversation."""
+
+    role: Role
+    content: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
+
+
+@dataclass(slots=True)
+class ToolSpec:
+    """A tool as a model sees it. `parameters` is a JSON Schema of type object."""
+
+    name: str
+    description: str
+    parameters: dict[str, Json]
+
+
+@dataclass(slots=True)
+class ModelRequest:
+    """One question to one model.
+
+    Parameters
+    ----------
+    model
+        The provider's own id of the model (not the notebook's name for it).
+    schema
+        JSON Schema that the answer must satisfy, or None for text.
+    enforce
+        "provider": ask the provider's JSON-schema mode; "constrained": the same, on a runtime that constrains
+        decoding (the local one); "validate": say it in the prompt only. It is validated here in every case.
+    max_tokens
+        Upper bound of the answer; part of the reservation.
+    timeout_s
+        Total deadline of the call in seconds, connection to last byte.
+    idempotency_key
+        Sent as `Idempotency-Key` where the provider takes one.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    schema: dict[str, Json] | None = None
+    enforce: Enforce = "provider"
+    tools: tuple[ToolSpec, ...] = ()
+    max_tokens: int = 1024
+    temperature: float = 0.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    timeout_s: float = 60.0
+    idempotency_key: str = ""
+
+
+@dataclass(slots=True)
+class Usage:
+    """Tokens of one call. Buckets are inclusive: `cached_tokens` are part of `input_tokens`, `reasoning_tokens` of
+    `output_tokens`. Adapters normalise to that.
+
+    `estimated` is True when we counted ourselves (broken stream, no usage sent); `bad` names what was wrong with
+    the usage the provider sent ("" when it was fine), in which case the call settles at its reservation.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated: bool = False
+    bad: str = ""
+
+
+@dataclass(slots=True)
+class TextDelta:
+    """A piece of the answer's text."""
+
+    text: str
+
+
+@dataclass(slots=True)
+class ToolCallEvent:
+    """A complete tool call (adapters assemble fragments)."""
+
+    call: ToolCall
+
+
+@dataclass(slots=True)
+class Completed:
+    """Last event of a stream that ended as the protocol says.
+
+    `finish_reason` is one of "stop", "length", "tool_calls", "content_filter" or the provider's own word.
+    `usage` is None when the provider sent none (the caller then estimates).
+    """
+
+    finish_reason: str = "stop"
+    usage: Usage | None = None
+    model: str = ""
+    request_id: str = ""
+
+
+ModelEvent = TextDelta | ToolCallEvent | Completed
+
+
+@dataclass(slots=True)
+class Reply:
+    """A folded stream."""
+
+    text: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    finish_reason: str = "stop"
+    usage: Usage | None = None
+    model: str = ""
+    request_id: str = ""
+
+
+@runtime_checkable
+class Provider(Protocol):
+    """Turns one request into a stream of events. Knows the wire; knows nothing of graphs or money.
+
+    `stream` yields `TextDelta` and `ToolCallEvent`, then exactly one `Completed`, or raises one `ProviderError`
+    (never a raw httpx, json, Unicode or Recursion error). It never retries: the engine owns retries, because they
+    are events. Closing the iterator early closes the connection.
+    """
+
+    name: str
+
+    def stream(self, request: ModelRequest, /) -> AsyncIterator[ModelEvent]: ...
+    async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Turns texts into unit vectors, in process, deterministic, at no cost."""
+
+    name: str
+    dimensions: int
+
+    def embed(self, texts: list[str], /) -> Any:
+        """Unit vectors as a float32 numpy array, shape (n_texts, dimensions)."""
+        ...
+
+
+@dataclass(slots=True)
+class _Folding:
+    text: list[str] = field(default_factory=list)
+    calls: list[ToolCall] = field(default_factory=list)
+
+
+async def collect(stream: AsyncIterator[ModelEvent], *, on_text: Any = None) -> Reply:
+    """One `Reply` from a stream; `on_text(piece)` is called for each piece of text as it arrives."""
+    got = _Folding()
+    async for event in stream:
+        match event:
+            case TextDelta(text=text):
+                got.text.append(text)
+                if on_text is not None:
+                    on_text(text)
+            case ToolCallEvent(call=call):
+                got.calls.append(call)
+            case Completed() as end:
+                return Reply(
+                    "".join(got.text), tuple(got.calls), end.finish_reason, end.usage, end.model, end.request_id
+                )
+    from orch_nb.errors import MalformedReply
+
+    raise MalformedReply("the provider's stream ended without saying that it is complete.", billed=True)

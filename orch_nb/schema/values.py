@@ -1,0 +1,172 @@
+"""Plain data: what a node may make, what a log may hold.
+
+`plain` turns what a node returned into data of its own (nobody can change it afterwards from outside), or says at once, and
+where, why it cannot be stored. `share` hands such data to a reader who might change it.
+`fingerprint_of` is a Merkle digest: a list's digest is a running hash over its items' digests, so that a list that grew
+costs only what was added.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from hashlib import blake2b
+from typing import Any
+
+from orch_nb.errors import UnstorableValue
+
+MAX_DEPTH = 64
+_SCALARS = frozenset({int, bool, type(None)})
+
+
+def plain(value: Any, *, where: str = "value") -> Any:
+    """`value` as plain data: None, bool, int, finite float, str, bytes, list, dict with string keys.
+
+    Tuples become lists; pydantic models and dataclasses become dicts; numpy scalars become Python numbers.
+
+    Raises
+    ------
+    UnstorableValue
+        A part of it is something else (a function, an open file, NaN, a lone surrogate, a cycle); the path is named.
+    """
+    cls = value.__class__
+    if cls in _SCALARS:
+        return value
+    if cls is str:
+        return _text(value, where)
+    return _plain(value, where, 0)
+
+
+def _text(value: str, where: str) -> str:
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise _bad(where, f"text with a lone surrogate at character {error.start}", "clean the text first") from None
+    return value
+
+
+def _plain(value: Any, where: str, depth: int) -> Any:
+    cls = value.__class__
+    if cls in _SCALARS or cls is bytes:
+        return value
+    if cls is str:
+        return _text(value, where)
+    if cls is float:
+        if not math.isfinite(value):
+            raise _bad(where, f"the number {value}", "return None, or a finite number")
+        return value
+    if depth > MAX_DEPTH:
+        raise _bad(where, f"data nested deeper than {MAX_DEPTH} levels (a cycle?)", "return a flatter value")
+    if cls is list or cls is tuple:
+        return [v if v.__class__ in _SCALARS else _plain(v, f"{where}[{i}]", depth + 1) for i, v in enumerate(value)]
+    if cls is dict:
+        return _plain_dict(value, where, depth)
+    return _plain_object(value, where, depth)
+
+
+def _plain_dict(value: dict[Any, Any], where: str, depth: int) -> dict[str, Any]:
+    out = {}
+    for key, item in value.items():
+        if key.__class__ is not str:
+            raise _bad(where, f"a mapping with the key {key!r:.40}", "use string keys")
+        out[_text(key, where)] = item if item.__class__ in _SCALARS else _plain(item, f"{where}.{key}", depth + 1)
+    return out
+
+
+def _plain_object(value: Any, where: str, depth: int) -> Any:
+    dump = getattr(value, "model_dump", None)
+    if dump is not None and hasattr(type(value), "model_fields"):
+        return _plain(dump(mode="json"), where, depth + 1)
+    if hasattr(type(value), "__dataclass_fields__"):
+        return _plain_dict({k: getattr(value, k) for k in type(value).__dataclass_fields__}, where, depth + 1)
+    item = getattr(value, "item", None)
+    if type(value).__module__ == "numpy" and item is not None and getattr(value, "ndim", None) == 0:
+        return _plain(item(), where, depth + 1)
+    for base in (str, bool, int, float, list, dict, tuple):
+        if isinstance(value, base):
+            return _plain(base(value), where, depth + 1)
+    raise _bad(where, f"a `{type(value).__name__}`", "return plain data: numbers, text, lists, mappings")
+
+
+def _bad(where: str, what: str, hint: str) -> UnstorableValue:
+    return UnstorableValue(f"{where} is {what}, which cannot be stored.", hint=hint, where=where)
+
+
+def share(value: Any) -> Any:
+    """A copy that its reader may change; scalars and text are themselves. O(size) for containers."""
+    cls = value.__class__
+    if cls is list:
+        return [share(v) if v.__class__ is list or v.__class__ is dict else v for v in value]
+    if cls is dict:
+        return {k: share(v) if v.__class__ is list or v.__class__ is dict else v for k, v in value.items()}
+    return value
+
+
+def fingerprint_of(value: Any) -> bytes:
+    """The value's digest: short scalars are themselves (tagged), everything else 16 bytes. Equal data, equal digest."""
+    cls = value.__class__
+    if cls is int:
+        text = b"i%d" % value
+        return text if len(text) <= 24 else blake2b(text, digest_size=16).digest()
+    if cls is str:
+        data = value.encode()
+        return b"s" + data if len(data) <= 24 else blake2b(data, digest_size=16, person=b"s").digest()
+    if value is None or cls is bool:
+        return b"n" if value is None else b"t" if value else b"f"
+    if cls is float:
+        return b"d" + repr(value).encode()
+    if cls is list:
+        return ListDigest(value).digest()
+    if cls is dict:
+        return _dict_digest(value)
+    return blake2b(value, digest_size=16, person=b"b").digest()
+
+
+def _dict_digest(value: dict[str, Any]) -> bytes:
+    h = blake2b(digest_size=16, person=b"m")
+    for key in sorted(value):
+        part = fingerprint_of(key) + b"\x1f" + fingerprint_of(value[key])
+        h.update(len(part).to_bytes(4, "big") + part)
+    return h.digest()
+
+
+class ListDigest:
+    """A list's digest that can grow: `extend` costs what is added."""
+
+    __slots__ = ("_h",)
+
+    def __init__(self, items: list[Any] | None = None) -> None:
+        self._h = blake2b(digest_size=16, person=b"l")
+        if items:
+            self.extend(items)
+
+    def extend(self, items: list[Any]) -> None:
+        """Add items at the end."""
+        for item in items:
+            part = fingerprint_of(item)
+            self._h.update(len(part).to_bytes(4, "big") + part)
+
+    def digest(self) -> bytes:
+        """The digest of the list so far."""
+        return self._h.copy().digest()
+
+
+def compact(value: Any) -> str:
+    """Compact JSON of plain data, as it goes into a prompt."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=lambda b: f"<{len(b)} bytes>")
+
+
+def dig(value: Any, path: tuple[str, ...]) -> Any:
+    """The part of `value` at `path` (mapping keys only).
+
+    Raises
+    ------
+    KeyError
+        With the first key that is not there.
+    """
+    for part in path:
+        if value.__class__ is not dict or part not in value:
+            raise KeyError(part)
+        value = value[part]
+    return value

@@ -1,0 +1,472 @@
+"""Group commit: what all runs append in one turn of the loop becomes one transaction.
+
+Operations wait in a list until the turn ends (``loop.call_soon``) or somebody needs them at once; then they are written in
+order, in one ``BEGIN IMMEDIATE``: events, blobs, standings of runs, and the ledger's moves. An admission that does not fit
+leaves nothing behind; everything else stands or falls together. When another process is writing, the operations stay
+where they are and the loop tries again, up to `patience_s`.
+
+Everything here happens on the thread of whoever appends. Only forcing the log to the disk has a thread (`disk.Forcer`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.errors import OrchError, StoreError
+from orch_nb.schema import events as ev
+from orch_nb.store.codec import Plans, checksum
+from orch_nb.store.disk import Forcer, resolve
+from orch_nb.store.files import DATABASE_ERRORS, is_busy, translated
+from orch_nb.store.ledger import Ledger
+from orch_nb.store.listing import MOVES, Standing
+from orch_nb.store.names import scope_of
+from orch_nb.store.tags import dumps, tag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from decimal import Decimal
+    from pathlib import Path
+
+    from orch_nb.engine.ports import Hold, Refusal
+    from orch_nb.store.codec import Packed, Packer
+    from orch_nb.store.money import OpenHold
+
+INSERT_EVENT = (
+    "INSERT INTO events (id, type, schema, at, fingerprint, money, sum, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_INSERT_BLOB = "INSERT OR IGNORE INTO blobs (id, kind, sum, body) VALUES (?, ?, ?, ?)"
+_INSERT_HASH = "INSERT OR IGNORE INTO hashes (hash, blob) VALUES (?, ?)"
+_INSERT_RUN = """INSERT INTO runs (graph, notebook, status, started_at, ended_at, parent, nodes, node, error, waiting,
+    number, writer) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_SAVE_STANDING = """UPDATE runs SET graph = ?, notebook = ?, status = ?, started_at = ?, ended_at = ?, parent = ?,
+    nodes = ?, node = ?, error = ?, waiting = ? WHERE number = ?"""
+HASHES_AT_ONCE = 64
+"""How many new blobs before their hashes are written: an index entry for each commit would write a page for each."""
+RETRY_S = 0.01
+SPECIAL = MOVES | {ev.LimitChanged}
+
+
+@dataclass(slots=True)
+class Tail:
+    """Where a run's log ends, as committed (`seq`) and as it will be after the transaction at hand (`next`)."""
+
+    run: str
+    number: int
+    base: int
+    seq: int
+    packer: Packer
+    standing: Standing
+    holds: dict[str, OpenHold]
+    next: int = 0
+    draft: Standing | None = None
+    writer: str = ""
+    """Who begins the run, until its row is written; then `written_by`, until that is committed."""
+    written_by: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Op:
+    """One call of a run log, waiting for its transaction.
+
+    `waiter` (admissions only) gets the refusal, or None once it is on the disk. `withdrawn`: its caller was cancelled before
+    it was written; it is passed over.
+    """
+
+    tail: Tail
+    events: Sequence[ev.Event]
+    packed: Packed
+    hold: Hold | None = None
+    settled: tuple[str, Decimal, Decimal] | None = None
+    waiter: asyncio.Future[Refusal | None] | None = None
+    withdrawn: bool = False
+    written: bool = False
+    refusal: Refusal | OrchError | None = None
+
+
+@dataclass(slots=True)
+class _Batch:
+    ops: list[Op]
+    ticks: list[asyncio.Future[None]]
+    syncs: list[asyncio.Future[None]]
+
+
+class Journal:
+    """The one writer of a database in this process.
+
+    Parameters
+    ----------
+    connection
+        In autocommit mode; used under `lock` only.
+    power
+        Whether ordinary appends wait for the disk too.
+    patience_s
+        How long to wait for other processes before giving up: two laptops' worth of a long transaction, and still
+        within what a person accepts before an error.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        force: Callable[[], None],
+        is_live: Callable[[int], bool],
+        *,
+        power: bool,
+        patience_s: float,
+    ) -> None:
+        self.db = connection
+        self.lock = threading.RLock()
+        self._path, self._force, self._is_live = path, force, is_live
+        self.power, self._patience_s = power, patience_s
+        self.forcer = Forcer(force)
+        self._syncs: list[asyncio.Future[None]] = []
+        self._ledger = Ledger(connection)
+        self._ops: list[Op] = []
+        self._ticks: dict[asyncio.AbstractEventLoop, asyncio.Future[None]] = {}
+        self._scheduled_on: asyncio.AbstractEventLoop | None = None
+        self._busy_since: float | None = None
+        self.plans = Plans()
+        self._hashes: dict[bytes, int] = {}
+        self._unwritten: list[tuple[bytes, int]] = []
+        self.open_logs = 0
+        self._last: Tail | None = None
+
+    # -------------------------------------------------------------- in
+    def find(self, digest: bytes) -> int | None:
+        """Id of the stored blob with this hash, None where it is new."""
+        known = self._hashes.get(digest)
+        if known is None:
+            row = self.db.execute("SELECT blob FROM hashes WHERE hash = ?", (digest,)).fetchone()
+            known = None if row is None else row[0]
+        return known
+
+    def submit(self, op: Op) -> asyncio.Future[None] | None:
+        """Take `op` in. None: it is committed; else what to await (not for admissions: they have their waiter)."""
+        self._ops.append(op)
+        if op.packed.hashes:
+            if len(self._hashes) > 100_000:
+                self._hashes.clear()
+            self._hashes.update(op.packed.hashes)
+        loop = asyncio._get_running_loop()
+        if loop is None:
+            self.flush_now()
+            if self.power:
+                self._force()
+            return None
+        if op.waiter is not None:
+            self._schedule(loop)
+            return None
+        alone = self.open_logs == 1 and self._last is op.tail
+        self._last = op.tail
+        if alone and self._flush():
+            if self.power:
+                self._force()  # nobody else is held up, and a thread would only add its waking up
+            return None
+        return self._tick(loop)
+
+    def append_one(self, tail: Tail, row: Any) -> bool:
+        """Commit one event that concerns nothing but itself, when nothing else waits: no transaction around it."""
+        event_id = tail.base + tail.seq + 1
+        kind, schema, at, fingerprint, money, body = row
+        try:
+            self.db.execute(
+                INSERT_EVENT, (event_id, kind, schema, at, fingerprint, money, checksum(event_id, row), body)
+            )
+        except DATABASE_ERRORS as error:
+            if is_busy(error):
+                return False
+            raise translated(error, self._path) from error
+        tail.seq += 1
+        return True
+
+    def is_alone(self, tail: Tail) -> bool:
+        """Whether nobody else is writing, so that waiting for the end of the turn would gain nothing.
+
+        A run's first append always waits: where a thousand runs begin at once, each would otherwise find itself alone.
+        """
+        return self.open_logs == 1 and self._last is tail and not self._ops
+
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+        future = self._ticks.get(loop)
+        if future is None:
+            future = self._ticks[loop] = loop.create_future()
+            self._schedule(loop)
+        return future
+
+    def _schedule(self, loop: asyncio.AbstractEventLoop, delay_s: float = 0.0) -> None:
+        if self._scheduled_on is loop:
+            return
+        self._scheduled_on = loop  # another loop may have ended with its turn still to come: it counts for nothing
+        if delay_s:
+            loop.call_later(delay_s, self._turn, loop)
+        else:
+            loop.call_soon(self._turn, loop)
+
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self.lock:
+            self._scheduled_on = None
+            with suppress(StoreError):  # those who wait for it were told
+                if not self._flush():
+                    self._schedule(loop, RETRY_S)
+
+    # -------------------------------------------------------------- out
+    def flush_now(self) -> None:
+        """Commit what waits, however long other processes take.
+
+        Raises
+        ------
+        StoreError
+            It could not be written; those who wait for it are told the same.
+        """
+        with self.lock:
+            while self._ops:
+                self._flush()
+
+    def _busy_error(self) -> StoreError | None:
+        """The error to give when patience is at an end."""
+        if self._busy_since is None or monotonic() - self._busy_since < self._patience_s:
+            return None
+        busy = sqlite3.OperationalError("database is locked")
+        busy.sqlite_errorname = "SQLITE_BUSY"
+        return translated(busy, self._path, waited_s=monotonic() - self._busy_since)
+
+    def _flush(self) -> bool:
+        """Write what waits. False: another process is writing, and patience is not at an end."""
+        batch = self._take()
+        if not batch.ops:
+            self._committed(batch)
+            return True
+        try:
+            try:
+                self.db.execute("BEGIN IMMEDIATE")
+            except DATABASE_ERRORS as error:
+                if not is_busy(error):
+                    raise
+                self._put_back(batch)
+                return self._is_out_of_patience()
+            self._busy_since = None
+            self._write(batch.ops)
+            self.db.execute("COMMIT")
+        except DATABASE_ERRORS as error:
+            ours = translated(error, self._path)
+            self._fail(batch, ours)
+            raise ours from error
+        except BaseException as error:
+            self._fail(batch, error)
+            raise
+        self._committed(batch)
+        return True
+
+    def _take(self) -> _Batch:
+        batch = _Batch([op for op in self._ops if not op.withdrawn], list(self._ticks.values()), self._syncs)
+        self._ops, self._syncs = [], []
+        self._ticks = {}
+        return batch
+
+    def _put_back(self, batch: _Batch) -> None:
+        self._ops, self._syncs = batch.ops, batch.syncs
+        self._ticks = {future.get_loop(): future for future in batch.ticks}
+        if self._busy_since is None:
+            self._busy_since = monotonic()
+
+    def _is_out_of_patience(self) -> bool:
+        error = self._busy_error()
+        if error is None:
+            return False
+        batch = self._take()
+        self._busy_since = None
+        self._fail(batch, error)
+        raise error
+
+    def _write(self, ops: list[Op]) -> None:
+        rows: list[tuple[Any, ...]] = []
+        blobs: list[Any] = []
+        ended = False
+        for op in ops:
+            op.refusal = None
+            op.tail.next = op.tail.seq
+        for op in ops:
+            if not self._move_money(op):
+                continue
+            tail, packed = op.tail, op.packed
+            blobs += packed.blobs
+            self._unwritten += packed.hashes
+            for row in packed.rows:
+                tail.next += 1
+                event_id = tail.base + tail.next
+                rows.append((event_id, *row[:5], checksum(event_id, row), row[5]))
+            ended |= self._stand(op)
+        self.db.executemany(INSERT_EVENT, rows)
+        if blobs:
+            self.db.executemany(_INSERT_BLOB, blobs)
+        if len(self._unwritten) >= HASHES_AT_ONCE or (ended and self._unwritten):
+            self._write_hashes()
+        self._ledger.save()
+
+    def _write_hashes(self) -> None:
+        self.db.executemany(_INSERT_HASH, self._unwritten)
+        self._unwritten = []
+
+    def _move_money(self, op: Op) -> bool:
+        tail = op.tail
+        if op.hold is not None:
+            if op.hold.hold in tail.holds:
+                op.refusal = StoreError(f"run `{tail.run}` holds money under the name `{op.hold.hold}` already.")
+            else:
+                op.refusal = self._ledger.admit(tail.number, tail.holds, op.hold, self._is_live)
+            return op.refusal is None
+        if op.settled is not None and op.settled[0] in tail.holds:
+            self._ledger.settle(tail.number, tail.holds, *op.settled)
+        return True
+
+    def _stand(self, op: Op) -> bool:
+        """Bring the run's row up to date; True when the run ended."""
+        tail, ended, moved = op.tail, False, bool(op.tail.writer)
+        for event in op.events:
+            if event.__class__ in SPECIAL or tail.standing.waiting or tail.draft is not None:
+                moved |= self._special(tail, event)
+                ended |= event.__class__ is ev.RunEnded
+        if moved:
+            self._save_standing(tail)
+        return ended
+
+    def _save_standing(self, tail: Tail) -> None:
+        standing = tail.draft or tail.standing
+        if tail.writer:
+            self.db.execute(_INSERT_RUN, (*_standing_row(standing), tail.number, tail.writer))
+            tail.writer, tail.written_by = "", tail.writer
+        else:
+            self.db.execute(_SAVE_STANDING, (*_standing_row(standing), tail.number))
+
+    def _special(self, tail: Tail, event: ev.Event) -> bool:
+        """Move what `event` moves besides the log; True when the run's row changes."""
+        if isinstance(event, ev.LimitChanged) or (isinstance(event, ev.RunStarted) and event.limit_usd is not None):
+            self._ledger.set_limit(scope_of(tail.run), event.limit_usd)
+        elif isinstance(event, ev.Resumed):
+            self._ledger.doubt(tail.number, tail.holds, list(tail.holds))
+        standing = tail.draft or tail.standing
+        if not standing.concerns(event):
+            return False
+        if tail.draft is None:
+            standing = tail.draft = standing.copy()
+        standing.move(event)
+        return True
+
+    def _committed(self, batch: _Batch) -> None:
+        self._ledger.done()
+        for op in batch.ops:
+            tail = op.tail
+            tail.seq = tail.next
+            if tail.draft is not None:
+                tail.standing, tail.draft = tail.draft, None
+            tail.written_by = ""
+            op.written = op.refusal is None
+            if not op.written:
+                self._forget(op)
+        now: list[tuple[asyncio.Future[Any], Any]] = []
+        later: list[tuple[asyncio.Future[Any], Any]] = []
+        for op in batch.ops:
+            if op.waiter is not None:
+                (later if op.written else now).append((op.waiter, op.refusal))
+        ticks = [(future, None) for future in batch.ticks]
+        (later if self.power else now).extend(ticks)
+        later.extend((future, None) for future in batch.syncs)
+        if now:
+            resolve(now)
+        if later:
+            self.forcer.request(later)
+
+    def _fail(self, batch: _Batch, error: BaseException) -> None:
+        if self.db.in_transaction:
+            self.db.execute("ROLLBACK")
+        self._ledger.undo()
+        self._unwritten = []
+        for op in batch.ops:
+            tail = op.tail
+            tail.draft = None
+            tail.writer, tail.written_by = tail.writer or tail.written_by, ""
+            self._forget(op)
+        waiters: list[asyncio.Future[Any]] = [op.waiter for op in batch.ops if op.waiter is not None]
+        resolve([(future, error) for future in (*waiters, *batch.ticks, *batch.syncs)])
+
+    def _forget(self, op: Op) -> None:
+        """What `op` would have stored is not stored: it must be sent again when it is needed again."""
+        op.tail.packer.forget()
+        for digest, _ in op.packed.hashes:
+            self._hashes.pop(digest, None)
+
+    # -------------------------------------------------------------- for the store
+    def transact(self, work: Callable[[], Any], *, flush: bool = True) -> Any:
+        """Run `work` in a transaction of its own, after what waits is written (or not, where the order is no matter).
+
+        Raises
+        ------
+        StoreError
+            It could not be done; nothing of it is.
+        """
+        with self.lock:
+            if flush:
+                self.flush_now()
+            self._begin()
+            try:
+                out = work()
+                self._ledger.save()
+                self.db.execute("COMMIT")
+            except BaseException as error:
+                if self.db.in_transaction:
+                    self.db.execute("ROLLBACK")
+                self._ledger.undo()
+                if isinstance(error, DATABASE_ERRORS):
+                    raise translated(error, self._path) from error
+                raise
+            self._ledger.done()
+            return out
+
+    def _begin(self) -> None:
+        start = monotonic()
+        while True:
+            try:
+                self.db.execute("BEGIN IMMEDIATE")
+            except DATABASE_ERRORS as error:
+                waited = monotonic() - start
+                if not is_busy(error) or waited > self._patience_s:
+                    raise translated(error, self._path, waited_s=waited) from error
+            else:
+                return
+
+    @property
+    def ledger(self) -> Ledger:
+        """For use inside `transact`."""
+        return self._ledger
+
+    def write_late(self) -> None:
+        """Write the hashes that are still to be written."""
+        if self._unwritten:
+            self.transact(self._write_hashes)
+
+    def forget_hashes(self) -> None:
+        """Blobs were deleted: look hashes up again."""
+        self._hashes.clear()
+
+    def synced(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+        """A future that is done when everything appended so far is on the disk."""
+        future: asyncio.Future[None] = loop.create_future()
+        self._syncs.append(future)
+        self._schedule(loop)
+        return future
+
+
+def _standing_row(s: Standing) -> tuple[Any, ...]:
+    error = None
+    if s.error is not None:
+        error = dumps({name: getattr(s.error, name) for name in s.error.__dataclass_fields__})
+    parent = None if s.parent is None else dumps(tag(s.parent))
+    waiting = json.dumps(list(s.waiting)) if s.waiting else "[]"
+    return (s.graph, s.notebook, s.status, s.started_at, s.ended_at, parent, s.nodes, s.node, error, waiting)

@@ -1,0 +1,146 @@
+"""A run as one row of a list: what it is, how it stands, what it cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.errors import StoreError
+from orch_nb.schema import events as ev
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+ZERO = Decimal(0)
+
+
+@dataclass(slots=True)
+class RunRow:
+    """One run of a store.
+
+    status
+        running | waiting | done | failed | cancelled. A run that is "running" and not `live` was interrupted.
+    live
+        Whether a process has it open for writing now.
+    writer
+        The process that wrote it last, as ``PID@HOST``.
+    events
+        How many events are recorded.
+    waiting
+        Keys of the activations that wait for a person.
+    nodes
+        How many nodes its plan has.
+    node, error
+        Where and why it ended, when it failed.
+    """
+
+    run: str
+    graph: str = ""
+    notebook: str = ""
+    status: str = "running"
+    started_at: float | None = None
+    ended_at: float | None = None
+    parent: dict[str, Any] | None = None
+    events: int = 0
+    nodes: int = 0
+    waiting: tuple[str, ...] = ()
+    node: str = ""
+    error: ev.ErrorInfo | None = None
+    limit_usd: Decimal | None = None
+    spent_usd: Decimal = ZERO
+    held_usd: Decimal = ZERO
+    in_doubt_usd: Decimal = ZERO
+    overrun_usd: Decimal = ZERO
+    writer: str = ""
+    live: bool = False
+
+
+@dataclass(slots=True)
+class StoreStats:
+    """What a store holds. `free_bytes` is what a compaction would give back; `log_bytes` is the write-ahead log."""
+
+    runs: int
+    events: int
+    blobs: int
+    bytes: int = 0
+    free_bytes: int = 0
+    log_bytes: int = 0
+
+
+@dataclass(slots=True)
+class Standing:
+    """How a run stands, kept up to date event by event: the part of a `RunRow` that comes from the log.
+
+    Only the few types in `MOVES` change it, which is what lets a store skip the others.
+    """
+
+    graph: str = ""
+    notebook: str = ""
+    status: str = ""
+    started_at: float | None = None
+    ended_at: float | None = None
+    parent: dict[str, Any] | None = None
+    nodes: int = 0
+    node: str = ""
+    error: ev.ErrorInfo | None = None
+    waiting: dict[str, None] = field(default_factory=dict)
+
+    def copy(self) -> Standing:
+        """Another one of the same figures."""
+        return Standing(
+            self.graph, self.notebook, self.status, self.started_at, self.ended_at, self.parent, self.nodes, self.node,
+            self.error, dict(self.waiting),
+        )  # fmt: skip
+
+    def concerns(self, event: ev.Event) -> bool:
+        """Whether `event` changes how the run stands."""
+        return event.__class__ in MOVES or (bool(self.waiting) and ev.key(event) in self.waiting)
+
+    def move(self, event: ev.Event) -> None:
+        """Take `event` into account."""
+        match event:
+            case ev.RunStarted():
+                self.graph, self.notebook, self.parent = event.graph, event.notebook, event.parent
+                self.status, self.started_at = "running", event.at
+                self.nodes = len(event.plan.get("nodes", ()))
+            case ev.Waiting():
+                self.waiting[ev.key(event)] = None
+            case ev.RunEnded():
+                self.status, self.ended_at, self.node, self.error = event.status, event.at, event.node, event.error
+            case ev.Resumed():
+                self.status, self.ended_at, self.node, self.error = "running", None, "", None
+            case _:
+                self.waiting.pop(ev.key(event), None)
+
+    def shown(self) -> str:
+        """The status as a list shows it."""
+        return "waiting" if self.status == "running" and self.waiting else self.status
+
+
+MOVES = frozenset({ev.RunStarted, ev.Waiting, ev.RunEnded, ev.Resumed})
+
+
+def standing_of(events: Iterable[ev.Event]) -> Standing:
+    """How the run of these events stands. O(events)."""
+    out = Standing()
+    for event in events:
+        if out.concerns(event):
+            out.move(event)
+    return out
+
+
+def prunable(rows: Sequence[RunRow], *, before: float | None, keep_last: int | None, unfinished: bool) -> list[str]:
+    """Ids of the runs (of `rows`, newest first) that a `prune` deletes. Never one that is being written.
+
+    Raises
+    ------
+    StoreError
+        Neither `before` nor `keep_last` is given: that would be everything.
+    """
+    if before is None and keep_last is None:
+        raise StoreError("prune needs `before` or `keep_last`.", hint="`keep_last=50` keeps the newest 50 runs")
+    chosen = rows if keep_last is None else rows[max(keep_last, 0) :]
+    if before is not None:
+        chosen = [row for row in chosen if row.started_at is not None and row.started_at < before]
+    return [r.run for r in chosen if not r.live and (unfinished or r.status in ("done", "failed", "cancelled"))]

@@ -1,0 +1,447 @@
+"""Runs in memory: the same promises as a file gives, until the process ends. For tests, and for speed."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.engine.ports import Refusal
+from orch_nb.errors import RunLocked, RunNotFound, StoreError, nearest
+from orch_nb.schema import events as ev
+from orch_nb.schema.events import _USER_VALUES as USER_VALUES
+from orch_nb.schema.values import plain
+from orch_nb.store import money
+from orch_nb.store.ledger import Tally, admit_record, differs, settle_record
+from orch_nb.store.listing import RunRow, StoreStats, prunable, standing_of
+from orch_nb.store.money import ZERO, Account, OpenHold
+from orch_nb.store.names import check_run, is_own, number_of, scope_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterator, Sequence
+    from decimal import Decimal
+
+    from orch_nb.engine.ports import Balance, Hold
+    from orch_nb.schema.events import Event
+
+_FIELDS = {cls: tuple(f.name for f in fields(cls) if f.name in USER_VALUES) for cls in ev.TYPES.values()}
+"""Event type -> its fields that hold users' or models' data."""
+_NOTED = frozenset({ev.RunStarted, ev.LimitChanged, ev.Resumed, ev.Sent})
+"""Events that move the ledger by themselves, or are looked for later."""
+
+
+def _check(event: Event) -> None:
+    """Refuse what a file could not hold either."""
+    for name in _FIELDS[event.__class__]:
+        plain(getattr(event, name), where=name)
+
+
+def _stands(events: list[Event], key: str) -> Iterator[bool]:
+    """For each call with this request hash: whether nothing says that it failed."""
+    for i, sent in enumerate(events):
+        if isinstance(sent, ev.Sent) and sent.request_hash == key:
+            settled = next((e for e in events[i:] if isinstance(e, ev.Settled) and _call(e) == _call(sent)), None)
+            yield settled is None or settled.ok
+
+
+def _call(event: Any) -> tuple[str, int]:
+    return ev.key(event), event.call
+
+
+class MemoryStore:
+    """A store that ends with the process.
+
+    Values are checked and kept as they are, not copied: the engine makes every value its own before it is appended.
+    """
+
+    def __init__(self) -> None:
+        self._runs: dict[str, list[Event]] = {}
+        self._holds: dict[str, dict[str, OpenHold]] = {}
+        self._records: dict[str, dict[int, str]] = {}
+        self._accounts: dict[str, Account] = {}
+        self._carried = Tally()
+        self._sent: dict[str, list[str]] = {}
+        self._writing: set[str] = set()
+        self._last = 0
+        self._lock = threading.RLock()
+
+    # -------------------------------------------------------------- runs
+    def next_run(self) -> str:
+        """The next free number as a run's id: "1", "2", ..."""
+        with self._lock:
+            self._last += 1
+            return str(self._last)
+
+    def create(self, run: str) -> MemoryRunLog:
+        """The log of a new run.
+
+        Raises
+        ------
+        StoreError
+            The id is taken, or cannot name a run.
+        """
+        check_run(run)
+        with self._lock:
+            if self._runs.get(run):
+                raise StoreError(f"there is a run `{run}` already.", hint="`open` it, or take an id from `next_run()`")
+            if run in self._writing:
+                raise self._locked(run)
+            self._last = max(self._last, number_of(run) or 0)
+            self._runs[run] = []
+            self._holds[run] = {}
+            self._records[run] = {}
+            return self._log(run)
+
+    def open(self, run: str) -> MemoryRunLog:
+        """The log of an existing run, to go on writing.
+
+        Raises
+        ------
+        RunNotFound, RunLocked
+        """
+        with self._lock:
+            self._events(run)
+            if run in self._writing:
+                raise self._locked(run)
+            return self._log(run)
+
+    def _log(self, run: str) -> MemoryRunLog:
+        self._writing.add(run)
+        return MemoryRunLog(self, run, self._runs[run], self._holds[run])
+
+    def _locked(self, run: str) -> RunLocked:
+        import os
+        import socket
+
+        return RunLocked(
+            f"run `{run}` is being written by this process.",
+            hint="stop it there, or wait until it ends; reading it is possible at any time",
+            run=run,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+        )
+
+    def _events(self, run: str) -> list[Event]:
+        found = self._runs.get(run)
+        if found is None:
+            near = nearest(str(run), self._runs)
+            hint = (
+                f"did you mean `{near}`?"
+                if near
+                else "`%orch runs` lists them"
+                if self._runs
+                else "nothing was run yet"
+            )
+            raise RunNotFound(f"there is no run {str(run)[:80]!r} in memory.", hint=hint, run=str(run)[:80])
+        return found
+
+    # -------------------------------------------------------------- reading
+    def read(self, run: str, *, after: int = 0) -> Iterator[tuple[int, Event]]:
+        """(seq, event) of a run, in order, from `after` + 1 on.
+
+        Raises
+        ------
+        RunNotFound
+            There is no such run.
+        """
+        start = max(after, 0)
+        return iter(list(enumerate(self._events(run)[start:], start + 1)))
+
+    def runs(
+        self,
+        *,
+        graph: str | None = None,
+        notebook: str | None = None,
+        status: str | Sequence[str] | None = None,
+        limit: int | None = None,
+    ) -> list[RunRow]:
+        """Runs, newest first; see `SqliteStore.runs`."""
+        wanted = [status] if isinstance(status, str) else status
+        rows = [self.run(run) for run in reversed(self._runs) if self._runs[run]]
+        chosen = [
+            row
+            for row in rows
+            if row.status
+            and graph in (None, row.graph)
+            and notebook in (None, row.notebook)
+            and (wanted is None or row.status in wanted)
+        ]
+        return chosen if limit is None else chosen[: max(limit, 0)]
+
+    def run(self, run: str) -> RunRow:
+        """One run's row.
+
+        Raises
+        ------
+        RunNotFound
+            There is none.
+        """
+        events = self._events(run)
+        s = standing_of(events)
+        own = self._accounts.get(scope_of(run)) or Account(scope_of(run))
+        return RunRow(
+            run, s.graph, s.notebook, s.shown(), s.started_at, s.ended_at, s.parent, len(events), s.nodes,
+            tuple(s.waiting), s.node, s.error, own.limit(), own.spent_usd, own.held_usd, own.in_doubt_usd,
+            own.overrun_usd, live=run in self._writing,
+        )  # fmt: skip
+
+    def effect_done(self, key: str, *, but: str = "") -> str | None:
+        """The run in which the effect with this idempotency key was, or may have been, performed; see `SqliteStore`."""
+        for run in reversed(self._sent.get(key, ())):
+            if run != but and run in self._runs and any(_stands(self._runs[run], key)):
+                return run
+        return None
+
+    def counts(self, run: str) -> dict[str, int]:
+        """How many events of each type a run has."""
+        out: dict[str, int] = {}
+        for event in self._events(run):
+            out[event.TYPE] = out.get(event.TYPE, 0) + 1
+        return out
+
+    def export(self, run: str) -> Iterator[str]:
+        """The run as JSON lines (`store.lines`)."""
+        from orch_nb.store.lines import to_line
+
+        return (to_line(seq, event) for seq, event in self.read(run))
+
+    def stats(self) -> StoreStats:
+        """How much the store holds."""
+        return StoreStats(sum(map(bool, self._runs.values())), sum(map(len, self._runs.values())), 0)
+
+    # -------------------------------------------------------------- money
+    def account(self, scope: str) -> Account:
+        """The account of `scope`, new where there was none."""
+        one = self._accounts.get(scope)
+        if one is None:
+            one = self._accounts[scope] = Account(scope)
+        return one
+
+    def balance(self, scope: str) -> Balance:
+        """The balance of one scope; all zero, without limit, when nothing is known of it."""
+        return (self._accounts.get(scope) or Account(scope)).balance()
+
+    def balances(self, prefix: str = "") -> list[Balance]:
+        """Balances of the scopes that begin with `prefix`, by name."""
+        return [self._accounts[s].balance() for s in sorted(self._accounts) if s.startswith(prefix)]
+
+    def set_limit(self, scope: str, limit_usd: Decimal | None) -> None:
+        """Set the limit of a scope, None for no limit; see `SqliteStore.set_limit`."""
+        if limit_usd is not None:
+            money.amount(limit_usd, f"the limit of {scope}")
+        with self._lock:
+            self.account(scope).set_limit(limit_usd)
+            if "/" not in scope:
+                for name, one in self._accounts.items():
+                    if name.startswith(scope + "/"):
+                        one.noted_usd = one.overrun_usd
+
+    def reset(self, scope: str) -> None:
+        """Begin a scope's account anew: nothing spent, in doubt or overrun. Open holds and the limit stay."""
+        with self._lock:
+            one = self.account(scope)
+            self._carried.carry(scope, -one.spent_usd, -one.in_doubt_usd, -one.overrun_usd)
+            one.spent_usd = one.in_doubt_usd = one.overrun_usd = one.noted_usd = ZERO
+
+    def rebuild_ledger(self) -> list[tuple[Balance, Balance]]:
+        """Make every account again from the events of all runs; the scopes that differed, as they stood and as made."""
+        with self._lock:
+            tally = self._tally()
+            wrong = []
+            for scope in sorted(self._accounts.keys() | tally.accounts.keys()):
+                made, live = tally.account(scope), self.account(scope)
+                if differs(live, made):
+                    stood = live.balance()
+                    live.spent_usd, live.held_usd = made.spent_usd, made.held_usd
+                    live.in_doubt_usd, live.overrun_usd = made.in_doubt_usd, made.overrun_usd
+                    wrong.append((stood, live.balance()))
+            return wrong
+
+    def _tally(self) -> Tally:
+        tally = Tally()
+        for one in self._carried.accounts.values():
+            tally.carry(one.scope, one.spent_usd, one.in_doubt_usd, one.overrun_usd)
+        for run in self._runs:
+            self._tally_run(tally, run)
+        return tally
+
+    def _tally_run(self, tally: Tally, run: str) -> None:
+        records = self._records[run]
+        doubted = {name for name, hold in self._holds[run].items() if hold.doubted}
+        tally.run(
+            run,
+            [(e.TYPE, records.get(i), getattr(e, "limit_usd", None)) for i, e in enumerate(self._runs[run], 1)],
+            doubted,
+        )
+
+    # -------------------------------------------------------------- forgetting
+    def delete(self, run: str) -> None:
+        """Delete a run. What it spent stays counted in the budgets it was taken from.
+
+        Raises
+        ------
+        RunNotFound, RunLocked
+        """
+        with self._lock:
+            self._events(run)
+            if run in self._writing:
+                raise self._locked(run)
+            for hold in self._holds[run].values():
+                money.doubt(map(self.account, hold.scopes), hold)
+            tally = Tally()
+            self._tally_run(tally, run)
+            for one in tally.accounts.values():
+                if not is_own(one.scope, run):
+                    self._carried.carry(one.scope, one.spent_usd, one.in_doubt_usd, one.overrun_usd)
+            for scope in [s for s in self._accounts if is_own(s, run)]:
+                del self._accounts[scope]
+            del self._runs[run], self._holds[run], self._records[run]
+
+    def prune(
+        self, *, before: float | None = None, keep_last: int | None = None, unfinished: bool = False
+    ) -> list[str]:
+        """Delete old runs; returns their ids; see `SqliteStore.prune`."""
+        rows = prunable(self.runs(), before=before, keep_last=keep_last, unfinished=unfinished)
+        for run in rows:
+            self.delete(run)
+        return rows
+
+    # -------------------------------------------------------------- life
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def __enter__(self) -> MemoryStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _release(self, run: str) -> None:
+        self._writing.discard(run)
+
+
+class MemoryRunLog:
+    """The one writer of one run (`engine.ports.RunLog`)."""
+
+    __slots__ = ("_events", "_holds", "_open", "_store", "run")
+
+    def __init__(self, store: MemoryStore, run: str, events: list[Event], holds: dict[str, OpenHold]) -> None:
+        self.run = run
+        self._store, self._events, self._holds = store, events, holds
+        self._open = True
+
+    @property
+    def seq(self) -> int:
+        """How many events there are."""
+        return len(self._events)
+
+    def append(self, events: Sequence[Event], /) -> Awaitable[None] | None:
+        """Append `events`; there is nothing to wait for.
+
+        Raises
+        ------
+        UnstorableValue
+            A value is no plain data; nothing was appended.
+        """
+        if not self._open:
+            raise self._closed()
+        for event in events:
+            _check(event)
+        for event in events:
+            if event.__class__ in _NOTED:
+                self._note(event)
+        self._events.extend(events)
+        return None
+
+    def _note(self, event: Any) -> None:
+        if isinstance(event, ev.Sent):
+            self._store._sent.setdefault(event.request_hash, []).append(self.run)
+        elif isinstance(event, ev.Resumed):
+            for hold in self._holds.values():
+                money.doubt(map(self._store.account, hold.scopes), hold)
+        elif isinstance(event, ev.LimitChanged) or event.limit_usd is not None:
+            self._store.set_limit(scope_of(self.run), event.limit_usd)
+
+    async def admit(self, event: Event, hold: Hold | None, /) -> Refusal | None:
+        """Append a `Sent` and make its hold, or say why not.
+
+        Raises
+        ------
+        UnstorableValue
+            As `append`.
+        StoreError
+            The amount is none, or the hold's name is in use.
+        """
+        if not self._open:
+            raise self._closed()
+        _check(event)
+        with self._store._lock:
+            if hold is not None:
+                if hold.hold in self._holds:
+                    raise StoreError(f"run `{self.run}` holds money under the name `{hold.hold}` already.")
+                got = money.admit(self._store.account, hold)
+                if isinstance(got, Refusal):
+                    return got
+                self._holds[hold.hold] = got
+                self._store._records[self.run][len(self._events) + 1] = admit_record(hold)
+            self.append((event,))
+        return None
+
+    def settle(
+        self, events: Sequence[Event], hold: str, spent_usd: Decimal, overrun_usd: Decimal, /
+    ) -> Awaitable[None] | None:
+        """Append a `Settled` (and what follows at once) and turn its hold into `spent_usd`.
+
+        Raises
+        ------
+        StoreError
+            An amount is none, or money was spent under a hold that is not open.
+        UnstorableValue
+            As `append`.
+        """
+        money.amount(spent_usd, f"what `{hold}` spent")
+        money.amount(overrun_usd, f"the overrun of `{hold}`")
+        known = self._holds.get(hold)
+        if known is None and (spent_usd or overrun_usd):
+            raise money.not_open(self.run, hold, spent_usd)
+        with self._store._lock:
+            first = len(self._events) + 1
+            self.append(events)
+            if known is not None:
+                money.settle(map(self._store.account, known.scopes), known, spent_usd, overrun_usd)
+                del self._holds[hold]
+                self._store._records[self.run][first] = settle_record(hold, spent_usd, overrun_usd)
+        return None
+
+    async def sync(self) -> None:
+        """Nothing to force anywhere."""
+        if not self._open:
+            raise self._closed()
+
+    def doubt(self, hold: str, /) -> None:
+        """Turn a hold into money in doubt; nothing when it is in doubt already.
+
+        Raises
+        ------
+        StoreError
+            It is not open.
+        """
+        if not self._open:
+            raise self._closed()
+        if hold not in self._holds:
+            raise StoreError(f"run `{self.run}` has no open hold `{hold}`.", hold=hold)
+        one = self._holds[hold]
+        money.doubt(map(self._store.account, one.scopes), one)
+
+    def holds(self) -> list[str]:
+        """Names of the open holds, in doubt or not."""
+        return list(self._holds)
+
+    def close(self) -> None:
+        """Let others write the run. Closing again does nothing."""
+        if self._open:
+            self._open = False
+            self._store._release(self.run)
+
+    def _closed(self) -> StoreError:
+        return StoreError(f"the log of run `{self.run}` was closed.", hint="`open` it again")

@@ -1,0 +1,69 @@
+"""The store's tables and how they came to be: one module for each step, applied in order, remembered in the file.
+
+All steps that a file lacks are applied in one transaction, so that a death in the middle leaves the old tables or the
+new ones, never a mixture. A file with steps that this version does not know is refused and not touched.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from orch_nb.errors import SchemaTooNew, StoreError
+from orch_nb.store.migrations import m001_tables
+
+if TYPE_CHECKING:
+    import sqlite3
+
+STEPS = (m001_tables,)
+"""Every step there is; a step's number is its place, from 1. Steps are added at the end and never changed."""
+
+APPLICATION = 0x6F726368
+"""``PRAGMA application_id`` of a store's file: "orch"."""
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """How many steps the file has. 0: it is empty.
+
+    Raises
+    ------
+    SchemaTooNew
+        More than this version knows.
+    StoreError
+        It is a database of some other program.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if tables and application != APPLICATION:
+        raise StoreError("the file is a database of another program.", hint="give the store a path of its own")
+    if version > len(STEPS):
+        raise SchemaTooNew(
+            f"the store has tables of version {version}; this version knows {len(STEPS)}. It was not touched.",
+            hint="upgrade orch_nb, or choose another store",
+            version=version,
+            known=len(STEPS),
+        )
+    return int(version)
+
+
+def migrate(connection: sqlite3.Connection) -> int:
+    """Apply the steps that the file lacks, all or none; returns how many."""
+    if version_of(connection) == len(STEPS):
+        return 0
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        have = version_of(connection)  # again: another process may have been first
+        for number, step in enumerate(STEPS[have:], have + 1):
+            for statement in step.STATEMENTS:
+                connection.execute(statement)
+            name = step.__name__.rpartition(".")[2]
+            connection.execute("INSERT INTO migrations VALUES (?, ?, ?)", (number, name, time.time()))
+        connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {len(STEPS)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return len(STEPS) - have

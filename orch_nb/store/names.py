@@ -1,0 +1,40 @@
+"""What a run may be called, and what its scope in the ledger is called."""
+
+from __future__ import annotations
+
+import re
+
+from orch_nb.errors import StoreError
+
+_ALLOWED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+def check_run(run: str) -> str:
+    """`run` itself when it may name a run: letters, digits, ``_ . -``, at most 64 of them.
+
+    Raises
+    ------
+    StoreError
+        It may not: an id becomes a part of file names, cells and messages.
+    """
+    if not isinstance(run, str) or not _ALLOWED.fullmatch(run):
+        raise StoreError(f"{run!r:.60} cannot name a run.", hint="letters, digits, _ . -, at most 64 characters")
+    return run
+
+
+def number_of(run: str) -> int | None:
+    """The number of a numbered run (``"7"`` -> 7), None for a named one."""
+    if run.isascii() and run.isdigit() and run[0] != "0" and len(run) <= 9:
+        return int(run)
+    return None
+
+
+def scope_of(run: str) -> str:
+    """The run's own scope in the ledger."""
+    return f"run:{run}"
+
+
+def is_own(scope: str, run: str) -> bool:
+    """Whether `scope` is the run's own or one of its nodes'."""
+    own = scope_of(run)
+    return scope == own or scope.startswith(own + "/")

@@ -1,0 +1,227 @@
+"""Reading a database: events, lists of runs, accounts. Its connection cannot write."""
+
+from __future__ import annotations
+
+import json
+import threading
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.errors import CorruptStore, RunNotFound, nearest
+from orch_nb.schema.events import ErrorInfo
+from orch_nb.store.codec import DAMAGED, Unpacker
+from orch_nb.store.files import DATABASE_ERRORS, translated
+from orch_nb.store.ledger import load_account, load_accounts
+from orch_nb.store.listing import RunRow, Standing, StoreStats
+from orch_nb.store.names import number_of, scope_of
+from orch_nb.store.tags import loads, untag
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from orch_nb.schema.events import Event
+    from orch_nb.store.money import Account
+
+_EVENTS = """SELECT id, type, schema, at, fingerprint, money, body, sum FROM events
+    WHERE id > ? AND id < ? ORDER BY id LIMIT ?"""
+_RUN_COLUMNS = """number, coalesce(name, CAST(number AS TEXT)), graph, notebook, status, started_at, ended_at, parent,
+    nodes, node, error, waiting, writer,
+    (SELECT max(id) FROM events WHERE id > runs.number << 32 AND id < (runs.number + 1) << 32) & 0xFFFFFFFF"""
+_SHOWN = "CASE WHEN status = 'running' AND waiting <> '[]' THEN 'waiting' ELSE status END"
+_PAGE = 256
+
+
+class Reader:
+    """Reads one database; its calls may come from any thread."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._db, self._path = connection, path
+        self._lock = threading.RLock()
+        self._unpacker = Unpacker(self._blob)
+
+    def _all(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        with self._lock:
+            try:
+                return self._db.execute(query, values).fetchall()
+            except DATABASE_ERRORS as error:
+                raise translated(error, self._path) from error
+
+    def _blob(self, number: int) -> tuple[int, int, Any] | None:
+        found = self._all("SELECT kind, sum, body FROM blobs WHERE id = ?", (number,))
+        return found[0] if found else None
+
+    def forget(self) -> None:
+        """Blobs were deleted: keep none in memory."""
+        self._unpacker = Unpacker(self._blob)
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._lock:
+            self._db.close()
+
+    # -------------------------------------------------------------- one run
+    def number(self, run: str) -> int:
+        """The number of a run.
+
+        Raises
+        ------
+        RunNotFound
+            There is none; the nearest id is named.
+        """
+        number = number_of(run)
+        if number is not None:
+            found = self._all("SELECT number FROM runs WHERE number = ? AND name IS NULL", (number,))
+        else:
+            found = self._all("SELECT number FROM runs WHERE name = ?", (str(run)[:100],))
+        if found:
+            return int(found[0][0])
+        known = [r for (r,) in self._all("SELECT coalesce(name, number) FROM runs ORDER BY number DESC LIMIT 200")]
+        near = nearest(str(run), map(str, known))
+        hint = f"did you mean `{near}`?" if near else "`%orch runs` lists them" if known else "nothing was run yet"
+        raise RunNotFound(f"there is no run {str(run)[:80]!r} in {self._path}.", hint=hint, run=str(run)[:80])
+
+    def events(self, run: str, number: int, after: int) -> Iterator[tuple[int, Event]]:
+        """(seq, event) after `after`, a page at a time: a long read would keep the log from being shortened."""
+        base = number << 32
+        last, end = base + max(after, 0), base + (1 << 32)
+        while True:
+            rows = self._all(_EVENTS, (last, end, _PAGE))
+            for event_id, kind, schema, at, fingerprint, money, body, total in rows:
+                if event_id != last + 1:
+                    raise CorruptStore(f"event {last + 1 - base} of run `{run}` is missing.", hint=DAMAGED)
+                last = event_id
+                with self._lock:
+                    event = self._unpacker.event(event_id, (kind, schema, at, fingerprint, money, body), total)
+                yield event_id - base, event
+            if len(rows) < _PAGE:
+                return
+
+    def money_records(self, number: int) -> Iterator[tuple[str, str | None, Decimal | None]]:
+        """What of a run moves the ledger: (type, record, limit), in order."""
+        rows = self._all(
+            """SELECT type, money, CASE WHEN type IN ('run_started', 'limit_changed') THEN body END FROM events
+            WHERE id > ? AND id < ? AND (money IS NOT NULL OR type IN ('run_started', 'limit_changed', 'resumed'))
+            ORDER BY id""",
+            (number << 32, (number + 1) << 32),
+        )
+        for kind, record, body in rows:
+            limit = None if body is None else loads(body).get("limit_usd")
+            yield kind, record, None if limit is None else Decimal(limit)
+
+    def counts(self, number: int) -> dict[str, int]:
+        """Events by type."""
+        query = "SELECT type, count(*) FROM events WHERE id > ? AND id < ? GROUP BY type"
+        return dict(self._all(query, (number << 32, (number + 1) << 32)))
+
+    def effect_done(self, key: str, but: str) -> str | None:
+        """The latest run, not `but`, that sent a call with this request hash which is not known to have failed."""
+        rows = self._all(
+            """SELECT events.id, coalesce(name, CAST(number AS TEXT)), body FROM events
+            JOIN runs ON runs.number = events.id >> 32
+            WHERE fingerprint = ? AND type = 'sent' ORDER BY events.id DESC""",
+            (key,),
+        )
+        for event_id, run, body in rows:
+            if run != but and not self._is_failed(event_id, loads(body)):
+                return str(run)
+        return None
+
+    def _is_failed(self, sent_id: int, sent: dict[str, Any]) -> bool:
+        end = ((sent_id >> 32) + 1) << 32
+        rows = self._all("SELECT body FROM events WHERE id > ? AND id < ? AND type = 'settled'", (sent_id, end))
+        for (body,) in rows:
+            settled = loads(body)
+            if all(settled.get(name) == sent.get(name) for name in ("frame", "node", "round", "item", "call")):
+                return not settled.get("ok", True)
+        return False
+
+    def writer(self, number: int) -> str:
+        """The process that has, or had, the run open."""
+        found = self._all("SELECT writer FROM runs WHERE number = ?", (number,))
+        return str(found[0][0]) if found else ""
+
+    def standing(self, number: int) -> Standing:
+        """How a run stands."""
+        row = self._row_of(self._all(f"SELECT {_RUN_COLUMNS} FROM runs WHERE number = ?", (number,))[0])
+        return Standing(
+            row.graph, row.notebook, row.status, row.started_at, row.ended_at, row.parent, row.nodes, row.node, row.error,
+            dict.fromkeys(row.waiting),
+        )  # fmt: skip
+
+    # -------------------------------------------------------------- lists
+    def row(self, number: int, *, is_live: Callable[[int], bool]) -> RunRow:
+        """One run's row."""
+        found = self._all(f"SELECT {_RUN_COLUMNS} FROM runs WHERE number = ?", (number,))
+        return self._complete(number, self._row_of(found[0]), is_live)
+
+    def runs(
+        self,
+        *,
+        graph: str | None,
+        notebook: str | None,
+        status: str | Sequence[str] | None,
+        limit: int | None,
+        is_live: Callable[[int], bool],
+    ) -> list[RunRow]:
+        """Rows of the runs that have begun, newest first. Everything that is asked for is a bound parameter."""
+        wanted = [status] if isinstance(status, str) else None if status is None else list(status)
+        found = self._all(
+            f"""SELECT {_RUN_COLUMNS} FROM runs WHERE status <> ''
+            AND (?1 IS NULL OR graph = ?1) AND (?2 IS NULL OR notebook = ?2)
+            AND (?3 IS NULL OR {_SHOWN} IN (SELECT value FROM json_each(?3)))
+            ORDER BY number DESC LIMIT ?4""",
+            (graph, notebook, None if wanted is None else json.dumps(wanted), -1 if limit is None else max(limit, 0)),
+        )
+        return [self._complete(row[0], self._row_of(row), is_live) for row in found]
+
+    def _row_of(self, row: tuple[Any, ...]) -> RunRow:
+        _, run, graph, notebook, status, started, ended, parent, nodes, node, error, waiting, writer, events = row
+        return RunRow(
+            run, graph, notebook, status, started, ended,
+            parent=None if parent is None else untag(loads(parent)),
+            events=events or 0, nodes=nodes, waiting=tuple(json.loads(waiting)), node=node,
+            error=None if error is None else ErrorInfo(**json.loads(error)), writer=writer,
+        )  # fmt: skip
+
+    def _complete(self, number: int, row: RunRow, is_live: Callable[[int], bool]) -> RunRow:
+        if row.status == "running" and row.waiting:
+            row.status = "waiting"
+        row.live = is_live(number)
+        one = self.account(scope_of(row.run))
+        row.limit_usd, row.spent_usd, row.held_usd = one.limit(), one.spent_usd, one.held_usd
+        row.in_doubt_usd, row.overrun_usd = one.in_doubt_usd, one.overrun_usd
+        return row
+
+    def every_run(self) -> list[tuple[int, str]]:
+        """(number, id) of all runs."""
+        return self._all("SELECT number, coalesce(name, CAST(number AS TEXT)) FROM runs ORDER BY number")
+
+    def account(self, scope: str) -> Account:
+        """The account of `scope`, empty when there is none."""
+        with self._lock:
+            try:
+                return load_account(self._db, scope)
+            except DATABASE_ERRORS as error:
+                raise translated(error, self._path) from error
+
+    def accounts(self, prefix: str) -> list[Account]:
+        """Accounts whose scope begins with `prefix`."""
+        with self._lock:
+            try:
+                return load_accounts(self._db, prefix)
+            except DATABASE_ERRORS as error:
+                raise translated(error, self._path) from error
+
+    def stats(self) -> StoreStats:
+        """Counts and sizes."""
+        ((runs, events, blobs),) = self._all(
+            """SELECT (SELECT count(*) FROM runs WHERE status <> ''), (SELECT count(*) FROM events),
+            (SELECT count(*) FROM blobs)"""
+        )
+        ((pages,),), ((free,),), ((size,),) = (
+            self._all(f"PRAGMA {name}") for name in ("page_count", "freelist_count", "page_size")
+        )
+        log = self._path.with_name(self._path.name + "-wal")
+        return StoreStats(runs, events, blobs, pages * size, free * size, log.stat().st_size if log.exists() else 0)

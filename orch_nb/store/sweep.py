@@ -1,0 +1,141 @@
+"""What touches many runs at once: deleting them, and making the ledger again from what all of them say."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from orch_nb.store import money
+from orch_nb.store.codec import JSON, blob_ids
+from orch_nb.store.ledger import Tally, differs, load_accounts, load_holds
+from orch_nb.store.money import ZERO, Account
+from orch_nb.store.names import is_own, scope_of
+from orch_nb.store.tags import loads
+
+if TYPE_CHECKING:
+    from orch_nb.engine.ports import Balance
+    from orch_nb.store.journal import Journal
+    from orch_nb.store.reader import Reader
+
+
+class Sweeper:
+    """Works inside a transaction of the journal."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._db = journal.db
+
+    # -------------------------------------------------------------- deleting
+    def delete(self, runs: list[tuple[str, int]]) -> None:
+        """Delete runs (id, number): events, holds, accounts, blobs that nothing refers to any more."""
+        self._db.execute("PRAGMA secure_delete = ON")
+        try:
+            for run, number in runs:
+                self._carry(run, number)
+                span = (number << 32, (number + 1) << 32)
+                self._db.execute("DELETE FROM events WHERE id > ? AND id < ?", span)
+                self._db.execute("DELETE FROM holds WHERE run = ?", (number,))
+                self._db.execute("DELETE FROM runs WHERE number = ?", (number,))
+                for one in load_accounts(self._db, scope_of(run)):
+                    if is_own(one.scope, run):
+                        self._journal.ledger.drop(one.scope)
+            if runs:
+                self._delete_blobs()
+        finally:
+            self._db.execute("PRAGMA secure_delete = OFF")
+
+    def _delete_blobs(self) -> None:
+        """Mark and sweep: what events refer to, and what that refers to, stays. O(events that refer to blobs)."""
+        live: set[int] = set()
+        todo: list[int] = []
+        for (body,) in self._db.execute("""SELECT body FROM events WHERE instr(body, '"$') > 0"""):
+            todo += blob_ids(loads(body))
+        while todo:
+            number = todo.pop()
+            if number not in live:
+                live.add(number)
+                found = self._db.execute(
+                    """SELECT body FROM blobs WHERE id = ? AND kind = ? AND instr(body, '"$') > 0""", (number, JSON)
+                ).fetchone()
+                if found is not None:
+                    todo += blob_ids(loads(found[0]))
+        dead = [(n,) for (n,) in self._db.execute("SELECT id FROM blobs") if n not in live]
+        self._db.executemany("DELETE FROM blobs WHERE id = ?", dead)
+        self._db.execute("DELETE FROM hashes WHERE blob NOT IN (SELECT id FROM blobs)")
+
+    def _carry(self, run: str, number: int) -> None:
+        """Keep what the run took from budgets that outlive it."""
+        tally = Tally()
+        doubted = {name for name, hold in load_holds(self._db, number).items() if hold.doubted}
+        tally.run(run, self._records(number), doubted)
+        for name, hold in load_holds(self._db, number).items():
+            if name not in doubted:
+                again = replace(hold)
+                money.doubt([self._journal.ledger.account(s) for s in hold.scopes], hold)
+                money.doubt([tally.account(s) for s in hold.scopes], again)
+        for one in tally.accounts.values():
+            if not is_own(one.scope, run) and one.used():
+                self._add_carried(one.scope, one.spent_usd, one.in_doubt_usd, one.overrun_usd)
+
+    def _records(self, number: int) -> list[tuple[str, str | None, None]]:
+        rows = self._db.execute(
+            """SELECT type, money FROM events WHERE id > ? AND id < ? AND (money IS NOT NULL OR type = 'resumed')
+            ORDER BY id""",
+            (number << 32, (number + 1) << 32),
+        ).fetchall()
+        return [(kind, record, None) for kind, record in rows]
+
+    def _add_carried(self, scope: str, *amounts: Decimal) -> None:
+        found = self._db.execute(
+            "SELECT spent_usd, in_doubt_usd, overrun_usd FROM carried WHERE scope = ?", (scope,)
+        ).fetchone()
+        before = [Decimal(text) for text in found] if found else [ZERO, ZERO, ZERO]
+        sums = [str(money.add(a, b)) for a, b in zip(before, amounts, strict=True)]
+        self._db.execute("INSERT OR REPLACE INTO carried VALUES (?, ?, ?, ?)", (scope, *sums))
+
+    def compact(self) -> None:
+        """Give freed pages back to the disk, and leave no deleted text in the log.
+
+        While another process is busy with the file it is left as it is: freed pages are zeroed in any case.
+        """
+        try:
+            (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
+            (pages,) = self._db.execute("PRAGMA page_count").fetchone()
+            if free * 4 > pages:
+                self._db.execute("VACUUM")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) and "busy" not in str(error):
+                raise
+
+    # -------------------------------------------------------------- the ledger
+    def reset(self, scope: str) -> None:
+        """Take off what is spent, in doubt and overrun."""
+        one = self._journal.ledger.account(scope)
+        self._add_carried(scope, -one.spent_usd, -one.in_doubt_usd, -one.overrun_usd)
+        one.spent_usd = one.in_doubt_usd = one.overrun_usd = one.noted_usd = ZERO
+
+    def rebuild(self, reader: Reader) -> list[tuple[Balance, Balance]]:
+        """Accounts from events, and from what is carried; the differing ones are put right and returned."""
+        tally = Tally()
+        for row in self._db.execute("SELECT scope, spent_usd, in_doubt_usd, overrun_usd FROM carried"):
+            tally.carry(row[0], *map(Decimal, row[1:]))
+        for number, run in reader.every_run():
+            doubted = {name for name, hold in load_holds(self._db, number).items() if hold.doubted}
+            tally.run(run, reader.money_records(number), doubted)
+        live = {one.scope: one for one in load_accounts(self._db, "")}
+        wrong = []
+        for scope in sorted(live.keys() | tally.accounts.keys()):
+            made = tally.account(scope)
+            stood = live.get(scope) or Account(scope)
+            if differs(stood, made):
+                wrong.append((stood.balance(), self._put_right(scope, made)))
+        return wrong
+
+    def _put_right(self, scope: str, made: Account) -> Balance:
+        one = self._journal.ledger.account(scope)
+        one.spent_usd, one.held_usd = made.spent_usd, made.held_usd
+        one.in_doubt_usd, one.overrun_usd = made.in_doubt_usd, made.overrun_usd
+        return one.balance()

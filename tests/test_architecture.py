@@ -1,0 +1,351 @@
+"""The package's shape: who imports whom, what is never called, and what `import orch_nb` costs."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "orch_nb"
+
+DOORS = {
+    ("graph.builder", "runtime"),
+    ("graph.builder", "notebook.display"),
+    ("agents.agent", "runtime"),
+    ("agents.agent", "notebook.display"),
+    ("runtime.handle", "notebook.display"),
+    ("runtime.batch", "notebook.display"),
+    ("engine.deciding", "graph.predicate"),
+}
+"""The upward calls that ARCHITECTURE.md allows: inside a function or for a type hint, never at import."""
+
+
+class Import(NamedTuple):
+    """One import of one of our own modules: who (dotted, without the package), whom, where, and whether at call time."""
+
+    who: str
+    whom: str
+    line: int
+    lazy: bool
+
+
+# ------------------------------------------------------------------------------------------------------------ reading
+@cache
+def trees() -> dict[str, ast.Module]:
+    """Every module of the package, parsed: dotted name without the package -> tree."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(p for p in parts if p != "__init__")] = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    return found
+
+
+def imports_of(module: str, tree: ast.Module) -> list[Import]:
+    """Our own modules that `module` imports."""
+    out: list[Import] = []
+
+    def visit(node: ast.AST, *, lazy: bool) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                out.extend(
+                    Import(module, a.name[8:], child.lineno, lazy) for a in child.names if a.name.startswith("orch_nb.")
+                )
+            elif isinstance(child, ast.ImportFrom) and child.module == "orch_nb":
+                out.extend(Import(module, a.name, child.lineno, lazy) for a in child.names if a.name != "__version__")
+            elif isinstance(child, ast.ImportFrom) and (child.module or "").startswith("orch_nb."):
+                out.append(Import(module, str(child.module)[8:], child.lineno, lazy))
+            visit(child, lazy=lazy or _is_later(child))
+
+    visit(tree, lazy=False)
+    return out
+
+
+def _is_later(node: ast.AST) -> bool:
+    """Whether what stands inside does not happen at import: a function's body, or ``if TYPE_CHECKING``."""
+    if isinstance(node, ast.If):
+        return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+
+
+def is_door(found: Import) -> bool:
+    """Whether an upward import is one that the page allows."""
+    return found.lazy and any(is_door_of(found, door) for door in DOORS)
+
+
+def is_door_of(found: Import, door: tuple[str, str]) -> bool:
+    """Whether an import goes through one door: the module named, or one inside it."""
+    return found.who == door[0] and f"{found.whom}.".startswith(f"{door[1]}.")
+
+
+@cache
+def layers() -> list[tuple[list[str], bool]]:
+    """The rows of ARCHITECTURE.md's block: packages in order, and whether they are strangers to each other."""
+    page = (PACKAGE / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    block = re.search(r"```layers\n(.*?)```", page, re.DOTALL)
+    assert block, "ARCHITECTURE.md has no ```layers block"
+    rows = []
+    for line in block[1].splitlines():
+        names = re.match(r"\w+(?: [<|] \w+)*", line)
+        assert names, line
+        rows.append((re.split(r" [<|] ", names[0]), "|" in names[0]))
+    return rows
+
+
+def place(package: str) -> tuple[int, int]:
+    """Row and position of a package in the table."""
+    for row, (names, _) in enumerate(layers()):
+        if package in names:
+            return row, names.index(package)
+    raise AssertionError(f"`{package}` is in no layer of ARCHITECTURE.md")
+
+
+def may_import(who: str, whom: str) -> bool:
+    """Whether the table lets package `who` import package `whom`."""
+    if who == whom:
+        return True
+    (row, at), (other_row, other_at) = place(who), place(whom)
+    if row == other_row:
+        return not layers()[row][1] and other_at < at
+    return other_row < row
+
+
+# ------------------------------------------------------------------------------------------------------------- layers
+def test_every_package_has_a_layer() -> None:
+    """ARCHITECTURE.md lists exactly the packages there are."""
+    there = {name.split(".")[0] for name in trees() if name} - {"__main__"}
+    listed = {name for names, _ in layers() for name in names}
+    assert there == listed
+
+
+def test_imports_follow_the_layers() -> None:
+    """No module imports a package that its layer may not, except through the doors that the page names."""
+    wrong = [
+        f"orch_nb/{found.who.replace('.', '/')}.py:{found.line} imports {found.whom}"
+        for module, tree in trees().items()
+        if module
+        for found in imports_of(module, tree)
+        if not may_import(module.split(".")[0], found.whom.split(".")[0]) and not is_door(found)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_door_is_used() -> None:
+    """No exception stays on the list after its import has gone."""
+    used = {door for m, tree in trees().items() for i in imports_of(m, tree) for door in DOORS if is_door_of(i, door)}
+    assert used == DOORS
+
+
+def test_the_engine_knows_no_library() -> None:
+    """`engine` imports nothing but the standard library and the layers above it."""
+    allowed = set(sys.stdlib_module_names) | {"orch_nb", "__future__"}
+    wrong = [
+        f"{module}: {name}"
+        for module, tree in trees().items()
+        if module.split(".")[0] == "engine"
+        for node in ast.walk(tree)
+        for name in _top_level_names(node)
+        if name not in allowed
+    ]
+    assert not wrong, wrong
+
+
+def _top_level_names(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [a.name.split(".")[0] for a in node.names]
+    if isinstance(node, ast.ImportFrom):
+        return [(node.module or "").split(".")[0]]
+    return []
+
+
+# ---------------------------------------------------------------------------------------------------------- forbidden
+NEVER_IMPORTED = {"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "nest_asyncio"}
+NEVER_CALLED = {"eval", "exec", "__import__"}
+NEVER_ATTRIBUTE = {("yaml", "load"), ("yaml", "unsafe_load"), ("yaml", "full_load"), ("os", "system"), ("os", "popen")}
+NEVER_KEYWORD = {("shell", True), ("verify", False), ("allow_pickle", True)}
+
+
+def dangers(tree: ast.Module) -> list[str]:
+    """Calls by which text becomes code, or a check is switched off."""
+    out = []
+    for node in ast.walk(tree):
+        out += [f"{node.lineno}: import {name}" for name in _top_level_names(node) if name in NEVER_IMPORTED]  # type: ignore[attr-defined]
+        if not isinstance(node, ast.Call):
+            continue
+        if isinstance(node.func, ast.Name) and node.func.id in NEVER_CALLED:
+            out.append(f"{node.lineno}: {node.func.id}()")
+        if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
+            if (node.func.value.id, node.func.attr) in NEVER_ATTRIBUTE:
+                out.append(f"{node.lineno}: {node.func.value.id}.{node.func.attr}()")
+        for keyword in node.keywords:
+            if isinstance(keyword.value, ast.Constant) and (keyword.arg, keyword.value.value) in NEVER_KEYWORD:
+                out.append(f"{node.lineno}: {keyword.arg}={keyword.value.value}")
+    return out
+
+
+def test_text_never_becomes_code() -> None:
+    """No pickle, eval, exec, shell=True, verify=False or unsafe YAML anywhere in the package."""
+    wrong = [f"{module}:{danger}" for module, tree in trees().items() for danger in dangers(tree)]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import pickle",
+        "from marshal import loads",
+        "eval('1')",
+        "exec(x)",
+        "yaml.load(x)",
+        "run(x, shell=True)",
+        "Client(verify=False)",
+    ],
+)
+def test_the_lint_itself_sees(line: str) -> None:
+    """Each forbidden form is found, so that the test above cannot pass by blindness."""
+    assert dangers(ast.parse(line))
+
+
+def test_no_failure_is_swallowed() -> None:
+    """No handler of Exception (or of everything) has an empty body."""
+    wrong = [
+        f"{module}:{node.lineno}"
+        for module, tree in trees().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"}))
+        and all(isinstance(line, ast.Pass | ast.Continue) for line in node.body)
+    ]
+    assert not wrong, wrong
+
+
+def test_every_module_says_what_it_is() -> None:
+    """Every module begins with a docstring."""
+    assert [name for name, tree in trees().items() if not ast.get_docstring(tree)] == []
+
+
+COMMITTED = [".py", ".toml", ".md", ".ipynb", ".csv", ".json", ".jsonl"]
+PLACES = re.compile(
+    "|".join(
+        (
+            "/wo" + r"rk/(main|shared|\.lib)",
+            "/tm" + "p/probe",
+            "/ho" + r"me/[a-z]+/",
+            "pypi" + r"\.org",
+            "files\\.python" + "hosted",
+        )
+    )
+)
+
+
+def test_no_place_of_one_machine_is_committed() -> None:
+    """No file names a path of one machine or the host of a package registry."""
+    skipped = {
+        ".git",
+        ".venv",
+        ".orch",
+        "build",
+        "dist",
+        "node_modules",
+        ".pytest_cache",
+        ".mypy_cache",
+        ".ruff_cache",
+        ".hypothesis",
+    }
+    files = [
+        path
+        for path in ROOT.rglob("*")
+        if (path.suffix in COMMITTED or path.name in {"Makefile", "run"})
+        and not skipped & set(path.relative_to(ROOT).parts)
+        if path.is_file()
+    ]
+    assert len(files) > 20
+    wrong = [f"{p.relative_to(ROOT)}: {m[0]}" for p in files if (m := PLACES.search(p.read_text(encoding="utf-8")))]
+    assert not wrong, wrong
+
+
+# ------------------------------------------------------------------------------------------------------------- import
+HEAVY = [
+    "IPython",
+    "ipywidgets",
+    "networkx",
+    "matplotlib",
+    "httpx",
+    "numpy",
+    "pandas",
+    "onnxruntime",
+    "xllamacpp",
+    "genai_prices",
+]
+
+
+def _python(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=50, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_import_loads_nothing_heavy() -> None:
+    """`import orch_nb` loads no notebook, drawing, network or number library."""
+    assert _python(f"import orch_nb, sys; print([m for m in {HEAVY} if m in sys.modules])") == "[]"
+
+
+def test_import_is_quick() -> None:
+    """`import orch_nb` costs less than 100 ms over the bare interpreter (best of five)."""
+    code = "import time; t = time.perf_counter(); import orch_nb; print(time.perf_counter() - t)"
+    assert min(float(_python(code)) for _ in range(5)) < 0.1
+
+
+def test_public_names_resolve_and_are_described() -> None:
+    """`orch_nb.__all__` has about thirty names; each resolves, is listed by dir() and has a docstring."""
+    import orch_nb
+
+    names = orch_nb.__all__
+    assert 20 <= len(names) <= 40
+    assert len(set(names)) == len(names)
+    assert set(names) <= set(dir(orch_nb))
+    undescribed = [n for n in names if n != "__version__" and not (getattr(orch_nb, n).__doc__ or "").strip()]
+    assert not undescribed
+
+
+def test_public_methods_are_described() -> None:
+    """Every public method and property of every public class says what it does."""
+    import inspect
+
+    import orch_nb
+
+    mute = []
+    for name in orch_nb.__all__:
+        thing = getattr(orch_nb, name)
+        if not inspect.isclass(thing):
+            continue
+        for attribute, value in vars(thing).items():
+            described = inspect.isfunction(value) or isinstance(value, property | classmethod | staticmethod)
+            if described and not attribute.startswith("_") and not inspect.getdoc(getattr(thing, attribute)):
+                mute.append(f"{name}.{attribute}")
+    assert not mute
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """A misspelt name of the package raises AttributeError, as for any module."""
+    import orch_nb
+
+    with pytest.raises(AttributeError):
+        orch_nb.Grahp  # noqa: B018
+
+
+def test_the_version_stands_in_one_place() -> None:
+    """`orch_nb.__version__` is the version of pyproject.toml."""
+    import tomllib
+
+    import orch_nb
+
+    assert orch_nb.__version__ == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]

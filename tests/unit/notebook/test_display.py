@@ -1,0 +1,249 @@
+"""Displays: the same facts in HTML and in text, script-free, safe, the same each time."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from orch_nb.agents.agent import Agent
+from orch_nb.graph.builder import Graph
+from orch_nb.notebook.bundle import GRAPH, TRACE
+from orch_nb.notebook.display import agent_bundle, batch_bundle, graph_bundle, run_bundle, trace_bundle, users_of
+from orch_nb.notebook.svg import svg
+from orch_nb.runtime.batch import BatchHandle, Row
+from orch_nb.schema import events as ev
+from orch_nb.trace.picture import picture
+from orch_nb.trace.run_view import run_view
+from tests.unit.trace import histories as h
+
+ALLOWED = {
+    "div", "span", "b", "table", "thead", "tbody", "tr", "td", "th", "details", "summary", "pre", "svg", "g", "rect", "path",
+    "text", "tspan", "title",
+}  # fmt: skip
+VOID_STYLES = ("url(", "expression", "@import", "javascript")
+
+
+class Inspector(HTMLParser):
+    """Collects what a page is made of, and checks that tags are closed."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict]] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def inspect(html: str) -> Inspector:
+    """Parse a display and check that it is inert."""
+    made = Inspector()
+    made.feed(html)
+    made.close()
+    assert not made.open
+    for tag, attrs in made.tags:
+        assert tag in ALLOWED, tag
+        for name, value in attrs.items():
+            assert not name.startswith("on") and name not in ("href", "src", "srcdoc", "id", "class") or value == "orch-nb", (tag, name)
+            assert not any(bad in (value or "").lower() for bad in VOID_STYLES) or name in ("title", "aria-label")
+    return made
+
+
+def shared_payloads() -> list[str]:
+    """The project's corpus of hostile texts, where it lies beside the repository; ours otherwise."""
+    own = ["<script>window.__pwned=1</script>", '"><img src=x onerror=window.__pwned=1>', "\x1b[2J\u202e", "</svg><script>x</script>"]
+    folder = Path(os.environ.get("ORCH_SHARED", Path(__file__).parents[3].parent / "shared"))
+    path = folder / "tools" / "faults" / "payloads.py"
+    if not path.is_file():
+        return own
+    spec = importlib.util.spec_from_file_location("payloads", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return [*own, *module.XSS, *module.ANSI, *module.INJECTION]
+
+
+def names() -> dict:
+    made = {"triage": Agent("triage", "Classify. {{ qa.feedback? }}\nMessage: {{ ticket }}", out="{category: a | b}", role="Clerk")}
+    made["qa"] = Agent("qa", "Score {{ triage.category }}", out="{score: float, feedback: str}")
+    made["review"] = Graph("review").chain("triage", "qa").edge("qa", "triage", when="qa.score < 0.6", at_most=2).edge(
+        "qa", "person", else_=True
+    ).node("person", kind="human").out("person")
+    return made
+
+
+@pytest.mark.parametrize("name", sorted(h.EVERY))
+@pytest.mark.parametrize("alive", [True, False])
+def test_every_run_has_a_bundle_at_every_moment(name, alive):
+    """After any event a run has inert HTML, a text twin and versioned JSON."""
+    events = h.EVERY[name]()
+    for n in range(1, len(events) + 1):
+        made = run_bundle(run_view(events[:n], alive=alive))
+        inspect(made["text/html"])
+        assert json.loads(json.dumps(made[TRACE]))["v"] == 1
+        assert made["text/plain"]
+
+
+def test_html_and_text_have_the_same_facts():
+    """What the HTML says of steps, money, conditions and people, the text says too."""
+    for make in (h.support_run, h.waiting_run, h.failed_run, h.doubtful_run, h.edited_run, h.map_run):
+        made = run_bundle(run_view(make(), alive=False))
+        html = " ".join(" ".join(inspect(made["text/html"]).words).split())
+        text = made["text/plain"]
+        for fact in ("support", "$0.0121", "saved $0.0002", "0.52 → yes", "RateLimited", "in doubt", "overrun $0.0004",
+                     "Send this answer?", "`%orch answer approve`", "ProviderUnavailable", "findings", "item 2"):  # fmt: skip
+            assert (fact in html) == (fact in text), (make.__name__, fact)
+
+
+def test_the_text_of_a_run():
+    """The text twin is aligned, complete and stable: this is all of it."""
+    text = run_bundle(run_view(h.support_run()))["text/plain"]
+    assert text.splitlines()[:13] == [
+        "support · run 7 · ✓ done · 3.2 s · 2,184 tokens · $0.0121 of $0.0500 · saved $0.0002 (1 reused)",
+        "",
+        "step                    state      seconds  queued  tokens in  out         $  model  what",
+        "triage                  ↻ reused      0.00                                           reused from run 5",
+        'billing                 ✓ success     1.37    0.02        706  206  0.006100  mid    {answer: "The first charge is a pending hold."}',
+        "  model mid             ↺ retried     0.21    0.02                  0.000000  mid    RateLimited: 429: slow down, try again in 0.2 s",
+        "  model mid, attempt 2  ✓ success     0.96                706  206  0.006100  mid",
+        'qa                      ✓ success     0.44                330   72  0.001600  mid    {score: 0.52, feedback: "does not say when"}',
+        'triage round 2          ✓ success     0.24                 96   22  0.000020  small  {category: "billing", confidence: 0.93}',
+        'billing round 2         ✓ success     0.68                310   84  0.002800  mid    {answer: "A pending hold, released after 7 days."}',
+        'qa round 2              ✓ success     0.40                300   58  0.001600  mid    {score: 0.91, feedback: "none"}',
+        "approve                 ✓ passed      0.00                                           gate passed",
+        "send                    ✓ success     0.01                                           {sent: true}",
+    ]
+    assert "  qa -> triage when qa.score < 0.6 at most 2: taken once; round 1: 0.52 → yes; round 2: 0.91 → no" in text
+
+
+def test_displays_are_deterministic():
+    """The same run gives the same bytes, so that a notebook that is run again does not churn."""
+    for make in h.EVERY.values():
+        assert run_bundle(run_view(make())) == run_bundle(run_view(make()))
+
+
+def test_status_is_said_by_glyph_and_word():
+    """No state is told by colour alone: wherever a state is shown, its word stands beside its glyph."""
+    drawn = svg(run_view(h.support_run()).picture)
+    assert "</tspan> success</text>" in drawn and "– skipped</text>" in drawn and "</tspan> passed</text>" in drawn
+
+
+def test_the_picture_needs_no_stylesheet():
+    """The SVG uses presentation attributes only: no style element, class, id, script, link or marker that a sanitiser drops."""
+    drawn = svg(run_view(h.support_run()).picture)
+    for word in ("<style", "class=", "id=", "<script", "href", "marker", "url(", "var("):
+        assert word not in drawn
+    assert "currentColor" in drawn and 'role="img"' in drawn and "aria-label" in drawn
+
+
+def test_shapes_tell_kinds():
+    """Each kind of node has its own shape before anything has run."""
+    drawn = svg(picture(h.support_plan()))
+    assert drawn.count('rx="7"') == 6
+    assert 'rx="0"' in drawn  # the function
+    assert "category</text>" in drawn  # the choice
+    assert "if triage.confidence &lt; 0.8" in drawn
+
+
+def test_a_graph_that_does_not_compile_is_drawn_with_what_is_wrong():
+    """Unknown names are drawn dashed and named; every problem is said."""
+    made = graph_bundle(Graph("draft").chain("triagge", "qa"), names=names())
+    assert "stroke-dasharray=\"5 3\"" in made["text/html"]
+    assert "did you mean `triage`" in made["text/plain"]
+    assert "not defined: triagge" in made["text/plain"]
+
+
+def test_a_graph_card_has_picture_text_and_data():
+    """A graph shows its picture, its inputs, its cell, and carries coordinates for an interactive view."""
+    made = graph_bundle(names()["review"], names=names())
+    inspect(made["text/html"])
+    data = made[GRAPH]
+    assert data["v"] == 1 and data["kind"] == "graph"
+    (drawn,) = data["pictures"]
+    assert {n["name"] for n in drawn["nodes"]} >= {"triage", "qa", "person"}
+    assert all(len(e["points"]) >= 2 for e in drawn["edges"])
+    assert "qa -> triage   when qa.score < 0.6   at most 2" in made["text/plain"]
+    assert "inputs ticket" in made["text/plain"]
+
+
+def test_an_agent_card_shows_what_is_sent_and_who_uses_it():
+    """The card has inputs, answer, the compiled system prompt, and the graphs that use the agent."""
+    made = agent_bundle(names()["triage"], names=names())
+    words = " ".join(" ".join(inspect(made["text/html"]).words).split())
+    for part in ("qa.feedback?, ticket", "{category: a | b}", "You are Clerk", "review"):
+        assert part in made["text/plain"]
+        assert part in words
+    assert users_of("qa", names()) == ["review"]
+
+
+@pytest.mark.parametrize("payload", shared_payloads())
+def test_hostile_text_is_inert_wherever_it_comes_from(payload):
+    """A hostile text as input, prompt, answer, error, question, output, state, row or description stays text."""
+    safe = payload.encode("utf-8", "replace").decode()
+    r = h.Recorder(h.support_plan(), {"ticket": payload, "policy": payload})
+    value = {"category": payload, "confidence": 0.1}
+    r.call("triage", "small", payload, value, (1, 1), "0.1", 0.1, taken=(0,),
+           decision={"chooser": {"choice": "billing", "value": payload, "because": payload}})  # fmt: skip
+    error = ev.ErrorInfo("ORCH305", payload, payload, "transient", payload)
+    r.add(ev.Failed("", "billing", 1, None, error, r.at, r.at)).end("failed", payload, error, "billing")
+    view = run_view(r.events)
+    made = [run_bundle(view, notes=[payload], live={"triage": {"text": payload}}), trace_bundle(view)]
+    asked = h.waiting_run()
+    asked[-1].question, asked[-1].shown = payload, {"a": payload}
+    made.append(run_bundle(run_view(asked)))
+    made.append(agent_bundle(Agent("a", safe.replace("{", "(") or "x", role=safe or "x", describe=safe or "x"), names={}))
+    rows = [Row(0, {"t": payload}, "failed", error=payload), Row(1, {"t": payload}, "done", output={"a": payload})]
+    made.append(batch_bundle(BatchHandle("1", "g", rows)))
+    for one in made:
+        words = "".join(inspect(one["text/html"]).words)
+        assert "\x1b" not in words and "\u202e" not in words
+        assert not any(ord(c) < 32 and c not in "\n\t" for c in one["text/plain"])
+        for name in (TRACE, GRAPH):
+            assert "\x1b" not in json.dumps(one.get(name, ""), ensure_ascii=False)
+
+
+def test_large_runs_are_cut_and_say_so():
+    """A run of 10,000 steps is shown by its first and last rows, with how many are left out; the display stays small."""
+    view = run_view(h.long_run(10_000))
+    made = run_bundle(view)
+    assert "… 9,700 more" in made["text/plain"]
+    assert len(made["text/html"]) < 400_000
+    assert made[TRACE]["spans_left_out"] == 9_000
+    assert len(json.dumps(made[TRACE])) < 1_000_000
+
+
+def test_long_texts_are_cut_in_every_form():
+    """A reply of a megabyte makes no display of a megabyte."""
+    r = h.Recorder(h.support_plan(), {"ticket": "x" * 1_000_000, "policy": ""})
+    r.call("triage", "small", "y" * 1_000_000, {"category": "z" * 1_000_000}, (1, 1), "0.1", 0.1, taken=())
+    made = run_bundle(run_view(r.events))
+    assert sum(len(json.dumps(v)) for v in made.values()) < 60_000
+    assert "cut:" in made["text/html"]
+
+
+def test_a_batch_shows_progress_and_rows():
+    """A batch says how many rows are where, what they cost, why it stopped, and how to go on."""
+    rows = [Row(i, {"ticket": f"t{i}"}, "done", str(i), {"team": "a"}, seconds=0.5) for i in range(3)]
+    rows += [Row(3, {"ticket": "t3"}, "failed", error="ProviderTimeout"), Row(4, {"ticket": "t4"})]
+    batch = BatchHandle("12", "support", rows, stopped="the budget is used up")
+    batch.future.set_result(batch)
+    made = batch_bundle(batch)
+    inspect(made["text/html"])
+    assert "5 rows: 3 done, 1 failed, 1 pending" in made["text/plain"]
+    assert "stopped: the budget is used up" in made["text/plain"]
+    assert "`%orch resume 12`" in made["text/plain"]

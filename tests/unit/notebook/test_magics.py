@@ -1,0 +1,377 @@
+"""The magics, through a real IPython shell, a real runtime and the echo model."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from decimal import Decimal
+
+import pytest
+
+from orch_nb.agents.agent import Agent
+from orch_nb.graph.builder import Graph
+from orch_nb.runtime.handle import RunHandle
+
+MOOD = """%%agent mood --model echo   # a comment
+---
+describe: hello
+---
+Is this friendly? {{ message }}"""
+REPLY = "%%agent reply --model echo\nAnswer {{ mood }} and {{ message }}"
+SUPPORT = "%%graph support\nmood -> reply -> send\nout send"
+SEND = 'def send(reply):\n    return {"sent": reply[:6]}'
+
+
+@pytest.fixture
+def support(shell):
+    """A shell in which a small graph is defined."""
+    for cell in (MOOD, REPLY, SEND, SUPPORT):
+        shell.good(cell)
+    return shell
+
+
+# ------------------------------------------------------------------ definitions
+def test_cells_bind_objects_and_give_them_back(shell):
+    """`%%agent` and `%%graph` bind an ordinary object under its name and return it for display."""
+    made = shell.good(MOOD)
+    assert isinstance(made, Agent) and shell.names["mood"] is made and made.spec.describe == "hello"
+    shell.good(REPLY)
+    shell.good(SEND)
+    graph = shell.good(SUPPORT)
+    assert isinstance(graph, Graph) and shell.names["support"] is graph
+
+
+def test_an_error_points_at_the_line_of_the_cell(shell):
+    """What is wrong in a cell is shown in two parts, the line with a caret and the fix, without a traceback."""
+    done = shell("%%agent mood --model echo\nIs this friendly? {{ message }} {{ oops")
+    assert "BadExpression [ORCH704]  line 2:" in done.error
+    assert "\n    Is this friendly? {{ message }} {{ oops\n" in done.error
+    assert "hint:" in done.error and "Traceback" not in done.error
+    done = shell("%%agent mood --modle echo\nx {{ a }}")
+    assert "line 1" in done.error and "did you mean `model`" in done.error.replace("--", "")
+
+
+def test_a_graph_cell_has_its_errors_too(shell):
+    """A graph that cannot be read names the line; a name too many is pointed at."""
+    assert "line 2" in shell("%%graph g\na -> -> b").error
+    assert "one word too many" in shell("%%graph g h\na -> b").error
+    assert "needs a name" in shell("%%graph\na -> b").error
+
+
+def test_redefinition_lists_what_it_affects(support):
+    """A changed agent says which keys changed and which graphs and nodes that affects; an unchanged one says nothing."""
+    from orch_nb.notebook.display import agent_bundle
+
+    again = support.good(MOOD)
+    assert "affects" not in agent_bundle(again)["text/plain"]
+    changed = support.good(MOOD.replace("friendly", "really friendly"))
+    text = agent_bundle(changed)["text/plain"]
+    assert "! redefined: prompt changed" in text
+    assert "! affects graph support: mood, then reply, send" in text
+
+
+def test_a_redefined_graph_says_what_is_new(support):
+    """A changed graph says which nodes came and went."""
+    from orch_nb.notebook.display import graph_bundle
+
+    text = graph_bundle(support.good("%%graph support\nmood -> send\nout send"))["text/plain"]
+    assert "redefined: - reply" in text
+
+
+def test_a_name_that_is_something_else_is_not_covered(shell):
+    """A cell does not silently replace a variable that is no agent; `--replace` does."""
+    shell.good("mood = 3")
+    assert "`mood` is a int" in shell(MOOD).error
+    shell.good(MOOD.replace("--model echo", "--model echo --replace"))
+    assert isinstance(shell.names["mood"], Agent)
+
+
+def test_save_writes_a_file_that_load_reads(shell, tmp_path):
+    """`--save` writes `agents/NAME.agent.md`; `%orch load` binds an equal agent, from a file or a folder."""
+    made = shell.good(MOOD.replace("--model echo", "--model echo --save"))
+    assert (tmp_path / "agents" / "mood.agent.md").is_file()
+    del shell.names["mood"]
+    shell.good("%orch load agents")
+    assert shell.names["mood"] == made
+    assert "there is no agent at `agents/x`" in shell("%orch load agents/x").error
+
+
+def test_the_line_form_shows_a_card_again(support):
+    """`%agent NAME` and `%graph NAME` give the object back; a wrong name gets the nearest."""
+    assert support.good("%agent mood") is support.names["mood"]
+    assert support.good("%graph support") is support.names["support"]
+    assert "did you mean `mood`" in support("%agent moood").error
+
+
+# ------------------------------------------------------------------ running
+def test_run_waits_and_binds_its_run(support):
+    """`%orch run` ends when the run has; the run is bound as `run`, shown once, and returned."""
+    done = support('%orch run support message="what now"')
+    run = support.names["run"]
+    assert done.raised is None and isinstance(run, RunHandle) and run.status == "done"
+    assert run.result() == {"sent": "Answer"}
+    assert done.out.count("support · run 1 · ✓ done") == 1
+
+
+def test_a_result_can_be_assigned(support):
+    """`x = %orch run …` gives the run; its result is a value of Python."""
+    support.good('x = %orch run mood message="a" --budget 0.01 # cheap')
+    assert support.names["x"].result() == "Is this friendly? a"
+    assert support.names["x"].events[0].limit_usd == Decimal("0.01")
+
+
+def test_an_input_left_out_is_taken_from_the_notebook_and_said(support):
+    """An omitted input takes the variable of its name; that is recorded in the run and shown with it."""
+    support.good("message = 'from here'")
+    done = support("%orch run mood")
+    assert "input `message` is the notebook's variable of that name" in done.out
+    assert support.names["run"].events[0].inputs == {"message": "from here"}
+
+
+def test_as_names_the_run(support):
+    """`--as NAME` binds the run under that name, and a name that is none is refused before anything runs."""
+    support.good('%orch run mood message="a" --as first')
+    assert support.names["first"] is support.names["run"]
+
+
+def test_a_user_variable_called_run_is_left_alone(support):
+    """The convenience name `run` never covers what the user called so."""
+    support.good("run = 'mine'")
+    support.good('%orch run mood message="a"')
+    assert support.names["run"] == "mine"
+
+
+def test_runs_in_loops_and_conditions_are_awaited(support):
+    """The verb is awaited at the top level of a cell, in its loops and conditions."""
+    support.good('kept = []\nfor text in ("a", "b"):\n    one = %orch run mood message=text\n    kept.append(one.status)')
+    assert support.names["kept"] == ["done", "done"]
+
+
+def test_in_a_function_the_run_goes_on_in_the_background(support):
+    """Where nothing can be awaited the run is started, and what came back says how to wait for it."""
+    value = support.good('def f():\n    return get_ipython().run_line_magic("orch", "run mood message=1")\np = f()\np')
+    assert "goes on in the background" in repr(value)
+    assert support.good("(await p).status") == "done"
+
+
+def test_other_magics_and_cells_are_left_alone(support):
+    """Only our own verbs are awaited: other code that looks like it, other magics and nested cells run as they are."""
+    assert support.good('"%orch run mood"') == "%orch run mood"
+    assert support.good("%orch budget") is not None
+    assert support("%%time\n%orch run mood message='a'").raised is None
+
+
+def test_nothing_is_expanded_by_ipython(support):
+    """Braces and dollars in a line stay what they are."""
+    support.good("x = 5")
+    support.good('%orch run mood message="{x} $x {{ mood }}"')
+    assert support.names["run"].result() == "Is this friendly? {x} $x {{ mood }}"
+
+
+def test_function_locals_are_seen(support):
+    """In a function a value may be the name of a local variable."""
+    support.good('def f(text):\n    p = %orch run mood message=text\n    return p\np = f("local")')
+    assert support.good("(await p).result()") == "Is this friendly? local"
+
+
+def test_a_failed_run_fails_its_cell_with_the_users_own_frames(support):
+    """A node that raised fails the cell; the traceback begins in the user's code, and the run says how to go on."""
+    support.good("def send(reply):\n    return 1 / 0")
+    done = support('%orch run support message="a"')
+    assert "ZeroDivisionError" in done.error and "engine/drive.py" not in done.error.split("NodeFailed")[0]
+    assert "`%orch resume 1` goes on from here" in done.out
+    support.good(SEND)
+
+
+@pytest.mark.parametrize(
+    ("line", "says", "hint"),
+    [
+        ("%orch rnu support", "`%orch rnu` does not exist", "did you mean `run`?"),
+        ("%orch run suport", "there is no graph or agent `suport`", "did you mean `support`?"),
+        ("%orch run", "`run` needs a graph or an agent", "usage: `%orch run"),
+        ("%orch run support mesage='a'", "nothing in `support` reads `mesage`", "did you mean `message`?"),
+        ("%orch run support", "`support` needs `message`", "inputs: `message`"),
+        ("%orch run support message=nothing", "there is no variable `nothing`", 'a text needs quotes: `"nothing"`'),
+        ("%orch run support message='a' --budgt 1", "no flag `--budgt`", "did you mean `--budget`?"),
+        ("%orch run support message='a' --budget x", "budget", ""),
+        ("%orch run send", "`send` needs `reply`", "inputs"),
+        ("%orch trace 99", "99", ""),
+        ("%orch trace 1 2", "`2` is one word too many", "usage: `%orch trace [RUN]`"),
+        ("%orch stop", "no run is under way here", "`%orch runs`"),
+        ("%orch resume", "no run is unfinished", "`%orch runs`"),
+        ("%orch answer approve", "no run waits for a person", "`%orch runs`"),
+        ("%orch answer aprove", "no run waits", ""),
+        ("%orch models set small=opnai/gpt-4o", "no model is called", "openai"),
+        ("%orch models frobnicate", "`models frobnicate` does not exist", ""),
+        ("%orch models add house sk-abcdefghijk", "this looks like a key", "environment variable"),
+        ("%orch notebook a/b", "`a/b` is no name", "`%orch notebook a_b`"),
+        ("%orch budget ten", "budget", ""),
+        ("%orch help rn", "`%orch rn` does not exist", "did you mean `run`?"),
+        ("%orch runs --limit 0", "`0` is no number of things", ""),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_spent(support, line, says, hint):
+    """Each mistake has its message and its fix, in two lines without a traceback, and starts nothing."""
+    done = support(line)
+    assert says in done.error and hint in done.error
+    assert re.match(r"\w+ \[ORCH\d\d\d\]  ", done.error)
+    assert support.good("%orch runs").value == []
+
+
+def test_the_place_in_the_cell_is_right(support):
+    """The line number and the caret count in the cell, not in the line."""
+    done = support("y = 1\n\n%orch run suport")
+    assert "line 3:" in done.error
+    rows = done.error.splitlines()
+    assert rows[2].index("^") == rows[1].index("suport")
+
+
+# ------------------------------------------------------------------ money, models, lists
+def test_budget_is_set_raised_and_kept(support):
+    """`%orch budget` sets, raises, shows and takes away; setting it again changes nothing."""
+    support.good("%orch notebook demo")
+    assert support.good("%orch budget 0.50").value.limit_usd == Decimal("0.50")
+    assert support.good("%orch budget $0.50").value.limit_usd == Decimal("0.50")
+    assert support.good("%orch budget +0.25").value.limit_usd == Decimal("0.75")
+    assert "$0.7500: spent $0.0000, left $0.7500" in support.good("%orch budget").text
+    assert support.good("%orch budget none").value.limit_usd is None
+
+
+def test_without_a_name_one_clear_line_says_how_to_give_one(shell):
+    """A notebook without a name is told so where it matters, with the line to type."""
+    assert "`%orch notebook NAME` keeps its budget" in shell.good("%orch budget").text
+    shell.good("%orch notebook demo")
+    assert "NAME" not in shell.good("%orch budget 1").text
+
+
+def test_cost_and_trace_are_of_the_last_run_or_the_one_named(support):
+    """`%orch cost` and `%orch trace` show the last run unless one is named, and carry its bill and spans."""
+    support.good('%orch run mood message="a"')
+    support.good('%orch run support message="a"')
+    made = support.good("%orch cost")
+    assert made.text.startswith("run 2 of `support` · 2 model calls") and made.value.total.calls == 2
+    assert support.good("%orch cost 1").value.total.calls == 1
+    assert {s.key for s in support.good("%orch trace").value} >= {"mood", "reply", "send"}
+    assert [r.run for r in support.good("%orch runs").value] == ["2", "1"]
+
+
+def test_models_are_named_by_the_notebook(support):
+    """`models set` gives a name a meaning, `models add` a price; both show in the list."""
+    support.good("%orch models set big=openai/gpt-4o-mini")
+    made = support.good("%orch models add house openai/gpt-4o input=1.5 output=6 context_tokens=1000")
+    assert re.search(r"big +openai/gpt-4o-mini +0\.15 +0\.60", made.text)
+    assert re.search(r"house +openai/gpt-4o +1\.50 +6\.00 +1,000", made.text)
+
+
+def test_batch_binds_columns_by_name_or_as_told(support):
+    """`%orch batch` runs over rows; a column binds by its name or as told, a variable is shared and said."""
+    support.good("rows = [{'message': 'a'}, {'message': 'b'}, {'message': 'c'}]")
+    done = support("b = %orch batch mood rows")
+    table = support.names["b"].table
+    assert [r["output"] for r in table] == [f"Is this friendly? {t}" for t in "abc"]
+    assert "3 rows: 3 done" in done.out
+    support.good("other = [{'body': 'x'}]")
+    support.good("c = %orch batch mood other message=body")
+    assert support.names["c"].table[0]["output"] == "Is this friendly? x"
+    assert support.good("%orch cost").value.total.calls == 1
+    assert "no column" in support("%orch batch mood other").error
+
+
+def test_help_lists_every_verb_and_tells_one(shell):
+    """`%orch help` has every verb, `%orch help VERB` its usage, `%orch?` the docstring."""
+    from orch_nb.notebook.verbs import VERBS
+
+    text = shell.good("%orch help").text
+    assert all(f"%orch {verb}" in text for verb in VERBS)
+    assert "[--budget USD]" in shell.good("%orch help run").text
+    assert "%orch help" in shell.ip.object_inspect_text("%orch")
+
+
+def test_a_bare_orch_says_how_the_notebook_stands(support):
+    """`%orch` shows models, keys by name only, budget, and the next line to type."""
+    text = support.good("%orch").text
+    for part in ("notebook", "models", "keys found", "budget", "`%orch run support message=…`"):
+        assert part in text
+
+
+def test_unfinished_runs_come_with_the_line_that_resumes_them(support):
+    """A failed run is listed with where and why it ended, what is kept, and the line that goes on; which then works."""
+    support.good("def send(reply):\n    raise ValueError('no mail today')")
+    support('%orch run support message="a"')
+    text = support.good("%orch").text
+    assert re.search(r"run 1 of `support` failed at 3/3 send, \d\d:\d\d, no mail today; \$0\.0000 kept; `%orch resume 1`", text)
+
+
+def test_loading_is_quick_and_twice_is_once():
+    """`%load_ext orch_nb` takes less than half a second in a fresh process."""
+    code = (
+        "import time, io, contextlib\n"
+        "from IPython.core.interactiveshell import InteractiveShell\n"
+        "ip = InteractiveShell.instance()\n"
+        "began = time.process_time()\n"
+        "with contextlib.redirect_stdout(io.StringIO()):\n"
+        "    ip.run_line_magic('load_ext', 'orch_nb')\n"
+        "print(time.process_time() - began)\n"
+        "ip.extension_manager.load_extension('orch_nb')\n"
+        "assert len([t for t in ip.input_transformers_post if 'transform' in getattr(t, '__name__', '')]) == 1\n"
+    )
+    took = [float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout) for _ in range(2)]
+    assert min(took) < 0.5
+
+
+def test_unloading_takes_everything_away(shell):
+    """After `%unload_ext` no magic, transformer or matcher of ours is left."""
+    shell.good("%unload_ext orch_nb")
+    assert shell.ip.find_line_magic("orch") is None
+    assert not [t for t in shell.ip.input_transformers_post if "orch_nb" in getattr(t, "__module__", "")]
+    shell.good("%load_ext orch_nb")
+
+
+# ------------------------------------------------------------------ completion
+@pytest.mark.parametrize(
+    ("text", "has"),
+    [
+        ("%orch ru", "run"),
+        ("%orch run su", "support"),
+        ("%orch run support me", "message="),
+        ("%orch run support --bu", "--budget"),
+        ("x = %orch re", "resume"),
+        ("%orch answer ap", "approve"),
+        ("%orch models s", "set"),
+        ("%orch help ba", "batch"),
+        ("%%agent triage --mo", "--model"),
+        ("%%agent triage --max", "--max-tokens"),
+        ("%%graph sup", "support"),
+    ],
+)
+def test_tab_completes_verbs_names_flags_and_inputs(support, text, has):
+    """The tab key knows the verbs, the graphs and agents, their inputs, and the flags of each verb."""
+    from IPython.core.completer import provisionalcompleter
+
+    with provisionalcompleter():
+        found = [c.text for c in support.ip.Completer.completions(text, len(text))]
+    assert has in found
+
+
+def test_other_lines_are_completed_as_before(support):
+    """Our completion is silent on lines that are not ours."""
+    from orch_nb.notebook.completion import complete
+
+    session = support.ip._orch_nb.session
+    assert complete("x = ru", session) == ("", [])
+    assert complete("%time ru", session) == ("", [])
+
+
+def test_stop_takes_a_running_batch_or_run(support):
+    """`%orch stop` stops the run under way: it ends as cancelled, and can be resumed."""
+    support.good("import asyncio\nasync def send(reply):\n    await asyncio.sleep(30)")
+    support.good('%orch run support message="a" --bg')
+    handle = support.names["run"]
+    deadline = time.monotonic() + 5
+    while not any(getattr(e, "node", "") == "reply" and e.TYPE == "finished" for e in handle.events):
+        assert time.monotonic() < deadline
+    assert "stopping: 1" in support.good("%orch stop").text
+    handle.future.result(5)
+    assert handle.status == "cancelled"

@@ -1,0 +1,127 @@
+"""The notebook's names for models, and the fixed choice."""
+
+from __future__ import annotations
+
+import pytest
+
+from orch_nb.errors import BadName, BadOption, NoOffer, UnknownModel, UnknownPrice
+from orch_nb.routing import models
+from orch_nb.routing.fixed import Fixed
+from orch_nb.routing.models import ModelBook
+from orch_nb.routing.offers import Offer
+from orch_nb.schema.messages import Message, ModelRequest
+
+REQUEST = ModelRequest("", (Message("user", "hello"),), max_tokens=100)
+
+
+@pytest.fixture
+def book() -> ModelBook:
+    """A book without keys or local model."""
+    return ModelBook(environ={})
+
+
+def test_small_is_the_local_model_when_it_is_there(book):
+    """Without it echo stands in and says so; installing it takes effect at once."""
+    assert book.resolve("small").provider == "echo"
+    assert "not installed" in book.resolve("small").note
+    book.is_local_installed = lambda: True
+    assert (book.resolve("small").model, book.resolve("small").family) == ("smollm2", "smollm2-135m")
+
+
+def test_names_stand_for_models_and_for_names(book):
+    """`set` takes provider/model, another name, or an offer; the notebook's own name is kept."""
+    book.set(big="openai/gpt-4o-mini", best="big")
+    assert (book.resolve("best").name, book.resolve("best").model) == ("best", "gpt-4o-mini")
+    book.set(mine=Offer("x", "m1", "my-server"))
+    assert (book.resolve("mine").name, book.resolve("mine").provider) == ("mine", "my-server")
+    assert book.names() == ["small", "best", "big", "mine", "smollm2", "echo"]
+    assert [offer.name for offer in book.offers()] == book.names()
+
+
+def test_a_price_follows_its_model_through_an_alias(book):
+    """A price set with `add` holds for the names that stand for that name."""
+    book.add("mine", "m1", "my-server", price={"input": 1, "output": 2})
+    book.set(alias="mine")
+    assert book.prices.price(book.resolve("alias")) == book.prices.price(book.resolve("mine"))
+    assert book.prices.price(book.resolve("my-server/m1")) is None
+
+
+def test_unknown_names_get_the_nearest(book):
+    """A misspelt name or provider is answered with the one that was meant."""
+    with pytest.raises(UnknownModel) as caught:
+        book.resolve("smal")
+    assert "`small`" in caught.value.hint
+    with pytest.raises(UnknownModel) as caught:
+        book.set(big="opnai/gpt-4o")
+    assert "openai/gpt-4o" in caught.value.hint
+    assert "big" not in book.names()
+
+
+def test_names_in_a_circle_are_refused_and_the_old_meaning_kept(book):
+    """A name cannot stand for itself, however long the way round."""
+    book.set(a="echo", b="a")
+    with pytest.raises(UnknownModel, match="refer to each other"):
+        book.set(a="b")
+    assert book.resolve("a").provider == "echo"
+
+
+def test_names_are_identifiers(book):
+    """A model's name is checked like every other name."""
+    with pytest.raises(BadName):
+        book.add("a b", "m", "openai")
+    with pytest.raises(BadOption):
+        book.add("a", "", "openai")
+
+
+def test_keys_are_found_by_name_only():
+    """Of keys in the environment only the variable's name is told."""
+    book = ModelBook(environ={"OPENAI_API_KEY": "sk-secret", "GROQ_API_KEY": ""})
+    assert book.keys_found() == {"openai": "OPENAI_API_KEY"}
+    assert "sk-secret" not in repr(book.keys_found())
+
+
+def test_a_new_provider_can_be_named(book):
+    """A provider of the user's own takes part in provider/model."""
+    with pytest.raises(UnknownModel):
+        book.resolve("scripted/x")
+    book.know_provider("scripted")
+    assert book.resolve("scripted/x").is_free
+
+
+def test_the_current_book_can_be_replaced(book):
+    """Definitions are resolved by the book of the runtime in force."""
+    before = models.current()
+    try:
+        models.use(book)
+        assert models.current() is book
+    finally:
+        models.use(before)
+
+
+def test_the_fixed_route_says_why_and_what_it_expects(book):
+    """The named offer is taken; the route keeps reason, candidates and expected cost."""
+    book.set(big="openai/gpt-4o-mini")
+    route = Fixed(book, has_budget=True).route("big", REQUEST)
+    data = route.as_data()
+    assert data["because"] == "`big` is named by the agent"
+    assert data["candidates"][0]["refused"] == ""
+    assert 0 < route.expected_usd < 1
+    assert data["expected_usd"] == str(route.expected_usd)
+
+
+def test_an_unknown_price_is_refused_under_a_budget_with_the_way_out(book):
+    """Unknown is not free: with a budget it is refused, without one the expectation is None."""
+    book.add("mine", "m1", "my-server")
+    assert Fixed(book).route("mine", REQUEST).expected_usd is None
+    with pytest.raises(UnknownPrice, match="`mine`") as caught:
+        Fixed(book, has_budget=True).route("mine", REQUEST)
+    assert "input=" in caught.value.hint
+    book.prices.set("mine", input=0, output=0)
+    assert Fixed(book, has_budget=True).route("mine", REQUEST).expected_usd == 0
+
+
+def test_an_answer_that_fills_the_window_is_refused(book):
+    """`max_tokens` as large as the context leaves no room for a prompt."""
+    book.is_local_installed = lambda: True
+    with pytest.raises(NoOffer, match="4,096"):
+        Fixed(book).route("small", ModelRequest("", REQUEST.messages, max_tokens=4096))

@@ -1,0 +1,95 @@
+"""Settling: honest usage exactly, bad usage at the reservation, none by estimate, too much split off."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orch_nb.routing.prices import FREE, Price, Rates, bound
+from orch_nb.routing.settlement import settle_usage
+from orch_nb.schema.messages import Message, ModelRequest, Usage
+
+D = Decimal
+PRICE = Price((Rates(D(1), D(2)),), provenance="test")
+REQUEST = ModelRequest("m", (Message("user", "hello"),), max_tokens=100)
+RESERVED = bound(REQUEST, PRICE)
+
+
+def settle(usage: Usage | None, **options: object):
+    """A settlement of the request above."""
+    given = {"request": REQUEST, "price": PRICE, "reserved_usd": RESERVED, **options}
+    return settle_usage(usage, **given)
+
+
+def test_honest_usage_is_booked_exactly():
+    """Tokens times price, to the last digit, and no note."""
+    got = settle(Usage(10, 20))
+    assert (got.cost_usd, got.overrun_usd, got.note) == (D("0.00005"), D(0), "")
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        Usage(math.nan, 5), Usage(-5, 5), Usage(10**30, 5), Usage("many", 5), Usage(8.5, 5), Usage(None, 5), Usage(True, 5),
+        Usage(1, 5, cached_tokens=2), Usage(1, 5, reasoning_tokens=6), Usage(5, 5, bad="prompt_tokens is 'many'"),
+    ],
+)  # fmt: skip
+def test_bad_usage_is_booked_at_the_reservation(usage):
+    """NaN, negative, huge, text, half and contradictory counts: the whole reservation, marked; totals stay finite."""
+    got = settle(usage)
+    assert got.cost_usd == RESERVED
+    assert "bad usage" in got.note
+    assert got.usage.bad
+    assert isinstance(got.usage.input_tokens + got.usage.output_tokens, int)
+
+
+def test_missing_usage_is_estimated_and_marked():
+    """Without usage the texts are counted, at most the reservation."""
+    got = settle(None, answer="four words of text")
+    assert got.usage.estimated
+    assert D(0) < got.cost_usd <= RESERVED
+    assert "estimated" in got.note
+    assert settle(None, answer="x" * 10**6).cost_usd <= RESERVED
+
+
+def test_what_is_billed_above_the_reservation_is_an_overrun():
+    """A lying provider's bill is split: the reservation is booked, the rest is shown as overrun."""
+    got = settle(Usage(10**6, 10**6))
+    assert got.cost_usd == RESERVED
+    assert got.cost_usd + got.overrun_usd == D(3)
+    assert "above the reservation" in got.note
+
+
+def test_a_call_that_generated_nothing_is_free():
+    """A failure before the first token is booked at zero."""
+    assert settle(None, billed=False).cost_usd == 0
+
+
+def test_an_unknown_price_stays_unknown():
+    """Without a price the dollars are None, whatever the usage, and tokens are kept."""
+    for usage in (Usage(1, 2), None):
+        got = settle(usage, price=None, reserved_usd=None)
+        assert got.cost_usd is None
+        assert "unknown" in got.note
+    assert settle(Usage(1, 2), price=None, reserved_usd=None).usage.output_tokens == 2
+
+
+def test_free_models_settle_at_zero():
+    """The local model's calls cost nothing, with or without usage."""
+    assert settle(Usage(10, 20), price=FREE, reserved_usd=D(0)).cost_usd == 0
+    assert settle(None, price=FREE, reserved_usd=D(0)).cost_usd == 0
+
+
+counts = st.integers(-10, 10**9) | st.floats() | st.text(max_size=3) | st.none() | st.booleans()
+
+
+@given(st.none() | st.builds(Usage, counts, counts, counts, counts), st.text(max_size=50))
+def test_no_settlement_exceeds_its_reservation(usage, answer):
+    """Whatever a provider reports, what is booked is finite, not negative and within the reservation."""
+    got = settle(usage, answer=answer)
+    assert D(0) <= got.cost_usd <= RESERVED
+    assert got.overrun_usd >= 0

@@ -1,0 +1,98 @@
+"""Tables, and ordinary Python on the same log."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pandas as pd
+import pytest
+
+import orch_nb as orch
+from orch_nb.errors import BudgetExceeded, MissingInput
+from tests.unit.runtime.conftest import reply
+
+FRAME = pd.DataFrame({"body": ["one", "two", "three"], "n": [1, 2, 3]}, index=[10, 20, 30])
+
+
+def echo_agent():
+    return orch.Agent("a", "Say {{ ticket }}", model="m", max_tokens=100)
+
+
+async def test_a_batch_gives_the_table_back_with_a_row_for_each_row(rt, scripted):
+    """Columns bind by mapping or name; outputs, status, dollars and run ids come as columns on the same index."""
+    scripted(lambda request: reply(request.messages[-1].content.upper()))
+    made = await orch.batch(echo_agent(), FRAME, {"ticket": "body"})
+    table = made.table
+
+    assert list(table.index) == [10, 20, 30]
+    assert list(table["output"]) == ["SAY ONE", "SAY TWO", "SAY THREE"]
+    assert set(table["status"]) == {"done"}
+    assert made.spent_usd == Decimal("0.03")
+    assert [r.graph for r in rt.runs()] == ["a"]
+
+
+async def test_empty_cells_are_named_before_anything_is_spent(rt, scripted):
+    """NaN in a needed column: the rows are named, nothing is called."""
+    provider = scripted([reply()])
+    frame = pd.DataFrame({"ticket": ["x", None, float("nan")]}, index=["a", "b", "c"])
+    with pytest.raises(MissingInput, match="rows b, c"):
+        await orch.batch(echo_agent(), frame)
+
+    assert provider.requests == []
+
+
+async def test_a_missing_column_is_named_with_the_nearest(rt, scripted):
+    """A wrong column name is said with what is there."""
+    scripted([reply()])
+    with pytest.raises(MissingInput, match="`bdy`") as caught:
+        await orch.batch(echo_agent(), FRAME, {"ticket": "bdy"})
+
+    assert "body" in caught.value.hint
+
+
+async def test_at_the_budget_the_rest_is_pending_and_resume_goes_on(rt, scripted):
+    """A batch out of money keeps what it has; the rest is pending, and a resume with more pays for the rest only."""
+    provider = scripted(lambda request: reply(request.messages[-1].content))
+    made = await rt.batch(echo_agent(), FRAME, {"ticket": "body"}, budget_usd="0.035", rows_at_once=1)
+
+    assert [r.status for r in made.rows] == ["done", "done", "pending"]
+    again = await orch.runtime.current().resume_batch(made.run, budget_usd="1")
+    assert [r.status for r in again.rows] == ["done"] * 3
+    assert again.rows[2].output == "Say three"
+    assert len(provider.requests) == 3
+
+
+async def test_one_failing_row_does_not_stop_the_others(rt):
+    """A row's failure is a column, not the end of the batch."""
+
+    def half(n):
+        return 6 // (n - 2)
+
+    made = await orch.batch(half, FRAME)
+
+    assert [r.status for r in made.rows] == ["done", "failed", "done"]
+    assert "ZeroDivisionError" in made.rows[1].error
+
+
+async def test_ordinary_python_gets_the_same_log_bill_and_budget(rt, scripted):
+    """Inside `record()` each awaited agent is an activation of one run, with its cost and under its budget."""
+    scripted(lambda request: reply(request.messages[-1].content))
+    a = echo_agent()
+    async with orch.record(budget="0.10") as run:
+        one = await a(ticket="x")
+        two = await a(ticket=one)
+
+    assert two == "Say Say x"
+    assert run.status == "done"
+    assert run.spent_usd == Decimal("0.02")
+    assert run["a"] == "Say Say x"
+
+
+async def test_a_recordings_budget_refuses_in_the_users_code(rt, scripted):
+    """The error is raised where the agent was awaited."""
+    scripted(lambda request: reply())
+    a = echo_agent()
+    with pytest.raises(BudgetExceeded):
+        async with orch.record(budget="0.025"):
+            await a(ticket="x")
+            await a(ticket="y")

@@ -1,0 +1,251 @@
+"""Answers: what a model's text says, and every way in which it does not fit."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import pydantic
+import pytest
+
+from orch_nb.schema.answer import fitted
+from orch_nb.schema.out_type import OutType
+
+REPLY = OutType.parse("{category: billing | technical, confidence: float, n?: int | null}")
+GOOD = {"category": "billing", "confidence": 1.0}
+
+LIMIT_S = 1.0 if sys.gettrace() is None else 6.0
+"""Of processor time; coverage makes everything slower."""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"category": "billing", "confidence": 1}',
+        '\ufeff  {"category": "billing", "confidence": 1.0}\n',
+        '```json\n{"category": "billing", "confidence": 1}\n```',
+        '```\n{"category": "billing", "confidence": 1}\n```',
+        'Sure!\n\n```json\n{"category": "billing", "confidence": 1}\n```\nAnything else?',
+    ],
+)
+def test_json_is_read_bare_or_in_one_fence(text: str) -> None:
+    """JSON alone, or in one fence among prose, is the answer; a whole number is a float where one is due."""
+    value, problems = REPLY.validate(text)
+    assert (value, problems) == (GOOD, [])
+    assert isinstance(value["confidence"], float)
+
+
+def test_values_are_checked_like_texts() -> None:
+    """A value that is data already is checked by the same rules."""
+    assert REPLY.validate({"category": "billing", "confidence": 1, "n": 3.0}) == ({**GOOD, "n": 3}, [])
+    assert REPLY.validate({1: "x"})[1] == ["a mapping has a key that is no text"]
+    assert REPLY.validate(object())[1] == ["a object is no plain data"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "the answer is empty; JSON was expected"),
+        ("billing, I think", "the answer is no JSON (Expecting value at character 1): billing, I think"),
+        ('{"category": "billing"}', "`confidence` is missing"),
+        ('{"category": "other", "confidence": 1}', '`category` is "other", not one of "billing", "technical"'),
+        ('{"category": "billing", "confidence": "high"}', '`confidence` is "high", not a number'),
+        ('{"category": "billing", "confidence": true}', "`confidence` is true, not a number"),
+        ('{"category": "billing", "confidence": 1, "n": "x"}', '`n` is "x", not a whole number or null'),
+        ('{"category": "billing", "confidence": 1, "n": 1.5}', "`n` is 1.5, not a whole number or null"),
+        ('{"category": "billing", "confidence": 1, "z": 1}', "`z` is no field here; the fields are category, confidence, n"),
+        ('[{"category": "billing", "confidence": 1}]', "the answer is a list of 1, not a mapping"),
+        ('{"category": "billing", "confidence": NaN}', "NaN is no JSON number"),
+        ('{"category": "billing", "confidence": -Infinity}', "-Infinity is no JSON number"),
+        ('{"category": "billing", "confidence": 1e999}', "the number 1e999 is too large"),
+        ('{"category": "billing", "confidence": ' + "9" * 5_000 + "}", "a number of 5000 digits is too large"),
+        ('{"category": "billing", "confidence": ' + "9" * 390 + "}", "`confidence` is too large a number"),
+        ('{"category": "billing", "category": "technical", "confidence": 1}', "the key 'category' is there twice"),
+        ('{"category": "bill\\ud800", "confidence": 1}', "half a character"),
+        ("```json\n{}\n```\n```json\n{}\n```", "the answer is no JSON"),
+    ],
+)  # fmt: skip
+def test_every_problem_is_said(text: str, problem: str) -> None:
+    """Each misfit is one line that names the path, the value and what was wanted."""
+    _, problems = REPLY.validate(text)
+    assert len(problems) == 1
+    assert problem in problems[0]
+
+
+def test_problems_have_paths_and_are_counted() -> None:
+    """Paths go through mappings and lists; at most twenty problems are listed."""
+    out = OutType.parse("{tasks: [{title: str(3), tags: [str]}]}")
+    _, problems = out.validate('{"tasks": [{"title": "abc", "tags": []}, {"title": "abcd", "tags": [1]}]}')
+    assert problems == ["`tasks[1].title` has 4 characters, more than 3", "`tasks[1].tags[0]` is 1, not text"]
+    assert len(OutType.parse("[str]").validate([1] * 500)[1]) == 20
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("yes", "yes"),
+        (' "no" ', "no"),
+        ("```\nyes\n```", "yes"),
+        ("maybe", None),
+        ("12", None),
+        ("null", None),
+        ("", None),
+    ],
+)
+def test_a_label_needs_no_quotes(text: str, value: str | None) -> None:
+    """Where the whole answer is a text, it may come bare."""
+    got, problems = OutType.parse("yes | no").validate(text)
+    assert (got if not problems else None) == value
+
+
+def test_a_text_is_any_text() -> None:
+    """`str` takes what is said: numbers, words and prose with a fence stay text; quotes come off."""
+    out = OutType.parse("str")
+    prose = "Look:\n```json\n{}\n```\nDone."
+    for text, value in (
+        ("12", "12"),
+        ("null", "null"),
+        ('"a"', "a"),
+        (prose, prose),
+        ("{", "{"),
+        ('say "x"', 'say "x"'),
+    ):
+        assert out.validate(text) == (value, [])
+    assert OutType.parse("str | null").validate("null") == (None, [])
+
+
+def test_alternatives() -> None:
+    """The first alternative that fits is taken; where one is meant, its own problem is said."""
+    out = OutType.parse("{a: int | [str] | {b: int}}")
+    assert out.validate({"a": 3})[0] == {"a": 3}
+    assert out.validate({"a": ["x"]})[1] == []
+    assert out.validate({"a": [1]})[1] == ["`a[0]` is 1, not text"]
+    assert out.validate({"a": {"b": "x"}})[1] == ['`a.b` is "x", not a whole number']
+    assert out.validate({"a": None})[1] == ["`a` is null, not a whole number or a list or a mapping"]
+
+
+def test_alternatives_are_named_by_what_they_want() -> None:
+    """Choices and constants among the alternatives are listed."""
+    schema = {"anyOf": [{"enum": ["a", "b"]}, {"const": 3}, {"type": "null"}, {"not": {}}]}
+    assert fitted("c", {"type": "array", "items": schema}) == (
+        None,
+        ["the answer is no JSON (Expecting value at character 1): c"],
+    )
+    assert fitted(["c"], {"type": "array", "items": {"anyOf": schema["anyOf"][:3]}})[1] == [
+        '`[0]` is "c", not one of "a", "b" or 3 or null'
+    ]
+
+
+def test_a_long_list_of_labels_is_shown_short() -> None:
+    """Of 77 labels twenty are named, and how many there are."""
+    out = OutType.parse(" | ".join(f"label_{i}" for i in range(77)))
+    assert out.validate("zzz")[1][0].endswith("… (77 in all)")
+
+
+def test_bounds_of_json_schema() -> None:
+    """Minimum, maximum, lengths, counts, const, allOf and typed extra keys are checked."""
+    schema = {
+        "type": "object",
+        "properties": {
+            "n": {"type": "number", "minimum": 0, "exclusiveMaximum": 1}, "s": {"type": "string", "minLength": 2},
+            "l": {"type": "array", "items": {"type": "integer"}, "minItems": 1, "maxItems": 2}, "c": {"const": "x"},
+            "b": {"allOf": [{"type": "integer"}, {"maximum": 5}]}, "m": {"type": "object", "additionalProperties": {"type": "integer"}},
+            "o": {"type": ["integer", "null"]}, "e": {"enum": [1, "a", None]},
+        },
+    }  # fmt: skip
+    out = OutType.parse(schema)
+    good = {"n": 0.5, "s": "ab", "l": [1], "c": "x", "b": 5, "m": {"k": 1}, "o": None, "e": None}
+    assert out.validate(good) == (good, [])
+    bad = {"n": 1, "s": "a", "l": [1, 2, 3], "c": "y", "b": 6, "m": {"k": "x"}, "o": "x", "e": True}
+    assert out.validate(bad)[1] == [
+        "`n` is 1, not less than 1", "`s` has 1 characters, fewer than 2", "`l` has 3 items, more than 2", '`c` is "y", not "x"',
+        "`b` is 6, not at most 5", '`m.k` is "x", not a whole number', '`o` is "x", not a whole number or null',
+        '`e` is true, not one of 1, "a", null',
+    ]  # fmt: skip
+
+
+def test_a_class_has_the_last_word() -> None:
+    """A pydantic class validates after the schema, wherever it stands; its values come back as plain data."""
+
+    class Ticket(pydantic.BaseModel):
+        id: int = pydantic.Field(alias="ticketId")
+        code: str = pydantic.Field(pattern="^[a-z]+$")
+        tags: tuple[str, ...] = ()
+
+        @pydantic.field_validator("id")
+        @classmethod
+        def even(cls, value: int) -> int:
+            if value % 2:
+                raise ValueError("must be even")
+            return value
+
+    whole = OutType.parse(Ticket)
+    assert whole.validate('{"ticketId": 2, "code": "a"}') == ({"ticketId": 2, "code": "a", "tags": []}, [])
+    assert whole.validate('{"ticketId": 2, "code": "A"}')[1][0].startswith("`code` is refused by `Ticket`")
+    assert "must be even" in whole.validate('{"ticketId": 3, "code": "a"}')[1][0]
+    assert whole.validate('{"ticketId": 2, "code": "a", "x": 1}')[1] == [
+        "`x` is no field here; the fields are ticketId, code, tags"
+    ]
+    inside = OutType.parse({"list": [Ticket]})
+    assert inside.validate({"list": [{"ticketId": 2, "code": "a"}]})[0]["list"][0]["tags"] == []
+    assert inside.validate({"list": [{"ticketId": 3, "code": "a"}]})[1][0].startswith("`list[0].ticketId` is refused")
+    assert OutType.parse({"t": Ticket, "n": int.__name__}).validate({"t": {"ticketId": "2", "code": "a"}, "n": 1})[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("[" * 100_000, "nested deeper than 64"), ("[" * 65 + "]" * 65, "nested deeper than 64"),
+     ('"' + "x" * 1_000_001 + '"', "1,000,003 characters"), ("[" + "1," * 200_000 + "1]", "more than 200,000 values")],
+)  # fmt: skip
+def test_size_and_depth_are_bounded(text: str, said: str) -> None:
+    """Deep and large answers are problems, found at once and without recursion."""
+    began = time.process_time()
+    _, problems = OutType.parse("[int]").validate(text)
+    assert said in problems[0]
+    assert time.process_time() - began < LIMIT_S
+
+
+def test_a_schema_in_circles_ends() -> None:
+    """References to themselves and alternatives in alternatives end with a problem, not with the interpreter."""
+    circle: dict[str, Any] = {"$ref": "#/$defs/A", "$defs": {"A": {"$ref": "#/$defs/A"}}}
+    assert "without end" in fitted([1], circle)[1][0]
+    arms = {"type": "array", "items": {"$ref": "#/$defs/A"}}
+    twins = {"$ref": "#/$defs/A", "$defs": {"A": {"anyOf": [arms, arms, {"type": "integer"}]}}}
+    value: Any = "x"
+    for _ in range(30):
+        value = [value]
+    began = time.process_time()
+    assert fitted(value, twins)[1]
+    assert time.process_time() - began < 5 * LIMIT_S
+    tree = {
+        "$ref": "#/$defs/T",
+        "$defs": {"T": {"type": "object", "properties": {"kids": {"type": "array", "items": {"$ref": "#/$defs/T"}}}}},
+    }
+    assert fitted({"kids": [{"kids": []}]}, tree) == ({"kids": [{"kids": []}]}, [])
+
+
+def test_numbers_of_the_corpus() -> None:
+    """Every odd number is a problem or a finite number of the wanted type."""
+    odd = [
+        0,
+        -1,
+        -0.0,
+        float("nan"),
+        float("inf"),
+        float("-inf"),
+        1e-320,
+        10**30,
+        2**63,
+        -(2**63) - 1,
+        0.1 + 0.2,
+        True,
+        "1",
+        "1e5",
+        None,
+        [],
+        {},
+    ]
+    for value in odd:
+        got, problems = OutType.parse("float").validate(value if not isinstance(value, str) else f'"{value}"')
+        assert problems or (isinstance(got, float) and got == float(value))

@@ -1,0 +1,275 @@
+"""The type of an answer: what each form means, how it is written, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+import pydantic
+import pytest
+
+from orch_nb.errors import BadType
+from orch_nb.schema.front_matter import load_yaml
+from orch_nb.schema.out_type import OutType
+
+
+class Ticket(pydantic.BaseModel):
+    """A class of the notebook."""
+
+    id: int
+    name: str = pydantic.Field(max_length=5, pattern="^[a-z]+$")
+    kind: Literal["a", "b"] = "a"
+
+
+class Bag(pydantic.BaseModel):
+    """A class that holds another."""
+
+    tickets: list[Ticket]
+
+
+NAMESPACE = {"Ticket": Ticket, "Bag": Bag, "number": 3}
+
+
+def of_cell(text: str) -> OutType:
+    """The type after `out:` in front matter."""
+    return OutType.parse(load_yaml(f"out: {text}")["out"], NAMESPACE)
+
+
+def mapping(**fields: Any) -> dict[str, Any]:
+    """The schema of required fields."""
+    return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    ("text", "schema"),
+    [
+        ("str", {"type": "string"}), ("int", {"type": "integer"}), ("float", {"type": "number"}), ("bool", {"type": "boolean"}),
+        ("a | b", {"type": "string", "enum": ["a", "b"]}),
+        ("1 | 2 | -3", {"type": "integer", "enum": [1, 2, -3]}),
+        ("int | str", {"anyOf": [{"type": "integer"}, {"type": "string"}]}),
+        ("str | null", {"anyOf": [{"type": "string"}, {"type": "null"}]}),
+        ("a | b | null", {"anyOf": [{"type": "string", "enum": ["a", "b"]}, {"type": "null"}]}),
+        ("needs review | card-arrival | a/b", {"type": "string", "enum": ["needs review", "card-arrival", "a/b"]}),
+        ("[str]", {"type": "array", "items": {"type": "string"}}),
+        ("[a | b]", {"type": "array", "items": {"type": "string", "enum": ["a", "b"]}}),
+        ('"[int](5)"', {"type": "array", "items": {"type": "integer"}, "maxItems": 5}),
+        ("str(80)", {"type": "string", "maxLength": 80}),
+        ("{category: billing | technical, confidence: float}",
+         mapping(category={"type": "string", "enum": ["billing", "technical"]}, confidence={"type": "number"})),
+        ("{a: {b: [{c: int}]}}", mapping(a=mapping(b={"type": "array", "items": mapping(c={"type": "integer"})}))),
+        ("{a: null}", mapping(a={"type": "null"})),
+        ("{type: str, class: int}", mapping(type={"type": "string"}, **{"class": {"type": "integer"}})),
+        ("'\"one\"'", {"type": "string", "enum": ["one"]}),
+        ("'\"str\" | \"int\"'", {"type": "string", "enum": ["str", "int"]}),
+        ("'\"x\" | int'", {"anyOf": [{"type": "string", "enum": ["x"]}, {"type": "integer"}]}),
+    ],
+)  # fmt: skip
+def test_the_language(text: str, schema: dict[str, Any]) -> None:
+    """Each form of the language is the JSON Schema that it says, and its text is read back."""
+    out = of_cell(text)
+    assert out.schema == schema
+    assert OutType.parse(out.to_text()).schema == schema
+
+
+def test_text_and_yaml_say_the_same() -> None:
+    """`--out "{…}"` on the line is the same type as the mapping in front matter."""
+    text = "{category: billing | technical, tags: [str], note?: str | null, inner: {n: int}}"
+    assert OutType.parse(text) == of_cell(text)
+    assert OutType.parse(text).to_text() == text
+
+
+def test_an_optional_field_is_not_required() -> None:
+    """`note?` may be left out; `| null` must be there."""
+    schema = of_cell("{a: str, note?: str, due: str | null}").schema
+    assert schema["required"] == ["a", "due"]
+    assert list(schema["properties"]) == ["a", "note", "due"]
+
+
+def test_lengths_are_bounded_only_where_asked() -> None:
+    """No maxLength or maxItems unless they are written."""
+    assert "max" not in json.dumps(of_cell("{a: str, b: [str]}").schema)
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "hint"),
+    [
+        ("flaot", "`flaot` is no type", "`float`"), ("string", "`string` is no type", "`str`"), ("Integer", "is no type", "`int`"),
+        ("any", "is no type", "`str`"), ("{a: nul}", "`nul` is no type", "`null`"), ("Tikcet", "is no type", "`Ticket`"),
+        ("billing", "`billing` is no type", "'\"billing\"'"), ("flaot | null", "`flaot` is no type", "`float`"),
+        ("billing | str", "mixes types and labels", "quoted"), ("strr | int", "`strr` is no type", "`str`"),
+        ("a | a", "twice", ""), ("str | str", "one type twice", ""), ("true | false", "no labels", "`bool`"),
+        ("{a: true}", "`True` is no type", "`bool`"), ("{a: 3}", "`3` is no type", "`int`"), ("{a: [str, int]}", "one type in its brackets", "[str | int]"),
+        ("[]", "one type in its brackets, not 0", ""), ("{}", "0 fields", ""), ("", "`out` is empty", "{answer: str}"),
+        ("{1a: str}", "`1a` cannot name a field", ""), ("{my-field: str}", "cannot name a field", ""),
+        ("{__class__: str}", "two underscores", ""), ("{a?: str, a: int}", "twice in one mapping", ""),
+        ("str | ", "the end", ""), ("'[str'", "`]` is missing", ""), ("'{a str}'", "`:` is missing", ""), ("str(x)", "whole number", ""),
+        ("str str", "`str str` is no type", ""), ("'{a: str'", "`,` is missing", ""), ("number", "is no type", "`float`"),
+        ("'\"\"'", "0 characters", ""), ("'\"\\q\" | a'", "no quoted text", "JSON"), ("'{a: str,} x'", "already complete", ""), ("'a | b, c'", "already complete", ""), ('"\\"x\\uD800\\""', "half a character", ""),
+    ],
+)  # fmt: skip
+def test_what_is_no_type_is_refused(text: str, said: str, hint: str) -> None:
+    """A misspelt type names the nearest; other nonsense says what is wrong."""
+    with pytest.raises(BadType) as caught:
+        if "uD800" in text:
+            OutType.parse('"x\\ud800"')
+        of_cell(text)
+    assert said in str(caught.value)
+    assert hint in caught.value.hint
+
+
+def test_an_error_shows_the_line_of_the_cell() -> None:
+    """With line and source, the error points into the cell."""
+    with pytest.raises(BadType, match="line 2") as caught:
+        OutType.parse("flaot", {}, line=2, source="---\nout: flaot\n---\n")
+    assert "out: flaot" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 40 + "str" + "]" * 40, "{a: " * 40 + "str" + "}" * 40, "(" * 1_000, "a" * 20_001]
+)
+def test_depth_and_size_are_bounded(text: str) -> None:
+    """Deep and long texts are typed errors."""
+    with pytest.raises(BadType):
+        OutType.parse(text)
+
+
+def test_many_labels_are_fine_and_too_many_are_not() -> None:
+    """The 77 labels of a real task are a type; 1,001 are refused."""
+    labels = [f"label_{i}" for i in range(77)]
+    assert OutType.parse(" | ".join(labels)).schema["enum"] == labels
+    with pytest.raises(BadType, match="1,001 labels"):
+        OutType.parse(" | ".join(f"l{i}" for i in range(1_001)))
+
+
+# ------------------------------------------------------------------ classes and JSON Schemas
+def test_a_pydantic_class_by_name_or_itself() -> None:
+    """A class of the namespace is a type; its text is its name, and its schema is closed."""
+    for value in (Ticket, "Ticket"):
+        out = OutType.parse(value, NAMESPACE)
+        assert out.to_text() == "Ticket"
+        assert out.schema["additionalProperties"] is False
+        assert out.classes == {"": Ticket}
+
+
+def test_classes_inside_the_language() -> None:
+    """`[Ticket]` and `{bag: Bag}` refer to the classes, and their inner classes come along once."""
+    out = of_cell("{bag: Bag, more?: [Ticket]}")
+    assert set(out.schema["$defs"]) == {"Bag", "Ticket"}
+    assert out.schema["properties"]["more"] == {"type": "array", "items": {"$ref": "#/$defs/Ticket"}}
+    assert OutType.parse(out.to_text(), NAMESPACE) == out
+    assert out.to_text() == "{bag: Bag, more?: [Ticket]}"
+
+
+def test_two_classes_of_one_name_are_refused() -> None:
+    """A name in `$defs` means one class."""
+    other = pydantic.create_model("Ticket", x=(int, ...))
+    with pytest.raises(BadType, match="two classes are called `Ticket`"):
+        OutType.parse({"a": Ticket, "b": other})
+
+
+class Tree(pydantic.BaseModel):
+    """A class that holds itself."""
+
+    name: str
+    kids: list[Tree] = []
+
+
+def test_a_class_that_holds_itself() -> None:
+    """A recursive class is a type, alone and inside the language."""
+    for out in (OutType.parse(Tree), OutType.parse({"tree": Tree})):
+        inner = {"name": "a", "kids": [{"name": "b", "kids": []}]}
+        value = inner if out.to_text() == "Tree" else {"tree": inner}
+        assert out.validate(value) == (value, [])
+        wrong = {"name": "a", "kids": [{"name": 3, "kids": []}]}
+        assert out.validate(wrong if out.to_text() == "Tree" else {"tree": wrong})[1]
+
+
+def test_inner_classes_of_one_name_are_refused() -> None:
+    """Two different inner classes of one name cannot stand side by side."""
+    other = pydantic.create_model("Ticket", x=(int, ...))
+    holder = pydantic.create_model("Holder", ticket=(other, ...))
+    with pytest.raises(BadType, match="two classes are called `Ticket`"):
+        OutType.parse({"a": Bag, "b": holder})
+
+
+def test_what_is_no_pydantic_class_is_no_type() -> None:
+    """Other objects of the namespace cannot be named as a type."""
+    for name in ("number", "Exception", "print"):
+        with pytest.raises(BadType, match="is no type"):
+            OutType.parse(name, {**NAMESPACE, "Exception": Exception, "print": print})
+
+
+def test_a_class_without_a_schema_is_refused() -> None:
+    """A class that pydantic cannot describe is a typed error."""
+
+    class Odd(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(arbitrary_types_allowed=True)
+        thing: object = None
+        call: type(lambda: 0)  # type: ignore[valid-type]
+
+    with pytest.raises(BadType, match="`Odd` has no JSON Schema"):
+        OutType.parse(Odd)
+
+
+def test_json_schemas_are_taken_and_closed() -> None:
+    """A JSON Schema (data or text) is taken as it is, closed to extra keys unless it is open on purpose."""
+    schema = {"type": "object", "properties": {"a": {"type": "string", "maxLength": 3}}, "required": ["a"]}
+    for value in (schema, json.dumps(schema)):
+        out = OutType.parse(value)
+        assert out.schema == {**schema, "additionalProperties": False}
+        assert OutType.parse(out.to_text()) == out
+    assert OutType.parse({**schema, "additionalProperties": True}).schema["additionalProperties"] is True
+    assert OutType.parse({"enum": ["a", "b"]}).schema == {"enum": ["a", "b"]}
+    assert OutType.parse({"anyOf": [{"type": "string"}, {"type": "null"}]}).schema["anyOf"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        (
+            {"type": "object", "properties": {"a": {"type": "string", "pattern": "x"}}},
+            "`pattern` of the JSON Schema at `a`",
+        ),
+        ({"type": "object", "propertys": {}}, "`propertys`"),
+        ({"type": "object", "properties": {"a": {"type": "strin"}}}, "`strin` is no type of JSON Schema"),
+        ({"type": "object", "properties": {"a": {"type": [{}]}}}, "is no type of JSON Schema"),
+        ({"type": "array", "items": [{"type": "string"}]}, "`items` is list"),
+        ({"type": "object", "properties": []}, "`properties` is list"),
+        ({"type": "array", "items": {"$ref": "#/$defs/X"}}, "not in `$defs`"),
+        ({"$ref": "http://127.0.0.1/x"}, "not in `$defs`"),
+        ({"type": "string", "maxLength": -1}, "not a whole number"),
+        ({"type": "number", "minimum": float("nan")}, "not a number"),
+        ({"type": "object", "required": [1]}, "not a list of names"),
+        ({"type": "string", "enum": []}, "not a list of values"),
+        ({"type": "string", "default": object()}, "no JSON"),
+        ({"type": "object", "anyOf": {}}, "`anyOf` is dict"),
+    ],
+)
+def test_what_would_not_be_checked_is_refused(schema: dict[str, Any], said: str) -> None:
+    """A word of JSON Schema that is not checked here is an error, never silently passed over."""
+    with pytest.raises(BadType) as caught:
+        OutType.parse(schema)
+    assert said in str(caught.value)
+
+
+def test_a_deep_json_schema_is_refused() -> None:
+    """A schema of thousands of levels is a typed error, not a RecursionError."""
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(5_000):
+        schema = {"type": "array", "items": schema}
+    with pytest.raises(BadType, match="too deep"):
+        OutType.parse(schema)
+
+
+def test_of_schema_takes_what_others_made() -> None:
+    """A stored or a tool's schema may hold words that its maker checks."""
+    out = OutType.of_schema(Ticket.model_json_schema())
+    assert out.validate('{"id": 1, "name": "ABC"}')[1] == []
+
+
+def test_describe_is_short() -> None:
+    """`describe` is one line of at most 120 characters."""
+    assert of_cell("{a: str}").describe() == "{a: str}"
+    long = OutType.parse(" | ".join(f"label_{i}" for i in range(77))).describe()
+    assert len(long) == 120
+    assert long.endswith("…")
