@@ -4,13 +4,15 @@ PYTHON ?= python3
 VENV   ?= .venv
 DEMO   ?= build/demo
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
+
+ROUNDS ?= 5
 
 NOTEBOOK := notebooks/00_quickstart.ipynb
 SOURCES  := $(shell find orch_nb notebooks/data -type f -not -name '*.pyc' 2>/dev/null) $(NOTEBOOK)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test check format bench install install-dev model chromium clean
+.PHONY: help demo lab notebooks test check format bench install install-dev model chromium clean
 
 help:
 	@echo "make demo    run the quickstart on a small language model on this machine (no key; about 190 MB once)"
@@ -42,8 +44,10 @@ model: $(VENV)/.installed
 	@$(BIN)/orch models install smollm2
 
 # ------------------------------------------------------------------------------------------------------------- demo
-demo: $(DEMO)/.done
-	@$(BIN)/orch demo --out $(DEMO) --show
+# The first time it runs; afterwards, as long as nothing that it is made of has changed, it shows what came of it.
+demo:
+	@if $(MAKE) --no-print-directory -q $(DEMO)/.done 2>/dev/null; then $(BIN)/orch demo --out $(DEMO) --show; \
+	else $(MAKE) --no-print-directory $(DEMO)/.done; fi
 
 $(DEMO)/.done: $(VENV)/.installed $(SOURCES)
 	@$(BIN)/orch models install smollm2
@@ -54,6 +58,11 @@ lab: $(VENV)/.installed model
 	@$(BIN)/jupyter lab $(NOTEBOOK)
 
 # ------------------------------------------------------------------------------------------------------------ tests
+# Executes the notebook and keeps its outputs, without what changes from run to run.
+notebooks: $(VENV)/.installed-dev model
+	@$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --inplace --ExecutePreprocessor.store_widget_state=False \
+	  --ExecutePreprocessor.record_timing=False $(NOTEBOOK)
+
 test: $(VENV)/.installed-dev model chromium
 	@$(BIN)/python -m pytest tests $(NOTEBOOK) --nbval-lax --nbval-current-env $(PYTEST_ARGS)
 
@@ -66,8 +75,9 @@ format: $(VENV)/.installed-dev
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+# Ratios within one run: ours against a bare asyncio loop and the peers, each in an interpreter of its own, in alternation.
 bench: $(VENV)/.installed-dev
-	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench --rounds $(ROUNDS) $(BENCH_ARGS)
 
 chromium:
 	@if command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; then :; \

@@ -43,13 +43,17 @@ def _parser() -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=says, description=says)
         made.set_defaults(do=do)
         if store:
-            made.add_argument("--folder", default=".", help="where the notebook and its .orch store lie (default: here)")
+            made.add_argument(
+                "--folder", default=".", help="where the notebook and its .orch store lie (default: here)"
+            )
         return made
 
     demo = command("demo", _demo, "run the quickstart notebook on the embedded model", store=False)
     demo.add_argument("--out", default="orch_demo", help="where it runs and leaves everything (default: orch_demo)")
     demo.add_argument("--show", action="store_true", help="print the report of the last demo in --out, run nothing")
-    models = command("models", _models, "the models known here; `models install smollm2` fetches the embedded one", store=False)
+    models = command(
+        "models", _models, "the models known here; `models install smollm2` fetches the embedded one", store=False
+    )
     models.add_argument("action", nargs="?", choices=["list", "install"], default="list")
     models.add_argument("name", nargs="?", default="smollm2")
     runs = command("runs", _runs, "list the runs of a store")
@@ -96,11 +100,17 @@ def _models(options: Any) -> None:
     book = Runtime().models
     for offer in book.offers():
         price = book.prices.price(offer)
-        print(f"{offer.name:<12} {offer.provider}/{offer.model:<24} {'price unknown' if price is None else price.label}  {offer.note}")
+        print(
+            f"{offer.name:<12} {offer.provider}/{offer.model:<24} {'price unknown' if price is None else price.label}  {offer.note}"
+        )
 
 
 def _runs(options: Any) -> None:
-    rows = [r for r in _runtime(options).runs(limit=options.limit * 50, every_notebook=True) if not (r.parent or {}).get("of_batch")]
+    rows = [
+        r
+        for r in _runtime(options).runs(limit=options.limit * 50, every_notebook=True)
+        if not (r.parent or {}).get("of_batch")
+    ]
     if not rows:
         print("no runs in this store")
     for r in rows[: options.limit]:

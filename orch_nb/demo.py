@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from orch_nb.schema.events import Event
 
 NOTEBOOK = "00_quickstart.ipynb"
-PRICED = ("openai/gpt-4o-mini", "openai/gpt-4o", "anthropic/claude-sonnet-4-0", "google/gemini-2.5-flash", "mistral/mistral-large-latest")
+PRICED = (
+    "openai/gpt-4o-mini",
+    "openai/gpt-4o",
+    "anthropic/claude-sonnet-4-0",
+    "google/gemini-2.5-flash",
+    "mistral/mistral-large-latest",
+)
 """Well-known models of four vendors, cheap to dear: what the same tokens would cost there."""
 
 CELL_TIMEOUT_S = 900
@@ -49,9 +55,9 @@ class Progress:
 
 def run_demo(out: Path) -> int:
     """Execute the quickstart in `out` and print the report; 0 when every row is done."""
-    from orch_nb.providers.local import LocalModel
+    from orch_nb.providers.local import find_model
 
-    LocalModel()._file()  # says at once how to install what is missing
+    find_model()  # says at once how to install what is missing
     out.mkdir(parents=True, exist_ok=True)
     source = _source()
     shutil.rmtree(out / "data", ignore_errors=True)
@@ -69,18 +75,23 @@ def _source() -> Path:
     for place in (here / "_demo" / NOTEBOOK, here.parent / "notebooks" / NOTEBOOK):
         if place.exists():
             return place
-    raise OrchError("the quickstart notebook is not beside the package.", hint="install orch_nb from a wheel or a clone")
+    raise OrchError(
+        "the quickstart notebook is not beside the package.", hint="install orch_nb from a wheel or a clone"
+    )
 
 
 def _execute(out: Path) -> float:
     """Run the notebook's cells, each told as it goes; the executed notebook is written in any case."""
-    import nbformat
+    import nbformat as untyped_nbformat
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
 
+    nbformat: Any = untyped_nbformat
     notebook = nbformat.read(out / NOTEBOOK, as_version=4)
     codes = [i for i, c in enumerate(notebook.cells) if c.cell_type == "code"]
-    client = NotebookClient(notebook, timeout=CELL_TIMEOUT_S, kernel_name="python3", resources={"metadata": {"path": str(out)}})
+    client = NotebookClient(
+        notebook, timeout=CELL_TIMEOUT_S, kernel_name="python3", resources={"metadata": {"path": str(out)}}
+    )
     started = time.monotonic()
 
     def on_start(cell: Any, cell_index: int) -> None:
@@ -93,7 +104,9 @@ def _execute(out: Path) -> float:
         with _Rows(out):
             client.execute()
     except CellExecutionError as error:
-        raise OrchError(f"a cell of the demo failed: {str(error).strip().splitlines()[-1]}", hint=f"open {out / NOTEBOOK}") from None
+        raise OrchError(
+            f"a cell of the demo failed: {str(error).strip().splitlines()[-1]}", hint=f"open {out / NOTEBOOK}"
+        ) from None
     finally:
         nbformat.write(notebook, out / NOTEBOOK)
     return time.monotonic() - started
@@ -130,7 +143,9 @@ class _Rows:
                 continue
             try:
                 with SqliteStore(path, read_only=True) as store:
-                    done = [r for r in store.runs(status="done") if (r.parent or {}).get("of_batch") and r.run not in before]
+                    done = [
+                        r for r in store.runs(status="done") if (r.parent or {}).get("of_batch") and r.run not in before
+                    ]
             except OrchError:
                 continue  # the kernel is just making it
             if len(done) > shown:
@@ -141,14 +156,15 @@ class _Rows:
 def _write_html(out: Path) -> None:
     from nbconvert import HTMLExporter
 
-    body, _ = HTMLExporter().from_filename(str(out / NOTEBOOK))
+    exporter: Any = HTMLExporter
+    body, _ = exporter().from_filename(str(out / NOTEBOOK))
     (out / "00_quickstart.html").write_text(body, "utf-8")
 
 
 # ------------------------------------------------------------------ the report
 def show_demo(out: Path) -> int:
     """Print what the last demo in `out` came to, from its store."""
-    from orch_nb.runtime.batch import Row, _recall
+    from orch_nb.runtime.batch import Row, recall
     from orch_nb.store.sqlite import SqliteStore
 
     path = out / ".orch" / "runs.sqlite"
@@ -162,7 +178,7 @@ def show_demo(out: Path) -> int:
         rows = [Row(i, inputs) for i, inputs in zip(begun.inputs["index"], begun.inputs["rows"], strict=True)]
         events: list[list[Event]] = []
         for n, row in enumerate(rows):
-            _recall(store, f"{batch.run}.{n}", row)
+            recall(store, f"{batch.run}.{n}", row)
             events.append([e for _, e in store.read(row.run)] if row.run else [])
     _print_rows(rows, _labels(out))
     _print_bill(events)
@@ -184,9 +200,15 @@ def _print_rows(rows: list[Row], labels: dict[str, str]) -> None:
         is_right = got.get("team") == labels.get(message)
         right += is_right
         mark = " " if is_right else "✗"
-        print(f"{_cut(message, 44):<46}{mark}{got.get('team') or row.status:<18}{got.get('mood', ''):<7}{_cut(got.get('answer') or '', 60)}")
-    print(f"\nrouting: {right} of {len(rows)} messages to the team of their own label ({right / len(rows):.0%}), by embeddings")
-    print("the language model (135 million parameters) gave only mood labels and one-sentence answers: that is what it does well")
+        print(
+            f"{_cut(message, 44):<46}{mark}{got.get('team') or row.status:<18}{got.get('mood', ''):<7}{_cut(got.get('answer') or '', 60)}"
+        )
+    print(
+        f"\nrouting: {right} of {len(rows)} messages to the team of their own label ({right / len(rows):.0%}), by embeddings"
+    )
+    print(
+        "the language model (135 million parameters) gave only mood labels and one-sentence answers: that is what it does well"
+    )
     teams = Counter((row.output or {}).get("team", row.status) for row in rows)
     print("teams: " + ", ".join(f"{team} {n}" for team, n in teams.most_common()))
 
@@ -204,7 +226,9 @@ def _print_bill(events: list[list[Event]]) -> None:
     tokens_in = sum(e.usage.input_tokens for e in settled if e.usage)
     tokens_out = sum(e.usage.output_tokens for e in settled if e.usage)
     spent = sum((e.cost_usd or Decimal(0) for e in settled), Decimal(0))
-    print(f"\nbill: ${spent} for {len(settled)} model calls, {tokens_in:,} tokens in, {tokens_out:,} out, on this machine")
+    print(
+        f"\nbill: ${spent} for {len(settled)} model calls, {tokens_in:,} tokens in, {tokens_out:,} out, on this machine"
+    )
     print(f"the same tokens elsewhere (genai-prices of {bundled_date()}; other tokenizers count a little differently):")
     usages = [e.usage for e in settled if e.usage]
     for name, usd in PriceBook().would_cost(usages, PRICED).items():

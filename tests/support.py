@@ -163,11 +163,13 @@ class Performer:
         self.performed.append(f"call:{key}:{prepared.payload.request['turn']}")
         if self.before_call is not None:
             await self.before_call(key)
-        faults = self.faults.get(key.split("[")[0])
+        faults = self.faults.get(key.split("[", maxsplit=1)[0])
         if faults:
             return faults.pop(0)
         self.room.set()
-        return Outcome(True, reply={"text": f"reply {prepared.payload.request['turn']}"}, cost_usd=prepared.reserved_usd)
+        return Outcome(
+            True, reply={"text": f"reply {prepared.payload.request['turn']}"}, cost_usd=prepared.reserved_usd
+        )
 
     def cancelled(self, prepared: Prepared) -> Outcome:
         error = ev.ErrorInfo("ORCH209", "Cancelled", "broken off", "cancelled")

@@ -1,4 +1,4 @@
-"""Fingerprints: what a node is, what an activation is, what a request is (DESIGN section 5).
+"""Fingerprints: what a node is, what a request is (DESIGN section 5; an activation's is `engine.fingerprint`).
 
 A fingerprint says "the same would come out": definition, values read, occurrence. It does not hold names, layout,
 descriptions, prices, budgets, timeouts or evidence, which change nothing in what comes out.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from orch_nb.schema.messages import ModelRequest
 
-__all__ = ["activation_fingerprint", "function_fingerprint", "hidden_inputs", "node_fingerprint", "request_hash"]
+__all__ = ["function_fingerprint", "hidden_inputs", "node_fingerprint", "request_hash"]
 
 NOT_CONTENT = frozenset(
     {
@@ -56,19 +56,6 @@ def node_fingerprint(kind: str, definition: Mapping[str, Any], source_hash: str 
     if "models" in content:
         content["models"] = [{key: m.get(key) for key in MODEL_CONTENT} for m in content["models"]]
     return digest(["node", 1, kind, content, source_hash])
-
-
-def activation_fingerprint(node_fp: str, read_values: Mapping[str, Any], occurrence: int = 1) -> str:
-    """The digest of one activation; "" when its node has none.
-
-    Parameters
-    ----------
-    read_values
-        Name of each declared read -> its value. An optional read that is absent is left out.
-    occurrence
-        The how-many-th equal activation of its run this is, from 1: k voters stay k votes, loops progress.
-    """
-    return digest(["activation", 1, node_fp, dict(read_values), occurrence]) if node_fp else ""
 
 
 def request_hash(request: ModelRequest, *, provider: str = "") -> str:

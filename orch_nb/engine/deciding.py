@@ -104,6 +104,8 @@ def choose_by_field(frame: Frame, chooser: Chooser, name: str, value: Any) -> di
     got = resolve(frame, chooser.read, None, overlay=(name, value))
     text = path_text(chooser.read)
     if got is not None and not isinstance(got, str):
-        raise SemanticFailure(f"`by {text}` chooses by name, but the value is {got!r:.60}.", hint="use `when` conditions")
+        raise SemanticFailure(
+            f"`by {text}` chooses by name, but the value is {got!r:.60}.", hint="use `when` conditions"
+        )
     choice = got if got in chooser.candidates else None
     return {"how": "field", "path": text, "value": got, "choice": choice, "candidates": list(chooser.candidates)}

@@ -15,6 +15,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine import deciding
+from orch_nb.engine.fingerprint import occurrence, stem
 from orch_nb.engine.fold import fold
 from orch_nb.engine.policy import Policy
 from orch_nb.engine.ports import Call, Hold
@@ -216,7 +217,7 @@ class Driver:
 
     async def _end(self, status: str) -> None:
         state = self.state
-        error, node = (next(iter(state.failed.values())) if state.failed else (None, ""))
+        error, node = next(iter(state.failed.values())) if state.failed else (None, "")
         output = self.output() if status == "done" and not state.record else None
         await self._commit([ev.RunEnded(status, self.now(), output, error, node)])
         if state.has_sent:  # what was paid for is on disk before the run is reported as ended
@@ -282,7 +283,8 @@ class Driver:
         try:
             if self.activations > self.policy.max_activations:
                 raise LimitReached(
-                    f"the run has had {self.policy.max_activations:,} activations.", hint="bound its loops and its growth"
+                    f"the run has had {self.policy.max_activations:,} activations.",
+                    hint="bound its loops and its growth",
                 )
             if act.action == "close":
                 return await self._close(act, spec, started)
@@ -304,7 +306,8 @@ class Driver:
             case "function" | "tool":
                 return await self._function(act, spec, started)
             case "agent":
-                return await self._within(spec, self._agent(act, spec, started))
+                made: list[Event] = await self._within(spec, self._agent(act, spec, started))
+                return made
             case "human":
                 return self._ask(act, spec, incoming_value(act.frame, act.node), "")
             case "graph":
@@ -387,7 +390,9 @@ class Driver:
         earlier = None if self.policy.again or act.cleared else self.perform.effect_done(key)
         if earlier is not None:
             if self.policy.attended:
-                question = f"`{spec.name}` ({', '.join(spec.effects)}) was done by run {earlier} with the same input. Again?"
+                question = (
+                    f"`{spec.name}` ({', '.join(spec.effects)}) was done by run {earlier} with the same input. Again?"
+                )
                 return self._ask(act, spec, values, question, ("again", "done", "reject"))
             return await self._finish(act, None, started, "", "skipped", {"effect": key, "done_by": earlier})
         at = (frame.key, spec.name, frame.round[act.node], act.item)
@@ -478,7 +483,9 @@ class Driver:
             await self._until(self.now() + delay)
         return None
 
-    async def _perform_call(self, prepared: Prepared, at: tuple[Any, ...], call: int, key: str) -> Outcome:
+    async def _perform_call(
+        self, prepared: Prepared, at: tuple[str, str, int, int | None], call: int, key: str
+    ) -> Outcome:
         """The call itself. Broken off (Stop, timeout), it is booked at what it has cost so far."""
         try:
             return await self.perform.call(prepared, key)
@@ -662,18 +669,14 @@ class Driver:
         """
         if not spec.fingerprint:
             return ""
-        base = blake2b(spec.fingerprint.encode(), digest_size=16)
-        base.update(read_digest(act.frame, act.node, values))
-        stem = base.digest()
-        used, hints = self.state.used, self._hints
-        n = hints.get(stem, 0)
+        shared = stem(spec.fingerprint, read_digest(act.frame, act.node, values))
+        base, used, hints = shared.digest(), self.state.used, self._hints
+        n = hints.get(base, 0)
         while True:
-            h = base.copy()
-            h.update(n.to_bytes(4, "big"))
-            made = h.hexdigest()
+            made = occurrence(shared, n)
             n += 1
             if made not in used:
-                hints[stem] = n
+                hints[base] = n
                 return made
 
 
@@ -728,7 +731,7 @@ async def _awaited(result: Any) -> Any:
     return await result if inspect.isawaitable(result) else result
 
 
-def _settled(at: tuple[Any, ...], call: int, now: float, outcome: Outcome, note: str) -> ev.Settled:
+def _settled(at: tuple[str, str, int, int | None], call: int, now: float, outcome: Outcome, note: str) -> ev.Settled:
     return ev.Settled(*at, call, now, outcome.ok, outcome.reply, outcome.usage, outcome.cost_usd,
                       outcome.overrun_usd or _ZERO, outcome.error, outcome.finish_reason, outcome.first_token_s,
                       outcome.price, note)  # fmt: skip

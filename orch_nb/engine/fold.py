@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.plan import from_data
 from orch_nb.engine.state import (
-    DONE, FAILED, IDLE, OPEN, READY, SKIPPED, WAITING, Activate, Consumed, Frame, Items, RunState,
+    DONE,
+    FAILED,
+    IDLE,
+    OPEN,
+    READY,
+    SKIPPED,
+    WAITING,
+    Activate,
+    Consumed,
+    Frame,
+    Items,
+    RunState,
 )  # fmt: skip
 from orch_nb.errors import CorruptStore
 from orch_nb.schema import events as ev
@@ -191,7 +202,9 @@ def _frame_complete(state: RunState, frame: Frame) -> None:
             _make_ready(state, state.frames[parent_key], node, item, "close")
 
 
-def _done(state: RunState, event: Any, value: Any, taken: tuple[int, ...] | None, writes: dict[str, Any] | None) -> None:
+def _done(
+    state: RunState, event: Any, value: Any, taken: tuple[int, ...] | None, writes: dict[str, Any] | None
+) -> None:
     """An activation has its value: a node settles; an item of a map is counted off."""
     frame = state.frames[event.frame]
     if state.last_call or len(state.frames) > 1:

@@ -154,7 +154,7 @@ def _plain(value: Any) -> Any:
         return {
             f.name: _plain(got)
             for f in fields(value)
-            if f.init and not (got := getattr(value, f.name)) == f.default and got not in ((), {})
+            if f.init and (got := getattr(value, f.name)) != f.default and got not in ((), {})
         }
     if isinstance(value, tuple | list):
         return [_plain(v) for v in value]
@@ -184,9 +184,7 @@ def from_data(data: dict[str, Any]) -> Plan:
     return Plan(
         name=data["name"],
         nodes=tuple(nodes),
-        edges=tuple(
-            Edge(**{**e, "reads": tuple(_read(r) for r in e.get("reads", ()))}) for e in data.get("edges", [])
-        ),
+        edges=tuple(Edge(**{**e, "reads": tuple(_read(r) for r in e.get("reads", ()))}) for e in data.get("edges", [])),
         inputs=tuple(data.get("inputs", ())),
         optional_inputs=tuple(data.get("optional_inputs", ())),
         out=tuple(data.get("out", ())),

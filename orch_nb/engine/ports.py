@@ -65,7 +65,9 @@ class RunLog(Protocol):
         """
         ...
 
-    def settle(self, events: Sequence[Event], hold: str, spent_usd: Decimal, overrun_usd: Decimal, /) -> Awaitable[None] | None:
+    def settle(
+        self, events: Sequence[Event], hold: str, spent_usd: Decimal, overrun_usd: Decimal, /
+    ) -> Awaitable[None] | None:
         """Append a `Settled` (and what follows at once) and turn its hold into `spent_usd`, in one transaction."""
         ...
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.engine.fingerprint import reads_digest
 from orch_nb.engine.state import DONE, MISSING
 from orch_nb.errors import SemanticFailure
 from orch_nb.schema.values import dig, fingerprint_of, share
@@ -79,9 +80,9 @@ def resolve(frame: Frame, read: Read, item: int | None, *, overlay: tuple[str, A
     SemanticFailure
         A read that is not optional finds nothing; what, and what to write, is said.
     """
-    if overlay is not None and read.ref == overlay[0] and read.source == "node":
-        value = overlay[1]
-    elif overlay is not None and overlay[0] in read.members:
+    if (overlay is not None and read.ref == overlay[0] and read.source == "node") or (
+        overlay is not None and overlay[0] in read.members
+    ):
         value = overlay[1]
     else:
         try:
@@ -149,8 +150,8 @@ def read_digest(frame: Frame, node: int, values: dict[str, Any]) -> bytes:
             part = _node_digest(frame, read, values)
         else:
             part = fingerprint_of(values[read.name])
-        parts.append(read.name.encode() + b"=" + part)
-    return b"\x1e".join(parts)
+        parts.append((read.name, part))
+    return reads_digest(parts)
 
 
 def _node_digest(frame: Frame, read: Read, values: dict[str, Any]) -> bytes:

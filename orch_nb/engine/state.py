@@ -99,7 +99,9 @@ class StateKey:
 
     def write(self, order: tuple[int, ...], new: Any) -> None:
         if self.reducer == "last":
-            self.value = new  # its writers follow one another (checked at compile time): the later write is the later event
+            self.value = (
+                new  # its writers follow one another (checked at compile time): the later write is the later event
+            )
             return
         if not self.orders or order >= self.orders[-1]:
             self.orders.append(order)

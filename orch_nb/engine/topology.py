@@ -105,7 +105,7 @@ class Topology:
 
 def topology(plan: Plan) -> Topology:
     """The plan's topology, made at the first call and kept on the plan."""
-    made = plan.made
+    made: Topology | None = plan.made
     if made is None:
         made = Topology(plan)
         object.__setattr__(plan, "made", made)

@@ -115,7 +115,9 @@ class Compiler:
     def plan(self) -> Plan:
         """Run all steps."""
         if self.nesting > MAX_NESTING:
-            raise GraphError(f"`{self.spec.name}` is nested more than {MAX_NESTING} deep.", hint="does it contain itself?")
+            raise GraphError(
+                f"`{self.spec.name}` is nested more than {MAX_NESTING} deep.", hint="does it contain itself?"
+            )
         if not self.spec.nodes:
             raise GraphError(f"graph `{self.spec.name}` has no nodes.", hint="draw an arrow: `a -> b`")
         self._bind()
@@ -188,7 +190,7 @@ class Compiler:
     # ------------------------------------------------------------ arrows
     def _connected(self) -> None:
         known = self.spec.nodes
-        touched = set()
+        touched: set[str] = set()
         for edge in self.edges:
             for end in (edge.source, edge.target):
                 if end not in known:
@@ -237,7 +239,7 @@ class Compiler:
             return False
         path = parse_path(by[0].by)
         schema = self._schema_at(path.parts)
-        values = (schema or {}).get("enum")
+        values = (schema or {}).get("enum") or ()
         return bool(values) and set(values) <= {e.target for e in by}
 
     def _sort(self) -> None:
@@ -283,7 +285,12 @@ class Compiler:
 
     def _bodies(self) -> tuple[Body, ...]:
         return tuple(
-            Body(self.sorted[x.head], tuple(self.sorted[i] for i in topological.members(x.nodes)), tuple(x.arrows), x.parent)
+            Body(
+                self.sorted[x.head],
+                tuple(self.sorted[i] for i in topological.members(x.nodes)),
+                tuple(x.arrows),
+                x.parent,
+            )
             for x in self.loops
         )
 
@@ -329,7 +336,9 @@ class Compiler:
             pair = next(((a, b) for a in writers for b in writers if a < b and not self._ordered(a, b)), None)
             if row["reducer"] == "last" and (pair or mapped):
                 who = f"`{self.sorted[pair[0]]}` and `{self.sorted[pair[1]]}`" if pair else "the items of a map"
-                self._problem(f"{who} may write `{key}` at once: it needs a reducer (append, add, max, min, union, merge).")
+                self._problem(
+                    f"{who} may write `{key}` at once: it needs a reducer (append, add, max, min, union, merge)."
+                )
             for reader in row["readers"]:
                 r = self.at[reader]
                 racing = next((w for w in writers if w != r and not self._ordered(w, r)), None)
@@ -511,7 +520,9 @@ class Compiler:
             if c not in values:
                 near = nearest(c, [v for v in values if isinstance(v, str)])
                 hint = f"; did you mean `{near}`?" if near else f" ({', '.join(map(str, values))})"
-                self._problem(f"`{name}` can never choose `{c}`: `{'.'.join(parts)}` is one of its values{hint}", edges[0].line)
+                self._problem(
+                    f"`{name}` can never choose `{c}`: `{'.'.join(parts)}` is one of its values{hint}", edges[0].line
+                )
 
     # ------------------------------------------------------------ ends
     def _check_inputs(self) -> None:

@@ -33,7 +33,8 @@ def state_fields(cls: Any) -> dict[str, dict[str, Any]]:
         )
     defaults = _defaults(cls)
     return {
-        check_name(name, "state key"): _row(hint, defaults.get(name, dataclasses.MISSING)) for name, hint in hints.items()
+        check_name(name, "state key"): _row(hint, defaults.get(name, dataclasses.MISSING))
+        for name, hint in hints.items()
     }
 
 
@@ -55,7 +56,7 @@ def _row(hint: Any, default: Any) -> dict[str, Any]:
 def _defaults(cls: Any) -> dict[str, Any]:
     if dataclasses.is_dataclass(cls):
         return {
-            f.name: f.default if f.default is not dataclasses.MISSING else f.default_factory()
+            f.name: f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
             for f in dataclasses.fields(cls)
             if f.default is not dataclasses.MISSING or f.default_factory is not dataclasses.MISSING
         }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.notebook import markup
 from orch_nb.notebook.table import Cell, Column, Table
-from orch_nb.notebook.visible import escape_line, line
+from orch_nb.notebook.visible import line
 from orch_nb.notebook.words import COLOURS, count, glyph, places, seconds, usd, word
 from orch_nb.trace.brief import brief
 
@@ -25,7 +25,7 @@ def batch_html(batch: Any) -> str:
         _bar_html(progress), markup.quiet(_counts(progress)),
     ]  # fmt: skip
     parts = [markup.bar(*left, right=markup.strong(usd(batch.spent_usd)))]
-    parts += [f'<div style="padding:4px 12px">{escape_line(text, 400)}</div>' for text in _remarks(batch)]
+    parts += [f'<div style="padding:4px 12px">{markup.prose(text, 400)}</div>' for text in _remarks(batch)]
     parts.append(markup.section(rows_table(batch.rows).html(), first=True))
     return markup.panel(*parts)
 
@@ -74,14 +74,24 @@ def rows_table(rows: Sequence[Any]) -> Table:
     shown += [r for r in rows[MAX_ROWS:] if r.status in ("failed", "waiting")][:MAX_ROWS]
     digits = places(r.usd for r in shown)
     table = Table(
-        [Column("row"), Column("state"), Column("seconds", "r"), Column("$", "r"), Column("input"), Column("output", rest=True)]
+        [
+            Column("row"),
+            Column("state"),
+            Column("seconds", "r"),
+            Column("$", "r"),
+            Column("input"),
+            Column("output", rest=True),
+        ]
     )
     for row in shown:
         first = next(iter(row.inputs.values()), "") if len(row.inputs) == 1 else row.inputs
         after = f"{row.error}" if row.error else "" if row.output is None else brief(row.output, 120)
         table.add(
             line(str(row.index), 24),
-            Cell(f"{glyph(row.status)} {word(row.status)}", colour=COLOURS.get(row.status, "") if row.status == "failed" else ""),
+            Cell(
+                f"{glyph(row.status)} {word(row.status)}",
+                colour=COLOURS.get(row.status, "") if row.status == "failed" else "",
+            ),
             "" if row.seconds is None else f"{row.seconds:.2f}",
             usd(row.usd, digits).removeprefix("$") if row.status != "pending" or row.usd else "",
             Cell(brief(first, 60), quiet=True),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.notebook import markup
-from orch_nb.notebook.visible import clean, escape_line
+from orch_nb.notebook.visible import clean
 
 if TYPE_CHECKING:
     from orch_nb.notebook.table import Table
@@ -54,13 +54,15 @@ class Shown:
     @classmethod
     def lines(cls, *rows: str, value: Any = None) -> Shown:
         """Some lines of text, no more."""
-        inner = "".join(f"<div>{escape_line(row, 600)}</div>" for row in rows)
-        return cls("\n".join(rows), f'<div style="{markup.ROOT}">{inner}</div>', value)
+        inner = "".join(f"<div>{markup.prose(row)}</div>" for row in rows)
+        return cls("\n".join(rows), f'<div class="{markup.CLASSES}" style="{markup.ROOT}">{inner}</div>', value)
 
     @classmethod
     def of_table(cls, head: str, table: Table, *after: str, value: Any = None) -> Shown:
         """A head line, a table, and lines after it."""
         text = "\n".join(part for part in (head, table.text(), *after) if part)
         tail = "".join(f"<div>{markup.quiet(row)}</div>" for row in after)
-        html = markup.panel(markup.bar(markup.strong(head)) if head else "", markup.section(table.html() + tail, first=True))
+        html = markup.panel(
+            markup.bar(markup.strong(head)) if head else "", markup.section(table.html() + tail, first=True)
+        )
         return cls(text, html, value)

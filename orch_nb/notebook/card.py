@@ -9,7 +9,7 @@ from orch_nb.errors import OrchError
 from orch_nb.notebook import markup
 from orch_nb.notebook.svg import svg
 from orch_nb.notebook.table import Cell, Column, Table
-from orch_nb.notebook.visible import clean, escape, escape_line, line
+from orch_nb.notebook.visible import clean, escape, line
 from orch_nb.notebook.words import RUN, WARN, count, usd
 from orch_nb.trace.picture import ChoiceView, EdgeView, GraphView, NodeView, picture
 
@@ -36,7 +36,9 @@ def agent_html(agent: Any, *, used_by: Sequence[str] = (), notes: Sequence[str] 
     ]
     system = agent.system_prompt()
     if system:
-        parts.append(markup.folded(f"system prompt, {count(len(system), 'character')}", markup.code(system, PROMPT_LIMIT)))
+        parts.append(
+            markup.folded(f"system prompt, {count(len(system), 'character')}", markup.code(system, PROMPT_LIMIT))
+        )
     return markup.panel(*parts)
 
 
@@ -80,7 +82,11 @@ def _limits(spec: Any) -> str:
 
 
 def _enforced(spec: Any) -> str:
-    how = {"provider": "by the provider and here", "constrained": "by constrained decoding and here", "validate": "here"}
+    how = {
+        "provider": "by the provider and here",
+        "constrained": "by constrained decoding and here",
+        "validate": "here",
+    }
     return f"checked {how.get(spec.enforce, 'here')}"
 
 
@@ -118,7 +124,7 @@ def _prompt_html(prompt: str) -> str:
 def _note_html(text: str, *, warn: bool = False) -> str:
     colour = WARN if warn else RUN
     mark = "! " if warn else ""
-    return f'<div style="padding:4px 12px;border-left:3px solid {colour}">{mark}{escape_line(text, 500)}</div>'
+    return f'<div style="padding:4px 12px;border-left:3px solid {colour}">{mark}{markup.prose(text, 500)}</div>'
 
 
 def _indent(text: str) -> str:
@@ -181,7 +187,7 @@ def graph_html(view: GraphView, cell: str, *, notes: Sequence[str] = ()) -> str:
         markup.bar(markup.strong(view.name), markup.quiet(graph_facts(view))),
         *(_note_html(text) for text in notes),
         *(_note_html(text, warn=True) for text in view.problems[:8]),
-        markup.drawing(svg(view)) or markup.section(markup.quiet("too large to be drawn"), first=True),
+        markup.drawing(svg(view), twin=True) or markup.section(markup.quiet("too large to be drawn"), first=True),
         markup.folded("as text", markup.code(cell, PROMPT_LIMIT)),
     ]
     return markup.panel(*parts)
@@ -205,5 +211,3 @@ def graph_facts(view: GraphView) -> str:
     if unknown:
         parts.append(f"not defined: {', '.join(unknown)}")
     return " · ".join(parts)
-
-

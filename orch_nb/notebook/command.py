@@ -138,7 +138,9 @@ def _take(made: Command, rest: list[Word], values: Collection[str]) -> list[Word
 def split(line: str, shown: str = "", number: int = 1) -> list[Word]:
     """Words at blanks; what is inside quotes or brackets stays together."""
     if len(line) > MAX_LINE:
-        raise BadOption(f"the line has {len(line):,} characters; {MAX_LINE:,} is the most.", hint="put the text into a variable")
+        raise BadOption(
+            f"the line has {len(line):,} characters; {MAX_LINE:,} is the most.", hint="put the text into a variable"
+        )
     line = without_comment(line)
     words: list[Word] = []
     start = -1
@@ -214,5 +216,5 @@ def value_of(text: str, names: Mapping[str, Any], *, command: Command, at: Word 
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
-        hint = "a Python literal (`\"text\"`, `3`, `[1, 2]`) or a variable's name; give a result a name first"
+        hint = 'a Python literal (`"text"`, `3`, `[1, 2]`) or a variable\'s name; give a result a name first'
         raise command.error(f"`{text[:60]}` is neither a literal nor a name.", at, hint=hint) from None

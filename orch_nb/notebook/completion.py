@@ -56,7 +56,9 @@ def _after(verb: str, words: list[str], session: Session) -> list[str]:
         case "run" | "batch" if not first:
             return [*_graph_names(names), *_names(names, "Agent")]
         case "batch" if len(first) == 1:
-            return [n for n, v in names.items() if not n.startswith("_") and (hasattr(v, "columns") or isinstance(v, list))]
+            return [
+                n for n, v in names.items() if not n.startswith("_") and (hasattr(v, "columns") or isinstance(v, list))
+            ]
         case "run" | "batch":
             return [*(f"{i}=" for i in _inputs(names, first[0])), *flags]
         case "resume" | "trace" | "cost" | "stop" if not first:
@@ -112,12 +114,18 @@ def make_matcher(session: Session) -> Any:
 
     @context_matcher()
     def orch_matcher(context: Any) -> dict[str, Any]:
-        piece, found = complete(context.line_with_cursor[: context.cursor_position] if _cuts(context) else context.line_with_cursor, session)
-        return {"completions": [SimpleCompletion(c, type="orch") for c in found], "suppress": bool(found), "matched_fragment": piece}
+        piece, found = complete(
+            context.line_with_cursor[: context.cursor_position] if _cuts(context) else context.line_with_cursor, session
+        )
+        return {
+            "completions": [SimpleCompletion(c, type="orch") for c in found],
+            "suppress": bool(found),
+            "matched_fragment": piece,
+        }
 
     return orch_matcher
 
 
 def _cuts(context: Any) -> bool:
     """Whether the context's line goes on after the cursor."""
-    return len(context.line_with_cursor) > context.cursor_position
+    return bool(len(context.line_with_cursor) > context.cursor_position)

@@ -15,7 +15,13 @@ from orch_nb.notebook.visible import as_text, escape_line
 from orch_nb.notebook.words import glyph
 from orch_nb.schema import events as ev
 
-LABELS = {"approve": "Approve", "edit": "Approve as edited", "reject": "Reject", "done": "It happened", "again": "Do it again"}
+LABELS = {
+    "approve": "Approve",
+    "edit": "Approve as edited",
+    "reject": "Reject",
+    "done": "It happened",
+    "again": "Do it again",
+}
 STYLES = {"approve": "success", "reject": "danger", "edit": "primary"}
 EDIT_LIMIT = 64 * 1024
 """Characters that can be edited in a box. What is longer is edited in Python: `%orch answer edit variable`."""
@@ -71,7 +77,9 @@ class Form:
         can_edit = "edit" in asked.options and len(self._before) <= EDIT_LIMIT
         rows = min(12, max(2, self._before.count("\n") + 1 + len(self._before) // 90))
         self.text = ipywidgets.Textarea(self._before, rows=rows, layout={"width": "100%"}) if can_edit else None
-        self.buttons = {o: self._button(ipywidgets, o) for o in asked.options if o in LABELS and (o != "edit" or can_edit)}
+        self.buttons = {
+            o: self._button(ipywidgets, o) for o in asked.options if o in LABELS and (o != "edit" or can_edit)
+        }
         if self.text is not None:
             self.text.observe(self._on_edit, names="value")
             self._on_edit(None)
@@ -118,7 +126,7 @@ class Form:
         return self.text.value if self._is_text else json.loads(self.text.value)
 
     def _say(self, text: str) -> None:
-        self.said.value = escape_line(text, 300)
+        self.said.value = f'<span class="{markup.CLASSES}">{escape_line(text, 300)}</span>'
 
 
 def as_json(value: Any) -> str:

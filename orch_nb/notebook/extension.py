@@ -46,7 +46,10 @@ def _places(tree: ast.AST) -> list[tuple[int, int]]:
     todo: list[ast.AST] = [tree]
     while todo:
         node = todo.pop()
-        if isinstance(node, ast.FunctionDef | ast.Lambda | ast.ClassDef | ast.GeneratorExp | ast.ListComp | ast.SetComp | ast.DictComp):
+        if isinstance(
+            node,
+            ast.FunctionDef | ast.Lambda | ast.ClassDef | ast.GeneratorExp | ast.ListComp | ast.SetComp | ast.DictComp,
+        ):
             continue
         if isinstance(node, ast.Await):
             todo.extend(ast.iter_child_nodes(node.value))

@@ -285,7 +285,7 @@ class _Work:
             near = items[i].left if left else items[i].right
             weight[i] = sum([items[j].order for j in near]) / len(near) if near else float(place)
         layer.sort(key=weight.__getitem__)
-        for place, i in enumerate(layer):
+        for i in layer:
             items[i].order = weight[i]
         self._keep_groups(layer)
         for place, i in enumerate(layer):
@@ -370,15 +370,16 @@ class _Work:
 
     def _place_x(self) -> None:
         """Columns, as far apart as the labels between them need."""
-        widths = [max((self.items[i].box.width for i in layer if self.items[i].box), default=0.0) for layer in self.layers]  # type: ignore[union-attr]
-        for layer in self.layers:
-            self._stretch([box for i in layer if (box := self.items[i].box) and box.stretch])
+        columns = [[box for i in layer if (box := self.items[i].box)] for layer in self.layers]
+        for boxes in columns:
+            self._stretch([box for box in boxes if box.stretch])
+        widths = [max((box.width for box in boxes), default=0.0) for boxes in columns]
         gaps = [self.space.layer] * len(self.layers)
         for e, link in enumerate(self.links):
             if link.label_width and not self.back[e]:
                 at = self.boxes[self.target[e]].layer
                 gaps[at] = max(gaps[at], link.label_width + 34.0 + self._inset(self.target[e]))
-        for i, box in enumerate(self.boxes):
+        for box in self.boxes:
             if box.room and box.layer + 1 < len(gaps):
                 gaps[box.layer + 1] = max(gaps[box.layer + 1], box.room + 20.0)
         x = 0.0
@@ -536,9 +537,13 @@ class _Work:
         for route in routes:
             route.points = [(round(x + dx, 1), round(y + dy, 1)) for x, y in route.points]
             route.label = (round(route.label[0] + dx, 1), round(route.label[1] + dy, 1))
-        placed = {g: (round(x + dx, 1), round(y + dy, 1), round(w, 1), round(h, 1)) for g, (x, y, w, h) in groups.items()}
+        placed = {
+            g: (round(x + dx, 1), round(y + dy, 1), round(w, 1), round(h, 1)) for g, (x, y, w, h) in groups.items()
+        }
         width = round(max(xs) + dx + self.space.margin, 1)
-        return Layout({b.name: b for b in self.boxes}, routes, placed, width, round(max(ys) + dy + self.space.margin, 1))
+        return Layout(
+            {b.name: b for b in self.boxes}, routes, placed, width, round(max(ys) + dy + self.space.margin, 1)
+        )
 
     def _group_rects(self) -> dict[str, tuple[float, float, float, float]]:
         out = {}

@@ -37,7 +37,9 @@ def status(runtime: Runtime, names: Mapping[str, Any], live: Sequence[Any] = ())
         table.add(Cell("unfinished" if not number else "", quiet=True), text)
     table.add(Cell("next", quiet=True), next_line(runtime, names))
     text = f"orch_nb {_version()}\n{table.text()}"
-    html = markup.panel(markup.bar(markup.strong("orch_nb"), markup.quiet(_version())), markup.section(table.html(), first=True))
+    html = markup.panel(
+        markup.bar(markup.strong("orch_nb"), markup.quiet(_version())), markup.section(table.html(), first=True)
+    )
     return Shown(text, html)
 
 
@@ -46,7 +48,9 @@ def _standing(runtime: Runtime) -> list[tuple[str, str]]:
     keys = book.keys_found()
     rows = [("notebook", runtime.notebook or "no name yet: `%orch notebook NAME`")]
     rows.append(("models", "; ".join(f"{o.name} = {_what_is(o)}" for o in _named(book))))
-    rows.append(("keys found", ", ".join(f"{p} ({k})" for p, k in keys.items()) or "none: the local model and echo need none"))
+    rows.append(
+        ("keys found", ", ".join(f"{p} ({k})" for p, k in keys.items()) or "none: the local model and echo need none")
+    )
     rows.append(("budget", budget_text(_balance(runtime))))
     if runtime.notice:
         rows.append(("store", runtime.notice))
@@ -204,7 +208,9 @@ def cost(runtime: Runtime, handle: Any, *, alive: bool = False) -> Shown:
     after = f"notebook: budget {budget_text(runtime.budget())}"
     text = "\n\n".join([head, *(t.text() for t in tables), after])
     inner = '<div style="height:10px"></div>'.join(t.html() for t in tables)
-    html = markup.panel(markup.bar(markup.strong(head)), markup.section(inner, first=True), markup.section(markup.quiet(after)))
+    html = markup.panel(
+        markup.bar(markup.strong(head)), markup.section(inner, first=True), markup.section(markup.quiet(after))
+    )
     return Shown(text, html, money)
 
 
@@ -228,7 +234,15 @@ def runs(rows: Sequence[Any]) -> Shown:
     """Runs, newest first."""
     digits = places(r.spent_usd for r in rows)
     table = Table(
-        [Column("run"), Column("graph"), Column("state"), Column("started"), Column("seconds", "r"), Column("$", "r"), Column("", rest=True)]
+        [
+            Column("run"),
+            Column("graph"),
+            Column("state"),
+            Column("started"),
+            Column("seconds", "r"),
+            Column("$", "r"),
+            Column("", rest=True),
+        ]
     )
     for row in rows:
         took = None if row.ended_at is None or row.started_at is None else row.ended_at - row.started_at
@@ -239,18 +253,36 @@ def runs(rows: Sequence[Any]) -> Shown:
             row.run, line(row.graph, 40), Cell(f"{glyph(state)} {word(state)}", colour=COLOURS.get(state, "") if state != "done" else ""),
             at, seconds(took), usd(row.spent_usd, digits).removeprefix("$"), Cell(line(what, 100), quiet=True),
         )  # fmt: skip
-    return Shown.of_table(count(len(rows), "run"), table, "" if rows else "`%orch run GRAPH` starts one", value=list(rows))
+    return Shown.of_table(
+        count(len(rows), "run"), table, "" if rows else "`%orch run GRAPH` starts one", value=list(rows)
+    )
 
 
 def models(book: ModelBook) -> Shown:
     """The notebook's names of models, what they are, what they cost."""
-    table = Table([Column("name"), Column("model"), Column("$ per Mtok in", "r"), Column("out", "r"), Column("context", "r"), Column("", rest=True)])
+    table = Table(
+        [
+            Column("name"),
+            Column("model"),
+            Column("$ per Mtok in", "r"),
+            Column("out", "r"),
+            Column("context", "r"),
+            Column("", rest=True),
+        ]
+    )
     keys = book.keys_found()
     for offer in book.offers():
         price = book.prices.price(offer)
         low, high = _rates(price)
         context = "" if offer.context_tokens is None else f"{offer.context_tokens:,}"
-        table.add(offer.name, f"{offer.provider}/{offer.model}", low, high, context, Cell(_remark(offer, book, keys), quiet=True))
+        table.add(
+            offer.name,
+            f"{offer.provider}/{offer.model}",
+            low,
+            high,
+            context,
+            Cell(_remark(offer, book, keys), quiet=True),
+        )
     after = "`%orch models set small=openai/gpt-4o-mini` gives a name; cells and graphs only know names"
     return Shown.of_table("models", table, after, value=book)
 

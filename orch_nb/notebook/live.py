@@ -10,6 +10,7 @@ import asyncio
 import threading
 import time
 from concurrent.futures import wait
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.notebook import display
@@ -20,6 +21,7 @@ from orch_nb.trace.spans import Walk
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from orch_nb.errors import OrchError
     from orch_nb.notebook.controls import Controls
     from orch_nb.notebook.screen import Screen
     from orch_nb.trace.run_view import RunView
@@ -44,7 +46,9 @@ class Stopped(KeyboardInterrupt):
 class RunDisplay:
     """The display of one run: reads only the events that are new, draws only what changed."""
 
-    def __init__(self, handle: Any, screen: Screen, *, notes: Sequence[str] = (), controls: Controls | None = None) -> None:
+    def __init__(
+        self, handle: Any, screen: Screen, *, notes: Sequence[str] = (), controls: Controls | None = None
+    ) -> None:
         self.handle, self.screen, self.notes, self.controls = handle, screen, tuple(notes), controls
         self.name = new_name()
         self._walk = Walk()
@@ -197,3 +201,23 @@ def _stopped_text(handle: Any) -> str:
     from orch_nb.notebook.words import usd
 
     return f"run {handle.run}: {usd(handle.spent_usd)} booked; `%orch resume {handle.run}` goes on from here."
+
+
+def with_own_frames(error: OrchError) -> OrchError:
+    """The error, the traceback of its cause beginning where the notebook's own code does."""
+    cause = error.__cause__
+    frame = cause.__traceback__ if cause is not None else None
+    while frame is not None and any(part in frame.tb_frame.f_code.co_filename for part in _OURS):
+        frame = frame.tb_next
+    if cause is not None and frame is not None:
+        cause.__traceback__ = frame
+    return error
+
+
+_OURS = (
+    str(Path(__file__).parent.parent),
+    "/asyncio/",
+    "/concurrent/futures/",
+    "\\asyncio\\",
+    "\\concurrent\\futures\\",
+)

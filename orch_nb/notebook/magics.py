@@ -21,6 +21,7 @@ class OrchMagics(Magics):
     def __init__(self, shell: Any, session: Session) -> None:
         super().__init__(shell)
         self.session = session
+        self.names: dict[str, Any] = shell.user_ns
 
     @no_var_expand
     @needs_local_scope
@@ -65,7 +66,7 @@ class OrchMagics(Magics):
         line, flags = _own_flags(without_comment(line), ("save", "replace"))
         made = Agent.from_cell(line, cell, self._names(local_ns))
         before = self._free_name(made.name, Agent, flags, line)
-        redefining.note_agent(made, before, self.shell.user_ns, self.session.runtime.live_runs() if before is not None else ())
+        redefining.note_agent(made, before, self.names, self.session.runtime.live_runs() if before is not None else ())
         if "save" in flags:
             made.save(self.session.runtime.folder)
         self.session.bind(made.name, made)
@@ -101,8 +102,7 @@ class OrchMagics(Magics):
     # ---------------------------------------------------------------- helpers
     def _names(self, local_ns: dict[str, Any] | None) -> dict[str, Any]:
         """The variables that the line sees: the notebook's, and a function's own where it stands in one."""
-        space: dict[str, Any] = self.shell.user_ns
-        return space if not local_ns or local_ns is space else {**space, **local_ns}
+        return self.names if not local_ns or local_ns is self.names else {**self.names, **local_ns}
 
     def _place(self, line: str) -> tuple[str, int]:
         """The line as the cell has it, and its number there."""
@@ -113,17 +113,28 @@ class OrchMagics(Magics):
 
     def _again(self, line: str, kind: str, magic: str) -> Any:
         """The object of this name, to be shown again."""
-        known = {n: v for n, v in self.shell.user_ns.items() if type(v).__name__ == kind and not n.startswith("_")}
+        known = {n: v for n, v in self.names.items() if type(v).__name__ == kind and not n.startswith("_")}
         name = without_comment(line).strip()
         if name in known:
             return known[name]
         near = nearest(name, known)
-        hint = f"did you mean `{near}`?" if near else f"there are: {', '.join(known)}" if known else f"`%%{magic} NAME` defines one"
-        raise BadOption(f"there is no {magic} `{name}`." if name else f"which {magic}?", line=1, source=f"%{magic} {line}", hint=hint)
+        hint = (
+            f"did you mean `{near}`?"
+            if near
+            else f"there are: {', '.join(known)}"
+            if known
+            else f"`%%{magic} NAME` defines one"
+        )
+        raise BadOption(
+            f"there is no {magic} `{name}`." if name else f"which {magic}?",
+            line=1,
+            source=f"%{magic} {line}",
+            hint=hint,
+        )
 
     def _free_name(self, name: str, kind: type, flags: set[str], line: str) -> Any:
         """What the name stands for now; refuses to cover something else unless told."""
-        before = self.shell.user_ns.get(name)
+        before = self.names.get(name)
         if before is None or isinstance(before, kind) or "replace" in flags:
             return before if isinstance(before, kind) else None
         raise BadName(

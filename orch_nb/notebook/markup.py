@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import re
+
 from orch_nb.notebook.visible import as_text, escape, escape_line
 from orch_nb.notebook.words import COLOURS, RUN, glyph, word
 
@@ -15,9 +18,13 @@ ROOT = (
 PANEL = f"{ROOT};border:{BORDER};border-radius:4px;max-width:1100px;margin:2px 0"
 
 
+CLASSES = "orch-nb mathjax_ignore tex2jax_ignore"
+"""Front ends typeset what stands between two dollar signs, money too, unless told not to."""
+
+
 def panel(*parts: str) -> str:
     """One calm box around a whole display."""
-    return f'<div class="orch-nb" style="{PANEL}">{"".join(p for p in parts if p)}</div>'
+    return f'<div class="{CLASSES}" style="{PANEL}">{"".join(p for p in parts if p)}</div>'
 
 
 def bar(*left: str, right: str = "") -> str:
@@ -43,10 +50,40 @@ def folded(title: str, inner: str, *, is_open: bool = False) -> str:
     )
 
 
-def drawing(svg: str) -> str:
-    """A picture that scrolls sideways. Where a sanitiser takes the SVG away, its words vanish with it (size 0): the text twin
-    below says the same."""
-    return f'<div style="overflow-x:auto;padding:4px 8px;font-size:0">{svg}</div>' if svg else ""
+def drawing(svg: str, *, twin: bool = False) -> str:
+    """A picture that scrolls sideways.
+
+    Parameters
+    ----------
+    twin
+        Whether it has to be seen where a sanitiser takes inline SVG away (an untrusted notebook, a hosting site): then it
+        carries itself a second time as an image, inside an element of the SVG that takes no room. With the SVG gone the
+        image stands in its place; the picture's words, which the sanitiser leaves behind, have size 0.
+    """
+    if not svg:
+        return ""
+    if twin:
+        body, _, _ = svg.rpartition("</svg>")
+        svg = f'{body}<foreignObject width="0" height="0">{_image(svg)}</foreignObject></svg>'
+    return f'<div style="overflow-x:auto;padding:4px 8px;font-size:0">{svg}</div>'
+
+
+def _image(svg: str) -> str:
+    """The picture as an image on white paper: an image cannot know the theme around it."""
+    head, _, rest = svg.partition(">")
+    paper = f'{head} color="#1f1f1f"><rect width="100%" height="100%" rx="6" fill="#ffffff"/>{rest}'
+    data = base64.b64encode(paper.encode()).decode()
+    found = re.search(r'aria-label="([^"]*)"', head)
+    return f'<img alt="{found[1] if found else ""}" style="max-width:100%" src="data:image/svg+xml;base64,{data}">'
+
+
+_CODE = re.compile("`([^`]+)`")
+
+
+def prose(text: str, limit: int = 600) -> str:
+    """A line of text in which what is to be typed, `between backticks`, is set as code."""
+    style = f"font-family:{MONO};font-size:92%;background:rgba(127,127,127,.13);border-radius:3px;padding:1px 4px;color:inherit"
+    return _CODE.sub(rf'<code style="{style}">\1</code>', escape_line(text, limit))
 
 
 def strong(text: str) -> str:
@@ -56,7 +93,7 @@ def strong(text: str) -> str:
 
 def quiet(text: str) -> str:
     """Pale."""
-    return f'<span style="opacity:.7">{escape_line(text, 400)}</span>'
+    return f'<span style="opacity:.7">{prose(text, 400)}</span>'
 
 
 def state(name: str) -> str:

@@ -25,7 +25,13 @@ MAX_SPANS = 1000
 def graph_data(view: GraphView) -> dict[str, Any]:
     """The graph with its layout as plain data."""
     if not 0 < len(view.nodes) <= MAX_DRAWN:
-        return {"name": line(view.name), "path": view.path, "nodes": [], "edges": [], "too_large": len(view.nodes) > MAX_DRAWN}
+        return {
+            "name": line(view.name),
+            "path": view.path,
+            "nodes": [],
+            "edges": [],
+            "too_large": len(view.nodes) > MAX_DRAWN,
+        }
     drawing = Drawing(view)
     lay = drawing.layout
     nodes = [_node(node, drawing) for node in view.nodes.values()]
@@ -57,7 +63,13 @@ def _node(node: NodeView, drawing: Drawing) -> dict[str, Any]:
 
 def _choice(name: str, drawing: Drawing) -> dict[str, Any]:
     choice = drawing.view.choices[name]
-    return {"name": name, "kind": "choice", "label": clean(choice.text, FIELD), "choice": choice.choice, **_box(drawing, CHOICE + name)}
+    return {
+        "name": name,
+        "kind": "choice",
+        "label": clean(choice.text, FIELD),
+        "choice": choice.choice,
+        **_box(drawing, CHOICE + name),
+    }
 
 
 def _edge(e: int, drawing: Drawing) -> dict[str, Any]:

@@ -54,12 +54,12 @@ def _running(live: Iterable[Any]) -> list[str]:
 
 
 def _downstream(graph: Any, node: str) -> list[str]:
-    import networkx
+    import networkx as nx
 
     starts = [n for n, data in graph.nx.nodes(data=True) if n == node or getattr(data.get("spec"), "of", "") == node]
     found: set[str] = set()
     for start in starts:
-        found |= networkx.descendants(graph.nx, start)
+        found |= nx.descendants(graph.nx, start)
     return [n for n in graph.nx.nodes if n in found and n not in starts]
 
 

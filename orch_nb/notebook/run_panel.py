@@ -9,14 +9,14 @@ from orch_nb.notebook.svg import outcome_text, svg
 from orch_nb.notebook.table import Cell, Column, Table
 from orch_nb.notebook.visible import FIELD_LIMIT, as_text, escape_line, line
 from orch_nb.notebook.words import COLOURS, REUSE, RUN, WARN, count, glyph, places, seconds, usd, word
-from orch_nb.schema import events as ev
 from orch_nb.trace.brief import brief
 from orch_nb.trace.spans import CALLS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from decimal import Decimal
 
+    from orch_nb.schema import events as ev
     from orch_nb.trace.bill import Bill, Line
     from orch_nb.trace.picture import GraphView
     from orch_nb.trace.run_view import RunView
@@ -37,7 +37,7 @@ def run_html(
     """The run's panel, script-free."""
     parts = [_head_html(view, as_of), *(_note_html(n) for n in notes), _problem_html(view), _waiting_html(view)]
     drawn = svg(view.picture)
-    parts.append(markup.drawing(drawn))
+    parts.append(markup.drawing(drawn, twin=not as_of))
     for inner in view.graphs[1:]:
         parts.append(markup.folded(f"inside {inner.path}: {_tally(inner)}", markup.drawing(svg(inner))))
     if live:
@@ -60,7 +60,14 @@ def run_html(
 
 def run_text(view: RunView, *, as_of: str = "", notes: Sequence[str] = ()) -> str:
     """The same in plain text."""
-    parts = [head_line(view, as_of), *(line(n, 300) for n in notes), *_problem_lines(view), *_waiting_lines(view), "", trace_table(view).text()]
+    parts = [
+        head_line(view, as_of),
+        *(line(n, 300) for n in notes),
+        *_problem_lines(view),
+        *_waiting_lines(view),
+        "",
+        trace_table(view).text(),
+    ]
     for picture in view.graphs:
         flow = _flow_lines(picture)
         if flow:
@@ -124,12 +131,16 @@ def _money_html(bill: Bill) -> str:
     total = bill.total
     text = markup.strong(usd(total.spent_usd))
     if bill.limit_usd is not None:
-        share = float((total.spent_usd + total.held_usd + total.in_doubt_usd) / bill.limit_usd) if bill.limit_usd else 1.0
+        share = (
+            float((total.spent_usd + total.held_usd + total.in_doubt_usd) / bill.limit_usd) if bill.limit_usd else 1.0
+        )
         text += markup.meter(share) + markup.quiet(f"of {usd(bill.limit_usd)}")
     if total.held_usd:
         text += " " + markup.quiet(f"· held {usd(total.held_usd)}")
     if total.reused:
-        text += f' <span style="color:{REUSE};margin-left:10px">saved {usd(total.saved_usd)} · {total.reused} reused</span>'
+        text += (
+            f' <span style="color:{REUSE};margin-left:10px">saved {usd(total.saved_usd)} · {total.reused} reused</span>'
+        )
     return text
 
 
@@ -147,7 +158,11 @@ def _inputs_html(view: RunView) -> str:
 # ------------------------------------------------------------------ failure, waiting
 def _problem_lines(view: RunView) -> list[str]:
     if view.error is None or view.status not in ("failed", "interrupted", "waiting"):
-        return [] if view.status != "interrupted" else [f"its process is gone: `%orch resume {view.run}` goes on from here"]
+        return (
+            []
+            if view.status != "interrupted"
+            else [f"its process is gone: `%orch resume {view.run}` goes on from here"]
+        )
     error = view.error
     rows = [f"{glyph('failed')} {line(view.failed_node, 80)}: {line(error.type, 60)}: {line(error.message, 400)}"]
     if error.hint:
@@ -160,7 +175,7 @@ def _problem_html(view: RunView) -> str:
     rows = _problem_lines(view)
     if not rows:
         return ""
-    inner = "".join(f"<div>{escape_line(r.strip(), 600)}</div>" for r in rows)
+    inner = "".join(f"<div>{markup.prose(r.strip())}</div>" for r in rows)
     return f'<div style="padding:6px 12px;border-left:3px solid {COLOURS[view.status]}">{inner}</div>'
 
 
@@ -211,7 +226,7 @@ def trace_table(view: RunView, max_rows: int = MAX_ROWS) -> Table:
     digits = places(s.cost_usd for s in view.spans)
     table = Table(
         [
-            Column("step"), Column("state"), Column(_axis(view), picture=True, width="220px"), Column("seconds", "r"),
+            Column("step"), Column("state"), Column(_axis(view), picture=True, width="170px"), Column("seconds", "r"),
             Column("queued", "r"), Column("tokens in", "r"), Column("out", "r"), Column("$", "r"), Column("model"),
             Column("what", rest=True),
         ]
@@ -222,7 +237,8 @@ def trace_table(view: RunView, max_rows: int = MAX_ROWS) -> Table:
             hidden = len(rows) - (len(cut) - 1)
             table.add(Cell(f"… {hidden:,} more", quiet=True), *[""] * 9)
         else:
-            table.add(*_trace_row(view, *row, digits))
+            span, start = row
+            table.add(*_trace_row(view, span, start, digits))
     skipped = [s.key for s in view.spans if s.state == "skipped" and s.started_at is None]
     if skipped:
         more = f" and {len(skipped) - 20:,} more" if len(skipped) > 20 else ""
@@ -327,12 +343,16 @@ def _bar_html(view: RunView, span: Span, start: float | None) -> str:
     thin = span.kind in CALLS or span.kind == "attempt"
     piece = "display:inline-block;height:{h}px;border-radius:2px;vertical-align:middle;background:{c};width:{w:.2f}%;margin-left:{m:.2f}%"
     height = 5 if thin else 8
-    queue = f'<span style="{piece.format(h=height, c="rgba(127,127,127,.3)", w=waited * 100, m=(left - waited) * 100)}"></span>' if waited > 0.002 else ""
+    queue = (
+        f'<span style="{piece.format(h=height, c="rgba(127,127,127,.3)", w=waited * 100, m=(left - waited) * 100)}"></span>'
+        if waited > 0.002
+        else ""
+    )
     margin = 0.0 if queue else left * 100
     full = piece.format(h=height, c=colour, w=max(width * 100, 0.6), m=min(margin, 99.4))
     opacity = ";opacity:.55" if thin else ""
     return (
-        '<span style="display:block;width:220px;line-height:1;font-size:0;white-space:nowrap;background:rgba(127,127,127,.09);'
+        '<span style="display:block;width:170px;line-height:1;font-size:0;white-space:nowrap;background:rgba(127,127,127,.09);'
         f'border-radius:2px">{queue}<span style="{full}{opacity}"></span></span>'
     )
 
@@ -390,8 +410,15 @@ def _flow_lines(picture: GraphView) -> list[str]:
         if edge.at_most is not None:
             words += f" at most {edge.at_most}"
         seen = "; ".join(f"round {o.round}: {outcome_text(o)}" for o in edge.outcomes)
-        taken = "not decided" if edge.taken is None else "not taken" if not edge.taken else f"taken {_times(edge.taken)}"
-        out.append(line(f"  {edge.source} -> {edge.target}  {words + ': ' if words else ''}{taken}{'; ' + seen if seen else ''}", 400))
+        taken = (
+            "not decided" if edge.taken is None else "not taken" if not edge.taken else f"taken {_times(edge.taken)}"
+        )
+        out.append(
+            line(
+                f"  {edge.source} -> {edge.target}  {words + ': ' if words else ''}{taken}{'; ' + seen if seen else ''}",
+                400,
+            )
+        )
     return out
 
 
@@ -417,26 +444,43 @@ def bill_table(lines: list[Line], head: str, total: Line | None = None) -> Table
     """One line for each step, agent or model; columns that are empty throughout are left out."""
     everything = [*lines, *([total] if total is not None else [])]
     digits = places(r.spent_usd for r in everything)
-    extras = [
-        ("cached", lambda r: f"{r.cached_tokens:,}" if r.cached_tokens else ""),
-        ("held", lambda r: usd(r.held_usd) if r.held_usd else ""),
-        ("in doubt", lambda r: f"≤ {usd(r.in_doubt_usd)}" if r.in_doubt else ""),
-        ("overrun", lambda r: usd(r.overrun_usd) if r.overrun_usd else ""),
-        ("saved", lambda r: usd(r.saved_usd) if r.reused else ""),
-        ("retries", lambda r: f"{r.retries:,}" if r.retries else ""),
-    ]
-    extras = [(name, show) for name, show in extras if any(show(r) for r in everything)]
+    extras = [(name, show) for name, show in _EXTRAS if any(show(r) for r in everything)]
     table = Table(
-        [Column(head), Column("calls", "r"), Column("in", "r"), Column("out", "r"), *(Column(n, "r") for n, _ in extras), Column("$", "r")]
+        [
+            Column(head),
+            Column("calls", "r"),
+            Column("in", "r"),
+            Column("out", "r"),
+            *(Column(n, "r") for n, _ in extras),
+            Column("$", "r"),
+        ]
     )
     for row in everything:
         is_total = row is total
         name = "total" if is_total else line(row.name, 64) + (" *" if row.estimated else "")
-        cells = [name, f"{row.calls:,}", f"{row.input_tokens:,}", f"{row.output_tokens:,}", *(show(row) for _, show in extras), _spent(row, digits)]
+        cells = [
+            name,
+            f"{row.calls:,}",
+            f"{row.input_tokens:,}",
+            f"{row.output_tokens:,}",
+            *(show(row) for _, show in extras),
+            _spent(row, digits),
+        ]
         table.add(*(Cell(c, strong=is_total) for c in cells))
     if any(r.estimated for r in lines):
         table.notes.append("* tokens counted here: the provider sent none, or nonsense")
     return table
+
+
+_EXTRAS: list[tuple[str, Callable[[Line], str]]] = [
+    ("cached", lambda r: f"{r.cached_tokens:,}" if r.cached_tokens else ""),
+    ("held", lambda r: usd(r.held_usd) if r.held_usd else ""),
+    ("in doubt", lambda r: f"≤ {usd(r.in_doubt_usd)}" if r.in_doubt else ""),
+    ("overrun", lambda r: usd(r.overrun_usd) if r.overrun_usd else ""),
+    ("saved", lambda r: usd(r.saved_usd) if r.reused else ""),
+    ("retries", lambda r: f"{r.retries:,}" if r.retries else ""),
+]
+"""Columns of a bill that are only there where they say something."""
 
 
 def _spent(row: Line, digits: int) -> str:
@@ -458,7 +502,9 @@ def state_table(view: RunView) -> Table:
     """Fields of the graph's state with their writers and readers."""
     table = Table([Column("field"), Column("reducer"), Column("written by"), Column("read by"), Column("value")])
     for row in view.state:
-        table.add(row.name, row.reducer, ", ".join(row.writers) or "–", ", ".join(row.readers) or "–", brief(row.value, 120))
+        table.add(
+            row.name, row.reducer, ", ".join(row.writers) or "–", ", ".join(row.readers) or "–", brief(row.value, 120)
+        )
     return table
 
 
@@ -468,7 +514,9 @@ def _said_html(view: RunView) -> str:
     rows = [s for s in view.spans if s.kind in ("model", "tool") or s.diff]
     out = []
     for span in rows[-MAX_SAID:]:
-        title = f"{span.key}{f' · {span.target}' if span.target else ''}{f' · call {span.call}' if span.call > 1 else ''}"
+        title = (
+            f"{span.key}{f' · {span.target}' if span.target else ''}{f' · call {span.call}' if span.call > 1 else ''}"
+        )
         out.append(f'<div style="font-weight:600;opacity:.8;margin-top:4px">{escape_line(title, 200)}</div>')
         if span.diff:
             out.append(markup.code(span.diff, SAID_LIMIT))
@@ -487,7 +535,9 @@ def conversation(request: Any) -> str:
     parts = []
     for message in request["messages"]:
         if isinstance(message, dict):
-            parts.append(f"{message.get('role', '?')}: {as_text(message.get('content') or message.get('tool_calls') or '')}")
+            parts.append(
+                f"{message.get('role', '?')}: {as_text(message.get('content') or message.get('tool_calls') or '')}"
+            )
     return "\n".join(parts)
 
 

@@ -41,7 +41,7 @@ class TerminalScreen:
 
     def show(self, bundle: dict[str, Any], name: str) -> None:
         """Print the text."""
-        print(bundle["text/plain"])
+        print(bundle["text/plain"])  # noqa: T201  (a terminal is printed to)
 
     def update(self, bundle: dict[str, Any], name: str) -> None:
         """Nothing: a terminal keeps what it has shown."""

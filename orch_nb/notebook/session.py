@@ -62,7 +62,9 @@ class Session:
             self.bind("run", handle)
 
     # ---------------------------------------------------------------- runs
-    def follow(self, handle: Any, *, notes: Sequence[str] = (), is_background: bool = False, is_batch: bool = False) -> live.RunDisplay:
+    def follow(
+        self, handle: Any, *, notes: Sequence[str] = (), is_background: bool = False, is_batch: bool = False
+    ) -> live.RunDisplay:
         """Show a run in this cell and keep its display fresh."""
         controls = self._controls(handle, is_background=is_background, is_batch=is_batch)
         kind = live.BatchDisplay if is_batch else live.RunDisplay
@@ -121,7 +123,9 @@ class Session:
             if match:
                 return match[0]
             near = nearest(run, [h.run for h in found])
-            raise OrchError(f"run {run} is not under way here.", hint=f"did you mean {near}?" if near else "`%orch runs` lists all")
+            raise OrchError(
+                f"run {run} is not under way here.", hint=f"did you mean {near}?" if near else "`%orch runs` lists all"
+            )
         if len(found) == 1:
             return found[0]
         if not found:

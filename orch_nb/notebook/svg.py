@@ -108,11 +108,12 @@ class Drawing:
         """The whole picture."""
         lay, view = self.layout, self.view
         fit = ' style="max-width:100%;height:auto"' if lay.width <= FIT_WIDTH else ""
-        parts = [
+        head = (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{_n(lay.width)}" height="{_n(lay.height)}" '
             f'viewBox="0 0 {_n(lay.width)} {_n(lay.height)}" role="img" aria-label="{escape_line(describe(view), 600)}" '
             f'font-family="{FONT}" fill="currentColor"{fit}>'
-        ]
+        )
+        parts = [head]
         parts += [self._group(name, rect) for name, rect in lay.groups.items()]
         order = sorted(range(len(self.links)), key=lambda e: _weight(self.drawn[e]))
         parts += [self._edge(e) for e in order]
@@ -150,7 +151,11 @@ class Drawing:
             parts.append(_text(x, y, " · ".join(label), SMALL, anchor="middle", opacity=faint))
         else:
             parts += [_text(x, y + 15.0 * k, text, SMALL, opacity=faint) for k, text in enumerate(label)]
-        full = f"{edge.source} → {edge.target} when {edge.label}" if edge is not None and len(edge.label) > LABEL_LIMIT else ""
+        full = (
+            f"{edge.source} → {edge.target} when {edge.label}"
+            if edge is not None and len(edge.label) > LABEL_LIMIT
+            else ""
+        )
         title = f"<title>{escape_line(full, 1200)}</title>" if full else ""
         return f"<g>{title}{''.join(parts)}</g>"
 
@@ -335,10 +340,11 @@ def _bar(node: NodeView, box: Box) -> list[str]:
     inset = 14.0 if node.kind in ("human", "switch") else 1.5
     room = box.width - 2 * inset
     y = box.y + box.height - 4.5
+    at = f'x="{_n(box.x + inset)}" y="{_n(y)}" height="3"'
+    filled = max(1.5, room * min(1.0, node.share))
     return [
-        f'<rect x="{_n(box.x + inset)}" y="{_n(y)}" width="{_n(room)}" height="3" fill="currentColor" fill-opacity="0.08"/>',
-        f'<rect x="{_n(box.x + inset)}" y="{_n(y)}" width="{_n(max(1.5, room * min(1.0, node.share)))}" height="3" '
-        f'fill="{RUN}" fill-opacity="0.85"/>',
+        f'<rect {at} width="{_n(room)}" fill="currentColor" fill-opacity="0.08"/>',
+        f'<rect {at} width="{_n(filled)}" fill="{RUN}" fill-opacity="0.85"/>',
     ]
 
 
@@ -364,9 +370,7 @@ def _choice(choice: ChoiceView, box: Box, state: str) -> str:
 def _hexagon(box: Box) -> str:
     x, y, r, b, m = box.x, box.y, box.right, box.y + box.height, box.middle
     cut = min(13.0, box.height / 2)
-    return (
-        f"M{_n(x)} {_n(m)}L{_n(x + cut)} {_n(y)}H{_n(r - cut)}L{_n(r)} {_n(m)}L{_n(r - cut)} {_n(b)}H{_n(x + cut)}Z"
-    )
+    return f"M{_n(x)} {_n(m)}L{_n(x + cut)} {_n(y)}H{_n(r - cut)}L{_n(r)} {_n(m)}L{_n(r - cut)} {_n(b)}H{_n(x + cut)}Z"
 
 
 def _out_stub(box: Box) -> str:
@@ -413,7 +417,7 @@ def _sign(value: float) -> float:
 
 
 def _arrow(route: Route, colour: str, opacity: str) -> str:
-    (x0, y0), (x, y) = route.points[-2], route.points[-1]
+    (x0, _), (x, y) = route.points[-2], route.points[-1]
     if abs(x - x0) > 0.01:
         d = f"M{_n(x)} {_n(y)}l-7 -3.4v6.8z"
     else:

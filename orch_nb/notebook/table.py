@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass, field
 
+from orch_nb.notebook import markup
 from orch_nb.notebook.visible import escape_line, line
 
 CELL = "padding:2px 10px 2px 0;text-align:{align};white-space:nowrap"
@@ -56,7 +57,7 @@ class Table:
             f'<tr style="background:transparent">{"".join(_cell(c, col) for c, col in zip(row, self.columns, strict=True))}</tr>'
             for row in self.rows
         )
-        notes = "".join(f'<div style="opacity:.75;padding:2px 0">{escape_line(n, 400)}</div>' for n in self.notes)
+        notes = "".join(f'<div style="opacity:.75;padding:2px 0">{markup.prose(n, 400)}</div>' for n in self.notes)
         wide = "width:100%;" if any(c.rest for c in self.columns) else ""
         style = f"{wide}border-collapse:collapse;border:none;margin:0;table-layout:auto;font-size:inherit;color:inherit;{NUMBERS}"
         return f'<table style="{style}">{head}<tbody>{rows}</tbody></table>{notes}'
@@ -77,7 +78,7 @@ class Table:
 
 def _head(column: Column) -> str:
     style = CELL.format(align=_align(column))
-    width = f";width:{column.width}" if column.width else ""
+    width = ";width:100%" if column.rest else f";width:{column.width}" if column.width else ""
     border = "border-bottom:1px solid var(--jp-border-color2, rgba(127,127,127,.35))"
     head = f'<span style="opacity:.7">{escape_line(column.head)}</span>' if column.head else ""
     return f'<th style="{style}{width};{border};font-weight:500">{head}</th>'
@@ -86,7 +87,7 @@ def _head(column: Column) -> str:
 def _cell(cell: Cell, column: Column) -> str:
     if not cell.text and not cell.html:
         return "<td></td>"
-    inner = cell.html or escape_line(cell.text, 400)
+    inner = cell.html or markup.prose(cell.text, 400)
     if cell.quiet:
         inner = f'<span style="opacity:.68">{inner}</span>'
     if cell.strong:
@@ -109,9 +110,7 @@ def columns_of(text: str) -> int:
     """Terminal columns that `text` takes: wide East Asian characters take two, combining marks none."""
     if text.isascii():
         return len(text)
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
-    )
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def pad(text: str, width: int, align: str) -> str:

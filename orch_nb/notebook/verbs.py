@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import OrchError, nearest
-from orch_nb.notebook import display, live, listing, name
+from orch_nb.notebook import display, listing, live, name
 from orch_nb.notebook.bundle import Shown
 from orch_nb.notebook.command import is_text, value_of
 from orch_nb.schema.names import check_name
@@ -66,7 +66,9 @@ def _follow(session: Session, command: Command, handle: Any, notes: list[str]) -
     is_batch = not hasattr(handle, "events")
     is_background = bool(command.flags.get("bg"))
     session.follow(handle, notes=notes, is_background=is_background, is_batch=is_batch)
-    enough = handle.done if is_batch or command.flags.get("wait") else lambda: handle.done() or handle.status == "waiting"
+    enough = (
+        handle.done if is_batch or command.flags.get("wait") else lambda: handle.done() or handle.status == "waiting"
+    )
 
     async def wait() -> Any:
         if is_background:
@@ -91,21 +93,7 @@ def _raise_failure(handle: Any) -> None:
         try:
             handle.result()
         except OrchError as error:
-            raise with_own_frames(error) from error.__cause__
-
-
-def with_own_frames(error: OrchError) -> OrchError:
-    """The error, the traceback of its cause beginning where the notebook's own code does."""
-    cause = error.__cause__
-    frame = cause.__traceback__ if cause is not None else None
-    while frame is not None and any(part in frame.tb_frame.f_code.co_filename for part in _OURS):
-        frame = frame.tb_next
-    if cause is not None and frame is not None:
-        cause.__traceback__ = frame
-    return error
-
-
-_OURS = (str(Path(__file__).parent.parent), "/asyncio/", "/concurrent/futures/", "\\asyncio\\", "\\concurrent\\futures\\")
+            raise live.with_own_frames(error) from error.__cause__
 
 
 def batch(session: Session, command: Command, names: Names) -> live.Pending:
@@ -114,7 +102,9 @@ def batch(session: Session, command: Command, names: Names) -> live.Pending:
 
     target = _target(command, names, "batch", words=2)
     frame = value_of(command.words[1].text, names, command=command, at=command.words[1])
-    columns = [str(c) for c in getattr(frame, "columns", ())] or (list(frame[0]) if isinstance(frame, list) and frame else [])
+    columns = [str(c) for c in getattr(frame, "columns", ())] or (
+        list(frame[0]) if isinstance(frame, list) and frame else []
+    )
     mapping: dict[str, str] = {}
     shared: dict[str, Any] = {}
     for pair in command.pairs:
@@ -125,7 +115,7 @@ def batch(session: Session, command: Command, names: Names) -> live.Pending:
             shared[pair.name] = value_of(pair.text, names, command=command, at=pair)
     notes = []
     for wanted in compile_in(target, names).inputs:
-        if wanted not in columns and wanted not in mapping and wanted not in shared and wanted in names:
+        if wanted not in columns and wanted not in mapping and wanted not in shared and is_data(names.get(wanted)):
             shared[wanted] = names[wanted]
             notes.append(f"`{wanted}` is the notebook's variable, the same for every row")
     handle = session.runtime.batch(target, frame, mapping, budget_usd=_budget(command), namespace=names, shared=shared)
@@ -144,7 +134,9 @@ def answer(session: Session, command: Command, names: Names) -> live.Pending:
         if command.flags.get("wait"):
             await live.until(handle, lambda: handle.done() or handle.status == "waiting", lambda: None)
             _raise_failure(handle)
-        return Shown.lines(said + (f": {handle.status}" if handle.status != "running" else " in the background"), value=handle)
+        return Shown.lines(
+            said + (f": {handle.status}" if handle.status != "running" else " in the background"), value=handle
+        )
 
     return live.Pending(handle, wait, said + " in the background.")
 
@@ -182,7 +174,9 @@ def _answer_of(command: Command, names: Names) -> tuple[str, Any]:
         raise command.error(f"`{first.text}` is no answer.", first, hint=hint)
     if first.text in ("edit", "answer"):
         if not rest:
-            raise command.error(f"`{first.text}` needs the text.", first, hint=f'`%orch answer {first.text} "…"`, or a variable')
+            raise command.error(
+                f"`{first.text}` needs the text.", first, hint=f'`%orch answer {first.text} "…"`, or a variable'
+            )
         return first.text, value_of(rest[0].text, names, command=command, at=rest[0])
     return first.text, None
 
@@ -205,7 +199,11 @@ def stop(session: Session, command: Command, names: Names) -> Shown:
 def _live_or_batch(session: Session, number: str, names: Names) -> Any:
     """A live run, or a batch that this notebook shows."""
     for shown in session.displays.values():
-        if (shown.handle.run == number or not number) and not hasattr(shown.handle, "events") and not shown.handle.done():
+        if (
+            (shown.handle.run == number or not number)
+            and not hasattr(shown.handle, "events")
+            and not shown.handle.done()
+        ):
             return shown.handle
     return session.live_run(number)
 
@@ -213,7 +211,7 @@ def _live_or_batch(session: Session, number: str, names: Names) -> Any:
 # ------------------------------------------------------------------ looking
 def status(session: Session, command: Command, names: Names) -> Shown:
     """How the notebook stands: models, keys, budget, runs under way and unfinished, the next line to type."""
-    return listing.status(session.runtime, names, [h for h in session.runtime.live_runs()])
+    return listing.status(session.runtime, names, session.runtime.live_runs())
 
 
 def runs(session: Session, command: Command, names: Names) -> Shown:
@@ -255,20 +253,26 @@ def models(session: Session, command: Command, names: Names) -> Shown:
     words = [w.text for w in command.words]
     if words[:1] == ["set"]:
         if not command.pairs:
-            raise command.error("which name stands for which model?", hint="`%orch models set small=openai/gpt-4o-mini`")
+            raise command.error(
+                "which name stands for which model?", hint="`%orch models set small=openai/gpt-4o-mini`"
+            )
         for pair in command.pairs:
             book.set(**{pair.name: _model_text(command, pair, pair.text)})
     elif words[:1] == ["add"]:
         _add_model(command, book)
     elif words:
         near = nearest(words[0], ("set", "add"))
-        raise command.error(f"`models {words[0]}` does not exist.", command.words[0], hint=f"did you mean `models {near or 'set'}`?")
+        raise command.error(
+            f"`models {words[0]}` does not exist.", command.words[0], hint=f"did you mean `models {near or 'set'}`?"
+        )
     return listing.models(book)
 
 
 def _add_model(command: Command, book: Any) -> None:
     if len(command.words) != 3:
-        raise command.error("a name and a model are needed.", hint="`%orch models add house openai/gpt-4o-mini input=0.15 output=0.60`")
+        raise command.error(
+            "a name and a model are needed.", hint="`%orch models add house openai/gpt-4o-mini input=0.15 output=0.60`"
+        )
     _, given, model = command.words
     provider, slash, identity = _model_text(command, model, model.text).partition("/")
     if not slash:
@@ -278,7 +282,11 @@ def _add_model(command: Command, book: Any) -> None:
     for pair in command.pairs:
         if pair.name not in known:
             near = nearest(pair.name, known)
-            raise command.error(f"`{pair.name}` is no property of a model.", pair, hint=f"did you mean `{near}`?" if near else ", ".join(sorted(known)))
+            raise command.error(
+                f"`{pair.name}` is no property of a model.",
+                pair,
+                hint=f"did you mean `{near}`?" if near else ", ".join(sorted(known)),
+            )
         price[pair.name] = pair.text
     context = price.pop("context_tokens", None)
     tokens = None if context is None else _count(command, context)
@@ -290,7 +298,9 @@ def _model_text(command: Command, at: Any, text: str) -> str:
     plain = text[1:-1] if is_text(text) else text
     if plain.startswith(("sk-", "sk_", "gsk_", "AIza", "xai-")) or len(plain) > 200:
         raise command.error(
-            "this looks like a key, and a cell is no place for one.", at, hint="put it into the provider's environment variable"
+            "this looks like a key, and a cell is no place for one.",
+            at,
+            hint="put it into the provider's environment variable",
         )
     return plain
 
@@ -303,7 +313,9 @@ def notebook(session: Session, command: Command, names: Names) -> Shown:
         plain = text[1:-1] if is_text(text) else text
         given = name.as_name(plain)
         if given != plain:
-            raise command.error(f"`{plain}` is no name of a notebook.", command.words[0], hint=f"`%orch notebook {given or 'NAME'}`")
+            raise command.error(
+                f"`{plain}` is no name of a notebook.", command.words[0], hint=f"`%orch notebook {given or 'NAME'}`"
+            )
         runtime.notebook = given
     return listing.budget(runtime, advice="" if runtime.notebook else name.ADVICE)
 
@@ -349,7 +361,11 @@ def find(text: str, command: Command, at: Word | None = None) -> Verb:
     verb = VERBS.get(text)
     if verb is None:
         near = nearest(text, [v for v in VERBS if v])
-        raise command.error(f"`%orch {text}` does not exist.", at, hint=f"did you mean `{near}`?" if near else "`%orch help` lists the verbs")
+        raise command.error(
+            f"`%orch {text}` does not exist.",
+            at,
+            hint=f"did you mean `{near}`?" if near else "`%orch help` lists the verbs",
+        )
     return verb
 
 
@@ -377,16 +393,29 @@ def _target(command: Command, names: Names, verb: str, words: int = 1) -> Any:
     """The graph, agent or function that is to run."""
     usage = VERBS[verb].usage
     if len(command.words) < words:
-        raise command.error(f"`{verb}` needs {'a graph or an agent' if words == 1 else 'a graph and a table'}.", hint=f"usage: `{usage}`")
+        raise command.error(
+            f"`{verb}` needs {'a graph or an agent' if words == 1 else 'a graph and a table'}.",
+            hint=f"usage: `{usage}`",
+        )
     word = command.words[0]
     target = names.get(word.text)
     if target is None:
         known = [n for n, v in names.items() if _can_run(v) and not n.startswith("_")]
         near = nearest(word.text, known)
-        hint = f"did you mean `{near}`?" if near else f"there are: {', '.join(known[:12])}" if known else "define it with `%%graph` or `%%agent`"
+        hint = (
+            f"did you mean `{near}`?"
+            if near
+            else f"there are: {', '.join(known[:12])}"
+            if known
+            else "define it with `%%graph` or `%%agent`"
+        )
         raise command.error(f"there is no graph or agent `{word.text}`.", word, hint=hint)
     if not (_can_run(target) or callable(target)):
-        raise command.error(f"`{word.text}` is a {type(target).__name__}, which cannot run.", word, hint="a graph, an agent or a function")
+        raise command.error(
+            f"`{word.text}` is a {type(target).__name__}, which cannot run.",
+            word,
+            hint="a graph, an agent or a function",
+        )
     return target
 
 
@@ -399,10 +428,15 @@ def _inputs(command: Command, names: Names, plan: Plan) -> tuple[dict[str, Any],
     inputs = {pair.name: value_of(pair.text, names, command=command, at=pair) for pair in command.pairs}
     notes = []
     for wanted in plan.inputs:
-        if wanted not in inputs and wanted in names and not wanted.startswith("_"):
+        if wanted not in inputs and is_data(names.get(wanted)) and not wanted.startswith("_"):
             inputs[wanted] = names[wanted]
             notes.append(f"input `{wanted}` is the notebook's variable of that name")
     return inputs, notes
+
+
+def is_data(value: Any) -> bool:
+    """Whether a variable can be an input that nobody named: data, not an agent, a function, a module, or None."""
+    return value is not None and not callable(value) and not _can_run(value) and type(value).__name__ != "module"
 
 
 def _budget(command: Command) -> Any:

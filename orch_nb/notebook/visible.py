@@ -1,6 +1,6 @@
-"""Text of models, tools and users made safe to show: nothing hides in it, nothing of it acts.
+r"""Text of models, tools and users made safe to show: nothing hides in it, nothing of it acts.
 
-Control characters, ANSI escapes, bidirectional overrides, zero-width and tag characters are shown as escapes (`\\x1b`, `\\u202e`),
+Control characters, ANSI escapes, bidirectional overrides, zero-width and tag characters are shown as escapes (`\x1b`, `\u202e`),
 so that what a person approves is what is there. Markup is escaped. Long text is cut, and says so.
 """
 

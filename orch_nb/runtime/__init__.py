@@ -16,7 +16,7 @@ _current: Runtime | None = None
 
 def current() -> Runtime:
     """This process's runtime, made at the first call: the store is opened when the first run needs it."""
-    global _current
+    global _current  # noqa: PLW0603  (one runtime per process is what "current" means)
     if _current is None:
         from orch_nb.runtime.runtime import Runtime
 

@@ -33,7 +33,10 @@ ROWS_AT_ONCE = 16
 
 @dataclass(slots=True)
 class Row:
-    """One row: its inputs, and what became of them. `status`: pending | running | done | failed | cancelled | waiting."""
+    """One row: its inputs, and what became of them. `status`: pending | running | done | failed | cancelled | waiting.
+
+    `seconds` is time in which something of it ran; `queued_s` the time it waited for a place at a provider.
+    """
 
     index: Any
     inputs: dict[str, Any]
@@ -42,6 +45,7 @@ class Row:
     output: Any = None
     usd: Decimal = Decimal(0)
     seconds: float | None = None
+    queued_s: float = 0.0
     error: str = ""
 
 
@@ -195,7 +199,9 @@ def rows_of(frame: Any, plan: Plan, mapping: Mapping[str, str], shared: Mapping[
 def _records(frame: Any) -> tuple[list[dict[str, Any]], list[Any], list[str]]:
     if isinstance(frame, list):
         if not all(isinstance(r, dict) for r in frame):
-            raise MissingInput("a list of rows needs a mapping for each row.", hint="[{'ticket': …}, …], or a data frame")
+            raise MissingInput(
+                "a list of rows needs a mapping for each row.", hint="[{'ticket': …}, …], or a data frame"
+            )
         columns = list(dict.fromkeys(c for r in frame for c in r))
         return [{c: r.get(c) for c in columns} for r in frame], list(range(len(frame))), columns
     if not hasattr(frame, "to_dict") or not hasattr(frame, "columns"):
@@ -205,7 +211,11 @@ def _records(frame: Any) -> tuple[list[dict[str, Any]], list[Any], list[str]]:
 
 
 def _is_nan(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ in ("NAType", "NaTType")
+    return (
+        value is None
+        or (isinstance(value, float) and math.isnan(value))
+        or type(value).__name__ in ("NAType", "NaTType")
+    )
 
 
 def start_batch(
@@ -235,7 +245,9 @@ def start_batch(
         run: str = store.next_run()
         log = store.create(run)
         inputs = {"rows": [r.inputs for r in rows], "index": [plain(r.index) for r in rows]}
-        started = ev.RunStarted(run, plan.name, to_data(plan), inputs, _now(), limit, runtime.notebook, {"batch": True}, "", False)
+        started = ev.RunStarted(
+            run, plan.name, to_data(plan), inputs, _now(), limit, runtime.notebook, {"batch": True}, "", False
+        )
         log.append([started])
         store.set_limit(f"batch:{run}", limit)
         log.close()
@@ -260,7 +272,7 @@ def resume_batch(
         begun = next(event for _, event in store.read(run))
         rows = [Row(i, inputs) for i, inputs in zip(begun.inputs["index"], begun.inputs["rows"], strict=True)]
         for n, row in enumerate(rows):
-            _recall(store, f"{run}.{n}", row)
+            recall(store, f"{run}.{n}", row)
         return begun, rows
 
     begun, rows = runtime.run_loop.ask(look)
@@ -272,7 +284,8 @@ def resume_batch(
     return handle
 
 
-def _recall(store: Any, run: str, row: Row) -> None:
+def recall(store: Any, run: str, row: Row) -> None:
+    """Fill a row in with what its run `run` came to; a row without a run stays pending."""
     from orch_nb.errors import RunNotFound
     from orch_nb.trace.bill import bill
 
@@ -284,7 +297,7 @@ def _recall(store: Any, run: str, row: Row) -> None:
     ended = next((e for e in reversed(events) if isinstance(e, ev.RunEnded)), None)
     if ended is not None and ended.status == "done":
         row.status, row.output = "done", ended.output
-        row.seconds = ended.at - events[0].at
+        row.seconds, row.queued_s = busy_and_queued(events)
 
 
 async def _run(
@@ -339,7 +352,7 @@ def _take(handle: BatchHandle, row: Row, run: RunHandle) -> None:
     """What a row's run became. One that met the limit is pending: it goes on where it stopped."""
     events = run.events
     row.run, row.status, row.usd = run.run, run.status, run.spent_usd
-    row.seconds = events[-1].at - events[0].at
+    row.seconds, row.queued_s = busy_and_queued(events)
     if run.status == "done":
         row.output = run.output
         return
@@ -352,11 +365,34 @@ def _take(handle: BatchHandle, row: Row, run: RunHandle) -> None:
         row.error = str(error)
 
 
+def busy_and_queued(events: list[Any]) -> tuple[float, float]:
+    """Seconds in which a call or a function of a run was under way, and the rest between its first and last event."""
+    sent = {(ev.key(e), e.call): e.at for e in events if isinstance(e, ev.Sent)}
+    spans = [
+        (sent[ev.key(e), e.call], e.at) for e in events if isinstance(e, ev.Settled) and (ev.key(e), e.call) in sent
+    ]
+    agents = {ev.key(e) for e in events if isinstance(e, ev.Sent)}
+    spans += [(e.started_at, e.at) for e in events if isinstance(e, ev.Finished) and ev.key(e) not in agents]
+    busy, until = 0.0, float("-inf")
+    for start, end in sorted(spans):
+        busy += max(0.0, end - max(start, until))
+        until = max(until, end)
+    whole = events[-1].at - events[0].at
+    return min(busy, whole), max(0.0, whole - busy)
+
+
 async def _end(runtime: Runtime, handle: BatchHandle) -> None:
     log = runtime.store.open(handle.run)
-    status = "done" if all(r.status == "done" for r in handle.rows) else "cancelled" if handle.stopped == "stopped" else "failed"
-    counts = {s: n for s, n in handle.progress.items()}
-    log.append([ev.Resumed(_now()), ev.RunEnded(status, _now(), counts)] if _was_ended(runtime, handle) else [ev.RunEnded(status, _now(), counts)])
+    status = (
+        "done"
+        if all(r.status == "done" for r in handle.rows)
+        else "cancelled"
+        if handle.stopped == "stopped"
+        else "failed"
+    )
+    counts = dict(handle.progress)
+    again = [ev.Resumed(_now())] if _was_ended(runtime, handle) else []
+    log.append([*again, ev.RunEnded(status, _now(), counts)])
     await log.sync()
     log.close()
 

@@ -127,7 +127,8 @@ class RunHandle:
         if status == "waiting":
             asked = ", ".join(f"`{ev.key(w)}`" for w in self.waiting)
             raise WaitingForPerson(
-                f"run {self.run} waits for a person at {asked}.", hint="`%orch answer approve` (or edit, reject), then ask again"
+                f"run {self.run} waits for a person at {asked}.",
+                hint="`%orch answer approve` (or edit, reject), then ask again",
             )
         raise WaitingForPerson(f"run {self.run} is still running.", hint="`await` it, or ask again later")
 
@@ -168,7 +169,9 @@ class RunHandle:
         if self._task is not None:
             self._task.cancel()
 
-    def answer(self, action: str, value: Any = None, *, node: str | None = None, comment: str = "", by: str = "") -> None:
+    def answer(
+        self, action: str, value: Any = None, *, node: str | None = None, comment: str = "", by: str = ""
+    ) -> None:
         """Answer what a person is asked: "approve", "edit" with a value, "reject", "answer" with a value.
 
         Parameters
@@ -202,7 +205,8 @@ class RunHandle:
             if self.rest.done() and not self.done():
                 self.rest = Future()
             self._status = "running"
-        driver.post(lambda: [driver.answered(node, action, value, by, comment)])
+        # A second click may have been posted meanwhile: the first answer counts.
+        driver.post(lambda: [driver.answered(node, action, value, by, comment)] if node in driver.state.waiting else [])
 
     # ---------------------------------------------------------------- on the loop's thread
     def _on_events(self, events: Sequence[Event]) -> None:

@@ -72,7 +72,9 @@ class Performer:
         if made is None:
             target = self.bound.get(key) or self.namespace.get(node.function)
             if target is None:
-                raise ReplayMismatch(f"the function `{node.function}` is not defined here.", hint="run the cell that defines it")
+                raise ReplayMismatch(
+                    f"the function `{node.function}` is not defined here.", hint="run the cell that defines it"
+                )
             made = self._calls[key] = bound_call(node, target, self.runtime.pool)
         return made
 
@@ -100,7 +102,18 @@ class Performer:
         if node.budget_usd is not None:
             scopes = (*scopes, (f"run:{self.run}/node:{node.name}", Decimal(node.budget_usd)))
         if call.kind == "tool":
-            return Prepared("tool", call.target, call.request, _tool_hash(call), ZERO, 0, (), None, f"tool:{call.target}", (node, call))
+            return Prepared(
+                "tool",
+                call.target,
+                call.request,
+                _tool_hash(call),
+                ZERO,
+                0,
+                (),
+                None,
+                f"tool:{call.target}",
+                (node, call),
+            )
         return self._prepare_model(node, call, idempotency_key, scopes)
 
     def _prepare_model(
@@ -163,11 +176,26 @@ class Performer:
         billed = bool(getattr(error, "billed", False) or said)
         if isinstance(error, ProviderError) and error.billed and not said:
             # Possibly generated, nothing seen: the reservation is the only honest bound.
-            usage, cost, note = Usage(estimated=True), prepared.reserved_usd, "the provider may bill this failed call: booked at the reservation"
+            usage, cost, note = (
+                Usage(estimated=True),
+                prepared.reserved_usd,
+                "the provider may bill this failed call: booked at the reservation",
+            )
         else:
-            s = settle_usage(None, request=request, price=price, reserved_usd=prepared.reserved_usd, answer=said, billed=billed)
+            s = settle_usage(
+                None, request=request, price=price, reserved_usd=prepared.reserved_usd, answer=said, billed=billed
+            )
             usage, cost, note = s.usage, s.cost_usd, s.note
-        return Outcome(False, {"text": said} if said else None, usage, cost, None, error_info(error), price=_label(price), note=note)
+        return Outcome(
+            False,
+            {"text": said} if said else None,
+            usage,
+            cost,
+            None,
+            error_info(error),
+            price=_label(price),
+            note=note,
+        )
 
     def cancelled(self, prepared: Prepared) -> Outcome:
         """What a call that was broken off has cost so far, by our own count."""
@@ -179,7 +207,9 @@ class Performer:
         _, request, price = prepared.payload
         said = "".join(self._said.pop(id(prepared), ()))
         s = settle_usage(None, request=request, price=price, reserved_usd=prepared.reserved_usd, answer=said)
-        return Outcome(False, {"text": said}, s.usage, s.cost_usd, s.overrun_usd, error, price=_label(price), note="cancelled")
+        return Outcome(
+            False, {"text": said}, s.usage, s.cost_usd, s.overrun_usd, error, price=_label(price), note="cancelled"
+        )
 
     async def _tool(self, prepared: Prepared) -> Outcome:
         _, call = prepared.payload
@@ -222,7 +252,9 @@ def _settle(prepared: Prepared, reply: Reply, price: Price | None, first_token_s
         data["tool_calls"] = calls
     if reply.model and reply.model != request.model:
         data["model"] = reply.model
-    return Outcome(True, data, s.usage, s.cost_usd, s.overrun_usd, None, reply.finish_reason, first_token_s, _label(price), s.note)
+    return Outcome(
+        True, data, s.usage, s.cost_usd, s.overrun_usd, None, reply.finish_reason, first_token_s, _label(price), s.note
+    )
 
 
 def _label(price: Price | None) -> str:

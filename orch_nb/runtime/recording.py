@@ -9,7 +9,6 @@ import asyncio
 import contextvars
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.engine.drive import Driver
 from orch_nb.engine.fold import fold
 from orch_nb.engine.plan import Plan, to_data
 from orch_nb.engine.policy import Policy
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from types import TracebackType
 
+    from orch_nb.engine.drive import Driver
     from orch_nb.runtime.runtime import Runtime
 
 current_recording: contextvars.ContextVar[Recording | None] = contextvars.ContextVar("orch_nb recording", default=None)
@@ -63,7 +63,16 @@ class Recording:
             name = store.next_run()
             log = store.create(name)
             event = ev.RunStarted(
-                name, plan.name, to_data(plan), {}, policy.clock.now(), limit, runtime.notebook, None, __version__, False
+                name,
+                plan.name,
+                to_data(plan),
+                {},
+                policy.clock.now(),
+                limit,
+                runtime.notebook,
+                None,
+                __version__,
+                False,
             )
             log.append([event])
             handle = RunHandle(name, plan, [event], runtime.run_loop)

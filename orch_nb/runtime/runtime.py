@@ -331,7 +331,16 @@ class Runtime:
             name = run or store.next_run()
             log = store.create(name)
             event = ev.RunStarted(
-                name, plan.name, to_data(plan), given, policy.clock.now(), limit, self.notebook, parent, _version(), attended
+                name,
+                plan.name,
+                to_data(plan),
+                given,
+                policy.clock.now(),
+                limit,
+                self.notebook,
+                parent,
+                _version(),
+                attended,
             )
             log.append([event])
             handle = RunHandle(name, plan, [event], self.run_loop)
@@ -362,7 +371,9 @@ class Runtime:
         run = store.next_run()
         log = store.create(run)
         try:
-            event = ev.RunStarted(run, plan.name, to_data(plan), inputs, policy.clock.now(), None, self.notebook, None, _version(), False)
+            event = ev.RunStarted(
+                run, plan.name, to_data(plan), inputs, policy.clock.now(), None, self.notebook, None, _version(), False
+            )
             pending = log.append([event])
             scopes = ((self.scope, None), (f"run:{run}", None))
             performer = Performer(self, plan, bound, {}, run=run, scopes=scopes)
@@ -373,8 +384,8 @@ class Runtime:
         finally:
             log.close()
 
-    async def resume_here(self, run: str, bound: Mapping[str, Any], *, policy: Policy | None = None) -> RunState:
-        """Go on with a run on the caller's own loop; the plan is read from its log."""
+    async def resume_here(self, run: str, namespace: Mapping[str, Any], *, policy: Policy | None = None) -> RunState:
+        """Go on with a run on the caller's own loop; the plan is read from its log, functions are bound in `namespace`."""
         policy = policy or Policy(attended=False)
         events = [event for _, event in self.store.read(run)]
         plan = from_data(events[0].plan)
@@ -382,7 +393,7 @@ class Runtime:
         try:
             resumed = ev.Resumed(policy.clock.now(), policy.attended)
             pending = log.append([resumed])
-            performer = Performer(self, plan, bound, {}, run=run, scopes=((self.scope, None), (f"run:{run}", None)))
+            performer = Performer(self, plan, {}, namespace, run=run, scopes=((self.scope, None), (f"run:{run}", None)))
             state = fold_events(plan, [*events, resumed])
             if pending is not None:
                 await pending
@@ -436,7 +447,8 @@ class Runtime:
         events = self.run_loop.ask(lambda: [event for _, event in self.store.read(run)])
         begun = events[0]
         if begun.parent and begun.parent.get("batch"):
-            return self.resume_batch(run, budget_usd=budget_usd, namespace=namespace, on_change=on_change)
+            going: RunHandle = self.resume_batch(run, budget_usd=budget_usd, namespace=namespace, on_change=on_change)
+            return going
         plan = from_data(begun.plan)
         bound = callables(plan, namespace)
         check_sources(plan, namespace, run)
@@ -544,7 +556,13 @@ class _Telling:
 
     def __init__(self, log: RunLog, runtime: Runtime) -> None:
         self.run, self._log, self._runtime = log.run, log, runtime
-        self.append, self.admit, self.sync, self.doubt, self.close = log.append, log.admit, log.sync, log.doubt, log.close
+        self.append, self.admit, self.sync, self.doubt, self.close = (
+            log.append,
+            log.admit,
+            log.sync,
+            log.doubt,
+            log.close,
+        )
 
     def settle(self, events: Any, hold: str, spent_usd: Decimal, overrun_usd: Decimal) -> Any:
         made = self._log.settle(events, hold, spent_usd, overrun_usd)
@@ -596,4 +614,3 @@ def _version() -> str:
     from orch_nb import __version__
 
     return __version__
-

@@ -12,7 +12,7 @@ Instants are UTC seconds since 1970 (float); they are shown as aware datetimes. 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from decimal import Decimal
 from operator import attrgetter
 from typing import Any, ClassVar
@@ -312,7 +312,9 @@ def key(event: Any) -> str:
     return key_of(event.frame, node, event.round, getattr(event, "item", None))
 
 
-_DEFAULTS: dict[type, tuple[Any, tuple[str, ...], tuple[Any, ...]]] = {}
+_DEFAULTS: dict[type, tuple[Any, tuple[str, ...], tuple[Any, ...], dict[str, Any]]] = {}
+_USUAL: dict[str, Any] = {"frame": "", "round": 1, "item": None}
+"""Fields without a default that are left out of a row when they have their usual value: where most events happen."""
 _DECIMALS = frozenset(
     {"limit_usd", "reserved_usd", "cost_usd", "overrun_usd", "saved_usd", "spent_usd", "held_usd", "asked_usd"}
 )
@@ -320,25 +322,26 @@ _USER_VALUES = frozenset({"value", "writes", "plan", "inputs", "shown", "request
 """Fields that hold users' or models' data: they may be large, and are stored as blobs above a size."""
 
 
-def _plan_of(cls: type) -> tuple[Any, tuple[str, ...], tuple[Any, ...]]:
-    """One getter of all fields at once (in C), their names and their defaults: made once for each class."""
+def _plan_of(cls: type) -> tuple[Any, tuple[str, ...], tuple[Any, ...], dict[str, Any]]:
+    """A getter of all fields at once (in C), their names, what each is left out at, and what to fill in when reading."""
     got = _DEFAULTS.get(cls)
     if got is None:
         names = tuple(f.name for f in fields(cls))
-        defaults = tuple(f.default for f in fields(cls))
-        got = _DEFAULTS[cls] = (attrgetter(*names), names, defaults)
+        usual = {f.name: _USUAL[f.name] for f in fields(cls) if f.default is MISSING and f.name in _USUAL}
+        defaults = tuple(usual.get(f.name, f.default) for f in fields(cls))
+        got = _DEFAULTS[cls] = (attrgetter(*names), names, defaults, usual)
     return got
 
 
 def _parts(value: Any) -> dict[str, Any]:
-    getter, names, defaults = _plan_of(value.__class__)
+    getter, names, defaults, _ = _plan_of(value.__class__)
     return {n: v for n, v, d in zip(names, getter(value), defaults, strict=True) if v != d}
 
 
 def to_row(event: Event) -> dict[str, Any]:
-    """The event as plain data, fields at their default left out. Decimals become strings; `from_row` undoes it."""
+    """The event as plain data, fields at their default (or usual value) left out. Decimals become strings; `from_row` undoes it."""
     out: dict[str, Any] = {}
-    getter, names, defaults = _plan_of(event.__class__)
+    getter, names, defaults, _ = _plan_of(event.__class__)
     for name, value, default in zip(names, getter(event), defaults, strict=True):
         if value is default:
             continue
@@ -372,7 +375,7 @@ def from_row(type_name: str, row: dict[str, Any], *, schema: int = SCHEMA) -> Ev
     cls = TYPES.get(type_name)
     if cls is None:
         raise CorruptStore(f"`{type_name}` is no event of schema {SCHEMA}.")
-    got = dict(row)
+    got = {**_plan_of(cls)[3], **row}
     for name in _DECIMALS & got.keys():
         if got[name] is not None:
             got[name] = Decimal(got[name])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import unicodedata
+from typing import Any
 
 from orch_nb.errors import BadName
 
@@ -23,17 +24,21 @@ def check_name(name: str, what: str = "name", *, line: int = 0, source: str = ""
         It is empty, longer than 64 characters, not an identifier, not in Unicode form NFC, mixes scripts with
         look-alikes (Cyrillic or Greek letters beside Latin ones), or is a word of the graph notation or of Python.
     """
-    where = {"line": line, "source": source}
+    where: dict[str, Any] = {"line": line, "source": source}
     if not isinstance(name, str) or not name:
         raise BadName(f"{what} is empty.", hint="a letter, then letters, digits and _", **where)
     if len(name) > MAX_NAME:
         raise BadName(f"{what} `{name[:20]}…` has {len(name)} characters; {MAX_NAME} is the most.", **where)
     if not name.isidentifier():
         raise BadName(
-            f"{what} `{name}` is not an identifier.", hint="a letter, then letters, digits and _: no spaces, - or .", **where
+            f"{what} `{name}` is not an identifier.",
+            hint="a letter, then letters, digits and _: no spaces, - or .",
+            **where,
         )
     if unicodedata.normalize("NFC", name) != name or unicodedata.normalize("NFKC", name) != name:
-        raise BadName(f"{what} `{name}` is not in Unicode form NFC.", hint="type the name again with plain letters", **where)
+        raise BadName(
+            f"{what} `{name}` is not in Unicode form NFC.", hint="type the name again with plain letters", **where
+        )
     scripts = {_script(c) for c in name if c.isalpha()}
     if "LATIN" in scripts and scripts & {"CYRILLIC", "GREEK", "ARMENIAN"}:
         raise BadName(f"{what} `{name}` mixes letters that look alike ({', '.join(sorted(scripts))}).", **where)

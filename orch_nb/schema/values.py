@@ -17,6 +17,7 @@ from orch_nb.errors import UnstorableValue
 
 MAX_DEPTH = 64
 _SCALARS = frozenset({int, bool, type(None)})
+_BASES: tuple[Any, ...] = (str, bool, int, float, list, dict, tuple)
 
 
 def plain(value: Any, *, where: str = "value") -> Any:
@@ -42,7 +43,9 @@ def _text(value: str, where: str) -> str:
         try:
             value.encode()
         except UnicodeEncodeError as error:
-            raise _bad(where, f"text with a lone surrogate at character {error.start}", "clean the text first") from None
+            raise _bad(
+                where, f"text with a lone surrogate at character {error.start}", "clean the text first"
+            ) from None
     return value
 
 
@@ -83,7 +86,7 @@ def _plain_object(value: Any, where: str, depth: int) -> Any:
     item = getattr(value, "item", None)
     if type(value).__module__ == "numpy" and item is not None and getattr(value, "ndim", None) == 0:
         return _plain(item(), where, depth + 1)
-    for base in (str, bool, int, float, list, dict, tuple):
+    for base in _BASES:
         if isinstance(value, base):
             return _plain(base(value), where, depth + 1)
     raise _bad(where, f"a `{type(value).__name__}`", "return plain data: numbers, text, lists, mappings")

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from orch_nb.errors import CorruptStore
+from orch_nb.errors import CorruptStore, UnstorableValue
 from orch_nb.schema.events import _USER_VALUES as USER_VALUES
 from orch_nb.schema.events import SCHEMA, Event, from_row, to_row
 from orch_nb.store.tags import SCALARS, dumps, key_text, loads, plain_key, tag, tag_rest, untag
@@ -230,12 +230,12 @@ class Packer:
 
 
 def _plain_text(value: Any) -> str:
-    """JSON of a value, tagged only when it needs tags: a plan hardly ever does, and every run writes one."""
-    if room_for(value, 10**9) >= 0:
+    """JSON of a plan, tagged only when it needs tags: hardly ever, and every run writes one. Its keys are text by construction."""
+    try:
         text = dumps(value)
-        if '"$' not in text:
-            return text
-    return dumps(tag(value))
+    except UnstorableValue:  # bytes in a constant
+        return dumps(tag(value))
+    return dumps(tag(value)) if '"$' in text else text
 
 
 def _cut(trees: list[Any], sizes: list[int]) -> tuple[list[list[Any]], list[Any]]:

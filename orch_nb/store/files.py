@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from pathlib import Path
+from time import monotonic
 
 from orch_nb.errors import CorruptStore, StoreError, StoreUnavailable
 
@@ -43,18 +44,18 @@ def prepare(path: Path) -> None:
 
 def private_folder(folder: Path) -> None:
     """Make `folder` for this user only, and keep it out of version control; a folder that exists is left as it is."""
-    if folder.exists():
+    if folder.is_dir():
         return
-    folder.mkdir(parents=True, mode=0o700)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # another process may make it at the same time
     folder.chmod(0o700)
     (folder / ".gitignore").write_text("*\n")
 
 
-def open_writer(path: Path) -> sqlite3.Connection:
+def open_writer(path: Path, patience_s: float) -> sqlite3.Connection:
     """The connection that writes: WAL, every commit in the log file at once, the disk's turn left to `disk`."""
-    connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=patience_s, isolation_level=None, check_same_thread=False)
     try:
-        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        mode = _switch_to_log(connection, patience_s)
         if mode != "wal":
             raise StoreUnavailable(
                 f"the file system of {path} does not allow a write-ahead log.", hint="use a local disk"
@@ -65,6 +66,19 @@ def open_writer(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _switch_to_log(connection: sqlite3.Connection, patience_s: float) -> str:
+    """Ask for a write-ahead log; SQLite does not wait by itself while another process makes the same file."""
+    start = monotonic()
+    while True:
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or monotonic() - start > patience_s:
+                raise
+        else:
+            return str(mode)
 
 
 def open_reader(path: Path) -> sqlite3.Connection:

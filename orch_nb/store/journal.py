@@ -64,7 +64,7 @@ class Tail:
     packer: Packer
     standing: Standing
     holds: dict[str, OpenHold]
-    next: int = 0
+    next: int
     draft: Standing | None = None
     writer: str = ""
     """Who begins the run, until its row is written; then `written_by`, until that is committed."""
@@ -183,7 +183,7 @@ class Journal:
             if is_busy(error):
                 return False
             raise translated(error, self._path) from error
-        tail.seq += 1
+        tail.seq = tail.next = tail.seq + 1
         return True
 
     def is_alone(self, tail: Tail) -> bool:
@@ -290,18 +290,18 @@ class Journal:
         blobs: list[Any] = []
         ended = False
         for op in ops:
-            op.refusal = None
-            op.tail.next = op.tail.seq
-        for op in ops:
-            if not self._move_money(op):
+            if (op.hold is not None or op.settled is not None) and not self._move_money(op):
                 continue
             tail, packed = op.tail, op.packed
-            blobs += packed.blobs
-            self._unwritten += packed.hashes
+            if packed.blobs:
+                blobs += packed.blobs
+                self._unwritten += packed.hashes
+            event_id = tail.base + tail.next
             for row in packed.rows:
-                tail.next += 1
-                event_id = tail.base + tail.next
-                rows.append((event_id, *row[:5], checksum(event_id, row), row[5]))
+                event_id += 1
+                kind, schema, at, fingerprint, money, body = row
+                rows.append((event_id, kind, schema, at, fingerprint, money, checksum(event_id, row), body))
+            tail.next = event_id - tail.base
             ended |= self._stand(op)
         self.db.executemany(INSERT_EVENT, rows)
         if blobs:
@@ -316,6 +316,7 @@ class Journal:
 
     def _move_money(self, op: Op) -> bool:
         tail = op.tail
+        op.refusal = None
         if op.hold is not None:
             if op.hold.hold in tail.holds:
                 op.refusal = StoreError(f"run `{tail.run}` holds money under the name `{op.hold.hold}` already.")
@@ -361,18 +362,16 @@ class Journal:
 
     def _committed(self, batch: _Batch) -> None:
         self._ledger.done()
-        for op in batch.ops:
-            tail = op.tail
-            tail.seq = tail.next
-            if tail.draft is not None:
-                tail.standing, tail.draft = tail.draft, None
-            tail.written_by = ""
-            op.written = op.refusal is None
-            if not op.written:
-                self._forget(op)
         now: list[tuple[asyncio.Future[Any], Any]] = []
         later: list[tuple[asyncio.Future[Any], Any]] = []
         for op in batch.ops:
+            tail = op.tail
+            tail.seq, tail.written_by = tail.next, ""
+            if tail.draft is not None:
+                tail.standing, tail.draft = tail.draft, None
+            op.written = op.refusal is None
+            if not op.written:
+                self._forget(op)
             if op.waiter is not None:
                 (later if op.written else now).append((op.waiter, op.refusal))
         ticks = [(future, None) for future in batch.ticks]
@@ -390,7 +389,7 @@ class Journal:
         self._unwritten = []
         for op in batch.ops:
             tail = op.tail
-            tail.draft = None
+            tail.next, tail.draft = tail.seq, None
             tail.writer, tail.written_by = tail.writer or tail.written_by, ""
             self._forget(op)
         waiters: list[asyncio.Future[Any]] = [op.waiter for op in batch.ops if op.waiter is not None]

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from orch_nb.engine.ports import Balance, Hold
     from orch_nb.schema.events import Event
 
-_FIELDS = {cls: tuple(f.name for f in fields(cls) if f.name in USER_VALUES) for cls in ev.TYPES.values()}
-"""Event type -> its fields that hold users' or models' data."""
+_FIELDS = {cls: tuple(f.name for f in fields(cls) if f.name in USER_VALUES - {"plan"}) for cls in ev.TYPES.values()}
+"""Event type -> its fields that hold users' or models' data. (A plan is made by us.)"""
 _NOTED = frozenset({ev.RunStarted, ev.LimitChanged, ev.Resumed, ev.Sent})
 """Events that move the ledger by themselves, or are looked for later."""
 

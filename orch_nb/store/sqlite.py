@@ -24,7 +24,7 @@ from orch_nb.store import ledger as books
 from orch_nb.store import money
 from orch_nb.store.codec import Packer
 from orch_nb.store.disk import force
-from orch_nb.store.files import DATABASE_ERRORS, open_reader, open_writer, prepare, translated
+from orch_nb.store.files import BUSY_MS, DATABASE_ERRORS, open_reader, open_writer, prepare, translated
 from orch_nb.store.journal import SPECIAL, Journal, Op, Tail
 from orch_nb.store.listing import RunRow, Standing, StoreStats, prunable
 from orch_nb.store.locks import LockFile
@@ -127,11 +127,10 @@ class SqliteStore:
 
     def _open(self, durability: Durability, patience_s: float) -> None:
         prepare(self.path)
-        connection = open_writer(self.path)
+        connection = open_writer(self.path, patience_s)
         try:
-            connection.execute(f"PRAGMA busy_timeout = {int(patience_s * 1000)}")
             migrate(connection)
-            connection.execute("PRAGMA busy_timeout = 20")
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
             self._inode = os.stat(self.path).st_ino
             self._locks = LockFile.at(self.path.with_name(self.path.name + "-locks"))
         except BaseException:
@@ -278,7 +277,9 @@ class SqliteStore:
     ) -> SqliteRunLog:
         assert self._journal is not None
         base = number << 32
-        tail = Tail(run, number, base, seq, Packer(base, self._journal.find, blobs, self._journal.plans), standing, holds)
+        tail = Tail(
+            run, number, base, seq, Packer(base, self._journal.find, blobs, self._journal.plans), standing, holds, seq
+        )
         self._journal.open_logs += 1
         return SqliteRunLog(self, self._journal, tail)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,8 @@ from orch_nb.trace.spans import CALLS, ZERO, Span, Walk
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import networkx
+    import networkx as nx
 
-    from orch_nb.engine.plan import Plan
     from orch_nb.schema.events import ErrorInfo, Event, Refused, Waiting
     from orch_nb.trace.picture import EdgeView, NodeView
 
@@ -82,12 +81,16 @@ class RunView:
     @property
     def steps_done(self) -> int:
         """Activations that have ended, maps' items included."""
-        return sum(1 for span in self.spans if span.kind not in CALLS and span.kind != "attempt" and span.exit in _ENDED)
+        return sum(
+            1 for span in self.spans if span.kind not in CALLS and span.kind != "attempt" and span.exit in _ENDED
+        )
 
     @property
     def steps(self) -> int:
         """Activations that are known of: ended, under way, or due."""
-        return sum(1 for span in self.spans if span.kind not in CALLS and span.kind != "attempt" and span.exit != "skipped")
+        return sum(
+            1 for span in self.spans if span.kind not in CALLS and span.kind != "attempt" and span.exit != "skipped"
+        )
 
 
 _ENDED = ("success", "reused", "semantic_failure", "exception")
@@ -193,7 +196,9 @@ def _fill_counts(node: NodeView, acts: list[Span]) -> None:
     items = [a for a in acts if a.item is not None]
     single = [a for a in acts if a.item is None and a.exit != "skipped"]
     node.rounds = max((a.round for a in acts if a.exit != "skipped"), default=0)
-    node.items = sum(a.count for a in single if a.count is not None) if any(a.count is not None for a in single) else None
+    node.items = (
+        sum(a.count for a in single if a.count is not None) if any(a.count is not None for a in single) else None
+    )
     node.done = sum(1 for a in (items or single) if a.exit in _ENDED)
     node.seconds = sum(a.latency_s or 0.0 for a in single)
     for act in acts:
@@ -267,7 +272,7 @@ def _state(walk: Walk) -> list[StateView]:
 
 
 # ------------------------------------------------------------------ networkx
-def run_nx(events: Iterable[Event]) -> networkx.MultiDiGraph:
+def run_nx(events: Iterable[Event]) -> nx.MultiDiGraph[str]:
     """Who called whom, as a `networkx.MultiDiGraph`.
 
     Nodes are steps, models and tools (attribute `kind`). Arrows of key "flow" lead from a step to the steps that its end
@@ -301,14 +306,22 @@ def run_nx(events: Iterable[Event]) -> networkx.MultiDiGraph:
     return graph
 
 
-def _add_call(graph: networkx.MultiDiGraph, span: Span) -> None:
+def _add_call(graph: nx.MultiDiGraph[str], span: Span) -> None:
     target = f"{span.kind}:{span.target}"
     step = step_of(span)
     if target not in graph:
         graph.add_node(target, kind=span.kind)
     if not graph.has_edge(step, target, key="call"):
         graph.add_edge(
-            step, target, key="call", calls=0, input_tokens=0, output_tokens=0, cost_usd=Decimal(0), seconds=0.0, failures=0
+            step,
+            target,
+            key="call",
+            calls=0,
+            input_tokens=0,
+            output_tokens=0,
+            cost_usd=Decimal(0),
+            seconds=0.0,
+            failures=0,
         )
     row = graph.edges[step, target, "call"]
     row["calls"] += 1

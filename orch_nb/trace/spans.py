@@ -538,7 +538,13 @@ _ACTIONS = {
     "barrier": "join",
 }
 _VERBS = {"model": "call", "tool": "use tool", "effect": "effect"}
-_ANSWERS = {"approve": "approved", "edit": "edited", "reject": "rejected", "answer": "answered", "done": "known to be done"}
+_ANSWERS = {
+    "approve": "approved",
+    "edit": "edited",
+    "reject": "rejected",
+    "answer": "answered",
+    "done": "known to be done",
+}
 
 
 def _reopen(span: Span) -> None:

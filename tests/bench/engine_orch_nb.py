@@ -122,7 +122,9 @@ async def w3(p, b):
         return writer
 
     n = p["n"]
-    made = b.plan(f"writer -> critic\ncritic -> writer when critic < {n} at most {n}\nout critic", writer=writer, critic=critic)
+    made = b.plan(
+        f"writer -> critic\ncritic -> writer when critic < {n} at most {n}\nout critic", writer=writer, critic=critic
+    )
 
     async def run():
         return await b.run(made)
@@ -178,7 +180,9 @@ async def w6(p, b):
 def grow_text(n: int, *, grow: bool) -> str:
     lines = ["s0: function step0 with n = start" + (", doc = doc" if not grow else "")]
     for i in range(n - 1):
-        lines.append(f"s{i} -> s{i + 1}\ns{i + 1}: function step{i + 1} with n = s{i}.n" + ("" if grow else ", doc = s0.doc"))
+        lines.append(
+            f"s{i} -> s{i + 1}\ns{i + 1}: function step{i + 1} with n = s{i}.n" + ("" if grow else ", doc = s0.doc")
+        )
     return "\n".join(lines)
 
 
@@ -262,7 +266,7 @@ def resume_workload(workload, *, grow):
 
         async def run():
             runtime = Runtime(b.folder, store=SqliteStore(b.path))
-            state = await runtime.resume_here("1", made[1])
+            state = await runtime.resume_here("1", functions)
             runtime.store.close()
             return state.output["n"]
 

@@ -35,7 +35,14 @@ approve: human "Send this?\""""
 def notebook(lab: Lab, name: str, graph: str, *, seconds: float) -> str:
     """A notebook whose first node takes `seconds`."""
     setup = SETUP.replace("NAME", name).replace("SECONDS", str(seconds))
-    cells = [setup, graph, '%orch run desk ticket="My card is gone"', "print('still', 6 * 7)"]
+    cells = [
+        setup,
+        graph,
+        '%orch run desk ticket="My card is gone"',
+        "print('still', 6 * 7)",
+        "%orch budget 0.05",
+        "%orch cost",
+    ]
     return lab.write(f"{name}.ipynb", cells)
 
 
@@ -51,6 +58,10 @@ def test_a_run_is_seen_to_go_on(lab: Lab, browser: Any) -> None:
     page.says(2, "done")
     assert page.output(2).locator(".jp-OutputArea-output svg").count() == 1, "one output, updated in place"
     page.shots("run", 2)
+    page.run(4)
+    page.run(5)
+    page.says(5, "$0.05")
+    assert page.page.locator("mjx-container").count() == 0, "dollars must not be typeset as formulas"
     assert page.errors == []
 
 

@@ -33,7 +33,8 @@ def server(shared: Path):
     """faultd: an OpenAI-compatible server with its own ledger, on loopback."""
     process = subprocess.Popen(
         [sys.executable, str(shared / "tools/faults/faultd.py"), "--port", "0", "--plan", "ok", "--latency", "0.01"],
-        stdout=subprocess.PIPE, text=True
+        stdout=subprocess.PIPE,
+        text=True,
     )
     with process:
         yield json.loads(process.stdout.readline())["base_url"]
@@ -45,7 +46,12 @@ def zygote():
     """The process that forks the jobs."""
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.kill.zygote"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=env
+        [sys.executable, "-m", "tests.kill.zygote"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=env,
     )
     with process:
         yield process
@@ -109,10 +115,12 @@ def check(folder: Path, ledger: list[dict], kills: int) -> int:
     finished = Counter(ev.key(e) for e in events if isinstance(e, ev.Finished))
 
     assert rows[0].status == "done"
-    assert finished == Counter({k: 1 for k in ("s0", "s1", "s2", "upper", "s3", "s4")}), "each step is recorded once"
+    assert finished == Counter(dict.fromkeys(("s0", "s1", "s2", "upper", "s3", "s4"), 1)), "each step is recorded once"
     assert len(doubtful) <= kills, "at most one call in doubt per kill"
     assert len(settled) == len({(ev.key(e), e.call) for e in sent}) - len(doubtful)
-    assert len(settled) <= len(ledger) <= len(sent), "every request was announced before it left, and every answer kept was paid"
+    assert len(settled) <= len(ledger) <= len(sent), (
+        "every request was announced before it left, and every answer kept was paid"
+    )
     state = fold_all(from_data(events[0].plan), events)
     assert state.held_usd == 0
     assert state.in_doubt_usd == balance.in_doubt_usd == sum((e.reserved_usd for e in doubtful), Decimal(0))

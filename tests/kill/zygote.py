@@ -51,7 +51,11 @@ def job(folder: str, url: str) -> None:
     runtime.models.add("faulty", "test-model", "faulty", price={"input": 1000, "output": 1000})
     drawn, names = graph()
     rows = runtime.runs()
-    handle = runtime.resume(rows[0].run, namespace=names) if rows else runtime.start(drawn, {"job": folder[-6:]}, namespace=names)
+    handle = (
+        runtime.resume(rows[0].run, namespace=names)
+        if rows
+        else runtime.start(drawn, {"job": folder[-6:]}, namespace=names)
+    )
     handle.wait(30)
     os._exit(0 if handle.status == "done" else 3)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from decimal import Decimal
 
 from hypothesis import HealthCheck, assume, given, settings
@@ -21,7 +22,9 @@ from orch_nb.schema import events as ev
 from orch_nb.schema.values import fingerprint_of
 from tests.support import Crash, ListLog, Performer, Scripted, driver_for, facts_of, values_of
 
-many = settings(max_examples=120, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow], deadline=None)
+many = settings(
+    max_examples=120, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow], deadline=None
+)
 
 
 def answer(values, replies):
@@ -40,7 +43,9 @@ def graphs(draw):
             into[j].add(i)
     for i in range(n):
         targets = [j for j in range(n) if i in into[j]]
-        kinds = draw(st.lists(st.sampled_from(["plain", "plain", "when"]), min_size=len(targets), max_size=len(targets)))
+        kinds = draw(
+            st.lists(st.sampled_from(["plain", "plain", "when"]), min_size=len(targets), max_size=len(targets))
+        )
         for j, kind in zip(targets, kinds, strict=True):
             condition = f"n{i}.v > {draw(st.integers(0, 8))}" if kind == "when" else ""
             spec.edges.append(EdgeSpec(f"n{i}", f"n{j}", kind, condition))
@@ -48,7 +53,9 @@ def graphs(draw):
     for _ in range(draw(st.integers(0, 2))):
         j = draw(st.integers(0, n - 1))
         i = draw(st.integers(0, j))
-        spec.edges.append(EdgeSpec(f"n{j}", f"n{i}", "when", f"n{j}.v < {draw(st.integers(3, 9))}", at_most=draw(st.integers(1, 3))))
+        spec.edges.append(
+            EdgeSpec(f"n{j}", f"n{i}", "when", f"n{j}.v < {draw(st.integers(3, 9))}", at_most=draw(st.integers(1, 3)))
+        )
         loops.append((j, i))
     spec.out = tuple(f"n{i}" for i in range(n))
     agents = {}
@@ -92,16 +99,21 @@ class Shuffled(Performer):
             asyncio.get_running_loop().call_soon(asyncio.get_running_loop().call_soon, self._draw)
 
 
-def go(plan, agents, *, seed=0, log=None, limit=None, crash_after=None):
-    """One run (or the resume of `log`) with calls coming back in the order of `seed`."""
-    log = log or ListLog(limit)
+def resume(plan, log, performer, *, crash_after=None):
+    """Drive what `log` holds (nothing: a new run) to its end, or to the crash after so many events."""
     log.crash_after = crash_after
-    performer = Shuffled(seed, **agents)
 
     async def run():
         return await driver_for(plan, log, performer, {}).run()
 
-    return asyncio.run(run()), log, performer
+    return asyncio.run(run())
+
+
+def go(plan, agents, *, seed=0, log=None, limit=None):
+    """One run (or the resume of `log`) with calls coming back in the order of `seed`."""
+    log = log or ListLog(limit)
+    performer = Shuffled(seed, **agents)
+    return resume(plan, log, performer), log, performer
 
 
 def outcome(log):
@@ -127,25 +139,25 @@ def test_a_crash_after_any_append_and_a_resume_give_the_same_outcome(made, seed,
     expected = outcome(go(plan, agents, seed=seed)[1])
     total = len(go(plan, agents, seed=seed)[1].events)
     log, crashes = ListLog(), 0
-    done_before: list[str] = []
     while True:
-        at = data.draw(st.integers(len(log.events) + 1, total + 6 * (crashes + 1)))
-        settled = [(ev.key(e), e.call) for e in log.events if isinstance(e, ev.Settled) and e.ok]
         finished = {ev.key(e) for e in log.events if isinstance(e, ev.Finished)}
-        crash_at = at if crashes < 3 else None
+        answered = Counter(ev.key(e) for e in log.events if isinstance(e, ev.Settled) and e.ok)
+        at = data.draw(st.integers(len(log.events) + 1, total + 6 * (crashes + 1)))
+        performer = Shuffled(seed + crashes, **agents)
         try:
-            _, log, performer = go(plan, agents, seed=seed + crashes, log=log, crash_after=crash_at)
+            resume(plan, log, performer, crash_after=at if crashes < 3 else None)
+            is_over = True
         except Crash:
             crashes += 1
-            continue
-        finally:
-            sent_now = [e for e in log.events if isinstance(e, ev.Sent)]
-            assert len({(ev.key(e), e.call) for e in sent_now}) == len(sent_now)
-        repeated = [k for k in performer.performed if k.split(":")[1] in finished]
-        assert repeated == []
-        assert len(settled) == len(set(settled))
-        break
-    done_before.extend(settled and [])
+            is_over = False
+        for call in performer.performed:
+            _, key, turn = call.split(":")
+            assert key not in finished, "a finished step was called again"
+            assert int(turn) >= answered[key], "an answered turn was asked again"
+        if is_over:
+            break
+    sent = [(ev.key(e), e.call) for e in log.events if isinstance(e, ev.Sent)]
+    assert len(set(sent)) == len(sent), "a call's number was used twice"
 
     assert outcome(log) == expected
     state = fold_all(plan, log.events)
@@ -253,7 +265,18 @@ def test_every_activation_has_its_own_fingerprint_and_resume_finds_the_same(made
 def picture(state):
     """All that a state says, as comparable data."""
     frames = {
-        k: (f.values, bytes(f.status), f.pending, bytes(f.taken), f.round, f.left, f.traversals, f.open_units, f.loops, f.exits)
+        k: (
+            f.values,
+            bytes(f.status),
+            f.pending,
+            bytes(f.taken),
+            f.round,
+            f.left,
+            f.traversals,
+            f.open_units,
+            f.loops,
+            f.exits,
+        )
         for k, f in state.frames.items()
     }
     return (

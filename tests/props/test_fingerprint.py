@@ -14,15 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orch_nb.agents.fingerprint import (
-    activation_fingerprint,
     function_fingerprint,
     hidden_inputs,
     node_fingerprint,
     request_hash,
 )
+from orch_nb.engine.fingerprint import occurrence, reads_digest, stem
 from orch_nb.errors import UnstorableValue
 from orch_nb.schema.canonical import canonical, digest
 from orch_nb.schema.messages import Message, ModelRequest, ToolSpec
+from orch_nb.schema.values import ListDigest, fingerprint_of
 
 _CELLS = count(1)
 
@@ -288,8 +289,27 @@ def test_models_count_by_what_is_called():
 def test_activations_differ_by_values_and_occurrence(values, a, b):
     """Equal reads give equal fingerprints, and the n-th equal activation is another one."""
     fp = node_fingerprint("agent", DEFINITION)
-    assert (activation_fingerprint(fp, values, a) == activation_fingerprint(fp, dict(values), b)) == (a == b)
-    assert activation_fingerprint("", values, a) == ""
+    reads = [(name, fingerprint_of(value)) for name, value in values.items()]
+    one, other = stem(fp, reads_digest(reads)), stem(fp, reads_digest(list(reads)))
+    assert (occurrence(one, a) == occurrence(other, b)) == (a == b)
+
+
+@given(st.dictionaries(st.text(max_size=3), plain, max_size=3), st.dictionaries(st.text(max_size=3), plain, max_size=3))
+def test_reads_have_one_digest_exactly_when_they_are_equal(one, other):
+    """No value can pose as two, or as another type: 1, 1.0, True, "1" and b"1" are five values."""
+
+    def made(reads):
+        return reads_digest([(name, fingerprint_of(value)) for name, value in sorted(reads.items())])
+
+    assert (made(one) == made(other)) == (canonical(one) == canonical(other))
+
+
+@given(st.lists(plain, max_size=8), st.integers(0, 8))
+def test_a_growing_list_has_the_digest_of_the_whole(items, at):
+    """The running digest of an appended list is the digest of the list: reuse does not depend on how it grew."""
+    grown = ListDigest(items[:at])
+    grown.extend(items[at:])
+    assert grown.digest() == fingerprint_of(items)
 
 
 def test_a_requests_hash_holds_all_that_is_sent_and_no_more():

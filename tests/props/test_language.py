@@ -1,6 +1,5 @@
 """The language of cells, held against random input: it never guesses, never breaks, and round-trips."""
 
-
 from __future__ import annotations
 
 import json
@@ -354,7 +353,9 @@ def test_what_fits_is_accepted_and_comes_back(data: st.DataObject) -> None:
     schema = data.draw(schemas)
     out = OutType(schema, "")
     value = data.draw(values_of(schema))
-    if not isinstance(value, str):  # a bare text is what a model said: it is trimmed, and read as JSON where it is quoted
+    if not isinstance(
+        value, str
+    ):  # a bare text is what a model said: it is trimmed, and read as JSON where it is quoted
         assert out.validate(value) == (value, [])
     assert out.validate(json.dumps(value)) == (value, [])
     assert out.validate(f"```json\n{json.dumps(value, indent=1)}\n```") == (value, []) or "```" in json.dumps(value)

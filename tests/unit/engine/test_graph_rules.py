@@ -44,7 +44,12 @@ def test_by_without_a_match_takes_else():
 def test_every_true_when_is_taken():
     """`when` is not exclusive: all true arrows are taken, and the values they saw are recorded."""
     _, log, performer = run_text(
-        "t -> a when t.n > 1\nt -> b when t.n > 2\nt -> c when t.n > 9\nt -> d else", t=make(n=5), a=make(), b=make(), c=make(), d=make()
+        "t -> a when t.n > 1\nt -> b when t.n > 2\nt -> c when t.n > 9\nt -> d else",
+        t=make(n=5),
+        a=make(),
+        b=make(),
+        c=make(),
+        d=make(),
     )
     seen = next(e for e in log.events if isinstance(e, ev.Finished) and e.node == "t").decision["predicates"]
 
@@ -100,7 +105,10 @@ def test_a_false_gate_passes_its_input_on():
 def test_a_true_gate_runs_its_node():
     """A gate whose condition holds is the node itself."""
     _, log, performer = run_text(
-        "t -> check -> send\ncheck: function fix when t.n < 0.8", t=make(n=0.1), fix=lambda t: "fixed", send=lambda check: check
+        "t -> check -> send\ncheck: function fix when t.n < 0.8",
+        t=make(n=0.1),
+        fix=lambda t: "fixed",
+        send=lambda check: check,
     )
 
     assert values_of(log)["send"] == "fixed"
@@ -128,7 +136,9 @@ def test_a_group_read_is_the_member_that_ran():
 
 def test_a_group_read_is_a_list_in_declared_order_where_several_ran():
     """Several members that ran are read as a list, in declared order, not in order of arrival."""
-    state, _, _ = run_text("t -> {b, a}\ns = {a, b}\ns -> end", t=make(), a=make(x=1), b=make(x=2), end=lambda s: [v["x"] for v in s])
+    state, _, _ = run_text(
+        "t -> {b, a}\ns = {a, b}\ns -> end", t=make(), a=make(x=1), b=make(x=2), end=lambda s: [v["x"] for v in s]
+    )
 
     assert state.output == [1, 2]
 
@@ -151,12 +161,17 @@ def test_each_maps_and_gathers_in_item_order():
     )  # fmt: skip
 
     assert state.output == [6, 2]
-    assert [ev.key(e) for e in log.events if isinstance(e, ev.Finished) and e.item is not None] == ["worker[1][0]", "worker[1][1]"]
+    assert [ev.key(e) for e in log.events if isinstance(e, ev.Finished) and e.item is not None] == [
+        "worker[1][0]",
+        "worker[1][1]",
+    ]
 
 
 def test_each_over_an_empty_list_is_an_empty_list():
     """A map over nothing finishes with nothing."""
-    state, _, _ = run_text("plan -> w each plan.tasks as task\nw -> end", plan=make(tasks=[]), w=lambda task: task, end=lambda w: w)
+    state, _, _ = run_text(
+        "plan -> w each plan.tasks as task\nw -> end", plan=make(tasks=[]), w=lambda task: task, end=lambda w: w
+    )
 
     assert state.output == []
 
@@ -232,7 +247,14 @@ def test_what_does_not_belong_to_the_body_does_not_wait_for_the_loop():
         gate.set()
         return 1
 
-    run_text("t -> a -> b\nt -> beside\nb -> a when b < 9 at most 1\nb -> end else", t=make(), a=slow, b=lambda a: a, beside=beside, end=lambda b: b)
+    run_text(
+        "t -> a -> b\nt -> beside\nb -> a when b < 9 at most 1\nb -> end else",
+        t=make(),
+        a=slow,
+        b=lambda a: a,
+        beside=beside,
+        end=lambda b: b,
+    )
 
     assert order == ["beside", "loop", "loop"]
 

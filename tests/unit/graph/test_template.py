@@ -1,6 +1,5 @@
 """Prompts: what is read, what is put in, and that nothing else can happen."""
 
-
 from __future__ import annotations
 
 import importlib.util

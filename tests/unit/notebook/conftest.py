@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import io
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ class Shell:
 def shell(tmp_path, monkeypatch):
     """A shell in an empty folder, the extension loaded."""
     from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
 
     from orch_nb.store.memory import MemoryStore
 
@@ -59,8 +61,10 @@ def shell(tmp_path, monkeypatch):
     now = Runtime(tmp_path, store=MemoryStore())
     before = runtime.use(now)
     InteractiveShell.clear_instance()
-    ip = InteractiveShell.instance()
-    ip.history_manager.enabled = False
+    config = Config()
+    config.HistoryManager.enabled = False  # no history file: tests leave nothing behind
+    ip = InteractiveShell.instance(config=config)
+    atexit.unregister(ip.atexit_operations)
     made = Shell(ip)
     with contextlib.redirect_stdout(io.StringIO()):
         ip.run_line_magic("load_ext", "orch_nb")
@@ -69,5 +73,4 @@ def shell(tmp_path, monkeypatch):
         ip.run_line_magic("unload_ext", "orch_nb")
     now.close()
     runtime.use(before)
-    ip.history_manager.end_session()
     InteractiveShell.clear_instance()

@@ -79,7 +79,7 @@ def test_an_unknown_variable_names_the_nearest():
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ('run g a="x', "a quote \" is not closed"),
+        ('run g a="x', 'a quote " is not closed'),
         ("run g a=[1, 2", "a bracket is not closed"),
         ("run g a=", "`a=` has no value"),
         ("run g a=1 a=2", "`a` is given twice"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import json
 import os
+import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from orch_nb.agents.agent import Agent
 from orch_nb.graph.builder import Graph
 from orch_nb.notebook.bundle import GRAPH, TRACE
 from orch_nb.notebook.display import agent_bundle, batch_bundle, graph_bundle, run_bundle, trace_bundle, users_of
+from orch_nb.notebook.markup import CLASSES
 from orch_nb.notebook.svg import svg
 from orch_nb.runtime.batch import BatchHandle, Row
 from orch_nb.schema import events as ev
@@ -22,8 +25,8 @@ from orch_nb.trace.run_view import run_view
 from tests.unit.trace import histories as h
 
 ALLOWED = {
-    "div", "span", "b", "table", "thead", "tbody", "tr", "td", "th", "details", "summary", "pre", "svg", "g", "rect", "path",
-    "text", "tspan", "title",
+    "div", "span", "b", "code", "table", "thead", "tbody", "tr", "td", "th", "details", "summary", "pre", "svg", "g", "rect", "path",
+    "text", "tspan", "title", "foreignobject", "img",
 }  # fmt: skip
 VOID_STYLES = ("url(", "expression", "@import", "javascript")
 
@@ -36,10 +39,12 @@ class Inspector(HTMLParser):
         self.tags: list[tuple[str, dict]] = []
         self.open: list[str] = []
         self.words: list[str] = []
+        self.images: list[str] = []
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
-        self.open.append(tag)
+        if tag != "img":
+            self.open.append(tag)
 
     def handle_startendtag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
@@ -60,14 +65,26 @@ def inspect(html: str) -> Inspector:
     for tag, attrs in made.tags:
         assert tag in ALLOWED, tag
         for name, value in attrs.items():
-            assert not name.startswith("on") and name not in ("href", "src", "srcdoc", "id", "class") or value == "orch-nb", (tag, name)
-            assert not any(bad in (value or "").lower() for bad in VOID_STYLES) or name in ("title", "aria-label")
+            assert not name.startswith("on")
+            assert name not in ("href", "srcdoc", "id")
+            assert name != "class" or value == CLASSES
+            assert name != "src" or value.startswith("data:image/svg+xml;base64,")
+            assert name in ("title", "aria-label", "alt") or not any(
+                bad in (value or "").lower() for bad in VOID_STYLES
+            )
+        if tag == "img":
+            made.images.append(base64.b64decode(attrs["src"].partition(",")[2]).decode())
     return made
 
 
 def shared_payloads() -> list[str]:
     """The project's corpus of hostile texts, where it lies beside the repository; ours otherwise."""
-    own = ["<script>window.__pwned=1</script>", '"><img src=x onerror=window.__pwned=1>', "\x1b[2J\u202e", "</svg><script>x</script>"]
+    own = [
+        "<script>window.__pwned=1</script>",
+        '"><img src=x onerror=window.__pwned=1>',
+        "\x1b[2J\u202e",
+        "</svg><script>x</script>",
+    ]
     folder = Path(os.environ.get("ORCH_SHARED", Path(__file__).parents[3].parent / "shared"))
     path = folder / "tools" / "faults" / "payloads.py"
     if not path.is_file():
@@ -79,11 +96,20 @@ def shared_payloads() -> list[str]:
 
 
 def names() -> dict:
-    made = {"triage": Agent("triage", "Classify. {{ qa.feedback? }}\nMessage: {{ ticket }}", out="{category: a | b}", role="Clerk")}
+    made = {
+        "triage": Agent(
+            "triage", "Classify. {{ qa.feedback? }}\nMessage: {{ ticket }}", out="{category: a | b}", role="Clerk"
+        )
+    }
     made["qa"] = Agent("qa", "Score {{ triage.category }}", out="{score: float, feedback: str}")
-    made["review"] = Graph("review").chain("triage", "qa").edge("qa", "triage", when="qa.score < 0.6", at_most=2).edge(
-        "qa", "person", else_=True
-    ).node("person", kind="human").out("person")
+    made["review"] = (
+        Graph("review")
+        .chain("triage", "qa")
+        .edge("qa", "triage", when="qa.score < 0.6", at_most=2)
+        .edge("qa", "person", else_=True)
+        .node("person", kind="human")
+        .out("person")
+    )
     return made
 
 
@@ -106,7 +132,7 @@ def test_html_and_text_have_the_same_facts():
         html = " ".join(" ".join(inspect(made["text/html"]).words).split())
         text = made["text/plain"]
         for fact in ("support", "$0.0121", "saved $0.0002", "0.52 → yes", "RateLimited", "in doubt", "overrun $0.0004",
-                     "Send this answer?", "`%orch answer approve`", "ProviderUnavailable", "findings", "item 2"):  # fmt: skip
+                     "Send this answer?", "%orch answer approve", "ProviderUnavailable", "findings", "item 2"):  # fmt: skip
             assert (fact in html) == (fact in text), (make.__name__, fact)
 
 
@@ -140,7 +166,9 @@ def test_displays_are_deterministic():
 def test_status_is_said_by_glyph_and_word():
     """No state is told by colour alone: wherever a state is shown, its word stands beside its glyph."""
     drawn = svg(run_view(h.support_run()).picture)
-    assert "</tspan> success</text>" in drawn and "– skipped</text>" in drawn and "</tspan> passed</text>" in drawn
+    assert "</tspan> success</text>" in drawn
+    assert "– skipped</text>" in drawn
+    assert "</tspan> passed</text>" in drawn
 
 
 def test_the_picture_needs_no_stylesheet():
@@ -148,7 +176,34 @@ def test_the_picture_needs_no_stylesheet():
     drawn = svg(run_view(h.support_run()).picture)
     for word in ("<style", "class=", "id=", "<script", "href", "marker", "url(", "var("):
         assert word not in drawn
-    assert "currentColor" in drawn and 'role="img"' in drawn and "aria-label" in drawn
+    assert "currentColor" in drawn
+    assert 'role="img"' in drawn
+    assert "aria-label" in drawn
+
+
+def test_money_is_not_typeset_as_mathematics():
+    """Between two dollar signs front ends set formulas; every display tells them not to."""
+    for made in (run_bundle(run_view(h.support_run())), agent_bundle(names()["qa"], names=names())):
+        assert made["text/html"].startswith(f'<div class="{CLASSES}"')
+        assert "mathjax_ignore" in CLASSES
+        assert "tex2jax_ignore" in CLASSES
+
+
+def test_without_inline_svg_an_image_of_the_picture_is_left():
+    """A sanitiser that takes SVG elements away leaves an image of the same picture, on paper of its own, inert like the rest."""
+    html = run_bundle(run_view(h.support_run()))["text/html"]
+    (image,) = inspect(html).images
+    inspect(image)
+    assert "billing" in image
+    assert 'fill="#ffffff"' in image
+    ET.fromstring(image)
+
+
+def test_the_svg_is_well_formed():
+    """The picture is XML as it stands, whatever names and conditions it shows."""
+    for make in h.EVERY.values():
+        for view in run_view(make()).graphs:
+            ET.fromstring(svg(view) or "<svg/>")
 
 
 def test_shapes_tell_kinds():
@@ -163,7 +218,7 @@ def test_shapes_tell_kinds():
 def test_a_graph_that_does_not_compile_is_drawn_with_what_is_wrong():
     """Unknown names are drawn dashed and named; every problem is said."""
     made = graph_bundle(Graph("draft").chain("triagge", "qa"), names=names())
-    assert "stroke-dasharray=\"5 3\"" in made["text/html"]
+    assert 'stroke-dasharray="5 3"' in made["text/html"]
     assert "did you mean `triage`" in made["text/plain"]
     assert "not defined: triagge" in made["text/plain"]
 
@@ -173,7 +228,8 @@ def test_a_graph_card_has_picture_text_and_data():
     made = graph_bundle(names()["review"], names=names())
     inspect(made["text/html"])
     data = made[GRAPH]
-    assert data["v"] == 1 and data["kind"] == "graph"
+    assert data["v"] == 1
+    assert data["kind"] == "graph"
     (drawn,) = data["pictures"]
     assert {n["name"] for n in drawn["nodes"]} >= {"triage", "qa", "person"}
     assert all(len(e["points"]) >= 2 for e in drawn["edges"])
@@ -206,12 +262,15 @@ def test_hostile_text_is_inert_wherever_it_comes_from(payload):
     asked = h.waiting_run()
     asked[-1].question, asked[-1].shown = payload, {"a": payload}
     made.append(run_bundle(run_view(asked)))
-    made.append(agent_bundle(Agent("a", safe.replace("{", "(") or "x", role=safe or "x", describe=safe or "x"), names={}))
+    made.append(
+        agent_bundle(Agent("a", safe.replace("{", "(") or "x", role=safe or "x", describe=safe or "x"), names={})
+    )
     rows = [Row(0, {"t": payload}, "failed", error=payload), Row(1, {"t": payload}, "done", output={"a": payload})]
     made.append(batch_bundle(BatchHandle("1", "g", rows)))
     for one in made:
         words = "".join(inspect(one["text/html"]).words)
-        assert "\x1b" not in words and "\u202e" not in words
+        assert "\x1b" not in words
+        assert "\u202e" not in words
         assert not any(ord(c) < 32 and c not in "\n\t" for c in one["text/plain"])
         for name in (TRACE, GRAPH):
             assert "\x1b" not in json.dumps(one.get(name, ""), ensure_ascii=False)

@@ -68,10 +68,14 @@ def test_everything_is_inside_the_picture(graph):
     """Boxes, groups and arrows lie within the stated width and height."""
     lay_, _ = lay(*graph)
     for box in lay_.boxes.values():
-        assert box.x >= 0 and box.y >= 0 and box.right <= lay_.width and box.y + box.height <= lay_.height
+        assert box.x >= 0
+        assert box.y >= 0
+        assert box.right <= lay_.width
+        assert box.y + box.height <= lay_.height
     for route in lay_.routes:
         for x, y in route.points:
-            assert -0.1 <= x <= lay_.width + 0.1 and -0.1 <= y <= lay_.height + 0.1
+            assert -0.1 <= x <= lay_.width + 0.1
+            assert -0.1 <= y <= lay_.height + 0.1
 
 
 @given(graphs())
@@ -96,7 +100,9 @@ def test_crossings_are_reduced():
     """A bipartite graph that was given in the wrong order is untangled."""
     names = [f"a{i}" for i in range(6)] + [f"b{i}" for i in range(6)]
     links = [Link(f"a{i}", f"b{5 - i}") for i in range(6)]
-    made = layout([Box("s", 40, 20), *(Box(n, 40, 20) for n in names)], [*(Link("s", f"a{i}") for i in range(6)), *links])
+    made = layout(
+        [Box("s", 40, 20), *(Box(n, 40, 20) for n in names)], [*(Link("s", f"a{i}") for i in range(6)), *links]
+    )
     order = sorted(range(6), key=lambda i: made.boxes[f"a{i}"].y)
     assert sorted(range(6), key=lambda i: made.boxes[f"b{5 - i}"].y) == order
 

@@ -134,7 +134,9 @@ async def test_a_lying_provider_is_capped_shown_and_blocks_what_follows(rt, scri
 # ------------------------------------------------------------------ failures have classes
 async def test_transient_failures_are_retried_at_most_three_times(rt, scripted):
     """429 twice, then an answer: three calls, all in the log, one result."""
-    provider = scripted([RateLimited("slow down", retry_after_s=0.0), RateLimited("slow down", retry_after_s=0.0), reply("ok")])
+    provider = scripted(
+        [RateLimited("slow down", retry_after_s=0.0), RateLimited("slow down", retry_after_s=0.0), reply("ok")]
+    )
     run = await orch.run(agent(), x="hi")
 
     assert run.result() == "ok"
@@ -292,7 +294,9 @@ async def test_stop_books_what_was_spent_and_the_run_can_go_on(rt, scripted):
 async def test_a_run_waits_for_a_person_and_goes_on_after_the_answer(rt):
     """`approve`: only a person is due, the handle comes back as waiting; the answer lets it end."""
     names = {"draft": lambda: "Dear all", "send": lambda check: f"sent {check}"}
-    run = await orch.run(orch.Graph.from_cell("g", "draft -> check -> send\ncheck: human"), namespace=names, attended=True)
+    run = await orch.run(
+        orch.Graph.from_cell("g", "draft -> check -> send\ncheck: human"), namespace=names, attended=True
+    )
 
     assert run.status == "waiting"
     with pytest.raises(WaitingForPerson, match="check"):
@@ -305,7 +309,9 @@ async def test_a_run_waits_for_a_person_and_goes_on_after_the_answer(rt):
 async def test_an_edit_is_stored_as_a_diff(rt):
     """The edited draft goes on; what was shown and what was answered differ by a recorded diff, with who and when."""
     names = {"draft": lambda: "Dear all", "send": lambda check: f"sent {check}"}
-    run = await orch.run(orch.Graph.from_cell("g", "draft -> check -> send\ncheck: human"), namespace=names, attended=True)
+    run = await orch.run(
+        orch.Graph.from_cell("g", "draft -> check -> send\ncheck: human"), namespace=names, attended=True
+    )
     run.answer("edit", "Dear Ada")
     await run
     answered = next(e for e in run.events if isinstance(e, ev.Answered))
@@ -344,7 +350,9 @@ async def test_a_waiting_run_is_answered_after_a_restart(rt):
         return "x"
 
     names = {"draft": draft, "send": lambda check: f"sent {check}"}
-    run = await orch.run(orch.Graph.from_cell("g", "draft -> check -> send\ncheck: human"), namespace=names, attended=True)
+    run = await orch.run(
+        orch.Graph.from_cell("g", "draft -> check -> send\ncheck: human"), namespace=names, attended=True
+    )
     run._task.get_loop().call_soon_threadsafe(run._task.cancel)
     await asyncio.wrap_future(run.future)
     again = await orch.resume(run.run, namespace=names, attended=True)
@@ -453,7 +461,11 @@ async def test_sync_functions_run_in_threads_with_the_context(rt):
 # ------------------------------------------------------------------ bad input
 @pytest.mark.parametrize(
     ("inputs", "error", "says"),
-    [({}, MissingInput, "`x`"), ({"x": 1, "y": 2}, MissingInput, "`y`"), ({"x": object()}, UnstorableValue, "input `x`")],
+    [
+        ({}, MissingInput, "`x`"),
+        ({"x": 1, "y": 2}, MissingInput, "`y`"),
+        ({"x": object()}, UnstorableValue, "input `x`"),
+    ],
 )
 async def test_bad_inputs_are_named_before_anything_is_stored(rt, scripted, inputs, error, says):
     """Missing, unread and unstorable inputs: a typed error at once, no run, no call."""

@@ -1,6 +1,5 @@
 """Front matter: what is read, and that nothing else of YAML is."""
 
-
 from __future__ import annotations
 
 import importlib.util

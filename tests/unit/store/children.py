@@ -121,14 +121,31 @@ def limited(path: str, limit: str) -> None:
         for i in range(200):
             log.append([finished({"i": i, "text": f"{i:04}" * 1500})])
             written += 1
+            call(log, i)
     except OrchError as caught:
         error = type(caught).__name__
+    open_holds = sorted(log.holds())
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     log.append([finished("after")])
-    values: list[Any] = [event.value for _, event in store.read("x", after=1)]
+    events: list[Any] = [event for _, event in store.read("x", after=1)]
+    values = [e.value for e in events if e.TYPE == "finished"]
     good = [v["i"] for v in values[:-1]] == list(range(written)) and values[-1] == "after"
+    unsettled = {f"h{e.call}" for e in events if e.TYPE == "sent"} - {f"h{e.call}" for e in events if e.TYPE == "settled"}
+    good &= open_holds == sorted(unsettled)
     say(f"{written} {error} {good} {len(store.rebuild_ledger())}")
     store.close()
+
+
+def call(log: Any, i: int) -> None:
+    """One call of no weight: admitted in a transaction of its own, and settled."""
+
+    async def one() -> None:
+        assert await log.admit(sent(i), hold(f"h{i}", "0.01", "notebook:n", "run:x")) is None
+        waiting = log.settle([settled(i)], f"h{i}", Decimal("0.01"), Decimal(0))
+        if waiting is not None:
+            await waiting
+
+    asyncio.run(one())
 
 
 if __name__ == "__main__":

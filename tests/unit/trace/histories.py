@@ -58,13 +58,17 @@ def support_plan() -> Plan:
         Edge("approve", "send"),
     )
     bodies = (Body("triage", ("triage", *SPECIALISTS, "qa"), (9,)),)
-    return Plan("support", nodes, edges, ("ticket", "policy"), (), ("send",), bodies, groups={"specialist": SPECIALISTS})
+    return Plan(
+        "support", nodes, edges, ("ticket", "policy"), (), ("send",), bodies, groups={"specialist": SPECIALISTS}
+    )
 
 
 class Recorder:
     """Writes a history: a clock that moves by hand, calls with their money."""
 
-    def __init__(self, plan: Plan, inputs: dict[str, Any], *, run: str = "7", limit: str | None = None, **more: Any) -> None:
+    def __init__(
+        self, plan: Plan, inputs: dict[str, Any], *, run: str = "7", limit: str | None = None, **more: Any
+    ) -> None:
         self.at = T0
         self.events: list[ev.Event] = [
             ev.RunStarted(run, plan.name, to_data(plan), inputs, T0, None if limit is None else Decimal(limit), **more)
@@ -81,7 +85,7 @@ class Recorder:
         return self
 
     def send(
-        self, node: str, model: str, said: str, *, call: int = 1, round: int = 1, item: int | None = None,  # noqa: A002
+        self, node: str, model: str, said: str, *, call: int = 1, round: int = 1, item: int | None = None,
         frame: str = "", reserved: str | None = "0.02", queued: float = 0.0, kind: str = "model", attempt: int = 1,
     ) -> Recorder:  # fmt: skip
         """A call leaves."""
@@ -91,7 +95,7 @@ class Recorder:
                                 attempt, queued, fingerprint=f"{node}{round}aaaaaaaa"))  # fmt: skip
 
     def settle(
-        self, node: str, text: str, tokens: tuple[int, int], cost: str | None, *, call: int = 1, round: int = 1,  # noqa: A002
+        self, node: str, text: str, tokens: tuple[int, int], cost: str | None, *, call: int = 1, round: int = 1,
         item: int | None = None, frame: str = "", ok: bool = True, error: ev.ErrorInfo | None = None, note: str = "",
         overrun: str = "0", cached: int = 0,
     ) -> Recorder:  # fmt: skip
@@ -103,7 +107,7 @@ class Recorder:
                                    "stop" if ok else "", 0.1 if ok else None, "list price of 2026-09-01", note))  # fmt: skip
 
     def finish(
-        self, node: str, value: Any, *, started: float, round: int = 1, item: int | None = None, frame: str = "",  # noqa: A002
+        self, node: str, value: Any, *, started: float, round: int = 1, item: int | None = None, frame: str = "",
         taken: tuple[int, ...] | None = None, status: str = "success", decision: Any = None, queued: float = 0.0,
         attempt: int = 1, writes: Any = None,
     ) -> Recorder:  # fmt: skip
@@ -112,7 +116,15 @@ class Recorder:
                                     f"{node}{round}aaaaaaaa", status, decision))  # fmt: skip
 
     def call(
-        self, node: str, model: str, said: str, value: Any, tokens: tuple[int, int], cost: str, seconds: float, **more: Any
+        self,
+        node: str,
+        model: str,
+        said: str,
+        value: Any,
+        tokens: tuple[int, int],
+        cost: str,
+        seconds: float,
+        **more: Any,
     ) -> Recorder:
         """A whole activation of one model call."""
         where = {k: more[k] for k in ("round", "item", "frame") if k in more}
@@ -121,7 +133,9 @@ class Recorder:
         ends = {k: v for k, v in more.items() if k not in where}
         return self.finish(node, value, started=started, **where, **ends)
 
-    def end(self, status: str = "done", output: Any = None, error: ev.ErrorInfo | None = None, node: str = "") -> Recorder:
+    def end(
+        self, status: str = "done", output: Any = None, error: ev.ErrorInfo | None = None, node: str = ""
+    ) -> Recorder:
         """The run ends."""
         return self.add(ev.RunEnded(status, self.at, output, error, node))
 
@@ -145,7 +159,11 @@ def _condition(score: float, again: bool) -> dict[str, Any]:
 def _until_second_qa(limit: str | None = "0.05") -> Recorder:
     r = Recorder(support_plan(), {"ticket": TICKET, "policy": POLICY}, limit=limit, notebook="support")
     billing = {"category": "billing", "confidence": 0.93}
-    r.add(ev.Reused("", "triage", 1, None, billing, r.at, {"run": "5"}, (0,), None, Decimal("0.0002"), "triage1", BY_BILLING))
+    r.add(
+        ev.Reused(
+            "", "triage", 1, None, billing, r.at, {"run": "5"}, (0,), None, Decimal("0.0002"), "triage1", BY_BILLING
+        )
+    )
     r.after(0.02)
     started = r.at
     limited = ev.ErrorInfo("ORCH302", "RateLimited", "429: slow down, try again in 0.2 s", "transient", "", 0.2)
@@ -158,7 +176,16 @@ def _until_second_qa(limit: str | None = "0.05") -> Recorder:
            taken=(0,), decision=_condition(0.52, again=True))  # fmt: skip
     r.call("triage", "small", "Classify …", {"category": "billing", "confidence": 0.93}, (96, 22), "0.00002", 0.24, round=2,
            taken=(0,), decision=BY_BILLING)  # fmt: skip
-    r.call("billing", "mid", "Answer …", {"answer": "A pending hold, released after 7 days."}, (310, 84), "0.0028", 0.68, round=2)
+    r.call(
+        "billing",
+        "mid",
+        "Answer …",
+        {"answer": "A pending hold, released after 7 days."},
+        (310, 84),
+        "0.0028",
+        0.68,
+        round=2,
+    )
     r.call("qa", "mid", "Score …", {"score": 0.91, "feedback": "none"}, (300, 58), "0.0016", 0.4, round=2,
            taken=(1,), decision=_condition(0.91, again=False))  # fmt: skip
     return r
@@ -179,7 +206,18 @@ def support_run() -> list[ev.Event]:
 def waiting_run() -> list[ev.Event]:
     """A person is due at the gate."""
     r = _until_second_qa()
-    r.add(ev.Waiting("", "approve", 1, None, "Send this answer?", {"answer": "A pending hold, released after 7 days."}, "ab12", r.at))
+    r.add(
+        ev.Waiting(
+            "",
+            "approve",
+            1,
+            None,
+            "Send this answer?",
+            {"answer": "A pending hold, released after 7 days."},
+            "ab12",
+            r.at,
+        )
+    )
     return r.events
 
 

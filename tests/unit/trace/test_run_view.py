@@ -84,7 +84,12 @@ def test_nested_graphs_have_pictures_of_their_own():
 def test_state_fields_have_writers_and_readers():
     """A key of the state shows who writes it, who reads it, how, and what it is."""
     (field,) = run_view(h.map_run()).state
-    assert (field.name, field.reducer, field.writers, field.readers) == ("findings", "append", ("worker",), ("summary",))
+    assert (field.name, field.reducer, field.writers, field.readers) == (
+        "findings",
+        "append",
+        ("worker",),
+        ("summary",),
+    )
     assert field.value == ["fact 0", "fact 1", "fact 2"]
 
 

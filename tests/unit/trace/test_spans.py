@@ -60,8 +60,18 @@ def test_a_retry_is_a_row_of_its_own_and_costs_its_own():
     rows = spans(h.support_run())
     billing = by_key(rows, "billing", "agent")[0]
     first, second = by_key(rows, "billing", "model")
-    assert (first.state, first.exit, first.error.type, first.cost_usd) == ("retried", "exception", "RateLimited", Decimal(0))
-    assert (second.state, second.attempt, second.cost_usd, second.cached_tokens) == ("success", 2, Decimal("0.0061"), 512)
+    assert (first.state, first.exit, first.error.type, first.cost_usd) == (
+        "retried",
+        "exception",
+        "RateLimited",
+        Decimal(0),
+    )
+    assert (second.state, second.attempt, second.cost_usd, second.cached_tokens) == (
+        "success",
+        2,
+        Decimal("0.0061"),
+        512,
+    )
     assert (billing.cost_usd, billing.tokens, billing.queued_s) == (Decimal("0.0061"), 912, 0.02)
 
 
@@ -78,7 +88,7 @@ def test_the_input_of_a_step_is_what_it_read():
     rows = spans(h.support_run())
     assert 'ticket: "My payment failed' in by_key(rows, "triage", "agent")[0].input_text
     second = by_key(rows, "triage[2]", "agent")[0]
-    assert "qa.feedback: \"does not say when\"" in second.input_text
+    assert 'qa.feedback: "does not say when"' in second.input_text
     assert 'answer: "A pending hold' in by_key(rows, "qa[2]", "agent")[0].input_text
 
 

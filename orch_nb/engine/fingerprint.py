@@ -1,0 +1,31 @@
+"""The fingerprint of an activation: its node's definition, the values it reads, and the how-many-th equal one it is.
+
+Names, layout, descriptions, prices and evidence are not in it (DESIGN section 5). Equal fingerprints: the same would come out.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def reads_digest(reads: Iterable[tuple[str, bytes]]) -> bytes:
+    """One digest input of (parameter, digest of its value) pairs. Lengths are written, so that no value can pose as two."""
+    return b"".join(b"%d:%d:" % (len(name), len(part)) + name.encode() + part for name, part in reads)
+
+
+def stem(node_fingerprint: str, reads: bytes) -> blake2b:
+    """The running hash that all equal activations share."""
+    h = blake2b(node_fingerprint.encode(), digest_size=16, person=b"activation")
+    h.update(reads)
+    return h
+
+
+def occurrence(shared: blake2b, n: int) -> str:
+    """The fingerprint of the nth (from 0) equal activation of a run."""
+    h = shared.copy()
+    h.update(n.to_bytes(4, "big"))
+    return h.hexdigest()
