@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import OrchError
 from orch_nb.notebook import markup, run_panel
+from orch_nb.notebook.batch_panel import rows_table
 from orch_nb.notebook.bundle import Shown
 from orch_nb.notebook.table import Cell, Column, Table
 from orch_nb.notebook.visible import line
@@ -212,6 +213,25 @@ def cost(runtime: Runtime, handle: Any, *, alive: bool = False) -> Shown:
         markup.bar(markup.strong(head)), markup.section(inner, first=True), markup.section(markup.quiet(after))
     )
     return Shown(text, html, money)
+
+
+def batch(runtime: Runtime, handle: Any) -> Shown:
+    """The rows of a recorded batch, each a run of its own."""
+    from orch_nb.runtime.batch import Row
+    from orch_nb.trace.run_view import run_view
+
+    begun = handle.events[0]
+    rows = [Row(i, inputs) for i, inputs in zip(begun.inputs["index"], begun.inputs["rows"], strict=True)]
+    for number, row in enumerate(rows):
+        try:
+            view = run_view(runtime.open(f"{handle.run}.{number}").events)
+        except OrchError:
+            continue  # it has not begun: it is pending
+        row.run, row.status, row.output, row.usd = view.run, view.status, view.output, view.bill.spent_usd
+        row.seconds, row.error = view.wall_s, "" if view.error is None else view.error.message
+    view = run_view(handle.events)
+    head = f"{run_panel.head_line(view)} · {run_panel.batch_line(view).partition(';')[0]}"
+    return Shown.of_table(head, rows_table(rows), value=rows)
 
 
 def _batch_bill(runtime: Runtime, run: str) -> tuple[Any, int]:

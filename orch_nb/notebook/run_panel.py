@@ -35,14 +35,21 @@ def run_html(
     view: RunView, *, live: dict[str, dict[str, Any]] | None = None, as_of: str = "", notes: Sequence[str] = ()
 ) -> str:
     """The run's panel, script-free."""
+    if is_batch(view):
+        return markup.panel(_head_html(view, as_of), markup.section(markup.prose(batch_line(view)), first=True))
     parts = [_head_html(view, as_of), *(_note_html(n) for n in notes), _problem_html(view), _waiting_html(view)]
-    drawn = svg(view.picture)
-    parts.append(markup.drawing(drawn, twin=not as_of))
+    parts.append(markup.drawing(svg(view.picture), twin=not as_of))
     for inner in view.graphs[1:]:
         parts.append(markup.folded(f"inside {inner.path}: {_tally(inner)}", markup.drawing(svg(inner))))
     if live:
         parts.append(markup.section(_live_html(live)))
     parts.append(markup.section(trace_table(view).html()))
+    return markup.panel(*parts, *_folds(view))
+
+
+def _folds(view: RunView) -> list[str]:
+    """What is there to be opened: bill, inputs, state, decisions, what was said; and the output."""
+    parts = []
     if view.bill.total.calls or view.bill.total.reused:
         parts.append(markup.folded(f"bill: {bill_line(view.bill)}", bill_tables_html(view.bill)))
     if view.inputs:
@@ -55,11 +62,27 @@ def run_html(
         parts.append(markup.folded("prompts and answers", said))
     if view.status == "done" and view.output is not None:
         parts.append(markup.section(markup.code(view.output, SAID_LIMIT), title="output"))
-    return markup.panel(*parts)
+    return parts
+
+
+def is_batch(view: RunView) -> bool:
+    """Whether this is the record of a batch: its rows are runs of their own."""
+    return bool((view.parent or {}).get("batch"))
+
+
+def batch_line(view: RunView) -> str:
+    """The record of a batch in one line."""
+    counts = view.output if isinstance(view.output, dict) else {}
+    told = ", ".join(f"{n} {word(str(s))}" for s, n in counts.items()) or "not ended"
+    rows = view.inputs.get("rows")
+    number = len(rows) if isinstance(rows, list) else 0
+    return f"a batch of {count(number, 'row')}: {told}; `%orch trace {line(view.run, 40)}` shows its rows"
 
 
 def run_text(view: RunView, *, as_of: str = "", notes: Sequence[str] = ()) -> str:
     """The same in plain text."""
+    if is_batch(view):
+        return f"{head_line(view, as_of)}\n{batch_line(view)}"
     parts = [
         head_line(view, as_of),
         *(line(n, 300) for n in notes),

@@ -227,6 +227,8 @@ def trace(session: Session, command: Command, names: Names) -> Shown:
 
     handle = _open(session, command)
     view = run_view(handle.events, alive=_is_alive(handle))
+    if (view.parent or {}).get("batch"):
+        return listing.batch(session.runtime, handle)
     made = display.trace_bundle(view)
     return Shown(made["text/plain"], made["text/html"], view.spans)
 

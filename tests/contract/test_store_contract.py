@@ -543,6 +543,17 @@ async def test_resuming_puts_open_holds_in_doubt(shelf: Shelf) -> None:
         log.doubt("h")
 
 
+async def test_resuming_in_the_same_process_doubts_too(store: Any) -> None:
+    """The same when the run was only closed and opened again: `resumed` itself puts what is open in doubt."""
+    log = begin(store, "x")
+    await log.admit(sent(), hold("h", "0.40", *NEST))
+    log.close()
+    log = store.open("x")
+    await done(log.append([ev.Resumed(9.0)]))
+    for one in store.balances():
+        assert (one.held_usd, one.in_doubt_usd) == (0, D("0.40"))
+
+
 async def test_a_settlement_needs_a_hold(store: Any) -> None:
     """Money is spent under an open hold only, and once; nothing may settle without one (an unknown price)."""
     log = begin(store, "x")

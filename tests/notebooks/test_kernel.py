@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.notebooks.kernel import Kernel
@@ -40,6 +42,13 @@ def value(kernel: Kernel, expression: str) -> str:
     ran = kernel.run(expression)
     assert ran.status == "ok", ran.text
     return ran.displays("execute_result")[-1]["data"]["text/plain"]
+
+
+def test_the_kernel_is_the_one_that_was_asked_for(kernel):
+    """In the matrix each round really runs on its own ipykernel."""
+    said = kernel.run("import ipykernel; print(ipykernel.__version__)").text
+
+    assert said.strip() == os.environ.get("ORCH_IPYKERNEL", said.strip())
 
 
 def test_a_run_is_one_display_that_is_updated(kernel):

@@ -288,6 +288,8 @@ def test_batch_binds_columns_by_name_or_as_told(support):
     support.good("c = %orch batch mood other message=body")
     assert support.names["c"].table[0]["output"] == "Is this friendly? x"
     assert support.good("%orch cost").value.total.calls == 1
+    assert [r.output for r in support.good("%orch trace 1").value] == [f"Is this friendly? {t}" for t in "abc"]
+    assert "a batch of 3 rows: 3 done" in support.good("%orch trace 1").text
     assert "no column" in support("%orch batch mood other").error
 
 

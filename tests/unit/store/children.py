@@ -130,7 +130,9 @@ def limited(path: str, limit: str) -> None:
     events: list[Any] = [event for _, event in store.read("x", after=1)]
     values = [e.value for e in events if e.TYPE == "finished"]
     good = [v["i"] for v in values[:-1]] == list(range(written)) and values[-1] == "after"
-    unsettled = {f"h{e.call}" for e in events if e.TYPE == "sent"} - {f"h{e.call}" for e in events if e.TYPE == "settled"}
+    unsettled = {f"h{e.call}" for e in events if e.TYPE == "sent"} - {
+        f"h{e.call}" for e in events if e.TYPE == "settled"
+    }
     good &= open_holds == sorted(unsettled)
     say(f"{written} {error} {good} {len(store.rebuild_ledger())}")
     store.close()
