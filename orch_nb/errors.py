@@ -64,12 +64,24 @@ class OrchError(Exception):
             self.add_note(f"hint: {hint}")
 
     def _render_traceback_(self) -> list[str]:
-        if not self.user_fixable:
-            import traceback
+        first = [f"{type(self).__name__} [{self.code}]  {self}"]
+        if self.hint:
+            first.append(f"  hint: {self.hint}")
+        return first if self.user_fixable else [*first, *_cause_lines(self)]
 
-            return traceback.format_exception(type(self), self, self.__traceback__)
-        first = f"{type(self).__name__} [{self.code}]  {self}"
-        return [first, f"  hint: {self.hint}"] if self.hint else [first]
+
+def _cause_lines(error: BaseException) -> list[str]:
+    """The traceback of what the user's own code raised, without our frames; of our own fault, all of it."""
+    import traceback
+    from pathlib import Path
+
+    cause = error.__cause__
+    if cause is None:
+        return traceback.format_exception(type(error), error, error.__traceback__)
+    ours = str(Path(__file__).resolve().parent)
+    frames = traceback.extract_tb(cause.__traceback__)
+    theirs = [f for f in frames if not f.filename.startswith(ours) and "/concurrent/futures/" not in f.filename]
+    return ["", *traceback.format_list(theirs), *traceback.format_exception_only(cause)]
 
 
 # ------------------------------------------------------------------ 1xx: graphs

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.engine import deciding
 from orch_nb.engine.fingerprint import occurrence, stem
 from orch_nb.engine.fold import fold
+from orch_nb.engine.outcome import error_info, frame_output, settled_event, split_key, text_diff
 from orch_nb.engine.policy import Policy
 from orch_nb.engine.ports import Call, Hold
 from orch_nb.engine.reading import incoming_value, read_digest, read_values, resolve
-from orch_nb.engine.state import DONE, MISSING, Activate, Frame, RunState
+from orch_nb.engine.state import DONE, Activate, Frame, RunState
 from orch_nb.errors import BudgetExceeded, LimitReached, NodeTimeout, OrchError, SemanticFailure, WaitingForPerson
 from orch_nb.schema import events as ev
 from orch_nb.schema.events import ErrorInfo
@@ -100,15 +101,18 @@ class Driver:
         self._hints: dict[bytes, int] = {}
         self._random: random.Random | None = None
         self._stopping = False
+        self._task: asyncio.Task[Any] | None = None
         self._closing = False
 
     # ---------------------------------------------------------------- the loop
     async def run(self) -> RunState:
         """Drive to the end; a cancellation ends the run as `cancelled`, with what was spent booked."""
+        self._task = asyncio.current_task()
         try:
+            if self._stopping:
+                raise asyncio.CancelledError
             await self._loop()
         except asyncio.CancelledError:
-            self._stopping = True
             await self._abandon()
             await self._end("cancelled")
             return self.state
@@ -237,6 +241,12 @@ class Driver:
         return frame_output(self.state.root)
 
     # ---------------------------------------------------------------- from outside (on the loop's thread)
+    def stop(self) -> None:
+        """End the run as `cancelled`. A task that is cancelled before its first step would never say so: it is told instead."""
+        self._stopping = True
+        if self._task is not None:
+            self._task.cancel()
+
     def post(self, make: Callable[[], list[Event]]) -> None:
         """Have `make()` called between two steps and its events recorded."""
         self._posted.append(make)
@@ -475,7 +485,7 @@ class Driver:
                     return await self._refuse(act, spec, refusal, asked_at)
                 outcome = await self._perform_call(prepared, at, call, key)
             delay = self._retry_delay(outcome, spec.retry, attempt)
-            settled = _settled(at, call, self.now(), outcome, "retry" if delay is not None else outcome.note)
+            settled = settled_event(at, call, self.now(), outcome, "retry" if delay is not None else outcome.note)
             self._settle_now(settled, self._hold_name(key, call), outcome.cost_usd, outcome.overrun_usd)
             if delay is None:
                 return None
@@ -491,7 +501,7 @@ class Driver:
             return await self.perform.call(prepared, key)
         except asyncio.CancelledError:
             outcome = self.perform.cancelled(prepared)
-            event = _settled(at, call, self.now(), outcome, "cancelled")
+            event = settled_event(at, call, self.now(), outcome, "cancelled")
             self._settle_now(event, self._hold_name(key, call), outcome.cost_usd, outcome.overrun_usd)
             raise
 
@@ -680,58 +690,5 @@ class Driver:
                 return made
 
 
-# -------------------------------------------------------------------- small readings
-def frame_output(frame: Frame) -> Any:
-    """A frame's output: the value of its sole `out`, or a mapping of those that ran; None where none did."""
-    got = {name: _ran(frame, name) for name in frame.plan.out}
-    got = {name: value for name, value in got.items() if value is not MISSING}
-    if len(frame.plan.out) == 1:
-        return next(iter(got.values()), None)
-    return got or None
-
-
-def _ran(frame: Frame, name: str) -> Any:
-    members = frame.plan.groups.get(name)
-    if members is None:
-        i = frame.topo.index[name]
-        return frame.values[i] if frame.status[i] == DONE else MISSING
-    got = [v for m in members if (v := _ran(frame, m)) is not MISSING]
-    return MISSING if not got else got[0] if len(got) == 1 else got
-
-
-def split_key(key: str) -> tuple[str, int]:
-    """Name and round of a top-level key: ``triage[2]`` -> ("triage", 2)."""
-    name, _, rest = key.partition("[")
-    return name, int(rest[:-1]) if rest else 1
-
-
-def error_info(error: BaseException) -> ErrorInfo:
-    """An exception as data. Network and time-out errors are transient; of ours, each class says; others are not retried."""
-    if isinstance(error, OrchError):
-        failure = getattr(error, "failure", "catastrophic")
-        after = getattr(error, "retry_after_s", None)
-        return ErrorInfo(error.code, type(error).__name__, str(error), failure, error.hint, after)
-    transient = isinstance(error, ConnectionError | TimeoutError)
-    return ErrorInfo("ORCH202", type(error).__name__, str(error)[:2000], "transient" if transient else "catastrophic")
-
-
-def text_diff(old: Any, new: Any) -> str:
-    """A unified diff of two values as text."""
-    import difflib
-
-    from orch_nb.schema.values import compact
-
-    def lines(value: Any) -> list[str]:
-        return (value if isinstance(value, str) else compact(value)).splitlines()
-
-    return "\n".join(difflib.unified_diff(lines(old), lines(new), "shown", "answered", lineterm="", n=1))
-
-
 async def _awaited(result: Any) -> Any:
     return await result if inspect.isawaitable(result) else result
-
-
-def _settled(at: tuple[str, str, int, int | None], call: int, now: float, outcome: Outcome, note: str) -> ev.Settled:
-    return ev.Settled(*at, call, now, outcome.ok, outcome.reply, outcome.usage, outcome.cost_usd,
-                      outcome.overrun_usd or _ZERO, outcome.error, outcome.finish_reason, outcome.first_token_s,
-                      outcome.price, note)  # fmt: skip

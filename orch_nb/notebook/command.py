@@ -218,3 +218,14 @@ def value_of(text: str, names: Mapping[str, Any], *, command: Command, at: Word 
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         hint = 'a Python literal (`"text"`, `3`, `[1, 2]`) or a variable\'s name; give a result a name first'
         raise command.error(f"`{text[:60]}` is neither a literal nor a name.", at, hint=hint) from None
+
+
+def whole_number(command: Command, text: Any) -> int:
+    """A whole number from 1, as a flag or a pair gives it."""
+    try:
+        number = int(str(text).replace("_", ""))
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise command.error(f"`{text}` is no number of things.", hint="a whole number from 1")
+    return number

@@ -22,7 +22,8 @@ LABELS = {
     "done": "It happened",
     "again": "Do it again",
 }
-STYLES = {"approve": "success", "reject": "danger", "edit": "primary"}
+STYLES = {"approve": "primary", "edit": "primary", "done": "primary"}
+"""One strong button at a time: Approve is off while the text is edited, "as edited" while it is not."""
 EDIT_LIMIT = 64 * 1024
 """Characters that can be edited in a box. What is longer is edited in Python: `%orch answer edit variable`."""
 

@@ -9,6 +9,7 @@ from orch_nb.notebook import batch_panel, card, markup, run_panel
 from orch_nb.notebook.bundle import GRAPH, TRACE, bundle
 from orch_nb.notebook.notes import notes_on
 from orch_nb.notebook.picture_data import graph_data, run_data
+from orch_nb.notebook.trace_table import trace_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,6 +83,6 @@ def batch_bundle(batch: Any) -> Bundle:
 
 def trace_bundle(view: RunView) -> Bundle:
     """The trace alone, every row of it."""
-    table = run_panel.trace_table(view, max_rows=5000)
+    table = trace_table(view, max_rows=5000)
     text = f"{run_panel.head_line(view)}\n{table.text()}"
     return bundle(text, markup.panel(markup.bar(run_panel.head_line(view)), markup.section(table.html(), first=True)))

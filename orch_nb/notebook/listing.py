@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.errors import OrchError
 from orch_nb.notebook import markup, run_panel
 from orch_nb.notebook.batch_panel import rows_table
+from orch_nb.notebook.bill_table import bill_line, bill_table
 from orch_nb.notebook.bundle import Shown
 from orch_nb.notebook.table import Cell, Column, Table
 from orch_nb.notebook.visible import line
@@ -202,10 +203,10 @@ def cost(runtime: Runtime, handle: Any, *, alive: bool = False) -> Shown:
     if (view.parent or {}).get("batch"):
         money, number = _batch_bill(runtime, handle.run)
         what = f"batch {handle.run} of `{handle.graph}`, {count(number, 'row')}"
-    head = f"{what} · {run_panel.bill_line(money)}"
-    tables = [run_panel.bill_table(money.steps, "step", money.total), run_panel.bill_table(money.models, "model")]
+    head = f"{what} · {bill_line(money)}"
+    tables = [bill_table(money.steps, "step", money.total), bill_table(money.models, "model")]
     if {a.name for a in money.agents} != {s.name for s in money.steps}:
-        tables.insert(1, run_panel.bill_table(money.agents, "agent"))
+        tables.insert(1, bill_table(money.agents, "agent"))
     after = f"notebook: budget {budget_text(runtime.budget())}"
     text = "\n\n".join([head, *(t.text() for t in tables), after])
     inner = '<div style="height:10px"></div>'.join(t.html() for t in tables)

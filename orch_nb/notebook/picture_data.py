@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.notebook.svg import CHOICE, INPUT, MAX_DRAWN, Drawing, outcome_text
 from orch_nb.notebook.visible import clean, line
 from orch_nb.trace.brief import brief
-from orch_nb.trace.spans import CALLS
+from orch_nb.trace.span import CALLS
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from orch_nb.trace.bill import Bill, Line
     from orch_nb.trace.picture import GraphView, NodeView
     from orch_nb.trace.run_view import RunView
-    from orch_nb.trace.spans import Span
+    from orch_nb.trace.span import Span
 
 FIELD = 2048
 """Characters of a text in the JSON; whole prompts stay in the store."""

@@ -290,6 +290,8 @@ def outcome_text(outcome: Outcome) -> str:
 def _node_title(node: NodeView) -> str:
     parts = [node.name if len(node.name) > NAME_LIMIT else "", node.describe, node.note]
     parts.append(f"runs only if {node.gate}" if len(node.gate) > SUB_LIMIT - 3 else "")
+    if node.share > 0.004:
+        parts.append(f"{node.share:.0%} of the {'dollars' if node.cost_usd else 'time'}")
     return " · ".join(p for p in parts if p)
 
 

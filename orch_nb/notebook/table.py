@@ -48,6 +48,11 @@ class Table:
         self.rows.append([c if isinstance(c, Cell) else Cell(c) for c in cells])
         return self
 
+    def without_empty(self) -> Table:
+        """The table without columns in which no row says anything."""
+        kept = [i for i in range(len(self.columns)) if any(row[i].text or row[i].html for row in self.rows)]
+        return Table([self.columns[i] for i in kept], [[row[i] for i in kept] for row in self.rows], self.notes)
+
     def html(self) -> str:
         """The table as HTML with inline styles only."""
         head = ""

@@ -133,11 +133,15 @@ class RunHandle:
         raise WaitingForPerson(f"run {self.run} is still running.", hint="`await` it, or ask again later")
 
     def _failure(self) -> BaseException:
-        ended = next(e for e in reversed(self.events) if isinstance(e, ev.RunEnded))
-        info = ended.error
         cause = self._exception
-        if isinstance(cause, OrchError):
+        ended = next((e for e in reversed(self.events) if isinstance(e, ev.RunEnded)), None)
+        if isinstance(cause, OrchError) or (ended is None and cause is not None):
             return cause
+        if ended is None:
+            return RunCancelled(
+                f"run {self.run} has no end on record.", hint=f"`%orch resume {self.run}` goes on from here"
+            )
+        info = ended.error
         made = NodeFailed(
             f"`{ended.node}` failed: {info.type}: {info.message}" if info else f"run {self.run} failed.",
             hint=(info.hint if info else "") or f"`%orch resume {self.run}` runs it again; finished nodes are kept",
@@ -166,8 +170,8 @@ class RunHandle:
             self._loop.post(self._stop_here)
 
     def _stop_here(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
+        if self._driver is not None:
+            self._driver.stop()
 
     def answer(
         self, action: str, value: Any = None, *, node: str | None = None, comment: str = "", by: str = ""
@@ -276,7 +280,7 @@ class RunHandle:
         from orch_nb.notebook.display import run_bundle
         from orch_nb.trace.run_view import run_view
 
-        return run_bundle(run_view(self.events))
+        return run_bundle(run_view(self.events, alive=not self.done() and self._driver is not None))
 
 
 def _recorded_status(events: Sequence[Event]) -> str:

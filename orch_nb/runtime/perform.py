@@ -8,7 +8,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.engine.drive import error_info
+from orch_nb.engine.outcome import error_info
 from orch_nb.engine.plan import to_data
 from orch_nb.engine.ports import Call, Outcome, Prepared
 from orch_nb.errors import OrchError, ProviderError, ProviderTimeout, ReplayMismatch, UnknownPrice

@@ -1,14 +1,14 @@
 """All runs in one SQLite file.
 
 Write-ahead log; ordinary appends are committed on the loop's thread, once a turn, which is safe against the death of the
-process; admissions (`sent`) are forced to the disk by a thread before they return. Measured on two shared cores: a lone
-append about 25 us, in groups about 10 us; a second connection with ``synchronous=FULL`` on a thread cost twice as much as
-forcing the one log file, because each connection waits for the other's transaction.
+process; admissions (`sent`) are forced to the disk by a thread before they return. A second connection with
+``synchronous=FULL`` on a thread, the other way to do that, took 2.5 times as long when measured (0.84 against 0.32 ms for 50
+admissions beside 50 appends), because each connection waits for the other's transaction. `tests/bench/bench_store.py`
+measures the rest.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 import sqlite3
@@ -25,20 +25,20 @@ from orch_nb.store import money
 from orch_nb.store.codec import Packer
 from orch_nb.store.disk import force
 from orch_nb.store.files import BUSY_MS, DATABASE_ERRORS, open_reader, open_writer, prepare, translated
-from orch_nb.store.journal import SPECIAL, Journal, Op, Tail
+from orch_nb.store.journal import Journal, Tail
 from orch_nb.store.listing import RunRow, Standing, StoreStats, prunable
 from orch_nb.store.locks import LockFile
 from orch_nb.store.migrations import migrate, version_of
 from orch_nb.store.names import check_run, number_of
 from orch_nb.store.reader import Reader
+from orch_nb.store.runlog import SqliteRunLog
 from orch_nb.store.sweep import Sweeper
-from orch_nb.store.tags import too_deep
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from decimal import Decimal
 
-    from orch_nb.engine.ports import Balance, Hold, Refusal
+    from orch_nb.engine.ports import Balance
     from orch_nb.schema.events import Event
 
 Durability = Literal["process", "power"]
@@ -137,18 +137,9 @@ class SqliteStore:
             connection.close()
             raise
         self._journal = Journal(
-            connection, self.path, self._force, self._is_live, power=durability == "power", patience_s=patience_s
+            connection, self.path, self.force, self._is_live, power=durability == "power", patience_s=patience_s
         )
         self._journal.transact(lambda: self._writing().ledger.doubt_dead(self._is_live))
-
-    def _force(self) -> None:
-        try:
-            force(self.path, self._inode)
-        except StoreUnavailable as error:
-            # What the disk refused once it may claim to have afterwards: only a new opening tells the truth.
-            message, hint = str(error), error.hint
-            self._unusable = lambda: StoreUnavailable(message, hint=hint)
-            raise
 
     # -------------------------------------------------------------- runs
     def next_run(self) -> str:
@@ -260,6 +251,47 @@ class SqliteStore:
         self._locks.release(number)
         self._taken.discard(number)
 
+    # -------------------------------------------------------------- what run logs need (`runlog.Desk`)
+    def check(self) -> None:
+        """Nothing while the store can be used.
+
+        Raises
+        ------
+        StoreError
+            It was closed, belongs to the process this one was forked from, or its disk failed.
+        """
+        if self._unusable is not None:
+            raise self._unusable()
+
+    def force(self) -> None:
+        """Force everything written so far to the disk; see `durability`.
+
+        Raises
+        ------
+        StoreUnavailable
+            It cannot be forced there. The store is not used any more after that: what a disk refused once it may claim
+            to have afterwards, and only a new opening tells the truth.
+        """
+        try:
+            force(self.path, self._inode)
+        except StoreUnavailable as error:
+            message, hint = str(error), error.hint
+            self._unusable = lambda: StoreUnavailable(message, hint=hint)
+            raise
+
+    def release(self, number: int) -> None:
+        """A run log was closed: what it appended is written, and others may open the run."""
+        journal = self._journal
+        if journal is None:
+            return
+        with journal.lock:
+            try:
+                if self._unusable is None:
+                    journal.flush_now()
+            finally:
+                journal.open_logs -= 1
+                self._release(number)
+
     def _locked(self, run: str, number: int) -> RunLocked:
         writer = self._reading().writer(number)
         pid, _, host = writer.partition("@")
@@ -281,7 +313,7 @@ class SqliteStore:
             run, number, base, seq, Packer(base, self._journal.find, blobs, self._journal.plans), standing, holds, seq
         )
         self._journal.open_logs += 1
-        return SqliteRunLog(self, self._journal, tail)
+        return SqliteRunLog(self._journal, tail, self)
 
     # -------------------------------------------------------------- reading
     def read(self, run: str, *, after: int = 0) -> Iterator[tuple[int, Event]]:
@@ -485,15 +517,13 @@ class SqliteStore:
         self.close()
 
     def _writing(self) -> Journal:
-        if self._unusable is not None:
-            raise self._unusable()
+        self.check()
         if self._journal is None:
             raise StoreError(f"the store {self.path} was opened read-only.", hint="open it without `read_only`")
         return self._journal
 
     def _reading(self) -> Reader:
-        if self._unusable is not None:
-            raise self._unusable()
+        self.check()
         with self._lock:
             if self._reader is None:
                 try:
@@ -521,184 +551,6 @@ def _give_back(db: sqlite3.Connection, numbers: Sequence[int]) -> None:
 def _span(number: int) -> tuple[int, int]:
     """Ids of run `number` lie between these two."""
     return number << 32, (number + 1) << 32
-
-
-class SqliteRunLog:
-    """The one writer of one run (`engine.ports.RunLog`)."""
-
-    __slots__ = ("_journal", "_store", "_tail", "run")
-
-    def __init__(self, store: SqliteStore, journal: Journal, tail: Tail) -> None:
-        self.run = tail.run
-        self._store, self._journal, self._tail = store, journal, tail
-
-    @property
-    def seq(self) -> int:
-        """How many events are committed."""
-        return self._tail.seq
-
-    def begin(self, writer: str) -> None:
-        """The run is new: `writer` is noted with its first events ("": its row is there already)."""
-        self._tail.writer = writer
-
-    def append(self, events: Sequence[Event], /) -> Awaitable[None] | None:
-        """Make `events` safe against the death of this process.
-
-        None: they are already. Otherwise await what is returned: the commit that all runs of this turn share.
-
-        Raises
-        ------
-        UnstorableValue
-            A value is no plain data; nothing was appended.
-        StoreUnavailable
-            The disk is full, gone, read-only or locked for too long; nothing was appended.
-        """
-        self._check()
-        journal, tail = self._journal, self._tail
-        with journal.lock:
-            packed = self._packed(events, None)
-            if (
-                len(packed.rows) == 1
-                and journal.is_alone(tail)
-                and not packed.blobs
-                and not tail.standing.waiting
-                and not tail.writer
-                and events[0].__class__ not in SPECIAL
-                and journal.append_one(tail, packed.rows[0])
-            ):
-                if journal.power:
-                    self._store._force()
-                return None
-            return journal.submit(Op(tail, events, packed))
-
-    async def admit(self, event: Event, hold: Hold | None, /) -> Refusal | None:
-        """Append a `Sent` and make its hold in one transaction, on the disk before this returns; or say why not.
-
-        Being cancelled leaves nothing half done: before the transaction nothing is appended; after it this returns as
-        usual, and the cancellation is raised at the caller's next await.
-
-        Raises
-        ------
-        UnstorableValue, StoreUnavailable
-            As `append`.
-        StoreError
-            The amount is none, or the hold's name is in use.
-        """
-        self._check()
-        if hold is not None:
-            money.amount(hold.asked_usd, f"the hold `{hold.hold}`")
-        waiter: asyncio.Future[Refusal | None] = asyncio.get_running_loop().create_future()
-        with self._journal.lock:
-            packed = self._packed((event,), None if hold is None else books.admit_record(hold))
-            op = Op(self._tail, (event,), packed, hold=hold, waiter=waiter)
-            self._journal.submit(op)
-        try:
-            return await asyncio.shield(waiter)
-        except asyncio.CancelledError:
-            with self._journal.lock:
-                if not op.written:
-                    op.withdrawn = True
-                    waiter.cancel()
-                    raise
-            refusal: Refusal | None = await _in_spite_of_cancel(waiter)
-            return refusal
-
-    def settle(
-        self, events: Sequence[Event], hold: str, spent_usd: Decimal, overrun_usd: Decimal, /
-    ) -> Awaitable[None] | None:
-        """Append a `Settled` (and what follows at once) and turn its hold into `spent_usd`, in one transaction.
-
-        Spending above the hold is overrun. A hold that was never made (no budget, no price) may settle at nothing.
-
-        Raises
-        ------
-        StoreError
-            An amount is none, or money was spent under a hold that is not open.
-        UnstorableValue, StoreUnavailable
-            As `append`.
-        """
-        self._check()
-        money.amount(spent_usd, f"what `{hold}` spent")
-        money.amount(overrun_usd, f"the overrun of `{hold}`")
-        with self._journal.lock:
-            known = hold in self._tail.holds
-            if not known and (spent_usd or overrun_usd):
-                raise money.not_open(self.run, hold, spent_usd)
-            record = books.settle_record(hold, spent_usd, overrun_usd) if known else None
-            packed = self._packed(events, record)
-            return self._journal.submit(
-                Op(self._tail, events, packed, settled=(hold, spent_usd, overrun_usd) if known else None)
-            )
-
-    async def sync(self) -> None:
-        """Return when everything appended so far is on the disk."""
-        self._check()
-        with self._journal.lock:
-            forced = self._journal.synced(asyncio.get_running_loop())
-        await forced
-
-    def doubt(self, hold: str, /) -> None:
-        """Turn a hold into money in doubt; nothing when it is in doubt already.
-
-        Raises
-        ------
-        StoreError
-            It is not open.
-        """
-        self._check()
-        journal, tail = self._journal, self._tail
-        with journal.lock:
-            journal.flush_now()
-            if hold not in tail.holds:
-                raise StoreError(f"run `{self.run}` has no open hold `{hold}`.", hold=hold)
-            journal.transact(lambda: journal.ledger.doubt(tail.number, tail.holds, [hold]))
-
-    def holds(self) -> list[str]:
-        """Names of the open holds, in doubt or not."""
-        return list(self._tail.holds)
-
-    def close(self) -> None:
-        """Write what waits, and let others write the run. Closing again does nothing."""
-        store, journal = self._store, self._journal
-        if store._journal is not journal or self._tail.packer is None:
-            return
-        with journal.lock:
-            try:
-                if store._unusable is None:
-                    journal.flush_now()
-            finally:
-                journal.open_logs -= 1
-                store._release(self._tail.number)
-                self._tail.packer = None  # type: ignore[assignment]
-
-    def _check(self) -> None:
-        unusable = self._store._unusable
-        if unusable is not None:
-            raise unusable()
-        if self._tail.packer is None:
-            raise StoreError(f"the log of run `{self.run}` was closed.", hint="`open` it again")
-
-    def _packed(self, events: Sequence[Event], record: str | None) -> Any:
-        try:
-            return self._tail.packer.pack(events, record)
-        except BaseException as error:
-            self._tail.packer.forget()
-            if isinstance(error, RecursionError):
-                raise too_deep() from None
-            raise
-
-
-async def _in_spite_of_cancel(waiter: asyncio.Future[Any]) -> Any:
-    """The waiter's result although the caller is cancelled, who is then cancelled again at its next await."""
-    while not waiter.done():
-        try:
-            await asyncio.shield(waiter)
-        except asyncio.CancelledError:
-            continue
-    task = asyncio.current_task()
-    if task is not None:
-        task.cancel()
-    return waiter.result()
 
 
 _STORES: weakref.WeakSet[SqliteStore] = weakref.WeakSet()

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from orch_nb.trace.spans import ZERO, Walk
+from orch_nb.trace.span import ZERO
+from orch_nb.trace.spans import Walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from decimal import Decimal
 
     from orch_nb.schema.events import Event
-    from orch_nb.trace.spans import Span
+    from orch_nb.trace.span import Span
 
 
 @dataclass(slots=True)

@@ -10,7 +10,8 @@ from orch_nb.engine.state import MISSING, NAMES, READY, SKIPPED
 from orch_nb.schema.events import Failed
 from orch_nb.trace.bill import Bill, bill_of, step_of
 from orch_nb.trace.picture import GraphView, Outcome, picture
-from orch_nb.trace.spans import CALLS, ZERO, Span, Walk
+from orch_nb.trace.span import CALLS, ZERO, Span
+from orch_nb.trace.spans import Walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -51,6 +51,17 @@ def test_the_kernel_is_the_one_that_was_asked_for(kernel):
     assert said.strip() == os.environ.get("ORCH_IPYKERNEL", said.strip())
 
 
+def is_done(ran):
+    """Whether a message is the last picture of the run that this cell shows (others may be updated meanwhile)."""
+    name = ran.displays()[0]["transient"]["display_id"]
+
+    def check(kind: str, content: dict) -> bool:
+        is_its = kind == "update_display_data" and content["transient"]["display_id"] == name
+        return is_its and "✓ done" in content["data"].get("text/plain", "")
+
+    return check
+
+
 def test_a_run_is_one_display_that_is_updated(kernel):
     """A run shows one display while it runs and updates that one, at most five times a second; nothing is shown twice."""
     ran = kernel.run('%orch run g message="hello"')
@@ -102,9 +113,7 @@ def test_a_background_run_lets_other_cells_work(kernel):
     assert ran.took_s < 0.5
     name = ran.displays()[0]["transient"]["display_id"]
     assert value(kernel, "6 * 7") == "42"
-    seen = kernel.until(
-        lambda kind, content: kind == "update_display_data" and "✓ done" in content["data"].get("text/plain", "")
-    )
+    seen = kernel.until(is_done(ran))
     assert seen[-1][1]["transient"]["display_id"] == name
     assert not [c for k, c in seen if k == "display_data"]
 
@@ -130,9 +139,7 @@ def test_an_answer_in_another_cell_lets_the_run_go_on(kernel):
     answered = kernel.run("%orch answer approve")
     assert answered.status == "ok"
     assert "goes on" in answered.text
-    seen = kernel.until(
-        lambda kind, content: kind == "update_display_data" and "✓ done" in content["data"].get("text/plain", "")
-    )
+    seen = kernel.until(is_done(ran))
     assert seen[-1][1]["transient"]["display_id"] == name
     assert "draft" in value(kernel, "run.result()")
 
@@ -162,9 +169,7 @@ def test_a_click_answers(kernel):
     approve = next(i for i, s in widgets.items() if s.get("description") == "Approve")
     assert any(s.get("value") == "Is this friendly? click me" for s in widgets.values())
     kernel.send_comm(approve, {"method": "custom", "content": {"event": "click"}})
-    kernel.until(
-        lambda kind, content: kind == "update_display_data" and "✓ done" in content["data"].get("text/plain", "")
-    )
+    kernel.until(is_done(ran))
     assert "click me" in value(kernel, "run.result()['sent']")
 
 
@@ -179,7 +184,7 @@ def test_an_edited_box_turns_approve_off(kernel):
             widgets.setdefault(content["comm_id"], {}).update(content["data"]["state"])
         return False
 
-    kernel.run('%orch run asks message="to edit"', click=note)
+    ran = kernel.run('%orch run asks message="to edit"', click=note)
     approve, edit, box = (
         next(i for i, s in widgets.items() if s.get(key) == text)
         for key, text in (
@@ -193,9 +198,7 @@ def test_an_edited_box_turns_approve_off(kernel):
     changed = kernel.until(lambda kind, content: kind == "comm_msg" and content["comm_id"] == edit)
     assert {"disabled": True} in [c["data"]["state"] for k, c in changed if k == "comm_msg" and c["comm_id"] == approve]
     kernel.send_comm(edit, {"method": "custom", "content": {"event": "click"}})
-    kernel.until(
-        lambda kind, content: kind == "update_display_data" and "✓ done" in content["data"].get("text/plain", "")
-    )
+    kernel.until(is_done(ran))
     assert value(kernel, "run.result()['sent']") == "'edited text'"
 
 

@@ -240,6 +240,9 @@ async def test_the_users_own_exception_is_the_cause(rt):
     with pytest.raises(NodeFailed, match="broken") as caught:
         run.result()
     assert isinstance(caught.value.__cause__, KeyError)
+    shown = "\n".join(caught.value._render_traceback_())
+    assert 'return {}["nothing"]' in shown
+    assert "drive.py" not in shown
 
 
 async def test_a_sibling_that_was_under_way_is_not_lost_when_another_fails(rt):
@@ -288,6 +291,42 @@ async def test_stop_books_what_was_spent_and_the_run_can_go_on(rt, scripted):
     assert rt.store.balance(f"run:{handle.run}").held_usd == 0
     again = await orch.resume(handle.run)
     assert again.result() == "again"
+
+
+async def test_a_stop_that_comes_at_once_ends_the_run_too(rt):
+    """Stopped before its first step, a run ends as cancelled and can go on."""
+
+    async def slow():
+        await asyncio.sleep(0)
+        return 1
+
+    handle = rt.start(slow, {})
+    handle.stop()
+    await handle
+
+    assert handle.status in ("cancelled", "done")
+    again = await orch.resume(handle.run, namespace={"slow": slow}) if handle.status == "cancelled" else handle
+    assert again.result() == 1
+
+
+async def test_a_users_except_exception_cannot_swallow_a_stop(rt):
+    """Control flow is values and cancellation (invariant 8): `except Exception` around an await does not outlive Stop."""
+    entered = threading.Event()
+
+    async def stubborn():
+        entered.set()
+        try:
+            await asyncio.Event().wait()
+        except Exception:
+            return "swallowed"
+
+    handle = rt.start(stubborn, {})
+    await asyncio.to_thread(entered.wait, 5)
+    handle.stop()
+    await handle
+
+    assert handle.status == "cancelled"
+    assert not any(isinstance(e, ev.Finished) for e in handle.events)
 
 
 # ------------------------------------------------------------------ people
@@ -353,7 +392,7 @@ async def test_a_waiting_run_is_answered_after_a_restart(rt):
     run = await orch.run(
         orch.Graph.from_cell("g", "draft -> check -> send\ncheck: human"), namespace=names, attended=True
     )
-    run._task.get_loop().call_soon_threadsafe(run._task.cancel)
+    run.stop()
     await asyncio.wrap_future(run.future)
     again = await orch.resume(run.run, namespace=names, attended=True)
     assert again.status == "waiting"

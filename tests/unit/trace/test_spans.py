@@ -7,7 +7,8 @@ from decimal import Decimal
 import pytest
 
 from orch_nb.schema import events as ev
-from orch_nb.trace.spans import EXITS, Walk, spans
+from orch_nb.trace.span import EXITS
+from orch_nb.trace.spans import Walk, spans
 from tests.unit.trace import histories as h
 
 FIELDS = {

@@ -1,0 +1,72 @@
+"""What came out of a frame, a call or an exception, as data."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.engine.state import DONE, MISSING
+from orch_nb.errors import OrchError
+from orch_nb.schema import events as ev
+from orch_nb.schema.events import ErrorInfo
+
+if TYPE_CHECKING:
+    from orch_nb.engine.ports import Outcome
+    from orch_nb.engine.state import Frame
+
+_ZERO = Decimal(0)
+
+
+def frame_output(frame: Frame) -> Any:
+    """A frame's output: the value of its sole `out`, or a mapping of those that ran; None where none did."""
+    got = {name: _ran(frame, name) for name in frame.plan.out}
+    got = {name: value for name, value in got.items() if value is not MISSING}
+    if len(frame.plan.out) == 1:
+        return next(iter(got.values()), None)
+    return got or None
+
+
+def _ran(frame: Frame, name: str) -> Any:
+    members = frame.plan.groups.get(name)
+    if members is None:
+        i = frame.topo.index[name]
+        return frame.values[i] if frame.status[i] == DONE else MISSING
+    got = [v for m in members if (v := _ran(frame, m)) is not MISSING]
+    return MISSING if not got else got[0] if len(got) == 1 else got
+
+
+def split_key(key: str) -> tuple[str, int]:
+    """Name and round of a top-level key: ``triage[2]`` -> ("triage", 2)."""
+    name, _, rest = key.partition("[")
+    return name, int(rest[:-1]) if rest else 1
+
+
+def error_info(error: BaseException) -> ErrorInfo:
+    """An exception as data. Network and time-out errors are transient; of ours, each class says; others are not retried."""
+    if isinstance(error, OrchError):
+        failure = getattr(error, "failure", "catastrophic")
+        after = getattr(error, "retry_after_s", None)
+        return ErrorInfo(error.code, type(error).__name__, str(error), failure, error.hint, after)
+    transient = isinstance(error, ConnectionError | TimeoutError)
+    return ErrorInfo("ORCH202", type(error).__name__, str(error)[:2000], "transient" if transient else "catastrophic")
+
+
+def text_diff(old: Any, new: Any) -> str:
+    """A unified diff of two values as text."""
+    import difflib
+
+    from orch_nb.schema.values import compact
+
+    def lines(value: Any) -> list[str]:
+        return (value if isinstance(value, str) else compact(value)).splitlines()
+
+    return "\n".join(difflib.unified_diff(lines(old), lines(new), "shown", "answered", lineterm="", n=1))
+
+
+def settled_event(
+    at: tuple[str, str, int, int | None], call: int, now: float, outcome: Outcome, note: str
+) -> ev.Settled:
+    """The `Settled` that records `outcome`."""
+    return ev.Settled(*at, call, now, outcome.ok, outcome.reply, outcome.usage, outcome.cost_usd,
+                      outcome.overrun_usd or _ZERO, outcome.error, outcome.finish_reason, outcome.first_token_s,
+                      outcome.price, note)  # fmt: skip

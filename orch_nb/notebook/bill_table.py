@@ -1,0 +1,88 @@
+"""Bills as tables and in one line: by step, agent and model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orch_nb.notebook.table import Cell, Column, Table
+from orch_nb.notebook.visible import line
+from orch_nb.notebook.words import count, places, usd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orch_nb.trace.bill import Bill, Line
+
+
+def money_text(bill: Bill) -> str:
+    total = bill.total
+    parts = [usd(total.spent_usd) + (f" of {usd(bill.limit_usd)}" if bill.limit_usd is not None else "")]
+    if total.held_usd:
+        parts.append(f"held {usd(total.held_usd)}")
+    if total.reused:
+        parts.append(f"saved {usd(total.saved_usd)} ({total.reused} reused)")
+    return " · ".join(parts)
+
+
+def bill_line(bill: Bill) -> str:
+    """The bill in one line."""
+    total = bill.total
+    return f"{count(total.calls, 'model call')}, {total.input_tokens:,} tokens in, {total.output_tokens:,} out, {money_text(bill)}"
+
+
+def bill_table(lines: list[Line], head: str, total: Line | None = None) -> Table:
+    """One line for each step, agent or model; columns that are empty throughout are left out."""
+    everything = [*lines, *([total] if total is not None else [])]
+    digits = places(r.spent_usd for r in everything)
+    extras = [(name, show) for name, show in _EXTRAS if any(show(r) for r in everything)]
+    table = Table(
+        [
+            Column(head),
+            Column("calls", "r"),
+            Column("in", "r"),
+            Column("out", "r"),
+            *(Column(n, "r") for n, _ in extras),
+            Column("$", "r"),
+        ]
+    )
+    for row in everything:
+        is_total = row is total
+        name = "total" if is_total else line(row.name, 64) + (" *" if row.estimated else "")
+        cells = [
+            name,
+            f"{row.calls:,}",
+            f"{row.input_tokens:,}",
+            f"{row.output_tokens:,}",
+            *(show(row) for _, show in extras),
+            _spent(row, digits),
+        ]
+        table.add(*(Cell(c, strong=is_total) for c in cells))
+    if any(r.estimated for r in lines):
+        table.notes.append("* tokens counted here: the provider sent none, or nonsense")
+    return table
+
+
+_EXTRAS: list[tuple[str, Callable[[Line], str]]] = [
+    ("cached", lambda r: f"{r.cached_tokens:,}" if r.cached_tokens else ""),
+    ("held", lambda r: usd(r.held_usd) if r.held_usd else ""),
+    ("in doubt", lambda r: f"≤ {usd(r.in_doubt_usd)}" if r.in_doubt else ""),
+    ("overrun", lambda r: usd(r.overrun_usd) if r.overrun_usd else ""),
+    ("saved", lambda r: usd(r.saved_usd) if r.reused else ""),
+    ("retries", lambda r: f"{r.retries:,}" if r.retries else ""),
+]
+"""Columns of a bill that are only there where they say something."""
+
+
+def _spent(row: Line, digits: int) -> str:
+    """Dollars; with a "+ ?" where calls of unknown price come on top."""
+    text = usd(row.spent_usd, digits)
+    return f"{text} + {row.unpriced} × $?" if row.unpriced else text
+
+
+def bill_tables_html(bill: Bill) -> str:
+    """By step, by agent where that says more, by model."""
+    parts = [bill_table(bill.steps, "step", bill.total)]
+    if {a.name for a in bill.agents} != {s.name for s in bill.steps}:
+        parts.append(bill_table(bill.agents, "agent"))
+    parts.append(bill_table(bill.models, "model"))
+    return '<div style="height:10px"></div>'.join(p.html() for p in parts)

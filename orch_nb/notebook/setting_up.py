@@ -1,0 +1,112 @@
+"""Verbs that set the notebook up: its models, its name, agents from files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.errors import nearest
+from orch_nb.notebook import listing, name
+from orch_nb.notebook.bundle import Shown
+from orch_nb.notebook.command import is_text, whole_number
+from orch_nb.schema.names import check_name
+
+if TYPE_CHECKING:
+    from orch_nb.notebook.command import Command, Word
+    from orch_nb.notebook.session import Session
+
+Names = dict[str, Any]
+
+
+def models(session: Session, command: Command, names: Names) -> Shown:
+    """The notebook's models; `set NAME=MODEL` gives a name, `add NAME PROVIDER/MODEL` one with its own price."""
+    book = session.runtime.models
+    words = [w.text for w in command.words]
+    if words[:1] == ["set"]:
+        if not command.pairs:
+            raise command.error(
+                "which name stands for which model?", hint="`%orch models set small=openai/gpt-4o-mini`"
+            )
+        for pair in command.pairs:
+            book.set(**{pair.name: _model_text(command, pair, pair.text)})
+    elif words[:1] == ["add"]:
+        _add_model(command, book)
+    elif words:
+        near = nearest(words[0], ("set", "add"))
+        raise command.error(
+            f"`models {words[0]}` does not exist.", command.words[0], hint=f"did you mean `models {near or 'set'}`?"
+        )
+    return listing.models(book)
+
+
+def _add_model(command: Command, book: Any) -> None:
+    if len(command.words) != 3:
+        raise command.error(
+            "a name and a model are needed.", hint="`%orch models add house openai/gpt-4o-mini input=0.15 output=0.60`"
+        )
+    _, given, model = command.words
+    provider, slash, identity = _model_text(command, model, model.text).partition("/")
+    if not slash:
+        raise command.error(f"`{model.text}` does not say whose model it is.", model, hint="PROVIDER/MODEL")
+    known = {"input", "output", "cached", "per_call", "context_tokens"}
+    price: dict[str, Any] = {}
+    for pair in command.pairs:
+        if pair.name not in known:
+            near = nearest(pair.name, known)
+            raise command.error(
+                f"`{pair.name}` is no property of a model.",
+                pair,
+                hint=f"did you mean `{near}`?" if near else ", ".join(sorted(known)),
+            )
+        price[pair.name] = pair.text
+    context = price.pop("context_tokens", None)
+    tokens = None if context is None else whole_number(command, context)
+    book.add(check_name(given.text, "model"), identity, provider, price=price or None, context_tokens=tokens)
+
+
+def _model_text(command: Command, at: Any, text: str) -> str:
+    """A model's name as typed. Keys are refused: a cell is saved, shared and committed."""
+    plain = text[1:-1] if is_text(text) else text
+    if plain.startswith(("sk-", "sk_", "gsk_", "AIza", "xai-")) or len(plain) > 200:
+        raise command.error(
+            "this looks like a key, and a cell is no place for one.",
+            at,
+            hint="put it into the provider's environment variable",
+        )
+    return plain
+
+
+def notebook(session: Session, command: Command, names: Names) -> Shown:
+    """The notebook's name: its budget and its runs are kept under it."""
+    runtime = session.runtime
+    if command.words:
+        text = command.words[0].text
+        plain = text[1:-1] if is_text(text) else text
+        given = name.as_name(plain)
+        if given != plain:
+            raise command.error(
+                f"`{plain}` is no name of a notebook.", command.words[0], hint=f"`%orch notebook {given or 'NAME'}`"
+            )
+        runtime.notebook = given
+    return listing.budget(runtime, advice="" if runtime.notebook else name.ADVICE)
+
+
+def load(session: Session, command: Command, names: Names) -> Shown:
+    """Read agents from files: `agents/NAME.agent.md`, or every one of a folder."""
+    from orch_nb.agents.agent import Agent
+
+    if not command.words:
+        raise command.error("which file?", hint="`%orch load agents/triage.agent.md`, or a folder")
+    paths = [p for word in command.words for p in _agent_files(command, word)]
+    found = [Agent.from_file(path, names) for path in paths]
+    for agent in found:
+        session.bind(agent.name, agent)
+    return Shown.lines(*(f"{a.name}: {a!r}" for a in found), value=found)
+
+
+def _agent_files(command: Command, word: Word) -> list[Path]:
+    path = Path(word.text[1:-1] if is_text(word.text) else word.text)
+    files = sorted(path.glob("*.agent.md")) if path.is_dir() else [path] if path.is_file() else []
+    if not files:
+        raise command.error(f"there is no agent at `{path}`.", word, hint="a `.agent.md` file, or a folder of them")
+    return files

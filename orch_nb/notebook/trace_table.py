@@ -1,0 +1,168 @@
+"""The rows of a trace: steps in tree order, with their place in time, tokens and dollars."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.notebook import markup
+from orch_nb.notebook.table import Cell, Column, Table
+from orch_nb.notebook.visible import escape_line, line
+from orch_nb.notebook.words import COLOURS, RUN, glyph, places, seconds, usd, word
+from orch_nb.trace.span import CALLS
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from orch_nb.trace.run_view import RunView
+    from orch_nb.trace.span import Span
+
+MAX_ROWS = 300
+"""Rows of a trace in one display: the first and the last of them; the whole is one line of Python away."""
+
+
+def trace_table(view: RunView, max_rows: int = MAX_ROWS) -> Table:
+    """Steps in tree order with their place in time, tokens and dollars."""
+    rows = _shown_rows(view)
+    digits = places(s.cost_usd for s in view.spans)
+    table = Table(
+        [
+            Column("step"), Column("state"), Column(_axis(view), picture=True, width="170px"), Column("seconds", "r"),
+            Column("queued", "r"), Column("tokens in", "r"), Column("out", "r"), Column("$", "r"), Column("model"),
+            Column("what", rest=True),
+        ]
+    )  # fmt: skip
+    cut = _cut_rows(rows, max_rows)
+    for row in cut:
+        if row is None:
+            hidden = len(rows) - (len(cut) - 1)
+            table.add(Cell(f"… {hidden:,} more", quiet=True), *[""] * 9)
+        else:
+            span, start = row
+            table.add(*_trace_row(view, span, start, digits))
+    skipped = [s.key for s in view.spans if s.state == "skipped" and s.started_at is None]
+    if skipped:
+        more = f" and {len(skipped) - 20:,} more" if len(skipped) > 20 else ""
+        table.notes.append(f"{glyph('skipped')} skipped: {', '.join(skipped[:20])}{more}")
+    return table.without_empty()
+
+
+def _axis(view: RunView) -> str:
+    return f"0 to {seconds(view.wall_s)}"
+
+
+def _shown_rows(view: RunView) -> list[tuple[Span, float | None]]:
+    """Activations; their calls only where there is more to say than the activation's own row says."""
+    out: list[tuple[Span, float | None]] = []
+    told: set[int] = set()
+    for span, start in zip(view.spans, view.starts, strict=True):
+        if span.state == "skipped" and span.started_at is None:
+            continue
+        if span.kind in CALLS or span.kind == "attempt":
+            if id(span) not in told:
+                out.append((span, start))
+            continue
+        only = span.children[0] if len(span.children) == 1 else None
+        if only is not None and only.kind in CALLS and only.exit == "success":
+            told.add(id(only))
+        out.append((span, start))
+    return out
+
+
+def _cut_rows(rows: list[Any], limit: int) -> list[Any]:
+    if len(rows) <= limit:
+        return rows
+    return [*rows[: limit // 2], None, *rows[-(limit - limit // 2) :]]
+
+
+def _trace_row(view: RunView, span: Span, start: float | None, digits: int) -> list[str | Cell]:
+    inner = bool(span.inner_tokens or span.inner_cost_usd or span.inner_cost_usd is None)
+    cost = span.inner_cost_usd if inner else span.cost_usd
+    has_money = inner or span.kind == "model" or span.tokens or span.cost_usd is None or span.cost_usd
+    pale = span.state == "skipped" or span.kind in CALLS or span.kind == "attempt"
+    return [
+        Cell("  " * span.depth + _label(span), _label_html(span), quiet=span.state == "skipped"),
+        Cell(f"{glyph(span.state)} {word(span.state)}", _state_html(span)),
+        Cell("", _bar_html(view, span, start)),
+        Cell("" if span.latency_s is None else f"{span.latency_s:.2f}", quiet=pale),
+        Cell(f"{span.queued_s:.2f}" if span.queued_s >= 0.005 else "", quiet=True),
+        Cell(f"{span.input_tokens:,}" if span.tokens else "", quiet=pale),
+        Cell(f"{span.output_tokens:,}" if span.tokens else "", quiet=pale),
+        Cell(_cost_text(cost, digits, inner=inner, shown=bool(has_money), span=span), quiet=pale or inner),
+        Cell(line(span.model, 40), quiet=pale),
+        Cell(_what(span), quiet=True),
+    ]
+
+
+def _cost_text(cost: Decimal | None, digits: int, *, inner: bool, shown: bool, span: Span) -> str:
+    if span.state == "in doubt":
+        return f"≤ {usd(span.reserved_usd, digits)[1:]}" if span.reserved_usd is not None else "≤ ?"
+    if not shown:
+        return ""
+    text = usd(cost, digits).removeprefix("$")
+    return f"Σ {text}" if inner else text
+
+
+def _label(span: Span) -> str:
+    if span.kind in CALLS:
+        return line(f"{span.kind} {span.target}", 60) + (f", attempt {span.attempt}" if span.attempt > 1 else "")
+    if span.kind == "attempt":
+        return span.action
+    parts = [line(span.node, 64)]
+    if span.item is not None:
+        parts.append(f"item {span.item}")
+    elif span.round > 1:
+        parts.append(f"round {span.round}")
+    return " ".join(parts)
+
+
+def _label_html(span: Span) -> str:
+    name, _, rest = _label(span).partition(" ")
+    indent = f'<span style="padding-left:{14 * min(span.depth, 12)}px"></span>' if span.depth else ""
+    if span.kind in CALLS or span.kind == "attempt":
+        return f"{indent}{markup.quiet(_label(span))}"
+    return f"{indent}{escape_line(name)}{' ' + markup.quiet(rest) if rest else ''}"
+
+
+def _state_html(span: Span) -> str:
+    colour = COLOURS.get(span.state, "")
+    mark = f'<span style="color:{colour}">{glyph(span.state)}</span>' if colour else glyph(span.state)
+    return f'{mark} <span style="opacity:.72">{word(span.state)}</span>'
+
+
+def _bar_html(view: RunView, span: Span, start: float | None) -> str:
+    """The span's place in the run's time: queueing pale, work full."""
+    if start is None or not view.wall_s:
+        return ""
+    if span.state == "due":
+        return ""
+    length = span.latency_s if span.latency_s is not None else max(0.0, view.wall_s - start)
+    left = min(start / view.wall_s, 1.0)
+    width = min(length / view.wall_s, 1.0 - left)
+    waited = min(span.queued_s / view.wall_s, left)
+    colour = COLOURS.get(span.state, RUN) if span.state not in ("success", "passed", "done") else RUN
+    thin = span.kind in CALLS or span.kind == "attempt"
+    piece = "display:inline-block;height:{h}px;border-radius:2px;vertical-align:middle;background:{c};width:{w:.2f}%;margin-left:{m:.2f}%"
+    height = 5 if thin else 8
+    queue = (
+        f'<span style="{piece.format(h=height, c="rgba(127,127,127,.3)", w=waited * 100, m=(left - waited) * 100)}"></span>'
+        if waited > 0.002
+        else ""
+    )
+    margin = 0.0 if queue else left * 100
+    full = piece.format(h=height, c=colour, w=max(width * 100, 0.6), m=min(margin, 99.4))
+    opacity = ";opacity:.55" if thin else ""
+    return (
+        '<span style="display:block;width:170px;line-height:1;font-size:0;white-space:nowrap;background:rgba(127,127,127,.09);'
+        f'border-radius:2px">{queue}<span style="{full}{opacity}"></span></span>'
+    )
+
+
+def _what(span: Span) -> str:
+    """What there is to say of a row beside its figures."""
+    if span.error is not None:
+        return line(f"{span.error.type}: {span.error.message}", 90)
+    if span.exit == "reused" or span.count is not None or span.kind == "human" or span.state in ("passed", "skipped"):
+        return line(span.action, 90)
+    if span.kind in CALLS:
+        return ""
+    return line(span.output_text or span.input_text, 70)

@@ -1,0 +1,203 @@
+"""The one writer of one run in a database: what it appends, admits and settles goes to the store's journal."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Protocol
+
+from orch_nb.errors import StoreError
+from orch_nb.store import ledger as books
+from orch_nb.store import money
+from orch_nb.store.journal import SPECIAL, Op
+from orch_nb.store.tags import too_deep
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Sequence
+    from decimal import Decimal
+
+    from orch_nb.engine.ports import Hold, Refusal
+    from orch_nb.schema.events import Event
+    from orch_nb.store.journal import Journal, Tail
+
+
+class Desk(Protocol):
+    """What a run log needs of its store."""
+
+    def check(self) -> None:
+        """Raise StoreError when the store cannot be used any more."""
+
+    def force(self) -> None:
+        """Force everything written so far to the disk."""
+
+    def release(self, number: int) -> None:
+        """The run is closed."""
+
+
+class SqliteRunLog:
+    """The one writer of one run (`engine.ports.RunLog`)."""
+
+    __slots__ = ("_desk", "_journal", "_open", "_tail", "run")
+
+    def __init__(self, journal: Journal, tail: Tail, desk: Desk) -> None:
+        self.run = tail.run
+        self._journal, self._tail, self._desk = journal, tail, desk
+        self._open = True
+
+    @property
+    def seq(self) -> int:
+        """How many events are committed."""
+        return self._tail.seq
+
+    def begin(self, writer: str) -> None:
+        """The run is new: `writer` is noted with its first events ("": its row is there already)."""
+        self._tail.writer = writer
+
+    def append(self, events: Sequence[Event], /) -> Awaitable[None] | None:
+        """Make `events` safe against the death of this process.
+
+        None: they are already. Otherwise await what is returned: the commit that all runs of this turn share.
+
+        Raises
+        ------
+        UnstorableValue
+            A value is no plain data; nothing was appended.
+        StoreUnavailable
+            The disk is full, gone, read-only or locked for too long; nothing was appended.
+        """
+        self._check()
+        journal, tail = self._journal, self._tail
+        with journal.lock:
+            packed = self._packed(events, None)
+            if (
+                len(packed.rows) == 1
+                and journal.is_alone(tail)
+                and not packed.blobs
+                and not tail.standing.waiting
+                and not tail.writer
+                and events[0].__class__ not in SPECIAL
+                and journal.append_one(tail, packed.rows[0])
+            ):
+                if journal.power:
+                    self._desk.force()
+                return None
+            return journal.submit(Op(tail, events, packed))
+
+    async def admit(self, event: Event, hold: Hold | None, /) -> Refusal | None:
+        """Append a `Sent` and make its hold in one transaction, on the disk before this returns; or say why not.
+
+        Being cancelled leaves nothing half done: before the transaction nothing is appended; after it this returns as
+        usual, and the cancellation is raised at the caller's next await.
+
+        Raises
+        ------
+        UnstorableValue, StoreUnavailable
+            As `append`.
+        StoreError
+            The amount is none, or the hold's name is in use.
+        """
+        self._check()
+        if hold is not None:
+            money.amount(hold.asked_usd, f"the hold `{hold.hold}`")
+        waiter: asyncio.Future[Refusal | None] = asyncio.get_running_loop().create_future()
+        with self._journal.lock:
+            packed = self._packed((event,), None if hold is None else books.admit_record(hold))
+            op = Op(self._tail, (event,), packed, hold=hold, waiter=waiter)
+            self._journal.submit(op)
+        try:
+            return await asyncio.shield(waiter)
+        except asyncio.CancelledError:
+            with self._journal.lock:
+                if not op.written:
+                    op.withdrawn = True
+                    waiter.cancel()
+                    raise
+            refusal: Refusal | None = await _in_spite_of_cancel(waiter)
+            return refusal
+
+    def settle(
+        self, events: Sequence[Event], hold: str, spent_usd: Decimal, overrun_usd: Decimal, /
+    ) -> Awaitable[None] | None:
+        """Append a `Settled` (and what follows at once) and turn its hold into `spent_usd`, in one transaction.
+
+        Spending above the hold is overrun. A hold that was never made (no budget, no price) may settle at nothing.
+
+        Raises
+        ------
+        StoreError
+            An amount is none, or money was spent under a hold that is not open.
+        UnstorableValue, StoreUnavailable
+            As `append`.
+        """
+        self._check()
+        money.amount(spent_usd, f"what `{hold}` spent")
+        money.amount(overrun_usd, f"the overrun of `{hold}`")
+        with self._journal.lock:
+            known = hold in self._tail.holds
+            if not known and (spent_usd or overrun_usd):
+                raise money.not_open(self.run, hold, spent_usd)
+            record = books.settle_record(hold, spent_usd, overrun_usd) if known else None
+            packed = self._packed(events, record)
+            return self._journal.submit(
+                Op(self._tail, events, packed, settled=(hold, spent_usd, overrun_usd) if known else None)
+            )
+
+    async def sync(self) -> None:
+        """Return when everything appended so far is on the disk."""
+        self._check()
+        with self._journal.lock:
+            forced = self._journal.synced(asyncio.get_running_loop())
+        await forced
+
+    def doubt(self, hold: str, /) -> None:
+        """Turn a hold into money in doubt; nothing when it is in doubt already.
+
+        Raises
+        ------
+        StoreError
+            It is not open.
+        """
+        self._check()
+        journal, tail = self._journal, self._tail
+        with journal.lock:
+            journal.flush_now()
+            if hold not in tail.holds:
+                raise StoreError(f"run `{self.run}` has no open hold `{hold}`.", hold=hold)
+            journal.transact(lambda: journal.ledger.doubt(tail.number, tail.holds, [hold]))
+
+    def holds(self) -> list[str]:
+        """Names of the open holds, in doubt or not."""
+        return list(self._tail.holds)
+
+    def close(self) -> None:
+        """Write what waits, and let others write the run. Closing again does nothing."""
+        if not self._open:
+            return
+        self._open = False
+        self._desk.release(self._tail.number)
+
+    def _check(self) -> None:
+        self._desk.check()
+        if not self._open:
+            raise StoreError(f"the log of run `{self.run}` was closed.", hint="`open` it again")
+
+    def _packed(self, events: Sequence[Event], record: str | None) -> Any:
+        try:
+            return self._tail.packer.pack(events, record)
+        except BaseException as error:
+            self._tail.packer.forget()
+            if isinstance(error, RecursionError):
+                raise too_deep() from None
+            raise
+
+
+async def _in_spite_of_cancel(waiter: asyncio.Future[Any]) -> Any:
+    """The waiter's result although the caller is cancelled, who is then cancelled again at its next await."""
+    while not waiter.done():
+        try:
+            await asyncio.shield(waiter)
+        except asyncio.CancelledError:
+            continue
+    task = asyncio.current_task()
+    if task is not None:
+        task.cancel()
+    return waiter.result()
