@@ -260,23 +260,30 @@ class Runtime:
         raise MissingInput("; ".join(parts) + ".", hint=hint, missing=missing, extra=extra)
 
     def check_models(self, plan: Plan) -> None:
-        """Every model that the plan may call is known, priced where a budget is in force, and its provider can be made.
+        """Every model that the plan may call is known, its provider can be made, and its key is there.
 
         Raises
         ------
-        UnknownModel, ModelNotInstalled, AuthFailed, UnknownPrice
-            Before anything is spent.
+        UnknownModel, AuthFailed
+            Before anything is spent or stored.
         """
         for node in plan.nodes:
             if node.kind == "agent":
                 for model in node.spec.get("models", ()):
-                    offer = self.models.resolve(model["name"])
-                    provider = self.provider(offer.provider)
-                    ready = getattr(provider, "check", None)
-                    if ready is not None:
-                        ready()
+                    self._check_provider(self.provider(self.models.resolve(model["name"]).provider))
         for sub in plan.subplans.values():
             self.check_models(sub)
+
+    @staticmethod
+    def _check_provider(provider: Any) -> None:
+        """A key that is not there is said before the run begins, not at the first call."""
+        reference = getattr(provider, "key_reference", "")
+        if reference:
+            from orch_nb.providers.keys import key_source
+
+            source = key_source(reference, provider.name)
+            if source is not None:
+                source.resolve()
 
     def start(
         self,

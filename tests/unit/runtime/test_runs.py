@@ -10,6 +10,7 @@ import pytest
 
 import orch_nb as orch
 from orch_nb.errors import (
+    AuthFailed,
     BudgetExceeded,
     GraphError,
     MissingInput,
@@ -520,6 +521,16 @@ async def test_an_unknown_model_is_named_before_anything_is_spent(rt):
     """A model that the notebook does not know stops the run before it starts, with the nearest name."""
     with pytest.raises(UnknownModel, match="smal"):
         await orch.run(orch.Agent("a", "hi", model="smal"))
+
+
+async def test_a_missing_key_is_a_first_run_experience(rt, monkeypatch):
+    """Without its key a model's run does not begin; the error names the variable and how to go on without one."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(AuthFailed, match="OPENAI_API_KEY") as caught:
+        await orch.run(orch.Agent("a", "hi", model="openai/gpt-4o-mini"))
+
+    assert "small" in caught.value.hint or "local" in caught.value.hint or "echo" in caught.value.hint.lower()
+    assert rt.runs() == []
 
 
 async def test_an_unstorable_value_is_said_at_the_step_that_made_it(rt):

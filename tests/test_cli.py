@@ -1,0 +1,105 @@
+"""``orch``: each command is one call of the Python API, and says in two lines what it could not do."""
+
+from __future__ import annotations
+
+import json
+
+import nbformat
+import pytest
+
+import orch_nb as orch
+from orch_nb import runtime as current_runtime
+from orch_nb.cli import main
+from orch_nb.runtime.runtime import Runtime
+
+MODULE = """
+import pathlib
+def first(x):
+    return x + 1
+def second(first):
+    if not pathlib.Path("mended").exists():
+        raise ValueError("not yet")
+    return first * 10
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with a store that holds one failed run of a module's functions."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "steps.py").write_text(MODULE)
+    import runpy
+
+    space = runpy.run_path("steps.py")
+    runtime = Runtime(tmp_path)
+    before = current_runtime.use(runtime)
+    run = orch.run_sync(orch.Graph("g").chain("first", "second"), namespace=space, x=1)
+    assert run.status == "failed"
+    runtime.close()
+    current_runtime.use(before)
+    return tmp_path
+
+
+def test_runs_lists_what_is_in_the_store(folder, capsys):
+    """Id, graph, status and dollars of each run, newest first."""
+    assert main(["runs"]) == 0
+
+    said = capsys.readouterr().out
+    assert "failed" in said
+    assert "g" in said.split()
+
+
+def test_show_prints_a_run_with_its_steps(folder, capsys):
+    """The same text as the notebook's text twin."""
+    assert main(["show", "1"]) == 0
+
+    said = capsys.readouterr().out
+    assert "first" in said
+    assert "not yet" in said
+
+
+def test_resume_goes_on_with_the_functions_of_a_module(folder, capsys):
+    """What is recorded is kept; the failed step runs again."""
+    (folder / "mended").touch()
+    assert main(["resume", "1", "--module", "steps.py"]) == 0
+    assert "done" in capsys.readouterr().out
+
+
+def test_export_writes_json_lines(folder, capsys):
+    """Every event as one line of JSON, the first of them the run's beginning."""
+    assert main(["export", "1"]) == 0
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(lines) >= 4
+    assert "run_started" in json.dumps(lines[0])
+
+
+def test_an_unknown_run_is_said_in_two_lines(folder, capsys):
+    """Exit code 1, the error's name and code, no traceback."""
+    assert main(["show", "99"]) == 1
+
+    said = capsys.readouterr().err
+    assert "RunNotFound [ORCH602]" in said
+    assert "Traceback" not in said
+
+
+def test_check_finds_what_is_wrong_in_a_notebook_without_running_it(tmp_path, capsys):
+    """Agents and graphs of a notebook's cells are parsed; the cell, the line and the fix are named."""
+    cells = ["%%agent a --modl small\nSay {{ x }}", "%%graph g\na -> -> b", "1/0", "%%agent fine\nSay {{ x }}"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    path = tmp_path / "n.ipynb"
+    nbformat.write(notebook, path)
+    assert main(["check", str(path)]) == 1
+
+    said = capsys.readouterr().out
+    assert "cell 1" in said
+    assert "model" in said
+    assert "cell 2" in said
+    assert "2 problem(s)" in said
+
+
+def test_models_lists_names_prices_and_where_they_run(capsys):
+    """What every name stands for, without a key and without a store."""
+    assert main(["models"]) == 0
+
+    assert "echo" in capsys.readouterr().out
