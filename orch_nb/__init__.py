@@ -39,6 +39,8 @@ _WHERE = {
     "ScriptedProvider": "orch_nb.providers.fakes",
     "OpenAIChat": "orch_nb.providers.openai_chat",
     "LocalModel": "orch_nb.providers.local",
+    "AnthropicMessages": "orch_nb.providers.anthropic_messages",
+    "Gemini": "orch_nb.providers.gemini",
     "Offer": "orch_nb.routing.offers",
     "MemoryStore": "orch_nb.store.memory",
     "SqliteStore": "orch_nb.store.sqlite",

@@ -8,14 +8,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from orch_nb.providers.anthropic_messages import AnthropicMessages
     from orch_nb.providers.embeddings import HashingEmbedder, MiniLMEmbedder, default_embedder
     from orch_nb.providers.fakes import EchoProvider, ScriptedProvider
+    from orch_nb.providers.gemini import Gemini
     from orch_nb.providers.install import install_smollm2
     from orch_nb.providers.local import LocalModel
     from orch_nb.providers.openai_chat import OpenAIChat
 
 _HOMES = {
+    "AnthropicMessages": "anthropic_messages",
     "EchoProvider": "fakes",
+    "Gemini": "gemini",
     "HashingEmbedder": "embeddings",
     "LocalModel": "local",
     "MiniLMEmbedder": "embeddings",
@@ -26,7 +30,9 @@ _HOMES = {
 }
 
 __all__ = [
+    "AnthropicMessages",
     "EchoProvider",
+    "Gemini",
     "HashingEmbedder",
     "LocalModel",
     "MiniLMEmbedder",

@@ -1,4 +1,7 @@
-"""Vendors whose interface is OpenAI's chat completions: where they are, and which environment variable holds their key.
+"""Known vendors: where they are, which environment variable holds their key, and which adapter speaks to them.
+
+All are spoken to as OpenAI's chat completions, but for Anthropic and Google, who have adapters of their own: their
+OpenAI-compatible doors do not carry all there is (Anthropic's ignores the schema of an answer).
 
 Addresses are those of the vendors' own documentation, read in November 2026.
 """
@@ -11,6 +14,8 @@ from typing import TYPE_CHECKING
 from orch_nb.errors import UnknownModel
 
 if TYPE_CHECKING:
+    from orch_nb.providers.anthropic_messages import AnthropicMessages
+    from orch_nb.providers.gemini import Gemini
     from orch_nb.providers.openai_chat import OpenAIChat
 
 ADDRESSES = {
@@ -22,14 +27,14 @@ ADDRESSES = {
     "together": ("https://api.together.xyz/v1", "TOGETHER_API_KEY"),
     "fireworks": ("https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
     "x-ai": ("https://api.x.ai/v1", "XAI_API_KEY"),
-    "anthropic": ("https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),  # ignores response_format: validated here
-    "google": ("https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY"),
+    "anthropic": ("https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),
+    "google": ("https://generativelanguage.googleapis.com/v1beta", "GEMINI_API_KEY"),
     "cerebras": ("https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
 }
 """Provider -> (base URL, environment variable of its key). ``ORCH_<NAME>_URL`` in the environment overrides the URL."""
 
 
-def vendor(name: str) -> OpenAIChat:
+def vendor(name: str) -> OpenAIChat | AnthropicMessages | Gemini:
     """The adapter of a known vendor.
 
     Raises
@@ -37,13 +42,22 @@ def vendor(name: str) -> OpenAIChat:
     UnknownModel
         The vendor's interface is another one, or its address is not known here.
     """
-    from orch_nb.providers.openai_chat import OpenAIChat
-
     if name not in ADDRESSES:
         raise UnknownModel(
             f"provider `{name}` has no adapter here.",
             hint=f"known: {', '.join(ADDRESSES)}, local, echo; or give one: "
             "`orch_nb.Runtime.add_provider(OpenAIChat(NAME, URL))`",
         )
-    url, key = ADDRESSES[name]
-    return OpenAIChat(name, os.environ.get(f"ORCH_{name.upper().replace('-', '_')}_URL", url), key=f"env:{key}")
+    url, variable = ADDRESSES[name]
+    url, key = os.environ.get(f"ORCH_{name.upper().replace('-', '_')}_URL", url), f"env:{variable}"
+    if name == "anthropic":
+        from orch_nb.providers.anthropic_messages import AnthropicMessages
+
+        return AnthropicMessages(name, url, key=key)
+    if name == "google":
+        from orch_nb.providers.gemini import Gemini
+
+        return Gemini(name, url, key=key)
+    from orch_nb.providers.openai_chat import OpenAIChat
+
+    return OpenAIChat(name, url, key=key)
