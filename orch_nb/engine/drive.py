@@ -12,6 +12,7 @@ import random
 from collections import deque
 from decimal import Decimal
 from hashlib import blake2b
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine import deciding
@@ -291,6 +292,8 @@ class Driver:
         spec = frame.plan.nodes[act.node]
         self.activations += 1
         try:
+            if frame.topo.plain[act.node] and act.action == "run" and self.activations <= self.policy.max_activations:
+                return await self._function(act, spec, started)
             if self.activations > self.policy.max_activations:
                 raise LimitReached(
                     f"the run has had {self.policy.max_activations:,} activations.",
@@ -373,7 +376,7 @@ class Driver:
         try:
             if spec.timeout_s is None:
                 result = bound(values)
-                if inspect.isawaitable(result):
+                if result.__class__ is CoroutineType or inspect.isawaitable(result):
                     result = await result
             else:
                 result = await self._within(spec, _awaited(bound(values)))
@@ -381,6 +384,8 @@ class Driver:
             return self._failure(act, spec, error, started, fingerprint)
         if result.__class__ is Expand:
             return self._grow(act, spec, result, started, fingerprint)
+        if frame.topo.simple[act.node]:
+            return self._finished(act, spec, result, started, fingerprint)
         return await self._finish(act, result, started, fingerprint)
 
     def _grow(self, act: Activate, spec: PlanNode, grown: Expand, started: float, fingerprint: str) -> list[Event]:
@@ -613,22 +618,40 @@ class Driver:
         *,
         items: bool = False,
     ) -> list[Event]:
+        """An activation has its value: what it decides is decided, and it is recorded."""
         frame, node = act.frame, act.node
         spec = frame.plan.nodes[node]
-        name = spec.name
-        if not items:
-            try:
-                value = plain(value, where=f"the result of `{name}`")
-            except OrchError as error:
-                return self._failure(act, spec, error, started, fingerprint, retry=False)
         taken: tuple[int, ...] | None = None
         decision = note
         if not frame.topo.simple[node] and (act.item is None):
+            if not items:
+                value = plain(value, where=f"the result of `{spec.name}`")
             chosen = None
             if spec.chooser is not None:
                 chosen = await self._choose(frame, spec, value)
             taken, decided = deciding.decide(frame, node, value, chosen)
             decision = {**(note or {}), **(decided or {})} or None
+        return self._finished(act, spec, value, started, fingerprint, status, taken, decision, items=items)
+
+    def _finished(
+        self,
+        act: Activate,
+        spec: PlanNode,
+        value: Any,
+        started: float,
+        fingerprint: str,
+        status: str = "success",
+        taken: tuple[int, ...] | None = None,
+        decision: dict[str, Any] | None = None,
+        *,
+        items: bool = False,
+    ) -> list[Event]:
+        frame, node, name = act.frame, act.node, spec.name
+        if not items:
+            try:
+                value = plain(value, where=f"the result of `{name}`")
+            except OrchError as error:
+                return self._failure(act, spec, error, started, fingerprint, retry=False)
         writes = None
         if spec.writes and value.__class__ is dict and status == "success":
             writes = {k: value[k] for k in spec.writes if k in value}

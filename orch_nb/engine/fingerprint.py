@@ -5,6 +5,7 @@ Names, layout, descriptions, prices and evidence are not in it (DESIGN section 5
 
 from __future__ import annotations
 
+from functools import cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+@cache
+def label(name: str) -> bytes:
+    """A parameter's name as it stands in a digest: with its length, so that no value can pose as a name."""
+    written = name.encode()
+    return b"%d:%b:" % (len(written), written)
+
+
 def reads_digest(reads: Iterable[tuple[str, bytes]]) -> bytes:
     """One digest input of (parameter, digest of its value) pairs. Lengths are written, so that no value can pose as two."""
-    return b"".join(b"%d:%d:" % (len(name), len(part)) + name.encode() + part for name, part in reads)
+    return b"".join([b"%b%d:%b" % (label(name), len(part), part) for name, part in reads])
 
 
 def stem(node_fingerprint: str, reads: bytes) -> blake2b:

@@ -1,12 +1,14 @@
 """The frozen plan of a run: everything that decides what happens, as plain data, and nothing else.
 
 A `Plan` is made by `graph.compile` (checked) or read back from a log. Functions are referred to by name and source hash;
-`bind` pairs them with the callables of the namespace. Nothing here is ever changed after it was made.
+`bind` pairs them with the callables of the namespace. Nothing here is ever changed after it was made. (`Plan` and its nodes
+are frozen; their smallest parts are not, because that alone would triple the time to read a plan back.)
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
 from typing import Any, Literal
 
 Kind = Literal["agent", "function", "human", "switch", "graph", "tool", "barrier"]
@@ -14,7 +16,7 @@ SourceKind = Literal["input", "node", "group", "state", "item", "const"]
 EdgeKind = Literal["plain", "when", "by", "else"]
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Read:
     """One declared read: parameter `name` of the node takes `path` of a source.
 
@@ -33,7 +35,7 @@ class Read:
     value: Any = None
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Edge:
     """An arrow. `condition` is the text of `when` and `reads` where its paths lead; `at_most` closes a loop. A "by" edge is
     chosen by its source's `chooser`."""
@@ -69,7 +71,7 @@ class Body:
     parent: int | None = None
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Retry:
     """Retries of transient failures: at most `attempts` tries, exponential back-off from `base_s` up to `cap_s`, full
     jitter. A provider's Retry-After is obeyed up to `cap_s`; above it the attempt fails at once."""
@@ -103,7 +105,7 @@ class PlanNode:
     on_failure: Literal["fail", "skip", "else"] = "fail"
     chooser: Chooser | None = None
     timeout_s: float | None = None
-    retry: Retry = Retry()
+    retry: Retry = field(default_factory=Retry)
     budget_usd: str | None = None
     describe: str = ""
 
@@ -151,16 +153,21 @@ def to_data(plan: Plan) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if hasattr(value, "__dataclass_fields__"):
-        return {
-            f.name: _plain(got)
-            for f in fields(value)
-            if f.init and (got := getattr(value, f.name)) != f.default and got not in ((), {})
-        }
+        defaults = _defaults(value.__class__)
+        return {name: _plain(got) for name, default in defaults if (got := getattr(value, name)) != default}
     if isinstance(value, tuple | list):
         return [_plain(v) for v in value]
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
     return value
+
+
+@cache
+def _defaults(cls: type) -> list[tuple[str, Any]]:
+    """The fields of a part of a plan with their defaults: what equals its default is not written."""
+    return [
+        (f.name, f.default_factory() if f.default_factory is not MISSING else f.default) for f in fields(cls) if f.init
+    ]
 
 
 def from_data(data: dict[str, Any]) -> Plan:

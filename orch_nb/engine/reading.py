@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from orch_nb.engine.state import Frame
 
 SCALARS = frozenset({int, str, float, bool, type(None), bytes})
+LONG = 256
+"""Characters from which a text's digest is worth remembering."""
 
 
 def source_value(frame: Frame, read: Read, item: int | None) -> Any:
@@ -142,22 +144,25 @@ def read_digest(frame: Frame, node: int, values: dict[str, Any]) -> bytes:
     """One digest over the values of the node's declared reads, by name. State lists give their running digest."""
     parts = []
     for read in frame.plan.nodes[node].reads:
-        if read.name not in values:
+        name = read.name
+        if name not in values:
             continue
-        if read.source == "state" and not read.path and (digest := frame.state[read.ref].digest) is not None:
+        value = values[name]
+        cls = value.__class__
+        if cls in SCALARS and (cls is not str or len(value) < LONG):
+            part = fingerprint_of(value)
+        elif read.source == "state" and not read.path and (digest := frame.state[read.ref].digest) is not None:
             part = digest.digest()
         elif read.source == "node":
-            part = _node_digest(frame, read, values)
+            part = _node_digest(frame, read, value)
         else:
-            part = fingerprint_of(values[read.name])
-        parts.append((read.name, part))
+            part = fingerprint_of(value)
+        parts.append((name, part))
     return reads_digest(parts)
 
 
-def _node_digest(frame: Frame, read: Read, values: dict[str, Any]) -> bytes:
-    value = values[read.name]
-    if value.__class__ in SCALARS and (value.__class__ is not str or len(value) < 256):
-        return fingerprint_of(value)
+def _node_digest(frame: Frame, read: Read, value: Any) -> bytes:
+    """The digest of (a part of) a node's value, worked out once however many nodes read it."""
     known = frame.digests.setdefault(frame.topo.index[read.ref], {})
     part = known.get(read.path)
     if part is None:

@@ -29,7 +29,7 @@ class Topology:
     """Positions for everything. `out[i]`: edge positions leaving node i, in declared order (what `taken` counts in)."""
 
     __slots__ = ("bodies", "body_of", "chain", "edge_body", "entries", "hold", "incoming", "index", "limit", "need", "out",
-                 "simple", "source", "target", "units")  # fmt: skip
+                 "plain", "simple", "source", "target", "units")  # fmt: skip
 
     def __init__(self, plan: Plan) -> None:
         n = len(plan.nodes)
@@ -49,6 +49,11 @@ class Topology:
             all(plan.edges[e].kind == "plain" and plan.edges[e].at_most is None for e in edges) for edges in out
         ]
         """Whether all of a node's arrows are taken always."""
+        self.plain = [
+            node.kind == "function" and not (node.gate or node.each or node.effects) and node.timeout_s is None
+            for node in plan.nodes
+        ]
+        """Whether a node is a function and nothing more: the driver's shortest way."""
         self.entries = tuple(i for i in range(n) if not self.need[i])
         self._bodies(plan, n)
 

@@ -61,22 +61,22 @@ class Performer:
         self.runtime, self.plan, self.bound, self.namespace = runtime, plan, bound, namespace
         self.run, self.scopes = run, scopes
         self.on_text, self.on_call_end = on_text, on_call_end
-        self._calls: dict[str, Any] = {}
+        self._calls: dict[int, tuple[PlanNode, Any]] = {}
         self._said: dict[int, list[str]] = {}
 
     # ---------------------------------------------------------------- functions
     def function(self, node: PlanNode) -> Any:
         """What the driver calls for a function or tool node."""
-        key = function_key(node)
-        made = self._calls.get(key)
-        if made is None:
-            target = self.bound.get(key) or self.namespace.get(node.function)
+        known = self._calls.get(id(node))
+        if known is None:
+            target = self.bound.get(function_key(node)) or self.namespace.get(node.function)
             if target is None:
                 raise ReplayMismatch(
                     f"the function `{node.function}` is not defined here.", hint="run the cell that defines it"
                 )
-            made = self._calls[key] = bound_call(node, target, self.runtime.pool)
-        return made
+            # The node is kept with its call: an identity is only its own while its object lives.
+            known = self._calls[id(node)] = (node, bound_call(node, target, self.runtime.pool))
+        return known[1]
 
     def expand(self, grown: Expand) -> tuple[dict[str, Any], dict[str, Any]]:
         """A graph that a node returned, compiled and checked."""
