@@ -101,8 +101,9 @@ def _settle(state: RunState, frame: Frame, node: int, taken: tuple[int, ...] | N
     topo = frame.topo
     while todo:
         i, chosen = todo.pop()
+        resolve = _resolve if topo.direct[i] else _outcome
         for position, e in enumerate(topo.out[i]):
-            _outcome(state, frame, e, chosen is None or position in chosen, todo)
+            resolve(state, frame, e, chosen is None or position in chosen, todo)
         body = topo.body_of[i]
         if body < 0:
             frame.left -= 1

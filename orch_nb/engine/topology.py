@@ -28,7 +28,7 @@ class BodyTopology:
 class Topology:
     """Positions for everything. `out[i]`: edge positions leaving node i, in declared order (what `taken` counts in)."""
 
-    __slots__ = ("bodies", "body_of", "chain", "edge_body", "entries", "hold", "incoming", "index", "limit", "need", "out",
+    __slots__ = ("bodies", "body_of", "chain", "direct", "edge_body", "entries", "hold", "incoming", "index", "limit", "need", "out",
                  "plain", "simple", "source", "target", "units")  # fmt: skip
 
     def __init__(self, plan: Plan) -> None:
@@ -92,6 +92,8 @@ class Topology:
                 self.units += 1
         self.hold = [self._held(e, self.body_of[self.source[e]], members) for e in range(len(plan.edges))]
         """The bodies, innermost first, that must settle before an edge's outcome is seen by its target."""
+        self.direct = [all(not self.hold[e] and self.limit[e] is None for e in edges) for edges in self.out]
+        """Whether all of a node's arrows are seen by their targets at once."""
 
     def _chain(self, b: int) -> tuple[int, ...]:
         around: list[int] = []
