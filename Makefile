@@ -12,7 +12,7 @@ NOTEBOOK := notebooks/00_quickstart.ipynb
 SOURCES  := $(shell find orch_nb notebooks/data -type f -not -name '*.pyc' 2>/dev/null) $(NOTEBOOK)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab notebooks test check format bench install install-dev model chromium clean
+.PHONY: help demo lab notebooks test check format bench bench-routing install install-dev model chromium clean
 
 help:
 	@echo "make demo    run the quickstart on a small language model on this machine (no key; about 190 MB once)"
@@ -78,6 +78,10 @@ format: $(VENV)/.installed-dev
 # Ratios within one run: ours against a bare asyncio loop and the peers, each in an interpreter of its own, in alternation.
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.bench --rounds $(ROUNDS) $(BENCH_ARGS)
+
+# The intent switch on labelled messages of your own: make bench-routing TRAIN=a.csv.gz TEST=b.csv.gz (columns text, category).
+bench-routing: $(VENV)/.installed-dev
+	@$(BIN)/python tests/bench/intents.py $(TRAIN) $(TEST) $(BENCH_ARGS)
 
 chromium:
 	@if command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; then :; \

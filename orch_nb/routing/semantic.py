@@ -1,11 +1,12 @@
 """The choice of the next agent by meaning: which candidate's description and examples the text is nearest to.
 
 Needs no key and no call: the embedder runs in this process. On intents with a handful of examples each it does what a
-small language model cannot (ability table, `agents/abilities.py`).
+small language model cannot (ability table, `agents/abilities.py`). With five examples a candidate and more it learns from them.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,14 @@ from orch_nb.schema.canonical import digest
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from orch_nb.routing.intent import IntentModel
     from orch_nb.schema.messages import Embedder
+
+LEAST_EXAMPLES = 5
+"""Examples that every candidate needs before a classifier is trained on them; below, the nearest wins.
+
+Fewer leave nothing to set aside: confidence is measured on examples that the training has not seen, a fifth of them.
+"""
 
 NEAREST_SHARE = 0.5
 """Share of the nearest example; the rest is the mean vector of the candidate's texts.
@@ -41,13 +49,24 @@ class SimilarityChooser:
     candidates
         Name -> (description, examples). Order is the order of preference among equals.
     threshold
-        Least similarity (cosine, -1 to 1) of the best candidate. Below it the choice is None: the `else` arrow.
+        Least score of the best candidate. Below it the choice is None: the `else` arrow. What a score is depends on the
+        method, see Notes; 0.2 to 0.3 suits both.
 
     Notes
     -----
-    The score of a candidate is the mean of two cosines: to the mean vector of its texts, which is steady, and to its
-    nearest text, which knows the odd ones. A description is one of the texts. Vectors of the candidates are computed
-    once, at the first choice. One choice costs one embedding and O(texts x dimensions).
+    `method` says which of two ways is taken; the candidates decide it, never the text.
+
+    ``nearest`` (descriptions, or fewer than five examples for some candidate): the score is the mean of two cosines, -1 to
+    1: to the mean vector of the candidate's texts, which is steady, and to its nearest text, which knows the odd ones. A
+    description is one of the texts. One choice costs one embedding and O(texts x dimensions).
+
+    ``learned`` (two candidates and more, each with five examples and more): a classifier is trained on the examples,
+    descriptions and the words of the candidates' names. Scores are probabilities, 0 to 1, calibrated on examples set
+    aside; their sum is 1 - `outside`, the probability that the text belongs to nobody, learned by hiding candidates and
+    taking a fifth of all texts to belong to nobody. ``above 0.5`` therefore means:
+    more likely right than not. See `routing.intent`.
+
+    Vectors of the candidates, and the training, are computed once, at the first choice.
 
     References
     ----------
@@ -58,6 +77,7 @@ class SimilarityChooser:
     candidates: Mapping[str, tuple[str, Sequence[str]]]
     threshold: float = 0.0
     _vectors: dict[str, Any] = field(default_factory=dict)
+    _model: IntentModel | None = None
 
     def __post_init__(self) -> None:
         if not self.candidates:
@@ -73,9 +93,17 @@ class SimilarityChooser:
 
     @property
     def key(self) -> str:
-        """Identity of the choice: candidates' texts, threshold, embedder. Two choosers with one key choose alike."""
+        """Identity of the choice: candidates' texts, threshold, embedder, method. Two choosers with one key choose alike."""
         texts = {name: [describe, list(examples)] for name, (describe, examples) in self.candidates.items()}
-        return digest([getattr(self.embedder, "name", ""), texts, list(texts), self.threshold, NEAREST_SHARE])
+        return digest(
+            [getattr(self.embedder, "name", ""), texts, list(texts), self.threshold, NEAREST_SHARE, self.method]
+        )
+
+    @property
+    def method(self) -> str:
+        """``learned`` where every candidate has five examples, else ``nearest``."""
+        counts = [sum(1 for text in examples if text.strip()) for _, examples in self.candidates.values()]
+        return "learned" if len(counts) > 1 and min(counts) >= LEAST_EXAMPLES else "nearest"
 
     def choose(self, text: str) -> dict[str, Any]:
         """The decision for one text: choice (None: nobody near enough), all scores, margin, threshold, and why."""
@@ -92,27 +120,44 @@ class SimilarityChooser:
     def _prepare(self) -> None:
         if self._vectors:
             return
-        every = [(name, text) for name, texts in self.candidates.items() for text in _texts(*texts)]
-        vectors = self.embedder.embed([text[:MAX_TEXT] for _, text in every])
-        for name in self.candidates:
+        learns = self.method == "learned"
+        own = {name: _texts(*texts) + (_name_text(name) if learns else []) for name, texts in self.candidates.items()}
+        every = [(name, text[:MAX_TEXT]) for name, texts in own.items() for text in texts]
+        vectors = self.embedder.embed([text for _, text in every])
+        if learns:
+            from orch_nb.routing.intent import IntentModel
+
+            place = {name: i for i, name in enumerate(own)}
+            owners = [place[name] for name, _ in every]
+            self._model = IntentModel(vectors, [text for _, text in every], owners, len(own))
+        for name in own:
             self._vectors[name] = vectors[[i for i, (owner, _) in enumerate(every) if owner == name]]
 
     def _decide(self, text: str, vector: Any) -> dict[str, Any]:
-        scores = {name: round(_score(vector, own), 6) for name, own in self._vectors.items()}
+        if self._model is None:
+            return self._decision(text, {name: _score(vector, own) for name, own in self._vectors.items()})
+        read = self._model.read(vector, text[:MAX_TEXT])
+        scores = dict(zip(self.candidates, map(float, read.scores), strict=True))
+        return {**self._decision(text, scores), "outside": round(read.outside, 6)}
+
+    def _decision(self, text: str, raw: dict[str, float]) -> dict[str, Any]:
+        scores = {name: round(score, 6) for name, score in raw.items()}
         ranked = sorted(scores, key=lambda name: -scores[name])  # stable: declared order among equals
         best = ranked[0]
         margin = round(scores[best] - scores[ranked[1]], 6) if len(ranked) > 1 else None
         is_near = bool(text.strip()) and scores[best] >= self.threshold
+        first = "nearest" if self._model is None else "likeliest"
         if not text.strip():
             because = "the text is empty"
         elif is_near:
-            because = f"`{best}` is nearest at {scores[best]:.2f}" + (
+            because = f"`{best}` is {first} at {scores[best]:.2f}" + (
                 f", {margin:.2f} ahead of `{ranked[1]}`" if margin is not None else ""
             )
         else:
-            because = f"the nearest is `{best}` at {scores[best]:.2f}, below the threshold of {self.threshold:.2f}"
+            because = f"the {first} is `{best}` at {scores[best]:.2f}, below the threshold of {self.threshold:.2f}"
         return {
             "how": "similarity",
+            "method": self.method,
             "choice": best if is_near else None,
             "scores": scores,
             "margin": margin,
@@ -120,6 +165,12 @@ class SimilarityChooser:
             "because": because,
             "embedder": getattr(self.embedder, "name", ""),
         }
+
+
+def _name_text(name: str) -> list[str]:
+    """A candidate's name in words: `card_lost` is an example of itself. Names without a word (`a1`) say nothing."""
+    words = re.findall(r"[^\W\d_]{3,}", name)
+    return [" ".join(words)] if words else []
 
 
 def _texts(describe: str, examples: Sequence[str]) -> list[str]:
