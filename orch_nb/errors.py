@@ -71,13 +71,13 @@ class OrchError(Exception):
 
 
 def _cause_lines(error: BaseException) -> list[str]:
-    """The traceback of what the user's own code raised, without our frames; of our own fault, all of it."""
+    """The traceback of what the user's own code raised, without our frames; none where no such code raised."""
     import traceback
     from pathlib import Path
 
     cause = error.__cause__
-    if cause is None:
-        return traceback.format_exception(type(error), error, error.__traceback__)
+    if cause is None:  # a model's failure, or one read back from a record: frames of ours say nothing about it
+        return []
     ours = str(Path(__file__).resolve().parent)
     frames = traceback.extract_tb(cause.__traceback__)
     theirs = [f for f in frames if not f.filename.startswith(ours) and "/concurrent/futures/" not in f.filename]
@@ -128,15 +128,19 @@ class BudgetExceeded(RunError):
         run: str = "",
     ) -> None:
         left = limit_usd - spent_usd - held_usd
+        kind, _, name = scope.partition(":")
+        what = f"{kind} {name}".rstrip()
+        raised = "`%orch budget +…`, then " if kind == "notebook" else ""
+        more = "" if kind == "notebook" else " --budget …"
         why = (
-            f"`{node}` asks for up to ${asked_usd:.6f}, but {scope} has ${left:.6f} left of ${limit_usd:.6f} "
+            f"`{node}` asks for up to ${asked_usd:.6f}, but {what} has ${left:.6f} left of ${limit_usd:.6f} "
             f"(spent ${spent_usd:.6f}, held ${held_usd:.6f})."
             if asked_usd > left
-            else f"`{node}` is held back: a provider has billed {scope} above its reservation, which blocks every further call."
+            else f"`{node}` is held back: a provider has billed {what} above its reservation, which blocks every further call."
         )
         super().__init__(
             f"{why} Nothing was sent.",
-            hint=f"`%orch resume {run or 'RUN'} --budget …` goes on from here; finished nodes are not called again.",
+            hint=f"{raised}`%orch resume {run or 'RUN'}{more}` goes on from here; finished nodes are not called again.",
             scope=scope,
             node=node,
             run=run,

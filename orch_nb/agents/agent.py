@@ -296,7 +296,8 @@ def _tool(name: str, namespace: Mapping[str, Any], source: str) -> Tool:
     except OrchError as error:
         line = _line_with(source, "tool")
         if line:
-            raise type(error)(f"line {line}: {error}", hint=error.hint, line=line, **error.facts) from None
+            shown = source.splitlines()[line - 1]
+            raise type(error)(f"line {line}: {error}\n    {shown}", hint=error.hint, line=line, **error.facts) from None
         raise
 
 

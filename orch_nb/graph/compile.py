@@ -5,6 +5,8 @@ All problems are collected and raised as one `GraphError`.
 
 from __future__ import annotations
 
+import builtins
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -144,7 +146,7 @@ class Compiler:
     def _stop(self, what: str) -> None:
         if self.problems:
             raise GraphError(
-                f"graph `{self.spec.name}` does not compile: {len(self.problems)} problem(s) with its {what}.",
+                f"graph `{self.spec.name}` does not compile: {_problems(len(self.problems))} with its {what}.",
                 problems=list(dict.fromkeys(self.problems)),
             )
 
@@ -183,7 +185,9 @@ class Compiler:
         return Draft(spec, facts, sub)
 
     def _nearest_name(self, wanted: str) -> str:
-        usable = [n for n, v in self.namespace.items() if not n.startswith("_") and callable(v)]
+        usable = [
+            n for n, v in self.namespace.items() if not (n.startswith("_") or hasattr(builtins, n)) and callable(v)
+        ]
         near = nearest(wanted, usable)
         return f"did you mean `{near}`?" if near else "run the cell that defines it"
 
@@ -251,7 +255,13 @@ class Compiler:
         if len(ordered) < len(names):
             cycle = topological.a_cycle(len(names), forward)
             shown = " -> ".join(names[i] for i in cycle)
-            self._problem(f"a loop without a bound: {shown}. Write `at most n` on the arrow that goes back.")
+            back = max(
+                (e for e in known if (e.source, e.target) in set(itertools.pairwise(names[i] for i in cycle))),
+                key=lambda e: e.line,
+            )
+            self._problem(
+                f"a loop without a bound: {shown}. Write `{back.source} -> {back.target} at most n`.", back.line
+            )
             return
         self.sorted = [names[i] for i in ordered]
         self.at = {name: i for i, name in enumerate(self.sorted)}
@@ -545,6 +555,10 @@ class Compiler:
             return self.spec.out
         sources = {e.source for e in self.edges if e.at_most is None and not e.target.endswith(EXIT)}
         return tuple(n for n in self.sorted if n not in sources and not n.endswith(EXIT))
+
+
+def _problems(number: int) -> str:
+    return "1 problem" if number == 1 else f"{number} problems"
 
 
 def single_node_spec(name: str, target: Any) -> GraphSpec:

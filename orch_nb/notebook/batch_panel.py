@@ -50,8 +50,16 @@ def _remarks(batch: Any) -> list[str]:
     if batch.stopped:
         out.append(f"stopped: {batch.stopped}")
     if batch.status != "running" and any(r.status != "done" for r in batch.rows):
-        out.append(f"`%orch resume {batch.run}` goes on with what is not done")
+        out.append(f"{_way_on(batch)} goes on with what is not done")
     return out
+
+
+def _way_on(batch: Any) -> str:
+    """The line that goes on: at a budget, with more of it."""
+    refused = [row.error for row in batch.rows if row.status == "pending" and row.error]
+    if any("notebook" in text for text in refused):
+        return f"`%orch budget +…`, then `%orch resume {batch.run}`,"
+    return f"`%orch resume {batch.run}{' --budget …' if refused else ''}`"
 
 
 def _bar_html(progress: Any) -> str:
@@ -66,6 +74,18 @@ def _bar_html(progress: Any) -> str:
         '<span style="display:inline-block;width:160px;height:8px;border-radius:3px;overflow:hidden;font-size:0;'
         f'background:rgba(127,127,127,.2);vertical-align:middle">{pieces}</span>'
     )
+
+
+def _shared(rows: Sequence[Any]) -> dict[str, Any]:
+    """Inputs that every row has with one value: they tell no row from another."""
+    if len(rows) < 2:
+        return {}
+    first = rows[0].inputs
+    return {
+        n: v
+        for n, v in first.items()
+        if len(first) > 1 and all(r.inputs.get(n) is v or r.inputs.get(n) == v for r in rows)
+    }
 
 
 def rows_table(rows: Sequence[Any]) -> Table:
@@ -83,8 +103,10 @@ def rows_table(rows: Sequence[Any]) -> Table:
             Column("output", rest=True),
         ]
     )
+    same = _shared(rows)
     for row in shown:
-        first = next(iter(row.inputs.values()), "") if len(row.inputs) == 1 else row.inputs
+        own = {name: value for name, value in row.inputs.items() if name not in same}
+        first = next(iter(own.values()), "") if len(own) == 1 else own
         after = f"{row.error}" if row.error else "" if row.output is None else brief(row.output, 120)
         table.add(
             line(str(row.index), 24),
@@ -99,6 +121,7 @@ def rows_table(rows: Sequence[Any]) -> Table:
         )
     if len(rows) > len(shown):
         table.notes.append(f"… {len(rows) - len(shown):,} more rows: `.table` has them all")
+    table.notes += [f"the same for all rows: {line(name, 64)} {brief(value, 60)}" for name, value in same.items()]
     total_s = sum(r.seconds or 0.0 for r in rows)
     if total_s:
         table.notes.append(f"{seconds(total_s)} of work in all rows together")

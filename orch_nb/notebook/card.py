@@ -14,7 +14,7 @@ from orch_nb.notebook.words import RUN, WARN, count, usd
 from orch_nb.trace.picture import ChoiceView, EdgeView, GraphView, NodeView, picture
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from orch_nb.graph.spec import EdgeSpec, GraphSpec, NodeSpec
 
@@ -146,6 +146,16 @@ def graph_view(graph: Any, namespace: Mapping[str, Any]) -> GraphView:
     view = spec_view(graph.spec(), namespace)
     view.problems = tuple(problems)
     return view
+
+
+def exit_notes(view: GraphView, written: Container[str]) -> list[str]:
+    """One for each node with conditional exits alone: where none of them is true, a person is asked who is in no cell."""
+    return [
+        f"`{edge.source}` has no exit where none of its conditions is true: a person is asked then. "
+        f"`{edge.source} -> NAME else` says where to go."
+        for edge in view.edges
+        if edge.kind == "else" and edge.target not in written
+    ]
 
 
 def spec_view(spec: GraphSpec, namespace: Mapping[str, Any]) -> GraphView:

@@ -6,13 +6,16 @@ Nothing is evaluated: a value is a Python literal (`ast.literal_eval`) or the na
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.errors import BadOption, nearest
+from orch_nb.errors import BadOption, CellError, GraphError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+
+    from orch_nb.errors import OrchError
 
 MAX_LINE = 64 * 1024
 _OPEN = {"(": ")", "[": "]", "{": "}"}
@@ -66,6 +69,31 @@ class Command:
         column = at.column + self.shift if at is not None else 0
         source = "\n" * (self.line - 1) + self.shown
         return BadOption(message, line=self.line, column=column, source=source, hint=hint, **facts)
+
+    def pointing(self, error: OrchError) -> OrchError:
+        """The same error, showing this line with a caret below the word that it speaks of.
+
+        For what is found out further inside, by whoever knows nothing of cells. Errors that show a place of their own, and
+        those of a whole graph, stay as they are.
+        """
+        if isinstance(error, GraphError) or (isinstance(error, CellError) and error.line):
+            return error
+        at = self._spoken_of(str(error))
+        caret = f"\n    {' ' * at}^" if at >= 0 else ""
+        error.args = (f"line {self.line}: {error}\n    {self.shown}{caret}",)
+        if isinstance(error, CellError):
+            error.line, error.column = self.line, at + 1
+        return error
+
+    def _spoken_of(self, message: str) -> int:
+        """Where the line has a word that the message quotes, from 0: an input, a flag's value, a word; -1 when none."""
+        flags = [str(value) for value in self.flags.values() if value is not True]
+        words = [*(pair.name for pair in self.pairs), *flags, *(word.text for word in self.words)]
+        for text in words:
+            whole = rf"(?<![\w.]){re.escape(text)}(?![\w.]?\w)"
+            if re.search(whole, message) and (places := list(re.finditer(whole, self.shown))):
+                return places[-1].start() if text in flags else places[0].start()
+        return -1
 
 
 def without_comment(line: str) -> str:

@@ -84,7 +84,7 @@ class Form:
         if self.text is not None:
             self.text.observe(self._on_edit, names="value")
             self._on_edit(None)
-        question = ipywidgets.HTML(f"<b>{glyph('waiting')} {escape_line(key)}</b> {escape_line(asked.question, 400)}")
+        question = ipywidgets.HTML(f"<b>{glyph('waiting')} {escape_line(key)}</b> {markup.prose(asked.question, 400)}")
         parts = [question, *([self.text] if self.text is not None else [self._shown(ipywidgets)])]
         self.box = ipywidgets.VBox([*parts, ipywidgets.HBox([*self.buttons.values(), self.said])])
 

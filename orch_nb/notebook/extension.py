@@ -13,8 +13,8 @@ from orch_nb.notebook.verbs import ASYNC
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MADE = re.compile(rf"get_ipython\(\)\.run_line_magic\('orch', '(?:{'|'.join(ASYNC)})(?=[\s'\\])")
-"""What IPython makes of `%orch run …` and `x = %orch run …`, and of nothing else."""
+_MADE = re.compile(rf"get_ipython\(\)\.run_line_magic\('orch', (['\"])(?:{'|'.join(ASYNC)})(?=\s|\1|\\)")
+"""What IPython makes of `%orch run …` and `x = %orch run …`, and of nothing else. It writes the line with either quotes."""
 
 _ATTRIBUTE = "_orch_nb"
 

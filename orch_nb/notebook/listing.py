@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import OrchError
@@ -29,7 +31,7 @@ MAX_QUOTED = 5
 # ------------------------------------------------------------------ status
 def status(runtime: Runtime, names: Mapping[str, Any], live: Sequence[Any] = ()) -> Shown:
     """How the notebook stands, and the next line to type."""
-    table = Table([Column(), Column(rest=True)])
+    table = Table([Column(), Column(wrap=True)])
     for name, text in _standing(runtime):
         table.add(Cell(name, quiet=True), text)
     for handle in live:
@@ -82,7 +84,9 @@ def _balance(runtime: Runtime) -> Balance | None:
 def _unfinished(runtime: Runtime, live: set[str]) -> list[str]:
     if not _has_store(runtime):
         return []
-    rows = [r for r in runtime.unfinished() if r.run not in live]
+    # Without a name yet, the runs of every notebook of this folder: nobody knows whose they are, and none must be lost.
+    found = runtime.unfinished() if runtime.notebook else runtime.runs(limit=200, every_notebook=True)
+    rows = [r for r in found if r.status != "done" and r.run not in live]
     out = [unfinished_text(runtime, row) for row in rows[:MAX_QUOTED]]
     if len(rows) > MAX_QUOTED:
         out.append(f"and {len(rows) - MAX_QUOTED} more: `%orch runs`")
@@ -91,20 +95,44 @@ def _unfinished(runtime: Runtime, live: set[str]) -> list[str]:
 
 def unfinished_text(runtime: Runtime, row: Any) -> str:
     """``run 7 failed at 5/7 draft, 02:03, 429; $0.31 kept; `%orch resume 7`, about $0.02``."""
-    parts = [f"run {row.run} of `{line(row.graph, 40)}` {_ended_word(row)}{_ended_where(runtime, row)}"]
+    what = "batch" if _is_batch(row) else "run"
+    done, of = _batch_progress(runtime, row) if _is_batch(row) else (0, 0)
+    where = f" at {done}/{of} rows" if of else _ended_where(runtime, row)
+    parts = [f"{what} {row.run} of `{line(row.graph, 40)}` {_ended_word(row)}{where}"]
     when = row.ended_at or row.started_at
     if when is not None:
         parts.append(time.strftime("%H:%M" if time.time() - when < 86400 else "%d %b %H:%M", time.localtime(when)))
     if row.error is not None:
         parts.append(line(row.error.message or row.error.type, 70))
-    kept = [f"{usd(row.spent_usd)} kept"]
+    kept = [f"{usd(_spent(runtime, row))} kept"]
     if row.in_doubt_usd:
         kept.append(f"at most {usd(row.in_doubt_usd)} in doubt")
     if row.waiting:
         do = f"`%orch answer approve --run {row.run}`"
     else:
-        do = f"`%orch resume {row.run}`{_quote(runtime, row.run)}"
+        do = f"`%orch resume {row.run}`{_quote(runtime, row.run, of - done if of else 1)}"
     return f"{', '.join(parts)}; {', '.join(kept)}; {do}"
+
+
+def _is_batch(row: Any) -> bool:
+    return bool((row.parent or {}).get("batch"))
+
+
+def _batch_progress(runtime: Runtime, row: Any) -> tuple[int, int]:
+    """How many rows of a batch are done, of how many; (0, 0) where its end was not recorded."""
+    from orch_nb.trace.run_view import run_view
+
+    counts = run_view(runtime.open(row.run).events).output
+    numbers = counts if isinstance(counts, dict) else {}
+    return int(numbers.get("done", 0)), sum(map(int, numbers.values()))
+
+
+def _spent(runtime: Runtime, row: Any) -> Decimal:
+    """What a run has cost; a batch, what all its rows have."""
+    if not _is_batch(row):
+        return Decimal(row.spent_usd)
+    balance: Balance = runtime.run_loop.ask(runtime.store.balance, f"batch:{row.run}")
+    return balance.spent_usd
 
 
 def _ended_word(row: Any) -> str:
@@ -129,12 +157,12 @@ def _ended_where(runtime: Runtime, row: Any) -> str:
     return f" at {done + 1 if row.node else done}/{row.nodes}{f' {row.node}' if row.node else ''}"
 
 
-def _quote(runtime: Runtime, run: str) -> str:
+def _quote(runtime: Runtime, run: str, times: int = 1) -> str:
     try:
         amount = runtime.quote_resume(run)
     except OrchError:
         return ""
-    return "" if amount is None else f", about {usd(amount)}"
+    return "" if amount is None else f", about {usd(amount * times)}"
 
 
 def next_line(runtime: Runtime, names: Mapping[str, Any]) -> str:
@@ -194,6 +222,15 @@ def budget(runtime: Runtime, *, advice: str = "") -> Shown:
     return made
 
 
+def renamed(runtime: Runtime) -> Shown:
+    """The notebook under its new name: its budget, and which of its runs are unfinished."""
+    made = budget(runtime)
+    left = _unfinished(runtime, {h.run for h in runtime.live_runs()})
+    if not left:
+        return made
+    return Shown.lines(made.text, *(f"unfinished: {text}" for text in left), value=made.value)
+
+
 def cost(runtime: Runtime, handle: Any, *, alive: bool = False) -> Shown:
     """A run's bill by step, agent and model, and the notebook's budget below. A batch's bill is that of all its rows."""
     from orch_nb.trace.run_view import run_view
@@ -211,7 +248,9 @@ def cost(runtime: Runtime, handle: Any, *, alive: bool = False) -> Shown:
     text = "\n\n".join([head, *(t.text() for t in tables), after])
     inner = '<div style="height:10px"></div>'.join(t.html() for t in tables)
     html = markup.panel(
-        markup.bar(markup.strong(head)), markup.section(inner, first=True), markup.section(markup.quiet(after))
+        markup.bar(f"<b>{markup.prose(head)}</b>"),
+        markup.section(inner, first=True),
+        markup.section(markup.quiet(after)),
     )
     return Shown(text, html, money)
 
@@ -231,6 +270,7 @@ def batch(runtime: Runtime, handle: Any) -> Shown:
         row.run, row.status, row.output, row.usd = view.run, view.status, view.output, view.bill.spent_usd
         row.seconds, row.error = view.wall_s, "" if view.error is None else view.error.message
     view = run_view(handle.events)
+    view.bill = replace(_batch_bill(runtime, handle.run)[0], limit_usd=view.bill.limit_usd)
     head = f"{run_panel.head_line(view)} · {run_panel.batch_line(view).partition(';')[0]}"
     return Shown.of_table(head, rows_table(rows), value=rows)
 
@@ -251,9 +291,10 @@ def _batch_bill(runtime: Runtime, run: str) -> tuple[Any, int]:
 
 
 # ------------------------------------------------------------------ lists
-def runs(rows: Sequence[Any]) -> Shown:
+def runs(rows: Sequence[Any], runtime: Runtime) -> Shown:
     """Runs, newest first."""
-    digits = places(r.spent_usd for r in rows)
+    spent = {row.run: _spent(runtime, row) for row in rows}
+    digits = places(spent.values())
     table = Table(
         [
             Column("run"),
@@ -272,7 +313,7 @@ def runs(rows: Sequence[Any]) -> Shown:
         what = f"{row.node}: {row.error.message or row.error.type}" if row.error is not None else ", ".join(row.waiting)
         table.add(
             row.run, line(row.graph, 40), Cell(f"{glyph(state)} {word(state)}", colour=COLOURS.get(state, "") if state != "done" else ""),
-            at, seconds(took), usd(row.spent_usd, digits).removeprefix("$"), Cell(line(what, 100), quiet=True),
+            at, seconds(took), usd(spent[row.run], digits).removeprefix("$"), Cell(line(what, 100), quiet=True),
         )  # fmt: skip
     return Shown.of_table(
         count(len(rows), "run"), table, "" if rows else "`%orch run GRAPH` starts one", value=list(rows)
@@ -327,7 +368,7 @@ def _remark(offer: Offer, book: ModelBook, keys: Mapping[str, str]) -> str:
 # ------------------------------------------------------------------ help
 def verbs(known: Mapping[str, Any]) -> Shown:
     """All verbs with what they say."""
-    table = Table([Column("verb"), Column("does", rest=True)])
+    table = Table([Column("verb"), Column("does", wrap=True)])
     for name, verb_ in known.items():
         table.add(f"%orch {name}".strip(), verb_.says.partition(";")[0].partition(". ")[0])
     cells = "`%%agent NAME --model small` and `%%graph NAME` define; `%orch help VERB` says more"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
 
-from orch_nb.errors import BadName, BadOption, CellError, nearest
+from orch_nb.errors import BadName, BadOption, CellError, OrchError, nearest
 from orch_nb.notebook import redefining, verbs
 from orch_nb.notebook.command import read_command, split, without_comment
+from orch_nb.notebook.words import a_
 
 if TYPE_CHECKING:
     from orch_nb.notebook.session import Session
@@ -41,7 +43,10 @@ class OrchMagics(Magics):
         command = read_command(line, shown=shown, number=number, values=_value_flags(name))
         verb = verbs.find(command.verb, command, words[0] if words else None)
         verbs.check(verb, command)
-        return verb.do(self.session, command, self._names(local_ns))
+        try:
+            return verb.do(self.session, command, self._names(local_ns))
+        except OrchError as error:
+            raise command.pointing(error) from error.__cause__
 
     @no_var_expand
     @needs_local_scope
@@ -135,10 +140,17 @@ class OrchMagics(Magics):
     def _free_name(self, name: str, kind: type, flags: set[str], line: str) -> Any:
         """What the name stands for now; refuses to cover something else unless told."""
         before = self.names.get(name)
-        if before is None or isinstance(before, kind) or "replace" in flags:
+        if isinstance(before, kind) or "replace" in flags:
             return before if isinstance(before, kind) else None
+        if hasattr(builtins, name):  # an agent called `print` would take it away from every other cell
+            what = "Python's own"
+        elif before is not None:
+            what = f"{a_(type(before).__name__)} in this notebook"
+        else:
+            return None
+        magic = f"%%{kind.__name__.lower()} "
         raise BadName(
-            f"`{name}` is a {type(before).__name__} in this notebook.", line=1, source=f"%%{kind.__name__.lower()} {line}",
+            f"`{name}` is {what}.", line=1, column=len(magic) + 1, source=f"{magic}{line}",
             hint="choose another name, or add `--replace`",
         )  # fmt: skip
 

@@ -55,7 +55,17 @@ def _folds(view: RunView) -> list[str]:
         parts.append(markup.folded("prompts and answers", said))
     if view.status == "done" and view.output is not None:
         parts.append(markup.section(markup.code(view.output, SAID_LIMIT), title="output"))
+    elif missed := _no_output(view):
+        parts.append(markup.section(markup.prose(missed), title="output"))
     return parts
+
+
+def _no_output(view: RunView) -> str:
+    """Why a run that is done has no output: the way it went led past the graph's `out`."""
+    if view.status != "done" or view.output is not None:
+        return ""
+    skipped = [f"`{n.name}`" for n in view.picture.nodes.values() if n.is_out and n.state == "skipped"]
+    return f"none, {' and '.join(skipped)} {'was' if len(skipped) == 1 else 'were'} skipped" if skipped else ""
 
 
 def is_batch(view: RunView) -> bool:
@@ -94,6 +104,8 @@ def run_text(view: RunView, *, as_of: str = "", notes: Sequence[str] = ()) -> st
         parts += ["", state_table(view).text()]
     if view.status == "done" and view.output is not None:
         parts += ["", f"output: {as_text(view.output, SAID_LIMIT)}"]
+    elif missed := _no_output(view):
+        parts += ["", f"output: {missed}"]
     return "\n".join(parts)
 
 
@@ -173,7 +185,8 @@ def _problem_lines(view: RunView) -> list[str]:
     rows = [f"{glyph('failed')} {line(view.failed_node, 80)}: {line(error.type, 60)}: {line(error.message, 400)}"]
     if error.hint:
         rows.append(f"  hint: {line(error.hint, 300)}")
-    rows.append(f"  `%orch resume {line(view.run, 40)}` goes on from here; finished steps are kept")
+    if "%orch resume" not in error.hint:
+        rows.append(f"  `%orch resume {line(view.run, 40)}` goes on from here; finished steps are kept")
     return rows
 
 
@@ -208,7 +221,7 @@ def _waiting_html(view: RunView) -> str:
         lines = answer_lines(view.run, key, asked, several=len(view.waiting) > 1)
         out.append(
             f'<div style="padding:6px 12px;border-left:3px solid {WARN}">'
-            f"<div>{glyph('waiting')} <b>{escape_line(key)}</b> asks: {escape_line(asked.question, 400)}</div>"
+            f"<div>{glyph('waiting')} <b>{escape_line(key)}</b> asks: {markup.prose(asked.question, 400)}</div>"
             f"{markup.code(asked.shown, FIELD_LIMIT)}<div>{markup.quiet(lines)}</div></div>"
         )
     return "".join(out)

@@ -145,4 +145,4 @@ def has_people(plan: Any) -> bool:
 def widget_bundle(widget: Any) -> dict[str, Any]:
     """A widget as a display."""
     data: Mapping[str, Any] = widget._repr_mimebundle_()
-    return dict(data)
+    return {**data, "text/plain": "buttons, in a live notebook; `%orch answer …` and `%orch stop` do the same"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from orch_nb.notebook.session import Session
 
 Names = dict[str, Any]
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?|\.[0-9]+")
 
 
 def models(session: Session, command: Command, names: Names) -> Shown:
@@ -58,6 +60,10 @@ def _add_model(command: Command, book: Any) -> None:
                 pair,
                 hint=f"did you mean `{near}`?" if near else ", ".join(sorted(known)),
             )
+        if pair.name != "context_tokens" and not _NUMBER.fullmatch(pair.text):
+            raise command.error(
+                f"`{pair.text}` is no price.", pair, hint="a number: dollars per million tokens, 0 if it is free"
+            )
         price[pair.name] = pair.text
     context = price.pop("context_tokens", None)
     tokens = None if context is None else whole_number(command, context)
@@ -88,6 +94,7 @@ def notebook(session: Session, command: Command, names: Names) -> Shown:
                 f"`{plain}` is no name of a notebook.", command.words[0], hint=f"`%orch notebook {given or 'NAME'}`"
             )
         runtime.notebook = given
+        return listing.renamed(runtime)
     return listing.budget(runtime, advice="" if runtime.notebook else name.ADVICE)
 
 

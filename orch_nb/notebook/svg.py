@@ -29,6 +29,8 @@ INPUT, CHOICE = "\x00input", "\x00choice:"
 
 FIT_WIDTH = 1400
 """Pixels. A wider picture is not shrunk to the page: it scrolls."""
+LEAST_SCALE = 0.7
+"""A narrow page shrinks a picture this far and then lets it scroll: smaller words could not be read."""
 
 MAX_DRAWN = 1500
 """Nodes. A picture of more is no picture; the text twin says what there is."""
@@ -107,7 +109,8 @@ class Drawing:
     def svg(self) -> str:
         """The whole picture."""
         lay, view = self.layout, self.view
-        fit = ' style="max-width:100%;height:auto"' if lay.width <= FIT_WIDTH else ""
+        least = _n(lay.width * LEAST_SCALE)
+        fit = f' style="max-width:100%;min-width:{least}px;height:auto"' if lay.width <= FIT_WIDTH else ""
         head = (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{_n(lay.width)}" height="{_n(lay.height)}" '
             f'viewBox="0 0 {_n(lay.width)} {_n(lay.height)}" role="img" aria-label="{escape_line(describe(view), 600)}" '

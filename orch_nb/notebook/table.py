@@ -33,6 +33,8 @@ class Column:
     width: str = ""
     rest: bool = False
     """Takes what is left of the line; what does not fit is cut with an ellipsis."""
+    wrap: bool = False
+    """Goes on in the next line: for what has to be read whole, such as a line to be typed."""
 
 
 @dataclass(slots=True)
@@ -101,6 +103,8 @@ def _cell(cell: Cell, column: Column) -> str:
         inner = f'<span style="color:{cell.colour}">{inner}</span>'
     style = CELL.format(align=_align(column))
     more = ""
+    if column.wrap:
+        style = f"{style.replace('nowrap', 'normal')};overflow-wrap:anywhere"
     if column.rest:
         style += ";width:100%;max-width:0;overflow:hidden;text-overflow:ellipsis"
         more = f' title="{escape_line(cell.text, 400)}"'

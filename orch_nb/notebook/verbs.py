@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.errors import OrchError, nearest
+from orch_nb.errors import MissingInput, OrchError, nearest
 from orch_nb.notebook import display, listing, live, name, setting_up
 from orch_nb.notebook.bundle import Shown
 from orch_nb.notebook.command import is_text, value_of, whole_number
 from orch_nb.schema.names import check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from orch_nb.engine.plan import Plan
     from orch_nb.notebook.command import Command, Word
@@ -42,6 +42,7 @@ def run(session: Session, command: Command, names: Names) -> live.Pending:
     target = _target(command, names, "run")
     plan = compile_in(target, names)
     inputs, notes = _inputs(command, names, plan)
+    _check_given(command, plan, inputs)
     handle = session.runtime.start(
         target, inputs, plan=plan, budget_usd=_budget(command), as_name=command.flags.get("as", ""), namespace=names,
         attended=session.is_attended, again=bool(command.flags.get("again")),
@@ -110,6 +111,8 @@ def batch(session: Session, command: Command, names: Names) -> live.Pending:
         plain = pair.text[1:-1] if is_text(pair.text) else pair.text
         if plain in columns:
             mapping[pair.name] = plain
+        elif plain.isidentifier() and plain not in names and (near := nearest(plain, columns)):
+            raise command.error(f"there is no column `{plain}`.", pair, hint=f"did you mean the column `{near}`?")
         else:
             shared[pair.name] = value_of(pair.text, names, command=command, at=pair)
     notes = []
@@ -147,17 +150,26 @@ def _asked_run(session: Session, command: Command, names: Names) -> Any:
     if not number and len(waiting) == 1:
         return waiting[0]
     if not number and len(waiting) > 1:
-        raise command.error(f"{len(waiting)} runs wait: {', '.join(h.run for h in waiting)}.", hint="`--run RUN`")
+        raise _several_wait(command, waiting)
     here = next((h for h in waiting if h.run == number), None)
     if here is not None:
         return here
     rows = [r for r in session.runtime.unfinished() if r.waiting and (not number or r.run == number)]
-    if len(rows) != 1:
-        what = f"{len(rows)} runs wait: {', '.join(r.run for r in rows)}." if rows else "no run waits for a person."
-        raise command.error(what, hint="`--run RUN`" if rows else "`%orch runs` lists all")
+    if not rows:
+        raise command.error("no run waits for a person.", hint="`%orch runs` lists all")
+    if len(rows) > 1:
+        raise _several_wait(command, rows)
     handle = session.runtime.resume(rows[0].run, namespace=names, attended=True)
     session.bind_run(handle)
     return handle
+
+
+def _several_wait(command: Command, waiting: Sequence[Any]) -> OrchError:
+    said = command.words[0].text if command.words else "approve"
+    return command.error(
+        f"{len(waiting)} runs wait: {', '.join(h.run for h in waiting)}.",
+        hint=f"name one: `%orch answer {said} --run {waiting[0].run}`",
+    )
 
 
 def _answer_of(command: Command, names: Names) -> tuple[str, Any]:
@@ -217,7 +229,7 @@ def runs(session: Session, command: Command, names: Names) -> Shown:
     """Runs of this notebook, newest first."""
     limit = whole_number(command, command.flags.get("limit", "20"))
     rows = session.runtime.runs(limit=limit, every_notebook=bool(command.flags.get("all")))
-    return listing.runs(rows)
+    return listing.runs(rows, session.runtime)
 
 
 def trace(session: Session, command: Command, names: Names) -> Shown:
@@ -338,6 +350,19 @@ def _inputs(command: Command, names: Names, plan: Plan) -> tuple[dict[str, Any],
             inputs[wanted] = names[wanted]
             notes.append(f"input `{wanted}` is the notebook's variable of that name")
     return inputs, notes
+
+
+def _check_given(command: Command, plan: Plan, inputs: Names) -> None:
+    """An input that is missing is said with the line that gives it."""
+    missing = [name for name in plan.inputs if name not in inputs]
+    if missing and inputs.keys() <= {*plan.inputs, *plan.optional_inputs}:
+        line = " ".join([*(word.text for word in command.words), *(f"{p.name}={p.text}" for p in command.pairs)])
+        given = " ".join(f'{name}="…"' for name in missing)
+        raise MissingInput(
+            f"`{plan.name}` needs {', '.join(f'`{name}`' for name in missing)}.",
+            hint=f"inputs: {', '.join(f'`{name}`' for name in plan.inputs)}; `%orch {command.verb} {line} {given}`",
+            missing=missing,
+        )
 
 
 def is_data(value: Any) -> bool:

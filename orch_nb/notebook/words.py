@@ -93,3 +93,8 @@ def seconds(value: float | None) -> str:
 def count(number: int, noun: str, plural: str = "") -> str:
     """``1 token``, ``2,184 tokens``."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def a_(noun: str) -> str:
+    """``a Graph``, ``an Agent``."""
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"

@@ -161,10 +161,10 @@ HINTS = {
 def _unknown_key(key: str, cell: _Cell | None, at: _Given | None) -> UnknownKey:
     near = nearest(key, [*KEYS, *_ALIASES])
     later = {"route", "context", "memory", "cache", "sla", "tags"}
-    if near:
-        hint = f"did you mean `{near}`?"
-    elif key in later:
+    if key in later:
         hint = f"`{key}` does nothing yet; leave it out"
+    elif near:
+        hint = f"did you mean `{near}`?"
     else:
         hint = f"keys: {', '.join(KEYS)}"
     at = at or _Given(None, 0)

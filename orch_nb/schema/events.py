@@ -383,10 +383,9 @@ def from_row(type_name: str, row: dict[str, Any], *, schema: int = SCHEMA) -> Ev
         got["taken"] = tuple(got["taken"])
     if "options" in got:
         got["options"] = tuple(got["options"])
-    if got.get("usage"):
-        got["usage"] = Usage(**got["usage"])
-    if got.get("error"):
-        got["error"] = ErrorInfo(**got["error"])
+    for name, made in (("usage", Usage), ("error", ErrorInfo)):
+        if got.get(name) is not None:  # a usage of no tokens is written as {}
+            got[name] = made(**got[name])
     try:
         event: Event = cls(**got)
     except TypeError as error:

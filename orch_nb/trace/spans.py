@@ -169,7 +169,7 @@ class Walk:
             span = self._acts[key] = self._make(event, key)
             span.started_at = started_at
         elif span.exit:
-            _reopen(span)
+            _reopen(span, started_at)
         return span
 
     def _make(self, event: Any, key: str) -> Span:
@@ -403,8 +403,9 @@ _ANSWERS = {
 }
 
 
-def _reopen(span: Span) -> None:
-    """A failed activation is due again after a resume: what it spent stays, its end does not."""
+def _reopen(span: Span, at: float) -> None:
+    """A failed activation is due again after a resume: what it spent stays, its end does not, nor the time between."""
+    span.paused_s += max(0.0, at - span.ended_at) if span.ended_at is not None else 0.0
     span.exit, span.state, span.ended_at, span.error = "", "running", None, None
 
 

@@ -6,6 +6,7 @@ import base64
 import importlib.util
 import json
 import os
+import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from orch_nb.agents.agent import Agent
 from orch_nb.graph.builder import Graph
+from orch_nb.notebook import batch_panel
 from orch_nb.notebook.bundle import GRAPH, TRACE
 from orch_nb.notebook.display import agent_bundle, batch_bundle, graph_bundle, run_bundle, trace_bundle, users_of
 from orch_nb.notebook.markup import CLASSES
@@ -247,6 +249,30 @@ def test_an_agent_card_shows_what_is_sent_and_who_uses_it():
     assert users_of("qa", names()) == ["review"]
 
 
+def test_an_agent_card_shows_model_tools_effects_and_every_graph_that_uses_it():
+    """One definition serves two graphs, and its card names both, its model, its tools with their effects, and its own."""
+    from orch_nb.tools.registry import tool
+
+    @tool(effects="payment")
+    def refund(order: str) -> str:
+        """Pay an order back."""
+        return order
+
+    made = Agent("clerk", "Help. {{ ticket }}", model="echo", tools=[refund], effects="payment")
+    here = {
+        "clerk": made,
+        "first": Graph("first").chain("clerk", "done"),
+        "second": Graph("second").chain("pre", "clerk"),
+    }
+    shown = agent_bundle(made, names=here)
+    words = " ".join(" ".join(inspect(shown["text/html"]).words).split())
+    assert "echo = answers with its own input" in words
+    for kind in (shown["text/plain"], words):
+        assert re.search(r"tools +refund \(effect: payment\)", kind)
+        assert re.search(r"effects +payment", kind)
+        assert re.search(r"used by +first, second", kind)
+
+
 @pytest.mark.parametrize("payload", shared_payloads())
 def test_hostile_text_is_inert_wherever_it_comes_from(payload):
     """A hostile text as input, prompt, answer, error, question, output, state, row or description stays text."""
@@ -306,3 +332,36 @@ def test_a_batch_shows_progress_and_rows():
     assert "5 rows: 3 done, 1 failed, 1 pending" in made["text/plain"]
     assert "stopped: the budget is used up" in made["text/plain"]
     assert "`%orch resume 12`" in made["text/plain"]
+
+
+def test_a_narrow_page_scrolls_a_picture_before_it_gets_too_small():
+    """A picture shrinks with its page to seven tenths at most, where its smallest words can still be read."""
+    from orch_nb.notebook.svg import svg
+
+    head = svg(picture(h.support_plan())).partition(">")[0]
+    natural = float(re.search(r'width="([\d.]+)"', head)[1])
+    least = float(re.search(r"min-width:([\d.]+)px", head)[1])
+    assert least == pytest.approx(0.7 * natural, abs=1)
+
+
+def test_a_line_to_be_typed_is_never_cut_off():
+    """In the notebook's status the lines wrap: an ellipsis would swallow the command that resumes a run."""
+    from orch_nb.notebook.table import Column, Table
+
+    html = Table([Column(), Column(wrap=True)]).add("unfinished", "x " * 200 + "`%orch resume 7`").html()
+    assert "ellipsis" not in html
+    assert "white-space:normal" in html
+
+
+def test_a_batchs_rows_show_what_tells_them_apart():
+    """An input that is the same for all rows is named once below; each row shows its own."""
+    rows = [Row(i, {"policy": "the same " * 20, "ticket": f"t{i}"}, "done", str(i), "ok") for i in range(3)]
+    text = batch_panel.rows_table(rows).text()
+    assert [f"t{i}" in row for i, row in enumerate(text.splitlines()[1:4])] == [True] * 3
+    assert text.count("the same") <= 12, "once, cut"
+    assert "the same for all rows: policy" in text
+
+
+def test_a_persons_reason_stands_beside_the_answer():
+    """Who edits or rejects says why, and the trace's row shows it with the answer."""
+    assert "edited by ada: shorter" in run_bundle(run_view(h.edited_run()))["text/plain"]

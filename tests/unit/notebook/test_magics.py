@@ -87,7 +87,7 @@ def test_a_redefined_graph_says_what_is_new(support):
 def test_a_name_that_is_something_else_is_not_covered(shell):
     """A cell does not silently replace a variable that is no agent; `--replace` does."""
     shell.good("mood = 3")
-    assert "`mood` is a int" in shell(MOOD).error
+    assert "`mood` is an int" in shell(MOOD).error
     shell.good(MOOD.replace("--model echo", "--model echo --replace"))
     assert isinstance(shell.names["mood"], Agent)
 
@@ -395,3 +395,122 @@ def test_stop_takes_a_running_batch_or_run(support):
     assert "stopping: 1" in support.good("%orch stop").text
     handle.future.result(5)
     assert handle.status == "cancelled"
+
+
+# ------------------------------------------------------------------ found by using it
+@pytest.mark.parametrize("text", ["'single'", '"double"', "'''three'''", "[\"it's\", 'x']"])
+def test_whatever_quotes_the_line_has_its_run_is_awaited(support, text):
+    """The cell ends when the run has, however its text is quoted: IPython writes the line down in either quotes."""
+    assert support.good(f"%orch run mood message={text}").status == "done"
+    assert support.good(f"x = %orch run mood message={text}\nx.status") == "done"
+
+
+@pytest.mark.parametrize("name", ["print", "sum", "get_ipython"])
+def test_a_name_of_python_is_not_covered(shell, name):
+    """A cell that would take `print` away from every other cell is refused; `--replace` insists."""
+    before = shell.names.get(name)
+    done = shell(f"%%agent {name} --model echo\nx {{{{ a }}}}")
+    assert f"`{name}` is Python's own" in done.error
+    assert shell.names.get(name) is before
+    shell.good(f"%%agent {name} --model echo --replace\nx {{{{ a }}}}")
+    del shell.names[name]
+    if before is not None:
+        shell.names[name] = before
+
+
+@pytest.mark.parametrize(
+    ("line", "at", "hint"),
+    [
+        ("%orch run support mesage='a'", "mesage", "did you mean `message`?"),
+        ("%orch run support", "support", '`%orch run support message="…"`'),
+        ("%orch run support message=thing", "message", "plain data"),
+        ("%orch run support message='a' --budget lots", "lots", "digits"),
+        ("%orch budget lots", "lots", "digits"),
+        ("%orch resume 99", "99", "nothing was run yet"),
+        ("%orch stop 99", "99", "%orch runs"),
+        ("%orch models add my openai/x input=abc", "abc", "a number"),
+        ("%orch batch mood rows message=boddy", "boddy", "did you mean the column `body`?"),
+    ],
+)
+def test_every_mistake_of_a_line_points_into_the_cell(support, line, at, hint):
+    """Whoever finds the mistake, parser or engine, the error shows the cell's line with a caret below the word."""
+    support.good("thing = object()\nrows = [{'body': 'x'}]")
+    done = support(f"y = 1\n{line}")
+    assert "line 2: " in done.error
+    rows = done.error.splitlines()
+    shown = next(i for i, row in enumerate(rows) if row.strip() == line)
+    assert rows[shown + 1].index("^") == rows[shown].index(at)
+    assert hint in done.error
+
+
+def test_a_failure_without_code_of_the_user_has_no_traceback(shell):
+    """A model's failure is told in two lines: frames of ours would say nothing about it."""
+    from orch_nb import ScriptedProvider, runtime
+    from orch_nb.errors import BadRequest
+
+    runtime.current().add_provider(ScriptedProvider([BadRequest("no such thing")], name="scripted"))
+    shell.good("%orch models add house scripted/m1 input=1 output=1 context_tokens=1000")
+    shell.good("%%agent ask --model house --max_tokens 10\n{{ message }}")
+    done = shell("%orch run ask message='a'")
+    assert "`ask` failed: BadRequest: no such thing" in done.error
+    assert "Traceback" not in done.error
+    assert ".py" not in done.error
+
+
+def test_a_batch_shows_its_rows_money_wherever_it_is_listed(shell):
+    """Lists, the trace's head and the unfinished runs count what the rows of a batch cost, and what the rest will."""
+    from orch_nb import ScriptedProvider, runtime
+
+    runtime.current().add_provider(ScriptedProvider(lambda _: "word " * 40, name="scripted"))
+    shell.good("%orch models add house scripted/m1 input=10 output=30 context_tokens=8000")
+    shell.good("%%agent ask --model house --max_tokens 100\n{{ message }}")
+    shell.good("rows = [{'message': c} for c in 'abcdefgh']")
+    done = shell("b = %orch batch ask rows --budget 0.008")
+    spent = shell.names["b"].spent_usd
+    assert shell.names["b"].progress == {"done": 3, "pending": 5}
+    assert "`%orch resume 1 --budget …`" in done.out
+    assert f"{spent:.4f}" in shell.good("%orch runs").text
+    assert f"${spent:.4f}" in shell.good("%orch trace").text.splitlines()[0]
+    text = shell.good("%orch").text
+    assert "batch 1 of `ask` failed at 3/8 rows" in text
+    assert f"${spent:.4f} kept" in text
+    assert f"about ${5 * spent / 3:.4f}" in text
+
+
+def test_without_a_name_the_folders_unfinished_runs_are_listed(support):
+    """After a restart the runs of this folder are there before the notebook has its name again."""
+    support.good("%orch notebook mine")
+    support.good("def send(reply):\n    raise ValueError('no mail today')")
+    support('%orch run support message="a"')
+    from orch_nb import runtime
+
+    runtime.current().notebook = ""
+    assert "run 1 of `support` failed at 3/3 send" in support.good("%orch").text
+
+
+def test_conditional_exits_alone_are_marked(support):
+    """A node that may find no exit true is marked on the card, with the line that would say where to go."""
+    from orch_nb.notebook.display import graph_bundle
+
+    made = graph_bundle(support.good("%%graph g\nmood -> reply when mood == 'x'"))
+    for kind in ("text/plain", "text/html"):
+        assert "has no exit where none of its conditions is true" in made[kind]
+        assert "mood -&gt; NAME else" in made[kind] or "mood -> NAME else" in made[kind]
+
+
+def test_a_run_without_output_says_so(support):
+    """A graph that ends without reaching its `out` does not end silently."""
+    support.good("%%graph g\nmood -> reply when mood == 'x'\nmood -> send2 else\nout reply")
+    support.good("def send2(mood):\n    return mood")
+    assert "output: none, `reply` was skipped" in support('%orch run g message="a"').out
+
+
+def test_several_waiting_runs_come_with_lines_to_type(support, monkeypatch):
+    """Where two runs wait, the error has the line that answers one of them."""
+    from orch_nb.notebook.session import Session
+
+    monkeypatch.setattr(Session, "is_attended", True)
+    support.good('%%graph g\nmood -> ok\nok: human "fine?"')
+    support.good('%orch run g message="a"')
+    support.good('%orch run g message="b"')
+    assert "`%orch answer approve --run 1`" in support("%orch answer approve").error

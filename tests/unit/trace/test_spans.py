@@ -174,3 +174,16 @@ def test_a_long_run_reads_in_linear_time():
     began = time.perf_counter()
     assert len(spans(h.long_run(10_000))) == 10_000
     assert time.perf_counter() - began < 2.0
+
+
+def test_the_time_between_a_failure_and_the_resume_is_nobodys():
+    """A step that failed, and succeeds after a resume an hour later, took the time it worked, not the hour."""
+    events = h.failed_run()
+    end = events[-1].at
+    recorder = h.Recorder(h.support_plan(), {"ticket": h.TICKET, "policy": h.POLICY})
+    recorder.events, recorder.at = events, end
+    recorder.after(3600).add(ev.Resumed(recorder.at))
+    recorder.call("billing", "mid", "Answer …", {"answer": "A hold."}, (700, 200), "0.0184", 0.5)
+    (one,) = by_key(spans(recorder.events), "billing", "agent")
+    assert one.exit == "success"
+    assert one.latency_s == pytest.approx(0.9 + 0.5)

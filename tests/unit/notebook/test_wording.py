@@ -1,0 +1,63 @@
+"""Words of the errors and cards: the nearest name is near, numbers agree with their nouns, the place is named."""
+
+from __future__ import annotations
+
+
+def test_a_key_of_later_is_not_mistaken_for_another(shell):
+    """`route` is a known word of the design, so it is not taken for a slip of `out`."""
+    assert "`route` does nothing yet" in shell("%%agent a --route auto\nx").error
+
+
+def test_an_unknown_tool_shows_its_line(shell):
+    """The line with the tool's name stands under the message."""
+    done = shell("%%agent a --model echo\n---\ntools: [nothing]\n---\nhi")
+    assert "line 3: no tool is called `nothing`.\n    tools: [nothing]\n" in done.error
+
+
+def test_a_loop_without_a_bound_names_the_line_of_its_arrow(shell):
+    """Of a cycle, the arrow that goes back is named with its line."""
+    shell.good("%%agent a --model echo\nx {{ t }}")
+    shell.good("%%agent b --model echo\nx {{ a }}")
+    shell.good("%%graph g\na -> b\nb -> a")
+    done = shell("%orch run g t='x'")
+    assert "1 problem with its arrows" in done.error
+    assert "line 3: a loop without a bound: a -> b -> a. Write `b -> a at most n`." in done.error
+
+
+def test_python_is_not_a_near_name_of_a_node(shell):
+    """What is suggested for an unknown node is something of the notebook, not a function of Python."""
+    shell.good("%%agent a --model echo\nx {{ t }}")
+    shell.good("%%graph g\na -> nope")
+    assert "run the cell that defines it" in shell("%orch run g t='x'").error
+
+
+def test_an_article_fits_its_noun(shell):
+    """An agent is an Agent, not a Agent."""
+    shell.good("%%agent a --model echo\nx {{ t }}")
+    assert "`a` is an Agent in this notebook" in shell("%%graph a\nx -> y").error
+
+
+def test_the_text_of_buttons_says_what_does_the_same():
+    """Where widgets do not show, their place says which line does what they do."""
+    import ipywidgets
+
+    from orch_nb.notebook.session import widget_bundle
+
+    assert "%orch answer" in widget_bundle(ipywidgets.Button())["text/plain"]
+
+
+def test_a_refusal_names_the_budget_and_the_line_that_raises_it(shell):
+    """A run's limit is raised where it is resumed, the notebook's by `%orch budget`; scopes are named as a person would."""
+    from orch_nb import ScriptedProvider, runtime
+
+    runtime.current().add_provider(ScriptedProvider(lambda _: "ok", name="scripted"))
+    shell.good("%orch models add house scripted/m1 input=10 output=30 context_tokens=8000")
+    shell.good("%%agent ask --model house --max_tokens 100\n{{ message }}")
+    done = shell('%orch run ask message="a" --budget 0.00001')
+    assert "but run 1 has $0.000010 left" in done.error
+    assert "`%orch resume 1` goes on" not in done.out, "resuming within the same budget would fail again"
+    assert "`%orch resume 1 --budget …`" in done.out
+    shell.good("%orch notebook mine\n%orch budget 0.00001")
+    done = shell('%orch run ask message="a"')
+    assert "but notebook mine has" in done.error
+    assert "`%orch budget +…`, then `%orch resume 2`" in done.error
