@@ -191,7 +191,8 @@ def rows_of(frame: Any, plan: Plan, mapping: Mapping[str, str], shared: Mapping[
         rows.append(Row(at, {**shared, **values}))
     if empty:
         shown = ", ".join(map(str, empty[:8])) + (f", … ({len(empty)} in all)" if len(empty) > 8 else "")
-        raise MissingInput(f"rows {shown} have an empty cell (NaN) in {', '.join(bound.values())}.",
+        what = f"row {shown} has" if len(empty) == 1 else f"rows {shown} have"
+        raise MissingInput(f"{what} an empty cell (NaN) in {', '.join(bound.values())}.",
                            hint="drop or fill them: `table.dropna(subset=[...])`")  # fmt: skip
     return rows
 

@@ -7,7 +7,7 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.errors import NodeFailed, OrchError, RunCancelled, WaitingForPerson
+from orch_nb.errors import NodeFailed, OrchError, RunCancelled, RunError, WaitingForPerson
 from orch_nb.schema import events as ev
 
 if TYPE_CHECKING:
@@ -116,6 +116,8 @@ class RunHandle:
             The run failed: the error of the node, with the user's own exception as its cause.
         RunCancelled
             It was stopped.
+        RunError
+            It is still under way.
         """
         status = self.status
         if status == "done":
@@ -130,7 +132,7 @@ class RunHandle:
                 f"run {self.run} waits for a person at {asked}.",
                 hint="`%orch answer approve` (or edit, reject), then ask again",
             )
-        raise WaitingForPerson(f"run {self.run} is still running.", hint="`await` it, or ask again later")
+        raise RunError(f"run {self.run} is still running.", hint="`await` it, or ask again later")
 
     def _failure(self) -> BaseException:
         cause = self._exception

@@ -40,7 +40,7 @@ def _costs(events: list[Any]) -> dict[str, list[Decimal]]:
     """Node -> dollars of each of its activations."""
     per: dict[tuple[str, str], Decimal] = {}
     for event in events:
-        if isinstance(event, ev.Settled) and event.cost_usd is not None:
+        if isinstance(event, ev.Settled) and event.ok and event.cost_usd is not None:
             at = (event.node, ev.key(event))
             per[at] = per.get(at, Decimal(0)) + event.cost_usd
     out: dict[str, list[Decimal]] = {}
