@@ -9,6 +9,7 @@ from typing import Any, NoReturn, Protocol
 from orch_nb.errors import AuthFailed
 
 _ENV = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
+_RING = re.compile(r"keyring:([^/\s]+)/(\S+)")
 _SENDABLE = re.compile(r"[\x21-\x7e]+")
 HIDDEN = "[key]"
 WITHOUT_KEY = (
@@ -72,15 +73,63 @@ class EnvKey:
                 hint=WITHOUT_KEY,
                 reference=self.reference,
             )
-        if not _SENDABLE.fullmatch(value):
-            raise AuthFailed(
-                f"the key in {self.variable} for `{self.provider}` has a character that cannot be sent "
-                f"(a space, a line break or one outside ASCII) among its {len(value)}. Nothing was sent.",
-                provider=self.provider,
-                hint="copy the key again, without quotes and line breaks",
-                reference=self.reference,
+        return _sendable(value, self.variable, self.provider, self.reference)
+
+
+class RingKey:
+    """The key in the operating system's key store (Keychain, Credential Locker, Secret Service), by the package keyring."""
+
+    __slots__ = ("provider", "reference", "service", "user")
+
+    def __init__(self, service: str, user: str, provider: str) -> None:
+        self.service, self.user, self.provider = service, user, provider
+        self.reference = f"keyring:{service}/{user}"
+
+    def resolve(self) -> Key:
+        """The key of this moment.
+
+        Raises
+        ------
+        AuthFailed
+            The package keyring is not installed, the key store does not open, or has no such key. Nothing was sent.
+        """
+        value = self._looked_up().strip()
+        if not value:
+            raise self._missing(
+                "has no such entry", f"`keyring set {self.service} {self.user}` in a terminal stores it"
             )
-        return Key(value)
+        return _sendable(value, self.reference, self.provider, self.reference)
+
+    def _looked_up(self) -> str:
+        try:
+            import keyring
+        except ImportError as error:
+            raise self._missing(
+                "is read by the package keyring, which is not installed", "pip install keyring"
+            ) from error
+        try:
+            return keyring.get_password(self.service, self.user) or ""
+        except keyring.errors.KeyringError as error:
+            raise self._missing(f"does not open ({type(error).__name__})", "unlock it, or use env:NAME") from error
+
+    def _missing(self, what: str, hint: str) -> AuthFailed:
+        return AuthFailed(
+            f"`{self.provider}` needs the key {self.reference}; the system's key store {what}. Nothing was sent.",
+            provider=self.provider, hint=hint, reference=self.reference,
+        )  # fmt: skip
+
+
+def _sendable(value: str, where: str, provider: str, reference: str) -> Key:
+    """`value` as a key, unless no header can carry it; the value itself is not shown."""
+    if not _SENDABLE.fullmatch(value):
+        raise AuthFailed(
+            f"the key in {where} for `{provider}` has a character that cannot be sent "
+            f"(a space, a line break or one outside ASCII) among its {len(value)}. Nothing was sent.",
+            provider=provider,
+            hint="copy the key again, without quotes and line breaks",
+            reference=reference,
+        )
+    return Key(value)
 
 
 class HeldKey:
@@ -101,14 +150,16 @@ def key_source(reference: str | None, provider: str) -> KeySource | None:
     Raises
     ------
     AuthFailed
-        `reference` is not of the form ``env:NAME``. Its text is not repeated, because it may be a key.
+        `reference` is neither ``env:NAME`` nor ``keyring:SERVICE/USER``. Its text is not repeated, because it may be a key.
     """
     if reference is None:
         return None
     if found := _ENV.fullmatch(reference):
         return EnvKey(found[1], provider)
+    if found := _RING.fullmatch(reference):
+        return RingKey(found[1], found[2], provider)
     raise AuthFailed(
-        f"the key of `{provider}` is not a reference of the form env:NAME; its text is not shown, as it may be the key itself.",
+        f"the key of `{provider}` is not a reference of the form env:NAME or keyring:SERVICE/USER; its text is not shown, as it may be the key itself.",
         provider=provider,
         hint='put the key in an environment variable and write key="env:OPENAI_API_KEY"',
     )

@@ -33,6 +33,14 @@ ADDRESSES = {
 }
 """Provider -> (base URL, environment variable of its key). ``ORCH_<NAME>_URL`` in the environment overrides the URL."""
 
+OWN_SERVERS = {
+    "ollama": "http://127.0.0.1:11434/v1",
+    "llamacpp": "http://127.0.0.1:8080/v1",
+    "vllm": "http://127.0.0.1:8000/v1",
+}
+"""Servers of one's own, where their programs listen unless told otherwise. ``ORCH_<NAME>_URL`` overrides the address and
+``ORCH_<NAME>_KEY`` holds a key where the server wants one."""
+
 
 def vendor(name: str) -> OpenAIChat | AnthropicMessages | Gemini:
     """The adapter of a known vendor.
@@ -42,10 +50,12 @@ def vendor(name: str) -> OpenAIChat | AnthropicMessages | Gemini:
     UnknownModel
         The vendor's interface is another one, or its address is not known here.
     """
+    if name in OWN_SERVERS:
+        return _own_server(name)
     if name not in ADDRESSES:
         raise UnknownModel(
             f"provider `{name}` has no adapter here.",
-            hint=f"known: {', '.join(ADDRESSES)}, local, echo; or give one: "
+            hint=f"known: {', '.join([*ADDRESSES, *OWN_SERVERS])}, local, echo; or give one: "
             "`orch_nb.Runtime.add_provider(OpenAIChat(NAME, URL))`",
         )
     url, variable = ADDRESSES[name]
@@ -61,3 +71,11 @@ def vendor(name: str) -> OpenAIChat | AnthropicMessages | Gemini:
     from orch_nb.providers.openai_chat import OpenAIChat
 
     return OpenAIChat(name, url, key=key)
+
+
+def _own_server(name: str) -> OpenAIChat:
+    from orch_nb.providers.openai_chat import OpenAIChat
+
+    prefix = f"ORCH_{name.upper()}"
+    key = f"env:{prefix}_KEY" if os.environ.get(f"{prefix}_KEY") else None
+    return OpenAIChat(name, os.environ.get(f"{prefix}_URL", OWN_SERVERS[name]), key=key)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.errors import BadOption, UnknownModel, nearest
+from orch_nb.errors import BadOption, ModelNotInstalled, UnknownModel, nearest
 from orch_nb.routing.offers import Offer
 from orch_nb.routing.prices import PriceBook
 from orch_nb.schema.names import check_name
@@ -18,12 +19,18 @@ KEYS = {
     "openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "google": "GEMINI_API_KEY", "groq": "GROQ_API_KEY",
     "mistral": "MISTRAL_API_KEY", "deepseek": "DEEPSEEK_API_KEY", "together": "TOGETHER_API_KEY",
     "fireworks": "FIREWORKS_API_KEY", "openrouter": "OPENROUTER_API_KEY", "x-ai": "XAI_API_KEY",
-    "cerebras": "CEREBRAS_API_KEY",
+    "cerebras": "CEREBRAS_API_KEY", "ollama": "", "vllm": "", "llamacpp": "",
 }  # fmt: skip
-"""Provider -> the environment variable that holds its key. Only the names are ever read or shown here."""
+"""Provider -> the environment variable that holds its key ("": a server of one's own needs none). Only the names are ever
+read or shown here."""
+
+GGUF = ".gguf"
+
+LOCAL_CONTEXT_TOKENS = 4096
+"""Of models on this machine: what `providers.local.LocalModel` gives them unless told otherwise."""
 
 SMOLLM2 = Offer(
-    "smollm2", "smollm2", "local", context_tokens=4096, json=True, tools=False, family="smollm2-135m",
+    "smollm2", "smollm2", "local", context_tokens=LOCAL_CONTEXT_TOKENS, json=True, tools=False, family="smollm2-135m",
     note="SmolLM2-135M on this machine",
 )  # fmt: skip
 ECHO = Offer("echo", "echo", "echo", context_tokens=1_000_000, note="answers with its own input: for trying out")
@@ -59,6 +66,7 @@ class ModelBook:
     prices: PriceBook = field(default_factory=PriceBook)
     _own: dict[str, Offer | str] = field(default_factory=dict)
     _providers: dict[str, str] = field(default_factory=lambda: dict(KEYS))
+    _files: dict[str, Path] = field(default_factory=dict)
 
     def add(
         self,
@@ -103,17 +111,22 @@ class ModelBook:
         self._providers.setdefault(provider, key)
 
     def set(self, **names: str | Offer) -> None:
-        """Let names stand for models: ``small="openai/gpt-4o-mini"``, another name, or an `Offer`.
+        """Let names stand for models: ``small="openai/gpt-4o-mini"``, another name, a GGUF file's path, or an `Offer`.
 
         Raises
         ------
         UnknownModel
             The text is neither ``provider/model`` of a known provider nor a known name, or would refer to itself.
+        ModelNotInstalled
+            The GGUF file is not there.
         """
         for name, target in names.items():
             check_name(name, "name of a model")
+            meant = target if isinstance(target, Offer) else target.strip()
+            if isinstance(meant, str) and meant.lower().endswith(GGUF):
+                meant = self._of_file(name, Path(meant))
             before = self._own.get(name)
-            self._own[name] = replace(target, name=name) if isinstance(target, Offer) else str(target).strip()
+            self._own[name] = replace(meant, name=name) if isinstance(meant, Offer) else meant
             try:
                 self.resolve(name)
             except UnknownModel:
@@ -121,6 +134,27 @@ class ModelBook:
                 if before is not None:
                     self._own[name] = before
                 raise
+
+    def _of_file(self, name: str, path: Path) -> Offer:
+        """The offer of a GGUF file. Plans keep the file's name; where it lies is this machine's own business."""
+        path = path.expanduser().absolute()
+        if not path.is_file():
+            raise ModelNotInstalled(
+                f"the model file `{path}` is not there.", hint="the path of a GGUF file of a chat model"
+            )
+        self._files[f"local:{path.stem}"] = path
+        return Offer(
+            name,
+            path.stem,
+            f"local:{path.stem}",
+            context_tokens=LOCAL_CONTEXT_TOKENS,
+            tools=False,
+            note=f"{path.name} on this machine",
+        )
+
+    def file_of(self, provider: str) -> Path | None:
+        """The GGUF file of the provider ``local:NAME``; None where no cell has named it yet."""
+        return self._files.get(provider)
 
     def resolve(self, name: str) -> Offer:
         """The offer that a name stands for.

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
 
     from orch_nb.routing.prices import Price
 
-FREE_PROVIDERS = frozenset({"local", "echo", "scripted"})
-"""Providers that run in this process: their price is 0, and it is known to be 0."""
+FREE_PROVIDERS = frozenset({"local", "echo", "scripted", "ollama", "vllm", "llamacpp"})
+"""Providers that run in this process or are the user's own servers: nobody bills them, so their price is known to be 0.
+
+A GGUF file named by its path is of the provider ``local:NAME``, as free as ``local``."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -51,8 +53,8 @@ class Offer:
 
     @property
     def is_free(self) -> bool:
-        """Whether it runs on this machine, in this process."""
-        return self.provider in FREE_PROVIDERS
+        """Whether nobody bills it: it runs in this process, or on a server of the user's own."""
+        return self.provider.partition(":")[0] in FREE_PROVIDERS
 
     def definition(self) -> dict[str, Any]:
         """What a plan keeps of it."""

@@ -15,7 +15,7 @@ from orch_nb.engine.fold import fold
 from orch_nb.engine.plan import from_data, to_data
 from orch_nb.engine.policy import Policy
 from orch_nb.engine.state import RunState
-from orch_nb.errors import MissingInput, OrchError, nearest
+from orch_nb.errors import MissingInput, ModelNotInstalled, OrchError, nearest
 from orch_nb.runtime.binding import callables, check_sources, compile_in, graph_spec
 from orch_nb.runtime.handle import RunHandle
 from orch_nb.runtime.loop import RunLoop
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 ZERO = Decimal(0)
 MAX_THREADS = 32
 """Sync functions under way at once; more would only fight for the interpreter."""
-CALLS_AT_ONCE = {"model:local": 1}
-"""Calls under way per provider. The embedded model computes on this machine: one at a time, the others queue."""
+LOCAL_SLOT = "model:local"
+"""Models of this machine (``local``, ``local:NAME``) compute here: one call at a time each, the others queue."""
 CALLS_AT_ONCE_DEFAULT = 8
 
 
@@ -120,6 +120,8 @@ class Runtime:
             from orch_nb.providers.local import LocalModel
 
             return LocalModel()
+        if name.startswith("local:"):
+            return self._model_of_file(name)
         if name == "echo":
             from orch_nb.providers.fakes import EchoProvider
 
@@ -127,6 +129,18 @@ class Runtime:
         from orch_nb.providers.vendors import vendor
 
         return vendor(name)
+
+    def _model_of_file(self, name: str) -> Any:
+        from orch_nb.providers.local import LocalModel
+
+        path = self.models.file_of(name)
+        if path is None:
+            stem = name.partition(":")[2]
+            raise ModelNotInstalled(
+                f"where the model file {stem}.gguf lies is not known here.",
+                hint=f"run the cell that names it: `%orch models set NAME=PATH/{stem}.gguf`",
+            )
+        return LocalModel(name, model=path.stem, model_path=path)
 
     def add_provider(self, provider: Any) -> None:
         """Use `provider` for the offers that name it (tests' `ScriptedProvider`, a server of your own)."""
@@ -138,7 +152,7 @@ class Runtime:
         """The semaphore of one provider on the run loop."""
         made = self._slots.get(name)
         if made is None:
-            made = self._slots[name] = asyncio.Semaphore(CALLS_AT_ONCE.get(name, CALLS_AT_ONCE_DEFAULT))
+            made = self._slots[name] = asyncio.Semaphore(1 if name.startswith(LOCAL_SLOT) else CALLS_AT_ONCE_DEFAULT)
         return made
 
     def limit_calls(self, provider: str, at_once: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
 
 import pytest
 
@@ -76,3 +77,48 @@ def test_no_key_and_held_keys() -> None:
     """None means no key; a key made by this process is shown as held."""
     assert key_source(None, "p") is None
     assert HeldKey("x").reference == "held"
+
+
+def test_a_key_of_the_systems_key_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`keyring:SERVICE/USER` is looked up by the real package keyring in whatever store is in force, anew at each call."""
+    keyring = pytest.importorskip("keyring")
+    from keyring.backend import KeyringBackend
+
+    class InMemory(KeyringBackend):
+        priority = 1
+
+        def __init__(self) -> None:
+            self.kept: dict[tuple[str, str], str] = {}
+
+        def get_password(self, service: str, username: str) -> str | None:
+            return self.kept.get((service, username))
+
+        def set_password(self, service: str, username: str, password: str) -> None:
+            self.kept[service, username] = password
+
+        def delete_password(self, service: str, username: str) -> None:
+            del self.kept[service, username]
+
+    before = keyring.get_keyring()
+    keyring.set_keyring(InMemory())
+    try:
+        source = key_source("keyring:openai/me", "openai")
+        assert source is not None
+        with pytest.raises(AuthFailed, match="has no such entry") as caught:
+            source.resolve()
+        assert "keyring set openai me" in caught.value.hint
+        keyring.set_password("openai", "me", CANARY)
+        assert source.resolve().reveal() == CANARY
+        assert CANARY not in repr(source) + source.reference
+    finally:
+        keyring.set_keyring(before)
+
+
+def test_without_the_package_keyring_the_way_out_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reference into the key store without the package that reads it names the package; nothing was sent."""
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    source = key_source("keyring:openai/me", "openai")
+    assert source is not None
+    with pytest.raises(AuthFailed, match="not installed") as caught:
+        source.resolve()
+    assert caught.value.hint == "pip install keyring"

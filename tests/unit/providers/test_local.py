@@ -158,3 +158,25 @@ def test_what_is_known_without_loading() -> None:
     assert (LocalModel().context_tokens, LocalModel().parallel) == (4096, 1)
     assert LocalModel(parallel=4).context_tokens == 1024
     assert repr(LocalModel()) == "LocalModel('local', model='smollm2')"
+
+
+@pytest.mark.local_model
+async def test_a_file_named_by_its_path_answers_in_a_run(tmp_path: Path) -> None:
+    """A GGUF file by its path is a model like any other: an agent on it runs, at no cost, under the file's own name."""
+    from orch_nb.agents.agent import Agent
+    from orch_nb.providers.model_files import find_model
+    from orch_nb.runtime.runtime import Runtime
+
+    file = tmp_path / "mine-135m.gguf"
+    file.symlink_to(find_model())
+    runtime = Runtime(tmp_path)
+    try:
+        runtime.models.set(mine=str(file))
+        agent = Agent("greet", "Say hello.", model="mine", max_tokens=8)
+        handle = runtime.start(agent, {})
+        assert await asyncio.wrap_future(handle.future)
+        sent = next(e for e in handle._events if e.TYPE == "sent")
+        assert (sent.route["provider"], sent.route["model"]) == ("local:mine-135m", "mine-135m")
+        assert next(e for e in handle._events if e.TYPE == "settled").cost_usd == 0
+    finally:
+        runtime.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orch_nb.errors import BadName, BadOption, NoOffer, UnknownModel, UnknownPrice
+from orch_nb.errors import BadName, BadOption, ModelNotInstalled, NoOffer, UnknownModel, UnknownPrice
 from orch_nb.routing import models
 from orch_nb.routing.fixed import Fixed
 from orch_nb.routing.models import ModelBook
@@ -125,3 +125,31 @@ def test_an_answer_that_fills_the_window_is_refused(book):
     book.is_local_installed = lambda: True
     with pytest.raises(NoOffer, match="4,096"):
         Fixed(book).route("small", ModelRequest("", REQUEST.messages, max_tokens=4096))
+
+
+def test_a_gguf_file_by_its_path_is_a_free_model_of_this_machine(book, tmp_path):
+    """The name stands for the file; plans keep the file's name, the path stays with this process; it costs 0."""
+    file = tmp_path / "qwen-0.5b.gguf"
+    file.write_bytes(b"GGUF")
+    book.set(mine=str(file))
+    offer = book.resolve("mine")
+    assert (offer.provider, offer.model, offer.is_free) == ("local:qwen-0.5b", "qwen-0.5b", True)
+    assert str(tmp_path) not in repr(offer.definition())
+    assert book.file_of("local:qwen-0.5b") == file
+    assert book.prices.price(offer).per_call == 0
+
+
+def test_a_gguf_file_that_is_not_there_is_said_at_once(book, tmp_path):
+    """Naming a file that does not exist is refused when it is named, and the old meaning of the name stays."""
+    book.set(mine="echo")
+    with pytest.raises(ModelNotInstalled, match=r"nothing\.gguf` is not there"):
+        book.set(mine=str(tmp_path / "nothing.gguf"))
+    assert book.resolve("mine").provider == "echo"
+
+
+@pytest.mark.parametrize("server", ["ollama", "vllm", "llamacpp"])
+def test_servers_of_ones_own_cost_nothing_and_need_no_key(book, server):
+    """Ollama, vLLM and llama.cpp are known by name, at a price of 0 that needs no declaration, without a key."""
+    book.set(mine=f"{server}/some-model")
+    assert book.prices.price(book.resolve("mine")).per_call == 0
+    assert book.providers()[server] == ""
