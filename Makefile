@@ -12,7 +12,7 @@ NOTEBOOK := notebooks/00_quickstart.ipynb
 SOURCES  := $(shell find orch_nb notebooks/data -type f -not -name '*.pyc' 2>/dev/null) $(NOTEBOOK)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab notebooks test check format bench bench-routing install install-dev model chromium clean
+.PHONY: help demo lab notebooks test check format bench bench-routing install install-dev model chromium labextension labextension-test labextension-deps clean
 
 help:
 	@echo "make demo    run the quickstart on a small language model on this machine (no key; about 190 MB once)"
@@ -82,6 +82,19 @@ bench: $(VENV)/.installed-dev
 # The intent switch on labelled messages of your own: make bench-routing TRAIN=a.csv.gz TEST=b.csv.gz (columns text, category).
 bench-routing: $(VENV)/.installed-dev
 	@$(BIN)/python tests/bench/intents.py $(TRAIN) $(TEST) $(BENCH_ARGS)
+
+# ---------------------------------------------------------------------------------------------------- labextension
+# Rebuilds what is committed in orch_nb/labextension. Only who changes labextension/ needs node (>= 20).
+labextension: labextension-deps
+	@cd labextension && PATH="$(abspath $(BIN)):$$PATH" jlpm build
+	@echo "built orch_nb/labextension; a fresh copy is installed by: $(BIN)/python -m pip install --editable ."
+
+labextension-test: labextension-deps
+	@cd labextension && PATH="$(abspath $(BIN)):$$PATH" jlpm test
+
+labextension-deps: $(VENV)/.installed
+	@command -v node >/dev/null || { echo "node is needed to build the labextension (not to install it)"; exit 1; }
+	@cd labextension && PATH="$(abspath $(BIN)):$$PATH" YARN_NPM_REGISTRY_SERVER="$$(npm config get registry 2>/dev/null)" jlpm install --immutable
 
 chromium:
 	@if command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; then :; \

@@ -50,7 +50,9 @@ def test_the_wheel_has_what_orch_demo_needs(wheel: zipfile.ZipFile) -> None:
 def test_the_wheel_has_nothing_else(wheel: zipfile.ZipFile) -> None:
     """No test, cache or run of ours is shipped, and the wheel stays small."""
     tops = {name.split("/")[0] for name in wheel.namelist()}
-    assert tops == {"orch_nb", f"orch_nb-{PROJECT['version']}.dist-info"}
+    front = f"orch_nb-{PROJECT['version']}.data"
+    assert tops == {"orch_nb", front, f"orch_nb-{PROJECT['version']}.dist-info"}
+    assert {n.split("/")[4] for n in wheel.namelist() if n.startswith(f"{front}/")} == {"labextensions"}
     assert not [n for n in wheel.namelist() if ".orch/" in n or "__pycache__" in n or n.endswith(".pyc")]
     assert sum(info.compress_size for info in wheel.infolist()) < 1_500_000
 
