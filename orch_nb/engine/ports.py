@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterator, Sequence
+    from collections.abc import Awaitable, Iterable, Iterator, Sequence
     from decimal import Decimal
 
     from orch_nb.schema.events import Event
@@ -92,6 +92,13 @@ class Store(Protocol):
         ...
 
     def read(self, run: str, *, after: int = 0) -> Iterator[tuple[int, Event]]: ...
+    def add_evidence(self, rows: Iterable[Any]) -> None:
+        """Keep judgements (`routing.evidence.Evidence`), all or none; one with a known key replaces the earlier one."""
+        ...
+
+    def evidence(self, task: str | None = None) -> list[Any]:
+        """Judgements of a task (None: of all), in order of time, then key."""
+        ...
 
 
 class Clock(Protocol):

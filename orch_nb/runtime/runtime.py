@@ -24,10 +24,11 @@ from orch_nb.schema import events as ev
 from orch_nb.schema.values import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from orch_nb.engine.plan import Chooser, Plan, PlanNode
     from orch_nb.engine.ports import Balance, RunLog
+    from orch_nb.routing.evidence import Evidence
     from orch_nb.routing.models import ModelBook
     from orch_nb.routing.offers import Offer
 
@@ -206,6 +207,23 @@ class Runtime:
         from orch_nb.tools.registry import find_tool, run_tool
 
         return await run_tool(find_tool(name, namespace), arguments, self.pool)
+
+    # ---------------------------------------------------------------- evidence
+    def add_evidence(self, rows: Iterable[Evidence]) -> None:
+        """Keep judgements of models on tasks; one with a known key replaces the earlier one. From any thread.
+
+        Raises
+        ------
+        UnstorableValue
+            A row has no key, task or model, or a figure that is none; then none of `rows` is kept.
+        """
+        kept = list(rows)
+        self.run_loop.ask(lambda: self.store.add_evidence(kept))
+
+    def evidence(self, task: str | None = None) -> list[Evidence]:
+        """What was measured of models on `task` (None: on all tasks), in order of time, then key."""
+        made: list[Evidence] = self.run_loop.ask(lambda: self.store.evidence(task))
+        return made
 
     def effect_done(self, key: str, run: str) -> str | None:
         """The earlier run in which the effect of this idempotency key was performed, or None."""

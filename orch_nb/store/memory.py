@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.ports import Refusal
@@ -11,6 +11,7 @@ from orch_nb.errors import RunLocked, RunNotFound, StoreError, nearest
 from orch_nb.schema import events as ev
 from orch_nb.schema.events import _USER_VALUES as USER_VALUES
 from orch_nb.schema.values import plain
+from orch_nb.store import evidence as proof
 from orch_nb.store import money
 from orch_nb.store.ledger import Tally, admit_record, differs, settle_record
 from orch_nb.store.listing import RunRow, StoreStats, prunable, standing_of
@@ -18,10 +19,11 @@ from orch_nb.store.money import ZERO, Account, OpenHold
 from orch_nb.store.names import check_run, is_own, number_of, scope_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterator, Sequence
+    from collections.abc import Awaitable, Iterable, Iterator, Sequence
     from decimal import Decimal
 
     from orch_nb.engine.ports import Balance, Hold
+    from orch_nb.routing.evidence import Evidence
     from orch_nb.schema.events import Event
 
 _FIELDS = {cls: tuple(f.name for f in fields(cls) if f.name in USER_VALUES - {"plan"}) for cls in ev.TYPES.values()}
@@ -61,6 +63,7 @@ class MemoryStore:
         self._accounts: dict[str, Account] = {}
         self._carried = Tally()
         self._sent: dict[str, list[str]] = {}
+        self._evidence: dict[str, Evidence] = {}
         self._writing: set[str] = set()
         self._last = 0
         self._lock = threading.RLock()
@@ -274,9 +277,21 @@ class MemoryStore:
             doubted,
         )
 
+    # -------------------------------------------------------------- evidence
+    def add_evidence(self, rows: Iterable[Evidence]) -> None:
+        """Keep judgements, all or none; one with a known key replaces the earlier one; see `SqliteStore.add_evidence`."""
+        kept = proof.checked(rows)
+        with self._lock:
+            self._evidence.update({row.key: row for row in kept})
+
+    def evidence(self, task: str | None = None) -> list[Evidence]:
+        """Judgements of `task` (None: of all tasks), in order of time, then key."""
+        with self._lock:
+            return proof.in_order(self._evidence.values(), task)
+
     # -------------------------------------------------------------- forgetting
     def delete(self, run: str) -> None:
-        """Delete a run. What it spent stays counted in the budgets it was taken from.
+        """Delete a run; see `SqliteStore.delete`.
 
         Raises
         ------
@@ -296,6 +311,9 @@ class MemoryStore:
             for scope in [s for s in self._accounts if is_own(s, run)]:
                 del self._accounts[scope]
             del self._runs[run], self._holds[run], self._records[run]
+            for key, row in self._evidence.items():
+                if row.run == run:
+                    self._evidence[key] = replace(row, prompt="")
 
     def prune(
         self, *, before: float | None = None, keep_last: int | None = None, unfinished: bool = False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import CorruptStore, RunNotFound, nearest
 from orch_nb.schema.events import ErrorInfo
+from orch_nb.store import evidence as proof
 from orch_nb.store.codec import DAMAGED, Unpacker
 from orch_nb.store.files import DATABASE_ERRORS, translated
 from orch_nb.store.ledger import load_account, load_accounts
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from orch_nb.routing.evidence import Evidence
     from orch_nb.schema.events import Event
     from orch_nb.store.money import Account
 
@@ -193,6 +195,12 @@ class Reader:
         row.limit_usd, row.spent_usd, row.held_usd = one.limit(), one.spent_usd, one.held_usd
         row.in_doubt_usd, row.overrun_usd = one.in_doubt_usd, one.overrun_usd
         return row
+
+    def evidence(self, task: str | None) -> list[Evidence]:
+        """Judgements in order. A file of an earlier version that was not opened for writing since has none."""
+        if not self._all(proof.EXISTS):
+            return []
+        return [proof.from_row(row) for row in self._all(proof.READ, (task,))]
 
     def every_run(self) -> list[tuple[int, str]]:
         """(number, id) of all runs."""

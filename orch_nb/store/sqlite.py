@@ -20,6 +20,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
 from orch_nb.errors import RunLocked, StoreError, StoreUnavailable, nearest
+from orch_nb.store import evidence as proof
 from orch_nb.store import ledger as books
 from orch_nb.store import money
 from orch_nb.store.codec import Packer
@@ -35,10 +36,11 @@ from orch_nb.store.runlog import SqliteRunLog
 from orch_nb.store.sweep import Sweeper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from decimal import Decimal
 
     from orch_nb.engine.ports import Balance
+    from orch_nb.routing.evidence import Evidence
     from orch_nb.schema.events import Event
 
 Durability = Literal["process", "power"]
@@ -428,11 +430,29 @@ class SqliteStore:
         journal, reader = self._writing(), self._reading()
         return journal.transact(lambda: Sweeper(journal).rebuild(reader))  # type: ignore[no-any-return]
 
+    # -------------------------------------------------------------- evidence
+    def add_evidence(self, rows: Iterable[Evidence]) -> None:
+        """Keep judgements, all or none; one with a key that is known replaces the earlier one.
+
+        Raises
+        ------
+        UnstorableValue
+            A row has no key, task or model, or a figure that is none.
+        """
+        kept = [proof.to_row(row) for row in proof.checked(rows)]
+        journal = self._writing()
+        if kept:
+            journal.transact(lambda: journal.db.executemany(proof.PUT, kept))
+
+    def evidence(self, task: str | None = None) -> list[Evidence]:
+        """Judgements of `task` (None: of all tasks), in order of time, then key. O(rows of the task)."""
+        return self._reading().evidence(task)
+
     # -------------------------------------------------------------- forgetting
     def delete(self, run: str) -> None:
         """Delete a run for good: its events, and the blobs that nothing else refers to; freed pages are zeroed.
 
-        What it spent stays counted in the budgets it was taken from.
+        What it spent stays counted in the budgets it was taken from. Evidence from it keeps its figures and loses its prompt.
 
         Raises
         ------

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from orch_nb.store import money
 from orch_nb.store.codec import JSON, blob_ids
+from orch_nb.store.evidence import BLANK
 from orch_nb.store.ledger import Tally, differs, load_accounts, load_holds
 from orch_nb.store.money import ZERO, Account
 from orch_nb.store.names import is_own, scope_of
@@ -38,6 +39,7 @@ class Sweeper:
                 self._db.execute("DELETE FROM events WHERE id > ? AND id < ?", span)
                 self._db.execute("DELETE FROM holds WHERE run = ?", (number,))
                 self._db.execute("DELETE FROM runs WHERE number = ?", (number,))
+                self._db.execute(BLANK, (run,))
                 for one in load_accounts(self._db, scope_of(run)):
                     if is_own(one.scope, run):
                         self._journal.ledger.drop(one.scope)
