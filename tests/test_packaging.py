@@ -63,7 +63,13 @@ def test_every_import_is_declared() -> None:
     lines = [*PROJECT["dependencies"], *(line for name in extras for line in extras[name])]
     declared = {re.split(r"[<>=!~;\[ ]", line)[0].lower().replace("-", "_") for line in lines}
     spelled = {"yaml": "pyyaml", "IPython": "ipython"}
-    come_along = {"traitlets": "ipython", "nbformat": "jupyterlab", "nbclient": "jupyterlab", "nbconvert": "jupyterlab"}
+    come_along = {
+        "traitlets": "ipython",
+        "nbformat": "jupyterlab",
+        "nbclient": "jupyterlab",
+        "nbconvert": "jupyterlab",
+        "PIL": "matplotlib",
+    }
     used = set()
     for path in (ROOT / "orch_nb").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -375,6 +375,18 @@ class Graph:
     def __repr__(self) -> str:
         return f"Graph({self.name!r}: {self.nx.number_of_nodes()} nodes, {self.nx.number_of_edges()} arrows)"
 
+    def plot(self) -> Any:
+        """The graph as a `matplotlib.figure.Figure` that shows itself: ``graph.plot().savefig("graph.pdf")``.
+
+        Notes
+        -----
+        Everything lies where the interactive picture has it. matplotlib is imported here (0.5 s the first time).
+        """
+        from orch_nb.notebook.display import graph_figure
+        from orch_nb.runtime.api import caller_namespace
+
+        return graph_figure(self, names=caller_namespace())
+
     def _repr_mimebundle_(self, **_: Any) -> Any:
         from orch_nb.notebook.display import graph_bundle
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.errors import BadOption, nearest
 from orch_nb.notebook import batch_panel, card, markup, run_panel
 from orch_nb.notebook.bundle import GRAPH, TRACE, bundle
 from orch_nb.notebook.notes import notes_on
@@ -14,6 +15,7 @@ from orch_nb.notebook.trace_table import trace_table
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from orch_nb.notebook.figure import Picture
     from orch_nb.trace.run_view import RunView
 
 Bundle = dict[str, Any]
@@ -74,6 +76,37 @@ def run_bundle(
     """
     text = run_panel.run_text(view, as_of=as_of, notes=notes)
     return bundle(text, run_panel.run_html(view, live=live, as_of=as_of, notes=notes), kind=TRACE, data=run_data(view))
+
+
+def graph_figure(graph: Any, *, names: Mapping[str, Any] | None = None) -> Picture:
+    """A graph as a matplotlib figure, where its card has it."""
+    from orch_nb.notebook.plot_graph import plot_graph
+
+    return plot_graph(card.graph_view(graph, namespace() if names is None else names))
+
+
+FIGURES = ("graph", "timeline", "cost")
+
+
+def run_figure(view: RunView, what: str = "graph") -> Picture:
+    """A run as a matplotlib figure: its graph, its time, or its dollars.
+
+    Raises
+    ------
+    BadOption
+        There is no such figure; the nearest is named.
+    """
+    if what not in FIGURES:
+        near = nearest(what, FIGURES)
+        hint = f"did you mean `{near}`?" if near else f"there are: {', '.join(FIGURES)}"
+        raise BadOption(f"a run has no figure `{what}`.", hint=hint)
+    if what == "graph":
+        from orch_nb.notebook.plot_graph import plot_graph
+
+        return plot_graph(view.picture)
+    from orch_nb.notebook.plot_run import plot_cost, plot_timeline
+
+    return plot_timeline(view) if what == "timeline" else plot_cost(view)
 
 
 def batch_bundle(batch: Any) -> Bundle:

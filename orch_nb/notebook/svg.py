@@ -13,12 +13,14 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from orch_nb.notebook.layout import Box, Layout, Link, Route, layout
+from orch_nb.notebook.layout import Box, Layout, Link, layout
+from orch_nb.notebook.route_path import arrow_head, pieces
 from orch_nb.notebook.visible import escape_line, line
 from orch_nb.notebook.words import COLOURS, RUN, WARN, glyph, usd, word
 from orch_nb.trace.brief import brief
 
 if TYPE_CHECKING:
+    from orch_nb.notebook.layout import Route
     from orch_nb.trace.picture import ChoiceView, EdgeView, GraphView, NodeView, Outcome
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif"
@@ -31,6 +33,9 @@ FIT_WIDTH = 1400
 """Pixels. A wider picture is not shrunk to the page: it scrolls."""
 LEAST_SCALE = 0.7
 """A narrow page shrinks a picture this far and then lets it scroll: smaller words could not be read."""
+
+FRAMED = frozenset({"running", "waiting", "exception", "semantic_failure", "in doubt", "interrupted", "failed"})
+"""States whose colour the whole border takes."""
 
 MAX_DRAWN = 1500
 """Nodes. A picture of more is no picture; the text twin says what there is."""
@@ -89,7 +94,7 @@ class Drawing:
         for node in view.nodes.values():
             boxes.append(self._box(node))
             if node.name in view.choices:
-                texts = _choice_texts(view.choices[node.name])
+                texts = choice_texts(view.choices[node.name])
                 width = max(text_width(t, SMALL) for t in texts) + 34
                 boxes.append(Box(CHOICE + node.name, width, 22.0 + 13 * len(texts)))
         return boxes
@@ -118,8 +123,7 @@ class Drawing:
         )
         parts = [head]
         parts += [self._group(name, rect) for name, rect in lay.groups.items()]
-        order = sorted(range(len(self.links)), key=lambda e: _weight(self.drawn[e]))
-        parts += [self._edge(e) for e in order]
+        parts += [self._edge(e) for e in self.drawing_order()]
         if INPUT in lay.boxes:
             parts.append(self._input(lay.boxes[INPUT]))
         for node in view.nodes.values():
@@ -140,7 +144,7 @@ class Drawing:
     def _edge(self, e: int) -> str:
         edge, route, label = self.drawn[e], self.layout.routes[e], self.link_labels[e]
         loop = route.style == "lane"
-        state = self._edge_state(e)
+        state = self.edge_state(e)
         opacity, width, dash = _EDGE_LOOKS[state]
         stroke = WARN if loop and state != "not taken" else "currentColor"
         tail = f' stroke-dasharray="{dash}"' if dash else ""
@@ -162,7 +166,12 @@ class Drawing:
         title = f"<title>{escape_line(full, 1200)}</title>" if full else ""
         return f"<g>{title}{''.join(parts)}</g>"
 
-    def _edge_state(self, e: int) -> str:
+    def drawing_order(self) -> list[int]:
+        """Arrows in the order in which they are drawn: those that were taken lie over the others."""
+        return sorted(range(len(self.links)), key=lambda e: _weight(self.drawn[e]))
+
+    def edge_state(self, e: int) -> str:
+        """taken | not taken | "" of the arrow number `e`, those to inputs and choices included."""
         edge = self.drawn[e]
         if edge is not None:
             return edge.state
@@ -238,7 +247,8 @@ def _inputs(view: GraphView) -> str:
     return line(", ".join(view.inputs), 42)
 
 
-def _choice_texts(choice: ChoiceView) -> list[str]:
+def choice_texts(choice: ChoiceView) -> list[str]:
+    """The words inside a choice: what it asks, and what was chosen last."""
     text = choice.text.removeprefix(f"{choice.node}.").replace(f"({choice.node}.", "(")
     return [line(text, 26), *([line(f"→ {choice.choice or 'else'}", 28)] if choice.decisions else [])]
 
@@ -334,7 +344,7 @@ def _outline(node: NodeView) -> str:
     if node.state == "skipped":
         return f'fill="none" stroke="currentColor" stroke-opacity="0.28"{dash}'
     colour = COLOURS.get(node.state, "")
-    if node.state in ("running", "waiting", "exception", "semantic_failure", "in doubt", "interrupted", "failed"):
+    if node.state in FRAMED:
         return f'fill="{colour}" fill-opacity="0.09" stroke="{colour}" stroke-width="1.8"{dash}'
     strong = "0.75" if node.state else "0.5"
     return f'fill="currentColor" fill-opacity="0.03" stroke="currentColor" stroke-opacity="{strong}" stroke-width="1.1"{dash}'
@@ -361,7 +371,7 @@ def _state(x: float, y: float, state: str, ink: float) -> str:
 
 def _choice(choice: ChoiceView, box: Box, state: str) -> str:
     ink = 0.55 if state == "skipped" else 0.9
-    texts = _choice_texts(choice)
+    texts = choice_texts(choice)
     stroke = f'fill="currentColor" fill-opacity="0.03" stroke="currentColor" stroke-opacity="{_n(0.6 * ink)}"'
     middle = box.x + box.width / 2
     top = box.middle - 13 * (len(texts) - 1) / 2 + 3.5
@@ -387,46 +397,18 @@ def _out_stub(box: Box) -> str:
 
 
 def _path(route: Route) -> str:
-    return _rounded(route.points) if route.style == "lane" else _curve(route.points)
-
-
-def _curve(points: list[tuple[float, float]]) -> str:
-    """Straight where level, an S where the height changes."""
-    x, y = points[0]
-    out = [f"M{_n(x)} {_n(y)}"]
-    for nx, ny in points[1:]:
-        if abs(ny - y) < 0.5:
-            out.append(f"H{_n(nx)}" if ny == y else f"L{_n(nx)} {_n(ny)}")
-        else:
-            bend = (nx - x) * 0.5
-            out.append(f"C{_n(x + bend)} {_n(y)} {_n(nx - bend)} {_n(ny)} {_n(nx)} {_n(ny)}")
-        x, y = nx, ny
+    """The arrow's path in SVG's letters; what is level is said shorter."""
+    out: list[str] = []
+    y = 0.0
+    for letter, at in pieces(route):
+        out.append(f"H{_n(at[0])}" if letter == "L" and at[1] == y else letter + " ".join(_n(v) for v in at))
+        y = at[-1]
     return "".join(out)
-
-
-def _rounded(points: list[tuple[float, float]], radius: float = 9.0) -> str:
-    """A polyline of level and upright pieces with round corners."""
-    out = [f"M{_n(points[0][0])} {_n(points[0][1])}"]
-    for (x0, y0), (x1, y1), (x2, y2) in zip(points, points[1:], points[2:], strict=False):
-        a, b = abs(x1 - x0) + abs(y1 - y0), abs(x2 - x1) + abs(y2 - y1)
-        r = min(radius, a / 2, b / 2)
-        ax, ay = x1 - _sign(x1 - x0) * r, y1 - _sign(y1 - y0) * r
-        bx, by = x1 + _sign(x2 - x1) * r, y1 + _sign(y2 - y1) * r
-        out.append(f"L{_n(ax)} {_n(ay)}Q{_n(x1)} {_n(y1)} {_n(bx)} {_n(by)}")
-    out.append(f"L{_n(points[-1][0])} {_n(points[-1][1])}")
-    return "".join(out)
-
-
-def _sign(value: float) -> float:
-    return (value > 0.01) - (value < -0.01)
 
 
 def _arrow(route: Route, colour: str, opacity: str) -> str:
-    (x0, _), (x, y) = route.points[-2], route.points[-1]
-    if abs(x - x0) > 0.01:
-        d = f"M{_n(x)} {_n(y)}l-7 -3.4v6.8z"
-    else:
-        d = f"M{_n(x)} {_n(y)}l-3.4 -7h6.8z"
+    (x, y), (ax, ay), (bx, by) = arrow_head(route)
+    d = f"M{_n(x)} {_n(y)}l{_n(ax - x)} {_n(ay - y)}" + (f"h{_n(bx - ax)}z" if ay == by else f"v{_n(by - ay)}z")
     return f'<path d="{d}" fill="{colour}" fill-opacity="{opacity}"/>'
 
 

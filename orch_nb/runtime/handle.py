@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orch_nb.engine.plan import Plan
     from orch_nb.runtime.loop import RunLoop
     from orch_nb.schema.events import Event
+    from orch_nb.trace.run_view import RunView
 
 
 class RunHandle:
@@ -275,14 +276,38 @@ class RunHandle:
 
         return run_nx(self.events)
 
+    def plot(self, what: str = "graph") -> Any:
+        """The run as a `matplotlib.figure.Figure` that shows itself: ``run.plot("timeline").savefig("run.pdf")``.
+
+        Parameters
+        ----------
+        what
+            "graph": the graph with the states of its nodes; "timeline": steps along the run's time, queueing apart;
+            "cost": dollars by step, and over time against the budget.
+
+        Raises
+        ------
+        BadOption
+            There is no such figure; the nearest is named.
+        """
+        from orch_nb.notebook.display import run_figure
+
+        return run_figure(self.view, what)
+
+    @property
+    def view(self) -> RunView:
+        """Everything that displays show of the run, as data: spans, bill, pictures, state. O(events)."""
+        from orch_nb.trace.run_view import run_view
+
+        return run_view(self.events, alive=not self.done() and self._driver is not None)
+
     def __repr__(self) -> str:
         return f"<run {self.run} of {self.graph}: {self.status}>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
         from orch_nb.notebook.display import run_bundle
-        from orch_nb.trace.run_view import run_view
 
-        return run_bundle(run_view(self.events, alive=not self.done() and self._driver is not None))
+        return run_bundle(self.view)
 
 
 def _recorded_status(events: Sequence[Event]) -> str:

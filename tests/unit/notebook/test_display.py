@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 import json
-import os
 import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
@@ -24,6 +21,7 @@ from orch_nb.runtime.batch import BatchHandle, Row
 from orch_nb.schema import events as ev
 from orch_nb.trace.picture import picture
 from orch_nb.trace.run_view import run_view
+from tests.unit.notebook.payloads import shared_payloads
 from tests.unit.trace import histories as h
 
 ALLOWED = {
@@ -77,24 +75,6 @@ def inspect(html: str) -> Inspector:
         if tag == "img":
             made.images.append(base64.b64decode(attrs["src"].partition(",")[2]).decode())
     return made
-
-
-def shared_payloads() -> list[str]:
-    """The project's corpus of hostile texts, where it lies beside the repository; ours otherwise."""
-    own = [
-        "<script>window.__pwned=1</script>",
-        '"><img src=x onerror=window.__pwned=1>',
-        "\x1b[2J\u202e",
-        "</svg><script>x</script>",
-    ]
-    folder = Path(os.environ.get("ORCH_SHARED", Path(__file__).parents[3].parent / "shared"))
-    path = folder / "tools" / "faults" / "payloads.py"
-    if not path.is_file():
-        return own
-    spec = importlib.util.spec_from_file_location("payloads", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return [*own, *module.XSS, *module.ANSI, *module.INJECTION]
 
 
 def names() -> dict:
