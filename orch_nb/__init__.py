@@ -35,6 +35,8 @@ _WHERE = {
     "open_run": "orch_nb.runtime.api",
     "models": "orch_nb.runtime.api",
     "budget": "orch_nb.runtime.api",
+    "forecast": "orch_nb.analysis.forecast",
+    "claim": "orch_nb.analysis.claims",
     "EchoProvider": "orch_nb.providers.fakes",
     "ScriptedProvider": "orch_nb.providers.fakes",
     "OpenAIChat": "orch_nb.providers.openai_chat",
@@ -83,6 +85,8 @@ def unload_ipython_extension(ipython: Any) -> None:
 
 if TYPE_CHECKING:
     from orch_nb.agents.agent import Agent as Agent
+    from orch_nb.analysis.claims import claim as claim
+    from orch_nb.analysis.forecast import forecast as forecast
     from orch_nb.engine.drive import Expand as Expand
     from orch_nb.graph.builder import Graph as Graph
     from orch_nb.runtime.api import batch as batch

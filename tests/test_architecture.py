@@ -22,6 +22,8 @@ DOORS = {
     ("agents.agent", "notebook.display"),
     ("runtime.handle", "notebook.display"),
     ("runtime.batch", "notebook.display"),
+    ("analysis.forecast", "notebook.display"),
+    ("analysis.claims", "notebook.display"),
     ("engine.deciding", "graph.predicate"),
 }
 """The upward calls that ARCHITECTURE.md allows: inside a function or for a type hint, never at import."""

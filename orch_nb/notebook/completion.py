@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import OrchError
 from orch_nb.notebook import verbs
+from orch_nb.notebook.projecting import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -55,6 +56,8 @@ def _after(verb: str, words: list[str], session: Session) -> list[str]:
     match verb:
         case "run" | "batch" if not first:
             return [*_graph_names(names), *_names(names, "Agent")]
+        case "forecast":
+            return [*_graph_names(names), *_names(names, "Agent")] if not first else ["at", *(f"{o}=" for o in OPTIONS)]
         case "batch" if len(first) == 1:
             return [
                 n for n, v in names.items() if not n.startswith("_") and (hasattr(v, "columns") or isinstance(v, list))

@@ -6,15 +6,17 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import BadOption, nearest
-from orch_nb.notebook import batch_panel, card, markup, run_panel
+from orch_nb.notebook import batch_panel, card, claim_panel, forecast_panel, markup, run_panel
 from orch_nb.notebook.bundle import GRAPH, TRACE, bundle
 from orch_nb.notebook.notes import notes_on
 from orch_nb.notebook.picture_data import graph_data, run_data
 from orch_nb.notebook.trace_table import trace_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from orch_nb.analysis.claims import Claim
+    from orch_nb.analysis.forecast import Forecast
     from orch_nb.notebook.figure import Picture
     from orch_nb.trace.run_view import RunView
 
@@ -119,3 +121,20 @@ def trace_bundle(view: RunView) -> Bundle:
     table = trace_table(view, max_rows=5000)
     text = f"{run_panel.head_line(view)}\n{table.text()}"
     return bundle(text, markup.panel(markup.bar(run_panel.head_line(view)), markup.section(table.html(), first=True)))
+
+
+def forecast_bundle(made: Forecast) -> Bundle:
+    """A forecast: a day, a month, a year, where a saving comes from, each step, what it rests on."""
+    return bundle(forecast_panel.forecast_text(made), forecast_panel.forecast_html(made))
+
+
+def forecast_chart(made: Forecast, per_day: Iterable[Any]) -> Any:
+    """Dollars a day against runs a day: a matplotlib figure that shows itself."""
+    from orch_nb.notebook import chart  # imports matplotlib
+
+    return chart.forecast_chart(made, per_day)
+
+
+def claim_bundle(made: Claim) -> Bundle:
+    """A claim cell: each claim with both figures, the verdict and why."""
+    return bundle(claim_panel.claim_text(made), claim_panel.claim_html(made))

@@ -110,7 +110,7 @@ class _Loaded:
         if getattr(shell, "Completer", None) is not None and self.matcher in shell.Completer.custom_matchers:
             shell.Completer.custom_matchers.remove(self.matcher)
         for kind in ("line", "cell"):
-            for magic in ("orch", "agent", "graph"):
+            for magic in ("orch", "agent", "graph", "claim"):
                 shell.magics_manager.magics[kind].pop(magic, None)
         formatter = shell.display_formatter.ipython_display_formatter
         for module, name in (("orch_nb.runtime.handle", "RunHandle"), ("orch_nb.runtime.batch", "BatchHandle")):

@@ -1,11 +1,19 @@
-"""The magics: `%%agent` and `%%graph` define, `%orch` does. Each cell binds an ordinary object and gives it back."""
+"""The magics: `%%agent` and `%%graph` define, `%%claim` checks, `%orch` does. Each cell binds an ordinary object and gives it back."""
 
 from __future__ import annotations
 
 import builtins
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
+from IPython.core.magic import (
+    Magics,
+    cell_magic,
+    line_cell_magic,
+    line_magic,
+    magics_class,
+    needs_local_scope,
+    no_var_expand,
+)
 
 from orch_nb.errors import BadName, BadOption, CellError, OrchError, nearest
 from orch_nb.notebook import redefining, verbs
@@ -18,7 +26,7 @@ if TYPE_CHECKING:
 
 @magics_class
 class OrchMagics(Magics):
-    """`%orch`, `%%agent`, `%%graph`."""
+    """`%orch`, `%%agent`, `%%graph`, `%%claim`."""
 
     def __init__(self, shell: Any, session: Session) -> None:
         super().__init__(shell)
@@ -102,6 +110,35 @@ class OrchMagics(Magics):
         before = self._free_name(name, Graph, flags, line)
         redefining.note_graph(made, before, self.session.runtime.live_runs() if before is not None else ())
         self.session.bind(name, made)
+        return made
+
+    @no_var_expand
+    @needs_local_scope
+    @cell_magic
+    def claim(self, line: str, cell: str, local_ns: dict[str, Any] | None = None) -> Any:
+        """Recompute stated figures: each *holds*, is *off by* so much, or is *impossible*::
+
+            %%claim hybrid saves
+            given: support at 10000 a day
+            against: all on big
+            saving >= 60 %
+            cost <= $500 a day
+
+        Plain arithmetic needs no ``given:``: ``5 x $0.03 = $0.15``. A title of one word becomes a variable.
+        """
+        from orch_nb.analysis.claims import Claim, claim
+        from orch_nb.analysis.stored import runs_of
+
+        line, flags = _own_flags(without_comment(line), ("replace",))
+        title = line.strip()
+        runtime = self.session.runtime
+        names = self._names(local_ns)
+        is_name = title.isidentifier()
+        if is_name:
+            self._free_name(title, Claim, flags, line)
+        made = claim(cell, title=title, names=names, runs_of=runs_of(runtime), models=runtime.models)
+        if is_name:
+            self.session.bind(title, made)
         return made
 
     # ---------------------------------------------------------------- helpers

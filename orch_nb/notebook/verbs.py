@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import MissingInput, OrchError, nearest
-from orch_nb.notebook import display, listing, live, name, setting_up
+from orch_nb.notebook import display, listing, live, name, projecting, setting_up
 from orch_nb.notebook.bundle import Shown
 from orch_nb.notebook.command import is_text, value_of, whole_number
 from orch_nb.schema.names import check_name
@@ -423,6 +423,12 @@ VERBS: dict[str, Verb] = {
     "runs": Verb("%orch runs [--limit N] [--all]", "runs of this notebook (`--all`: of every one), newest first", runs, {"limit": True, "all": False}, words=0),
     "trace": Verb("%orch trace [RUN]", "every step of a run, the last one unless named", trace, words=1),
     "cost": Verb("%orch cost [RUN]", "the bill of a run by step, agent and model", cost, words=1),
+    "forecast": Verb(
+        projecting.USAGE,
+        "what it will cost a day, a month and a year: from stored runs with an interval, or from a step table typed by hand; "
+        f"options: {', '.join(projecting.OPTIONS)}",
+        projecting.project, words=9, takes_pairs=True,
+    ),
     "budget": Verb("%orch budget [USD | +USD | none]", "the notebook's budget: show it, set it, raise it, take it away", budget, words=1),
     "models": Verb(
         "%orch models [set NAME=MODEL … | add NAME PROVIDER/MODEL input=USD output=USD context_tokens=N]",

@@ -1,0 +1,161 @@
+"""Exact quantities with units: dollars, seconds, shares, counts, each of them also per day.
+
+Arithmetic is on `Fraction`, so that 1/3 stays 1/3 and a sum of cents is a sum of cents; a figure becomes a rounded decimal
+only where it is shown. Days are not seconds here: "a day" is how often (volume), "s" is how long (latency).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal, localcontext
+from fractions import Fraction
+
+from orch_nb.errors import OrchError
+
+SECONDS = {
+    "ms": Fraction(1, 1000), "s": Fraction(1), "sec": Fraction(1), "second": Fraction(1), "seconds": Fraction(1),
+    "min": Fraction(60), "minute": Fraction(60), "minutes": Fraction(60),
+    "h": Fraction(3600), "hour": Fraction(3600), "hours": Fraction(3600),
+}  # fmt: skip
+"""Words of duration, in seconds. `m` is left out: nobody knows whether it is minutes, months or millions."""
+
+
+class UnitError(OrchError):
+    """Two quantities of different kinds were added or compared."""
+
+    code = "ORCH710"
+
+
+@dataclass(slots=True, frozen=True)
+class Quantity:
+    """An exact number and its kind.
+
+    Parameters
+    ----------
+    value
+        In dollars and seconds; per day where `days` is -1.
+    usd, seconds, days
+        Exponents: dollars a day have `usd` 1 and `days` -1.
+
+    Examples
+    --------
+    >>> ticket = Quantity(Fraction("0.15"), usd=1)
+    >>> (ticket * Quantity(Fraction(10_000), days=-1)).shown()
+    '$1,500.00 a day'
+    """
+
+    value: Fraction
+    usd: int = 0
+    seconds: int = 0
+    days: int = 0
+
+    @property
+    def kind(self) -> tuple[int, int, int]:
+        """The exponents of dollars, seconds and days."""
+        return (self.usd, self.seconds, self.days)
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it has no unit: a count or a share."""
+        return self.kind == (0, 0, 0)
+
+    def __add__(self, other: Quantity) -> Quantity:
+        self.check(other, "add")
+        return Quantity(self.value + other.value, *self.kind)
+
+    def __sub__(self, other: Quantity) -> Quantity:
+        self.check(other, "subtract")
+        return Quantity(self.value - other.value, *self.kind)
+
+    def __neg__(self) -> Quantity:
+        return Quantity(-self.value, *self.kind)
+
+    def __mul__(self, other: Quantity) -> Quantity:
+        return Quantity(self.value * other.value, *(a + b for a, b in zip(self.kind, other.kind, strict=True)))
+
+    def __truediv__(self, other: Quantity) -> Quantity:
+        if not other.value:
+            raise UnitError(
+                f"{self.shown()} cannot be divided by {other.shown()}.", hint="a divisor of 0 has no answer"
+            )
+        return Quantity(self.value / other.value, *(a - b for a, b in zip(self.kind, other.kind, strict=True)))
+
+    def check(self, other: Quantity, verb: str = "compare") -> None:
+        """Both are of one kind.
+
+        Raises
+        ------
+        UnitError
+            They are not; both are named.
+        """
+        if self.kind != other.kind:
+            raise UnitError(
+                f"cannot {verb} {self.shown()} ({self.words}) and {other.shown()} ({other.words}).",
+                hint="both sides need the same unit: dollars, dollars a day, seconds, or a plain number",
+            )
+
+    @property
+    def words(self) -> str:
+        """The kind in words."""
+        names = {
+            (0, 0, 0): "a number", (1, 0, 0): "dollars", (1, 0, -1): "dollars a day", (0, 1, 0): "seconds",
+            (0, 0, -1): "a number a day", (0, 1, -1): "seconds a day",
+        }  # fmt: skip
+        return names.get(self.kind, f"usd^{self.usd} s^{self.seconds} day^{self.days}")
+
+    def shown(
+        self, *, decimals: int | None = None, percent: bool = False, period: str = "day", days: int = 1, per: str = ""
+    ) -> str:
+        """The figure for people.
+
+        Parameters
+        ----------
+        decimals
+            Digits after the point; None: cents (more where a price is smaller), else up to four significant ones.
+        percent
+            Show a plain number as a percentage.
+        period, days
+            The period that a quantity per day is shown for, and its length in days.
+        """
+        value = self.value * days if self.days == -1 else self.value
+        tail = f" a {period}" if self.days == -1 else ""
+        if percent:
+            return f"{_digits(value * 100, decimals)} %{tail}"
+        if self.usd == 1:
+            places = max(2, decimals or 0) if decimals is not None else _cents(value)
+            body = f"{'-' if value < 0 else ''}${rounded(abs(value), places):,f}"
+            return f"{body}{tail}"
+        unit = " s" if self.seconds == 1 else ""
+        return f"{_digits(value, decimals)}{unit}{per}{tail}"
+
+
+def _cents(value: Fraction) -> int:
+    """Two digits after the point; as many as a fraction of a cent needs, nine at most."""
+    ending = next((n for n in range(2, 9) if rounded(value, n) == _exact(value)), None)
+    if ending is not None:
+        return ending
+    return 2 if abs(value) >= 100 else 4 if abs(value) >= Fraction(1, 100) else 6
+
+
+def _exact(value: Fraction) -> Decimal:
+    with localcontext() as precise:
+        precise.prec = 40
+        return Decimal(value.numerator) / Decimal(value.denominator)
+
+
+def _digits(value: Fraction, decimals: int | None) -> str:
+    if decimals is not None:
+        return f"{rounded(value, decimals):,f}"
+    if value.denominator == 1:
+        return f"{value.numerator:,}"
+    places = next((n for n in range(1, 5) if rounded(value, n) == _exact(value)), 4 if abs(value) < 1 else 2)
+    return f"{rounded(value, places):,f}"
+
+
+def rounded(value: Fraction, places: int) -> Decimal:
+    """`value` as a decimal with `places` digits after the point, halves away from zero: as bills are rounded."""
+    with localcontext() as precise:
+        precise.prec = 60
+        return (Decimal(value.numerator) / Decimal(value.denominator)).quantize(
+            Decimal(1).scaleb(-places), ROUND_HALF_UP
+        )

@@ -1,0 +1,367 @@
+"""What a run uses: its calls with their models, tokens and dollars, read from stored runs or typed by hand.
+
+A workload is a list of runs and a run is a list of calls. A hand-typed step table is one run whose calls may be fractions
+("0.3 calls a run"). Amounts are exact `Fraction` dollars here; what is shown is Decimal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.errors import BadOption, UnknownPrice, nearest
+from orch_nb.routing import models, prices
+from orch_nb.schema import events as ev
+from orch_nb.schema.messages import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orch_nb.routing.models import ModelBook
+    from orch_nb.routing.prices import Price
+    from orch_nb.trace.span import Span
+
+COUNTED = ("done", "failed")
+"""Runs that are looked at: a failed run was billed too. One that was stopped, or goes on, says nothing about a whole run."""
+
+NOT_LIVE = ("replay", "cassette")
+"""Kinds of parents whose runs made no calls of their own: their recorded figures are another run's."""
+
+UNNAMED = "step table"
+"""What a step table is called that was given no name."""
+
+TOKENS = ("input_tokens", "output_tokens", "cached_tokens")
+COLUMNS = ("step", "model", "usd", *TOKENS, "calls", "seconds")
+"""What a row of a step table may say. `step` and one of `usd` (of one call) and `model` are needed."""
+
+
+@dataclass(slots=True, frozen=True)
+class Call:
+    """A model call of a step, or several alike.
+
+    Parameters
+    ----------
+    count
+        How many a run; a typed table may say 0.3.
+    usd
+        What one costs; None: unknown.
+    usage
+        Its tokens; None where only a price per call is known.
+    saved_usd
+        What the answer cost when it was made, where it was taken from an earlier run (then `usd` is 0).
+    """
+
+    step: str
+    model: str = ""
+    count: Fraction = Fraction(1)
+    usd: Fraction | None = Fraction(0)
+    usage: Usage | None = None
+    is_retry: bool = False
+    saved_usd: Fraction = Fraction(0)
+
+    @property
+    def is_lookup(self) -> bool:
+        """Whether it asks no model: a function or a data base, free whatever the models cost."""
+        return not self.usd and not self.saved_usd and not self.model and self.usage is None
+
+
+@dataclass(slots=True, frozen=True)
+class RunUse:
+    """What one run used. `reviews` counts what a person decided; `serial_s` is the time of its steps one after another,
+    `elapsed_s` the time it took, people's time left out of both."""
+
+    calls: tuple[Call, ...]
+    reviews: Fraction = Fraction(0)
+    serial_s: float = 0.0
+    elapsed_s: float = 0.0
+    run: str = ""
+
+
+@dataclass(slots=True, frozen=True)
+class Workload:
+    """Runs of one workflow: recorded ones, or one that was typed. `notes` say what was left out or is uncertain."""
+
+    name: str
+    runs: tuple[RunUse, ...]
+    is_typed: bool = False
+    notes: tuple[str, ...] = ()
+
+    def steps(self) -> list[str]:
+        """Names of the steps, in order of first use."""
+        return list(dict.fromkeys(c.step for r in self.runs for c in r.calls))
+
+    def models(self) -> list[str]:
+        """Names of the models, in order of first use."""
+        return list(dict.fromkeys(c.model for r in self.runs for c in r.calls if c.model))
+
+    def calls_a_run(self) -> Fraction:
+        """Calls to models a run, on average, cached answers included; look-ups are none."""
+        return sum((c.count for r in self.runs for c in r.calls if not c.is_lookup), Fraction(0)) / len(self.runs)
+
+
+# ------------------------------------------------------------------ prices
+@dataclass(slots=True)
+class Pricing:
+    """Prices of the notebook's models, and how token counts differ between them.
+
+    Parameters
+    ----------
+    book
+        The notebook's names for models.
+    token_ratio
+        Model -> how many of its tokens stand for one recorded token, both ways. Tokenizers differ and so does how much
+        models write: measure it on a few texts. 1 unless told.
+    """
+
+    book: ModelBook
+    token_ratio: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, book: ModelBook | None = None, token_ratio: Mapping[str, Any] | None = None) -> Pricing:
+        """With the current runtime's models unless told."""
+        return cls(models.current() if book is None else book, dict(token_ratio or {}))
+
+    def price(self, model: str) -> Price:
+        """What a model costs.
+
+        Raises
+        ------
+        UnknownModel, UnknownPrice
+            Nothing is called so; nobody knows what it costs.
+        """
+        price = self.book.prices.price(self.book.resolve(model))
+        if price is None:
+            raise UnknownPrice(
+                f"the price of `{model}` is unknown, so its calls cannot be projected.",
+                hint=f'`models().prices.set("{model}", input=…, output=…)` in dollars per million tokens, or swap it',
+                model=model,
+            )
+        return price
+
+    def reprice(self, call: Call, model: str) -> Call:
+        """The same call on another model: the recorded tokens at that model's price.
+
+        Raises
+        ------
+        BadOption
+            The call has no tokens and the model is billed by tokens.
+        """
+        price = self.price(model)
+        by_tokens = any(t.input or t.output for t in price.tiers)
+        if call.usage is None and by_tokens:
+            raise BadOption(
+                f"step `{call.step}` has a price per call and no tokens, so it cannot be priced on `{model}`.",
+                hint="give its input_tokens and output_tokens",
+                step=call.step,
+            )
+        usage = self._scaled(call.usage or Usage(), model)
+        return replace(call, model=model, usd=Fraction(prices.cost(usage, price)), usage=usage)
+
+    def _scaled(self, usage: Usage, model: str) -> Usage:
+        ratio = Fraction(str(self.token_ratio.get(model, 1)))
+        if ratio == 1:
+            return usage
+        parts = (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.reasoning_tokens)
+        into, out, cached, reasoning = (math.ceil(n * ratio) for n in parts)
+        return Usage(into, out, cached, reasoning, estimated=True)
+
+
+# ------------------------------------------------------------------ from anything
+def workload_of(given: Any, pricing: Pricing, name: str = "") -> Workload:
+    """The workload that something is: a step table, stored runs, a workload, or dollars a run.
+
+    Parameters
+    ----------
+    given
+        A list of rows or a data frame (see `COLUMNS`); a run, or a list of runs (handles or their events); an amount in
+        dollars a run.
+
+    Raises
+    ------
+    BadOption
+        It is none of them, or a row is wrong; the row is named.
+    """
+    if isinstance(given, Workload):
+        return given
+    held = getattr(given, "workload", None)
+    if isinstance(held, Workload):
+        return held
+    if hasattr(given, "to_dict") and hasattr(given, "columns"):
+        given = given.to_dict("records")
+    if hasattr(given, "events"):
+        given = [given]
+    if isinstance(given, str | int | float | Decimal | Fraction) and not isinstance(given, bool):
+        return _amount(given, name)
+    rows = list(given) if isinstance(given, Iterable) and not isinstance(given, Mapping) else []
+    if rows and all(isinstance(row, Mapping) for row in rows):
+        return typed(rows, pricing, name)
+    if rows and all(hasattr(r, "events") or isinstance(r, list | tuple) for r in rows):
+        return recorded([r.events if hasattr(r, "events") else r for r in rows], name)
+    raise BadOption(
+        f"{type(given).__name__} is no step table and holds no runs.",
+        hint="a list of rows such as {'step': 'draft', 'usd': 0.015}, a data frame of them, or runs",
+    )
+
+
+def named(value: Any, name: str, models: ModelBook | None) -> Any:
+    """A step table as a workload that is called like its variable; anything else as it is."""
+    is_table = hasattr(value, "columns") or (isinstance(value, list) and bool(value) and isinstance(value[0], Mapping))
+    return workload_of(value, Pricing.of(models), name) if is_table else getattr(value, "workload", value)
+
+
+def _amount(given: Any, name: str) -> Workload:
+    each = (
+        Fraction(given) if isinstance(given, Fraction) else Fraction(prices.check_usd(given, name or "cost of a run"))
+    )
+    return Workload(name or f"${given} a run", (RunUse((Call(name or "run", usd=each),)),), True)
+
+
+# ------------------------------------------------------------------ typed by hand
+def typed(rows: Sequence[Mapping[str, Any]], pricing: Pricing, name: str = "") -> Workload:
+    """A step table as a workload of one run.
+
+    Raises
+    ------
+    BadOption
+        A row has an unknown column, no step, neither `usd` nor `model`, or a figure that is none.
+    """
+    calls, seconds = [], Fraction(0)
+    for at, row in enumerate(rows, 1):
+        known = {str(k): v for k, v in row.items() if not _is_missing(v)}
+        _check_columns(known, at)
+        calls.append(_typed_call(known, at, pricing))
+        seconds += _figure(known, "seconds", at, Fraction(0)) * calls[-1].count
+    use = RunUse(tuple(calls), serial_s=float(seconds), elapsed_s=float(seconds))
+    return Workload(name or UNNAMED, (use,), True)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value)) or value == ""
+
+
+def _check_columns(row: Mapping[str, Any], at: int) -> None:
+    for key in row:
+        if key not in COLUMNS:
+            near = nearest(key, COLUMNS)
+            hint = f"did you mean `{near}`?" if near else f"columns: {', '.join(COLUMNS)}"
+            raise BadOption(f"row {at} of the step table has an unknown column `{key}`.", hint=hint, row=at)
+    if not isinstance(row.get("step"), str):
+        raise BadOption(f"row {at} of the step table has no `step`.", hint="a name for each step", row=at)
+    if "usd" not in row and "model" not in row:
+        raise BadOption(
+            f"row {at} (`{row['step']}`) says neither `usd` nor `model`, so nobody knows what it costs.",
+            hint="`usd` of one call, 0 for a look-up; or a `model` with its tokens",
+            row=at,
+        )
+
+
+def _typed_call(row: Mapping[str, Any], at: int, pricing: Pricing) -> Call:
+    into, out, cached = (int(_figure(row, key, at, Fraction(0))) for key in TOKENS)
+    usage = Usage(into, out, cached) if any(key in row for key in TOKENS) else None
+    call = Call(row["step"], str(row.get("model", "")), _figure(row, "calls", at, Fraction(1)), Fraction(0), usage)
+    if "usd" in row:
+        return replace(call, usd=_figure(row, "usd", at, Fraction(0)))
+    return pricing.reprice(call, call.model)
+
+
+def _figure(row: Mapping[str, Any], key: str, at: int, otherwise: Fraction) -> Fraction:
+    """A figure from 0 up, exactly as it is written: 0.1 is one tenth."""
+    if key not in row:
+        return otherwise
+    value = row[key]
+    try:
+        made = Fraction(str(value))
+    except (ValueError, ZeroDivisionError):
+        made = Fraction(-1)
+    if isinstance(value, bool) or made < 0:
+        raise BadOption(f"row {at} (`{row['step']}`): `{key}` is {value!r:.40}; a number from 0 up is needed.", row=at)
+    return made
+
+
+# ------------------------------------------------------------------ from stored runs
+def recorded(runs: Iterable[Sequence[Any]], name: str = "") -> Workload:
+    """Stored runs as a workload. O(events).
+
+    Raises
+    ------
+    BadOption
+        None of them ended: there is nothing to go by.
+    """
+    kept, left_out = [], 0
+    for events in runs:
+        if not _counts(events):
+            left_out += 1
+            continue
+        kept.append(events)
+        name = name or events[0].graph
+    if not kept:
+        raise BadOption(
+            f"no finished run of `{name or 'it'}` to go by ({left_out} left out).",
+            hint="run it a few times, or give a step table: [{'step': …, 'usd': …}]",
+        )
+    uses = tuple(_use(events) for events in kept)
+    return Workload(name, uses, notes=_notes(kept, left_out))
+
+
+def _counts(events: Sequence[Any]) -> bool:
+    begun = events[0]
+    parent = begun.parent or {}
+    ended = next((e for e in reversed(events) if isinstance(e, ev.RunEnded | ev.Resumed)), None)
+    if parent.get("batch") or any(parent.get(kind) for kind in NOT_LIVE):
+        return False
+    return isinstance(ended, ev.RunEnded) and ended.status in COUNTED
+
+
+def _use(events: Sequence[Any]) -> RunUse:
+    from orch_nb.trace.span import CALLS
+    from orch_nb.trace.spans import Walk
+
+    walk = Walk()
+    for event in events:
+        walk.feed(event)
+    rows = walk.spans()
+    acts = [s for s in rows if s.kind not in CALLS and s.kind != "attempt"]
+    people = sum(s.latency_s or 0.0 for s in acts if s.by)
+    return RunUse(
+        tuple(_calls(rows)),
+        Fraction(sum(1 for s in acts if s.by)),
+        sum(s.latency_s or 0.0 for s in acts if s.kind in ("agent", "function", "tool")),
+        max(0.0, walk.elapsed(events[-1].at) - people),
+        events[0].run,
+    )
+
+
+def _calls(rows: Iterable[Span]) -> Iterable[Call]:
+    from orch_nb.trace.bill import step_of
+
+    for span in rows:
+        if span.kind == "model":
+            usd = span.reserved_usd if span.state == "in doubt" else span.cost_usd
+            known = None if usd is None else Fraction(usd)
+            usage = Usage(span.input_tokens, span.output_tokens, span.cached_tokens, span.reasoning_tokens)
+            yield Call(step_of(span), span.model, usd=known, usage=usage, is_retry=span.state == "retried")
+        elif span.kind == "tool" and span.cost_usd:
+            yield Call(step_of(span), usd=Fraction(span.cost_usd))
+        elif span.exit == "reused" and span.saved_usd:
+            yield Call(step_of(span), saved_usd=Fraction(span.saved_usd))
+
+
+def _newest(kept: Sequence[Sequence[Any]]) -> Sequence[Any]:
+    return max(kept, key=lambda events: events[0].at)
+
+
+def _notes(kept: Sequence[Sequence[Any]], left_out: int) -> tuple[str, ...]:
+    failed = sum(1 for events in kept if events[-1].status == "failed")
+    notes = []
+    if failed:
+        notes.append(f"{failed} of {len(kept)} runs failed; what they cost is counted, a whole run would cost more")
+    older = sum(1 for events in kept if events[0].plan != _newest(kept)[0].plan)
+    if older:
+        notes.append(f"{older} of {len(kept)} runs are of an earlier definition of the graph")
+    if left_out:
+        notes.append(f"{left_out} runs are left out: stopped, unfinished or replayed")
+    return tuple(notes)

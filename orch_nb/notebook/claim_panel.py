@@ -1,0 +1,49 @@
+"""A claim cell as it is shown: one row a claim, both figures, the verdict with glyph and word, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orch_nb.notebook import markup
+from orch_nb.notebook.table import Cell, Column, Table
+from orch_nb.notebook.visible import line
+from orch_nb.notebook.words import BAD, OK, WARN
+
+if TYPE_CHECKING:
+    from orch_nb.analysis.claims import Claim
+    from orch_nb.analysis.verdict import Finding
+
+MARKS = {"holds": "✓", "off by": "≠", "impossible": "✕"}
+COLOURS = {"holds": OK, "off by": WARN, "impossible": BAD}
+
+
+def claim_html(made: Claim) -> str:
+    """The claim's panel."""
+    head = markup.bar(markup.strong(made.title or "claim"), right=markup.strong(_held(made)))
+    return markup.panel(head, markup.section(_table(made).html(), first=True))
+
+
+def claim_text(made: Claim) -> str:
+    """The same in plain text."""
+    return f"{line(made.title or 'claim')} · {_held(made)}\n{_table(made).text()}"
+
+
+def _held(made: Claim) -> str:
+    held = sum(f.verdict == "holds" for f in made.findings)
+    return f"{held} of {len(made.findings)} hold{'s' if held == len(made.findings) == 1 else ''}"
+
+
+def _table(made: Claim) -> Table:
+    table = Table(
+        [Column("claim"), Column("verdict"), Column("computed", "r"), Column("stated", "r"), Column("why", wrap=True)]
+    )
+    for finding in made.findings:
+        why = Cell(finding.why, quiet=True)
+        table.add(line(finding.claim, 200), _verdict(finding), Cell(finding.ours, strong=True), finding.stated, why)
+    return table.without_empty()
+
+
+def _verdict(finding: Finding) -> Cell:
+    mark = MARKS[finding.verdict]
+    shown = f'<span style="color:{COLOURS[finding.verdict]}">{mark}</span> {markup.strong(finding.said)}'
+    return Cell(f"{mark} {finding.said}", shown)

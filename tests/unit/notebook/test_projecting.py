@@ -1,0 +1,136 @@
+"""`%orch forecast` and `%%claim`, through a real shell and runs that were really made."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from decimal import Decimal
+
+import pytest
+
+from orch_nb.analysis.claims import Claim
+from orch_nb.analysis.forecast import Forecast
+
+STEPS = (
+    "hybrid = [{'step': 'classify', 'usd': 0.001}, {'step': 'look', 'usd': 0},"
+    " {'step': 'draft', 'usd': 0.015}, {'step': 'check', 'usd': 0.03}]\n"
+    "five = [{'step': 'call', 'usd': 0.03, 'calls': 5}]"
+)
+CLAIM = "%%claim hybrid saves   # as the guide says\ngiven: hybrid at 10000 a day\nagainst: five\nsaving >= 60 %\n"
+
+
+@pytest.fixture
+def desk(shell):
+    """A shell with two step tables, and a graph that has run six times on a model with a price."""
+    shell.good(STEPS)
+    shell.good("%orch models add house echo/e input=1 output=2")
+    shell.good("%%agent reply --model house\nAnswer: {{ message }}")
+    shell.good("%%graph support\nreply")
+    for n in range(6):
+        shell.good(f"%orch run support message={'word ' * (n + 1)!r}")
+    return shell
+
+
+# ------------------------------------------------------------------ forecast
+def test_a_graph_is_projected_from_its_runs(desk):
+    """`%orch forecast GRAPH at N a day` reads the stored runs, gives the object back, and Python says the same in one line."""
+    made = desk.good("%orch forecast support at 10000 a day")
+    assert isinstance(made, Forecast)
+    assert len(made.workload.runs) == 6
+    assert made.day.low_usd < made.day.usd < made.day.high_usd
+    python = desk.good("import orch_nb as orch\norch.forecast(support, per_day=10_000)")
+    assert python.table() == made.table()
+    assert desk.good("orch.forecast('support', per_day=10_000)").table() == made.table()
+
+
+def test_a_step_table_needs_no_run(shell):
+    """Typed steps are projected before anything exists, against a table, at any volume's wording."""
+    shell.good(STEPS)
+    made = shell.good("%orch forecast hybrid at 10K tickets a day against=five days_in_year=366 # leap")
+    assert made.year.saving_usd == Decimal(380_640)
+    assert shell.good("%orch forecast hybrid at 300,000 a month").day.usd == Decimal(460)
+    assert "hybrid · 10,000 runs a day · $0.046 a run" in repr(made)
+    assert made.saving.name == "five"
+    again = shell.good("plan = %orch forecast hybrid at 10 a day\n%orch forecast plan at 20 a day cache_hits=0.5")
+    assert again.day.usd == Decimal("0.46")
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("forecast", "a forecast of what?"),
+        ("forecast hybrid", "a forecast needs a volume"),
+        ("forecast hybrid ta 10 a day", "a forecast needs a volume"),
+        ("forecast hybrid at many", "a figure needs digits"),
+        ("forecast hybrid at 10", "`10` is no volume"),
+        ("forecast hybrd at 10 a day", "did you mean `hybrid`"),
+        ("forecast hybrid at 10 a day agianst=five", "did you mean `against`"),
+        ("forecast hybrid at 10 a day cache_hits=30", "`cache_hits` is 30; it must be from 0 to 1"),
+        ("forecast hybrid at 10 a day swap={'drft':'small'}", "did you mean `draft`"),
+        ("forecast idle at 10 a day", "`idle` has no stored run yet"),
+    ],
+)
+def test_a_wrong_line_is_pointed_at(shell, line, error):
+    """What is missing, misspelt or out of range is said with the line, without a traceback."""
+    shell.good(STEPS)
+    shell.good("%%agent idle --model echo\nHello {{ name }}")
+    done = shell(f"%orch {line}")
+    assert error in done.error
+    assert f"%orch {line}" in done.error
+    assert "Traceback" not in done.error
+
+
+def test_the_chart_shows_itself_in_the_pages_ink(shell):
+    """`plot()` is a matplotlib figure whose display is an SVG without scripts and a table as text; twice it is the same."""
+    from matplotlib.figure import Figure
+
+    shell.good(STEPS)
+    figure = shell.good("made = %orch forecast hybrid at 500 a day against=five\nmade.plot()")
+    assert isinstance(figure, Figure)
+    bundle = figure._repr_mimebundle_()
+    assert bundle == figure._repr_mimebundle_()
+    root = ET.fromstring(figure.svg())
+    assert not {"script", "style", "metadata"} & {e.tag.rpartition("}")[2] for e in root.iter()}
+    assert all(e.attrib.get("{http://www.w3.org/1999/xlink}href", "#").startswith("#") for e in root.iter())
+    assert "currentColor" in figure.svg()
+    assert "       500   $23.00     $75.00" in bundle["text/plain"]
+    assert figure.svg().partition(">")[2].strip()[:200] in bundle["text/html"]
+
+
+# ------------------------------------------------------------------ claim
+def test_a_claim_cell_gives_its_claim(shell):
+    """`%%claim` judges its lines; a title of one word becomes a variable, and covers nothing else."""
+    shell.good(STEPS)
+    made = shell.good(CLAIM)
+    assert isinstance(made, Claim)
+    assert (made.title, made.verdict) == ("hybrid saves", "holds")
+    assert shell.good(CLAIM.replace("hybrid saves", "checked")) is shell.names["checked"]
+    assert "`hybrid` is a list in this notebook" in shell(CLAIM.replace("hybrid saves", "hybrid")).error
+
+
+def test_a_claim_about_runs(desk):
+    """A claim about a graph is measured on its stored runs, and Python's `claim` says the same of the same text."""
+    text = "given: support at 10000 a day\nagainst: all on house\nsaving = 0 %\ncalls = 1\ncost <= $1 a day"
+    made = desk.good(f"%%claim measured\n{text}")
+    assert [f.verdict for f in made.findings][:2] == ["holds", "holds"]
+    assert "6 stored runs" in made.findings[2].why
+    python = desk.good(f"orch = __import__('orch_nb')\norch.claim({text!r})")
+    assert python.table() == made.table()
+
+
+def test_a_wrong_claim_is_pointed_at(shell):
+    """A mistake shows its line of the cell with a caret and what would do."""
+    done = shell("%%claim\n1 = 1\nsavin >= 60 %")
+    assert "line 3" in done.error
+    assert "\n    savin >= 60 %\n    ^" in done.error
+    assert "did you mean `saving`" in done.error
+    assert "Traceback" not in done.error
+
+
+def test_the_verb_completes(shell):
+    """After `forecast` come what can be projected, then the options."""
+    from orch_nb.notebook.completion import complete
+
+    shell.good("%%agent idle --model echo\nHello {{ name }}")
+    session = shell.ip._orch_nb.session
+    assert complete("%orch forecast i", session)[1] == ["idle"]
+    assert "cache_hits=" in complete("%orch forecast idle at 10 a day cach", session)[1]
