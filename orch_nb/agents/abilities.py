@@ -102,7 +102,7 @@ def tasks_of(schema: Mapping[str, Any] | None, *, has_tools: bool, prompt: str =
     return found
 
 
-def warnings(agent: Any, model_family: str) -> list[str]:
+def warnings(agent: Any, model_family: str, model: str = "") -> list[str]:
     """One line for each task at which models of this family failed: what, how badly, and the line to change.
 
     Parameters
@@ -111,6 +111,8 @@ def warnings(agent: Any, model_family: str) -> list[str]:
         Anything with `spec` (model, prompt, tools) and `schema` (JSON Schema of its `out`, or None).
     model_family
         `Offer.family`; "" gives no warnings.
+    model
+        The notebook's name of the model; the agent's own unless told.
     """
     known = ABILITIES.get(model_family, {})
     spec = agent.spec
@@ -120,7 +122,7 @@ def warnings(agent: Any, model_family: str) -> list[str]:
         ability = known.get(task)
         if ability is not None and ability.verdict == "bad":
             out.append(
-                f"`{where}`: `{spec.model}` ({model_family}) fails at {ability.task} ({ability.figure}); {ability.instead}."
+                f"`{where}`: `{model or spec.model}` ({model_family}) fails at {ability.task} ({ability.figure}); {ability.instead}."
             )
     return out
 

@@ -8,6 +8,7 @@ from orch_nb.agents import abilities
 from orch_nb.agents.answer import remember, request_schema
 from orch_nb.agents.prompt import persona, system_text
 from orch_nb.errors import BadExpression, BadOption, BadType, CellError, OrchError
+from orch_nb.schema import route_spec
 from orch_nb.schema.agent_cell import build_spec, parse_agent_cell, read_cell, save_cell, to_cell
 from orch_nb.tools.registry import Tool, ToolSet, find_tool
 
@@ -63,10 +64,11 @@ class Agent:
     def _setup(self, spec: AgentSpec, namespace: Mapping[str, Any], source: str) -> None:
         self.spec = spec
         self.source = source
-        self.reads: tuple[TemplateRead, ...] = _reads(spec, source)
+        self.reads: tuple[TemplateRead, ...] = _with_rules(_reads(spec, source), spec, source)
         self.out: OutType | None = _out_type(spec, namespace, source)
         if self.out is not None:
             remember(self.out)
+        self._check = _check_hash(spec, namespace)
         self.tools = ToolSet.of(_tool(name, namespace, source) for name in spec.tools)
         self._check_effects()
 
@@ -100,8 +102,17 @@ class Agent:
 
     @property
     def model_names(self) -> tuple[str, ...]:
-        """The models that may answer, in the order in which they are asked."""
-        return tuple(dict.fromkeys((self.spec.model, *self.spec.fallback)))
+        """The models that may answer, in the order in which they are asked (or named by its route)."""
+        return self._model_names(None)
+
+    def _model_names(self, book: ModelBook | None) -> tuple[str, ...]:
+        from orch_nb.routing import models
+
+        spec = self.spec
+        if spec.route is None:
+            return tuple(dict.fromkeys((spec.model, *spec.fallback)))
+        known = (book or models.current()).chosen() if spec.route == route_spec.AUTO else []
+        return tuple(dict.fromkeys((*route_spec.candidates(spec.route, known), *spec.fallback)))
 
     def offers(self, book: ModelBook | None = None) -> tuple[Offer, ...]:
         """What its models stand for today.
@@ -126,7 +137,7 @@ class Agent:
         """
         spec = self.spec
         described = self.out.describe() if self.out is not None else ""
-        return {
+        made = {
             "name": spec.name,
             "prompt": spec.prompt,
             "persona": persona(spec.role, spec.goal, spec.backstory),
@@ -134,7 +145,7 @@ class Agent:
             "schema": request_schema(self.schema),
             "answer": described if request_schema(self.schema) is self.schema else f'{{"value": {described}}}',
             "enforce": spec.enforce,
-            "models": [self._model(name, book) for name in self.model_names],
+            "models": [self._model(name, book) for name in self._model_names(book)],
             "max_tokens": spec.max_tokens,
             "temperature": spec.temperature,
             "seed": spec.seed,
@@ -144,6 +155,21 @@ class Agent:
                 for t in self.tools
             ],
         }
+        return made if spec.route is None else {**made, **self._route(book)}
+
+    def _route(self, book: ModelBook | None) -> dict[str, Any]:
+        """What a plan keeps of the route: completed, its candidates named, so that nothing is looked up later."""
+        spec = self.spec
+        route = route_spec.complete(spec.route)
+        route["models"] = [name for name in self._model_names(book) if name not in spec.fallback] or list(spec.fallback)
+        made: dict[str, Any] = {"route": route, "fallback": list(spec.fallback)}
+        if spec.sla is not None:
+            made["sla_s"] = spec.sla["seconds"]
+        if "judge" in route:
+            made["others"] = [self._model(route["judge"], book)]
+        if self._check:
+            made["check"] = self._check
+        return made
 
     def _model(self, name: str, book: ModelBook | None) -> dict[str, Any]:
         from orch_nb.errors import UnknownModel
@@ -163,7 +189,7 @@ class Agent:
         """The exact system prompt that is sent to its model (or to another one of its models); "" when there is none."""
         definition = self.definition(book)
         found = next(
-            (m for m in definition["models"] if m["name"] == (model or self.spec.model)), definition["models"][0]
+            (m for m in definition["models"] if m["name"] == (model or self.model_names[0])), definition["models"][0]
         )
         return system_text(definition, found)
 
@@ -178,7 +204,8 @@ class Agent:
         from orch_nb.agents.turn import AgentMachine
         from orch_nb.engine.ports import Call
 
-        step = AgentMachine(self.definition(book), dict(values or {}), out=self.out).next(())
+        definition = {k: v for k, v in self.definition(book).items() if k != "route"}
+        step = AgentMachine(definition, dict(values or {}), out=self.out).next(())
         assert isinstance(step, Call)
         messages: tuple[Message, ...] = step.request.messages
         return messages
@@ -188,13 +215,13 @@ class Agent:
         from orch_nb.routing import models
 
         out: list[str] = []
-        for name in self.model_names:
+        for name in self._model_names(book):
             try:
                 offer = (book or models.current()).resolve(name)
             except OrchError as error:
                 out.append(f"`model: {name}`: {error} {error.hint}")
                 continue
-            out += abilities.warnings(self, offer.family)
+            out += abilities.warnings(self, offer.family, name)
             if self.spec.tools and not offer.tools:
                 out.append(f"`tools`: the interface of `{name}` takes none; they are asked for in the prompt instead.")
             if offer.context_tokens is not None and self.spec.max_tokens >= offer.context_tokens:
@@ -256,7 +283,8 @@ class Agent:
     def __repr__(self) -> str:
         reads = ", ".join(read.text for read in self.reads) or "nothing"
         out = self.out.to_text() if self.out is not None else "str"
-        return f"Agent({self.name!r}, model={self.spec.model!r}, reads=({reads}), out={out!r})"
+        model = f"model={self.spec.model!r}" if self.spec.route is None else f"route={self.spec.route!r}"
+        return f"Agent({self.name!r}, {model}, reads=({reads}), out={out!r})"
 
     def _repr_mimebundle_(self, **_: Any) -> Any:
         from orch_nb.notebook.display import agent_bundle
@@ -272,6 +300,35 @@ def _reads(spec: AgentSpec, source: str) -> tuple[TemplateRead, ...]:
         return Template.parse(spec.prompt, offset).reads
     except BadExpression as error:
         raise _in_source(error, source) from None
+
+
+def _with_rules(reads: tuple[TemplateRead, ...], spec: AgentSpec, source: str) -> tuple[TemplateRead, ...]:
+    """The prompt's reads and those of the route's conditions: what decides about an agent, it reads."""
+    from orch_nb.graph.predicate import Predicate
+    from orch_nb.graph.template import TemplateRead
+
+    found = {read.path: read for read in reads}
+    line = _line_with(source, "route")
+    for text in route_spec.conditions(spec.route):
+        try:
+            paths = Predicate.parse(text).paths
+        except BadExpression as error:
+            raise _in_source(error, source, line=line) from None
+        for path in paths:
+            found.setdefault(path.parts, TemplateRead(path.parts, path.optional, line, 0))
+    return tuple(found.values())
+
+
+def _check_hash(spec: AgentSpec, namespace: Mapping[str, Any]) -> dict[str, str]:
+    """The function that checks answers, and the hash of its source where it is at hand: another check, another answer."""
+    from orch_nb.agents.source import function_fingerprint
+
+    by = spec.route.get("by", "") if isinstance(spec.route, dict) else ""
+    name = route_spec.measure(by).name if by else ""
+    if not name:
+        return {}
+    target = namespace.get(name)
+    return {"name": name, "hash": (function_fingerprint(target)[0] or "") if callable(target) else ""}
 
 
 def _prompt_start(spec: AgentSpec, source: str) -> int:

@@ -53,8 +53,9 @@ def node_fingerprint(kind: str, definition: Mapping[str, Any], source_hash: str 
     if source_hash is None:
         return ""
     content = {key: value for key, value in definition.items() if key not in NOT_CONTENT}
-    if "models" in content:
-        content["models"] = [{key: m.get(key) for key in MODEL_CONTENT} for m in content["models"]]
+    for models in ("models", "others"):
+        if models in content:
+            content[models] = [{key: m.get(key) for key in MODEL_CONTENT} for m in content[models]]
     return digest(["node", 1, kind, content, source_hash])
 
 

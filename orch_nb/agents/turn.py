@@ -20,7 +20,7 @@ from orch_nb.schema.events import ErrorInfo
 from orch_nb.schema.messages import Message, ModelRequest, ToolCall, ToolSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     from orch_nb.schema.out_type import OutType
 
@@ -34,6 +34,7 @@ MAX_ECHO_CHARS = 8_000
 """Characters of an invalid answer that are sent back with its problems."""
 
 MAX_PROBLEMS = 8
+MAX_FAILED = 200
 DEFAULT_TIMEOUT_S = 120.0
 """Deadline of one model call where the agent has no `timeout`: a long answer of a slow model, and no more."""
 
@@ -65,7 +66,11 @@ class AgentMachine:
 
     def next(self, settled: Sequence[Any]) -> Call | Result:
         """The next call, or the result. The same outcomes give the same answer, in any process."""
-        talk = _Talk(self)
+        if "route" in self.definition:
+            from orch_nb.agents.routed import routed
+
+            return replayed(routed(self), settled)
+        talk = Talk(self)
         for outcome in settled:
             talk.take(outcome)
         return talk.step()
@@ -83,6 +88,18 @@ class AgentMachine:
         if self._out is None and self.definition.get("out") is not None:
             self._out = live_type(self.definition["out"])
         return self._out
+
+
+def replayed(steps: Generator[Call, Any, Result], settled: Sequence[Any]) -> Call | Result:
+    """Where a conversation that is written as a generator stands after these outcomes."""
+    try:
+        call = next(steps)
+        for outcome in settled:
+            call = steps.send(outcome)
+    except StopIteration as end:
+        ended: Result = end.value
+        return ended
+    return call
 
 
 def render(prompt: str, inputs: Mapping[str, Any]) -> str:
@@ -126,24 +143,47 @@ class _Asked:
 
 
 @dataclass(slots=True)
-class _Talk:
-    """The fold of one conversation's outcomes."""
+class Talk:
+    """The fold of one conversation's outcomes.
+
+    Parameters
+    ----------
+    models
+        Who is asked, in turn; the agent's models unless told.
+    repairs
+        How often a wrong answer is sent back.
+    temperature, seed
+        Instead of the agent's own, for another sample of the same answer.
+    because
+        Why each model is asked, for the record.
+    """
 
     machine: AgentMachine
+    models: Sequence[dict[str, Any]] = ()
+    repairs: int = 1
+    temperature: float | None = None
+    seed: int | None = None
+    because: str = ""
     messages: list[Message] = field(default_factory=list)
     """After the system message, which depends on the model."""
     model: int = 0
     turns: int = 0
-    is_repaired: bool = False
+    repaired: int = 0
     base: int = 1
     """Messages to keep when another model takes over: the repair of the last one is not its business."""
     asked: list[_Asked] = field(default_factory=list)
     sent: str = ""
     """Hash of the request whose answer asked for tools: part of the marks around their results."""
     ended: Result | None = None
+    failed: str = ""
+    """What the model before the present one failed with."""
+    is_stopped: bool = False
+    """Whether nobody may go on here: it was broken off, or what a tool did to the world is not known."""
 
     def __post_init__(self) -> None:
-        self.messages.append(Message("user", self.machine.prompt))
+        self.models = self.models or self.definition["models"]
+        if not self.messages:
+            self.messages.append(Message("user", self.machine.prompt))
 
     @property
     def definition(self) -> dict[str, Any]:
@@ -158,12 +198,18 @@ class _Talk:
                 return Call("tool", one.call.name, one.arguments)
         if self.turns >= MAX_TURNS:
             return Result(error=_limit(self.definition["name"]))
-        return Call("model", self.definition["models"][self.model]["name"], self.request())
+        return Call("model", self.models[self.model]["name"], self.request(), self._because())
+
+    def _because(self) -> str:
+        """Why this model: as the route says, or because the one before it failed."""
+        if not self.model or not self.because:
+            return self.because
+        return f"`{self.models[self.model - 1]['name']}` failed ({self.failed})"
 
     def request(self) -> ModelRequest:
         """What the present model is asked."""
         spec = self.definition
-        model = spec["models"][self.model]
+        model = self.models[self.model]
         system = system_text(spec, model)
         head = [Message("system", system)] if system else []
         in_words = is_emulated(spec, model)
@@ -178,8 +224,8 @@ class _Talk:
             enforce=spec.get("enforce", "provider") if is_enforced(spec, model) else "validate",
             tools=() if in_words else tuple(ToolSpec(t["name"], t["description"], t["parameters"]) for t in tools),
             max_tokens=spec["max_tokens"],
-            temperature=spec["temperature"],
-            seed=spec.get("seed"),
+            temperature=spec["temperature"] if self.temperature is None else self.temperature,
+            seed=spec.get("seed") if self.seed is None else self.seed,
             timeout_s=spec.get("timeout_s") or DEFAULT_TIMEOUT_S,
         )
 
@@ -199,7 +245,7 @@ class _Talk:
     def _take_reply(self, reply: Mapping[str, Any], finish_reason: str) -> None:
         text = reply.get("text") or ""
         calls = reply.get("tool_calls") or ()
-        if not calls and is_emulated(self.definition, self.definition["models"][self.model]):
+        if not calls and is_emulated(self.definition, self.models[self.model]):
             text, calls = split_reply(text)
         if calls:
             self._ask_tools(text, calls)
@@ -211,8 +257,8 @@ class _Talk:
             self.ended = Result(value)
 
     def _wrong(self, text: str, problems: list[str], finish_reason: str) -> None:
-        if not self.is_repaired:
-            self.is_repaired = True
+        if self.repaired < self.repairs:
+            self.repaired += 1
             self.messages += [Message("assistant", text[:MAX_ECHO_CHARS]), Message("user", _feedback(problems))]
             return
         cut = finish_reason == "length"
@@ -220,10 +266,11 @@ class _Talk:
 
     def _next_model(self, error: ErrorInfo) -> None:
         """The next fallback model, or the end with this error. A cancellation is no failure of the model."""
-        if error.failure == "cancelled" or self.model + 1 >= len(self.definition["models"]):
+        if error.failure == "cancelled" or self.model + 1 >= len(self.models):
             self.ended = Result(error=error)
             return
         self.model += 1
+        self.failed = f"{error.type}: {error.message}"[:MAX_FAILED]
         del self.messages[self.base :]
 
     # ------------------------------------------------------------ tools
@@ -268,6 +315,7 @@ class _Talk:
             was_called = error.code not in (BadArguments.code, UnknownTool.code)
             if error.failure == "cancelled" or (was_called and self._has_effects(asked.call.name)):
                 self.ended = Result(error=_unknown_effect(asked.call.name, error))
+                self.is_stopped = True
                 return
             told = f"the tool failed ({error.type}): {error.message}"
             asked.answer = self._marked(asked, told)

@@ -462,7 +462,7 @@ class Driver:
             if not isinstance(step, Call):
                 if step.error is not None:
                     return self._failure(act, spec, step.error, started, fingerprint, retry=False)
-                return await self._finish(act, step.value, started, fingerprint)
+                return await self._finish(act, step.value, started, fingerprint, note=step.decision)
             refused = await self._call(act, spec, key, step, queued, fingerprint)
             queued = 0.0
             if refused is not None:

@@ -117,19 +117,22 @@ class SystemClock:
 
 @dataclass(slots=True)
 class Call:
-    """What a machine asks for next: one call, one I/O. `kind`: "model" or "tool"."""
+    """What a machine asks for next: one call, one I/O. `kind`: "model", "tool", "route" (a decision, $0) or "check" (a
+    function judges an answer, $0). `because` says why this model is called now, where a route chose it."""
 
     kind: str
     target: str
     request: Any
+    because: str = ""
 
 
 @dataclass(slots=True)
 class Result:
-    """A machine is done: the value, or a failure with its class."""
+    """A machine is done: the value, or a failure with its class; `decision` says how it came about (routes, ladders)."""
 
     value: Any = None
     error: Any = None
+    decision: dict[str, Any] | None = None
 
 
 @dataclass(slots=True)

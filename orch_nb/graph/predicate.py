@@ -1,7 +1,8 @@
 """Conditions as text: ``qa.score < 0.6 and triage.category in ["billing", "sales"]``.
 
-Comparisons (chained too), ``and or not``, ``in`` a literal list, paths and constants: nothing else. The text is read
-by a parser of its own with bounded length and depth, never by Python's, so a condition cannot call, index or compute.
+Comparisons (chained too), ``and or not``, ``in`` a literal list, paths, ``len(path)`` and constants: nothing else. The
+text is read by a parser of its own with bounded length and depth, never by Python's, so a condition cannot call, index or
+compute. ``len`` counts a text's characters, a list's items, a mapping's keys: what rules about size need.
 
 A condition never guesses: null and mixed types are a `SemanticFailure` that names the path and its value. Only a path
 marked ``?`` may be absent: then it equals ``null`` and nothing else, is neither more nor less than anything, and is not
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 MAX_PREDICATE_BYTES = 1024
 MAX_DEPTH = 16
 MAX_NUMBER = 40
+LEN = "len"
 
 _NAME = r"(?:[A-Za-z_]|[^\x00-\x7f\s→⇒“”‘’≤≥≠])(?:\w|[^\x00-\x7f\s→⇒“”‘’≤≥≠])*"
 _LINE_ENDS = r"\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029"
@@ -148,14 +150,37 @@ class _Const:
 
 
 @dataclass(slots=True, frozen=True)
+class _Len:
+    """``len(path)``: a number where the path has a value, absent where it is absent."""
+
+    path: Path
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return self.path.parts
+
+    @property
+    def optional(self) -> bool:
+        return self.path.optional
+
+    @property
+    def text(self) -> str:
+        return f"{LEN}({self.path.text})"
+
+
+_Read = Path | _Len
+"""What a condition looks at, as opposed to what it states."""
+
+
+@dataclass(slots=True, frozen=True)
 class _List:
     items: tuple[Any, ...]
 
 
 @dataclass(slots=True, frozen=True)
 class _Compare:
-    first: Path | _Const
-    rest: tuple[tuple[str, Path | _Const | _List], ...]
+    first: _Read | _Const
+    rest: tuple[tuple[str, _Read | _Const | _List], ...]
 
 
 @dataclass(slots=True, frozen=True)
@@ -267,6 +292,7 @@ def spaced_text(tokens: list[Token]) -> str:
     out = ""
     for token in tokens:
         tight = not out or out[-1] in "([" or token.text in (")", "]", ",")
+        tight = tight or (token.text == "(" and re.search(rf"(?<![\w.]){LEN}$", out) is not None)
         out += token.text if tight else " " + token.text
     return out
 
@@ -340,7 +366,7 @@ class _Parser:
                 self._unexpected("`)` is missing", "every ( needs its )")
             return inner
         first = self._operand()
-        rest: list[tuple[str, Path | _Const | _List]] = []
+        rest: list[tuple[str, _Read | _Const | _List]] = []
         while op := self._operator():
             if op in ("in", "not in"):
                 rest.append((op, self._list()))
@@ -357,7 +383,7 @@ class _Parser:
             return "not in"
         return ""
 
-    def _operand(self) -> Path | _Const:
+    def _operand(self) -> _Read | _Const:
         if self.at >= len(self.tokens):
             self._unexpected("a path or a constant is missing", "such as: qa.score < 0.6")
         token = self.tokens[self.at]
@@ -365,10 +391,21 @@ class _Parser:
             return self._path(token)
         return _Const(self._constant())
 
-    def _path(self, token: Token) -> Path:
+    def _length(self) -> _Len:
+        self.at += 2
+        if self.at >= len(self.tokens) or self.tokens[self.at].kind != "path" or self._text in _CONSTANTS:
+            self._unexpected("a path belongs here", "such as: len(ticket) > 2000")
+        path = self._path(self.tokens[self.at])
+        if isinstance(path, _Len) or not self._take(")"):
+            self._unexpected("`)` is missing", "such as: len(ticket) > 2000")
+        return _Len(path)
+
+    def _path(self, token: Token) -> _Read:
         if token.text in ("and", "or", "not", "in"):
             self._unexpected("a path or a constant is missing before it")
         following = self.tokens[self.at + 1].text if self.at + 1 < len(self.tokens) else ""
+        if token.text == LEN and following == "(":
+            return self._length()
         if following in ("(", "["):
             self.at += 1
             self._unexpected(
@@ -480,15 +517,15 @@ class _Evaluation:
             left = right
         return True
 
-    def _boolean(self, operand: Path | _Const) -> bool:
+    def _boolean(self, operand: _Read | _Const) -> bool:
         value = self._value(operand)
-        if value is None and isinstance(operand, Path) and operand.optional:
+        if value is None and isinstance(operand, _Read) and operand.optional:
             return False
         if not isinstance(value, bool):
             self._fail(f"{self._named(operand, value)}, which is neither true nor false", "compare it with something")
         return value
 
-    def _pair(self, left: Path | _Const, op: str, right: Path | _Const) -> bool:
+    def _pair(self, left: _Read | _Const, op: str, right: _Read | _Const) -> bool:
         a, b = self._value(left), self._value(right)
         if a is None or b is None:
             return self._with_null(left, a, op, right, b)
@@ -498,22 +535,22 @@ class _Evaluation:
             self._fail(f"{self._named(left, a)}, which has no order: `{op}` cannot be decided", "compare by == or !=")
         return _COMPARE[op](a, b)
 
-    def _with_null(self, left: Path | _Const, a: Any, op: str, right: Path | _Const, b: Any) -> bool:
+    def _with_null(self, left: _Read | _Const, a: Any, op: str, right: _Read | _Const, b: Any) -> bool:
         literal = (isinstance(left, _Const) and a is None) or (isinstance(right, _Const) and b is None)
         if literal and op in ("==", "!="):
             return (a is b) == (op == "==")
         for operand, value in ((left, a), (right, b)):
-            if value is None and not (isinstance(operand, Path) and operand.optional):
+            if value is None and not (isinstance(operand, _Read) and operand.optional):
                 self._fail(
                     f"{self._named(operand, value)}: `{op}` cannot be decided on null",
                     self._null_hint(operand),
                 )
         return op == "!=" and a is not b
 
-    def _member(self, left: Path | _Const, op: str, items: tuple[Any, ...]) -> bool:
+    def _member(self, left: _Read | _Const, op: str, items: tuple[Any, ...]) -> bool:
         value = self._value(left)
         if value is None and None not in items:
-            if not (isinstance(left, Path) and left.optional):
+            if not (isinstance(left, _Read) and left.optional):
                 self._fail(f"{self._named(left, value)}: `{op}` cannot be decided on null", self._null_hint(left))
             return op == "not in"
         kinds = {_class(i) for i in items if i is not None}
@@ -521,7 +558,7 @@ class _Evaluation:
             self._fail(f"{self._named(left, value)}, but the list holds {kinds.pop()}", "compare values of one type")
         return (value in items) == (op == "in")
 
-    def _value(self, operand: Path | _Const) -> Any:
+    def _value(self, operand: _Read | _Const) -> Any:
         if isinstance(operand, _Const):
             return operand.value
         try:
@@ -530,21 +567,32 @@ class _Evaluation:
             if not operand.optional:
                 self._fail(f"`{operand.text}` is absent", self._null_hint(operand))
             value = None
-        self.seen[".".join(operand.parts)] = value
+        if isinstance(operand, _Len):
+            value = self._length(operand, value)
+        self.seen[operand.text.replace("?", "")] = value
         return value
 
-    def _named(self, operand: Path | _Const, value: Any) -> str:
+    def _length(self, operand: _Len, value: Any) -> int | None:
+        if value is None:
+            return None
+        if isinstance(value, str | list | dict):
+            return len(value)
+        return self._fail(
+            f"{self._named(operand.path, value)}, which has no length", "len counts texts, lists and mappings"
+        )
+
+    def _named(self, operand: _Read | _Const, value: Any) -> str:
         shown = repr(value)
         shown = shown if len(shown) <= 60 else shown[:60] + "…"
         if isinstance(value, bool | None):
             shown = {True: "true", False: "false", None: "null"}[value]
-        return f"`{operand.text}` is {shown}" if isinstance(operand, Path) else f"the constant is {shown}"
+        return f"`{operand.text}` is {shown}" if isinstance(operand, _Read) else f"the constant is {shown}"
 
-    def _null_hint(self, operand: Path | _Const) -> str:
-        name = ".".join(operand.parts) if isinstance(operand, Path) else "x"
+    def _null_hint(self, operand: _Read | _Const) -> str:
+        name = ".".join(operand.parts) if isinstance(operand, _Read) else "x"
         return f"write `{name}?` where it may be absent: the comparison is then false"
 
-    def _mixed(self, left: Path | _Const, a: Any, right: Path | _Const, b: Any) -> NoReturn:
+    def _mixed(self, left: _Read | _Const, a: Any, right: _Read | _Const, b: Any) -> NoReturn:
         self._fail(
             f"{self._named(left, a)} ({_class(a)}) and {self._named(right, b)} ({_class(b)}) cannot be compared",
             "compare values of one type",

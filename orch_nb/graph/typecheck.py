@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import nearest
-from orch_nb.graph.predicate import Predicate, _Compare, _Const, _Join, _List, _Not
+from orch_nb.graph.predicate import Predicate, _Compare, _Const, _Join, _Len, _List, _Not, _Read
 from orch_nb.graph.template import Path
 
 if TYPE_CHECKING:
@@ -140,12 +140,12 @@ class _Checker:
             self._pair(left, op, right)
             left = right
 
-    def _boolean(self, operand: Path | _Const) -> None:
+    def _boolean(self, operand: _Read | _Const) -> None:
         kinds = self._type(operand).kinds
         if kinds and "true or false" not in kinds:
             self.problems.append(f"{_named(operand)} is {_joined(kinds)}, not true or false: compare it with something")
 
-    def _pair(self, left: Path | _Const, op: str, right: Path | _Const) -> None:
+    def _pair(self, left: _Read | _Const, op: str, right: _Read | _Const) -> None:
         a, b = self._type(left), self._type(right)
         if _is_null(left) or _is_null(right):
             return
@@ -161,13 +161,13 @@ class _Checker:
             self._ordered(left, a, op)
             self._ordered(right, b, op)
 
-    def _ordered(self, operand: Path | _Const, found: _Type, op: str) -> None:
+    def _ordered(self, operand: _Read | _Const, found: _Type, op: str) -> None:
         if found.kinds and not found.kinds & {"text", "a number"}:
             self.problems.append(
                 f"{_named(operand)} is {_joined(found.kinds)}, which has no order: `{op}` cannot be decided"
             )
 
-    def _members(self, left: Path | _Const, right: _List) -> None:
+    def _members(self, left: _Read | _Const, right: _List) -> None:
         found = self._type(left)
         kinds = {_kind_of(v) for v in right.items if v is not None}
         if found.kinds and kinds and not found.kinds & kinds:
@@ -184,9 +184,11 @@ class _Checker:
         hint = f"did you mean `{near}`?" if near else f"it is one of {', '.join(words)}"
         self.problems.append(f"`{path.text}` is never {value!r}; {hint}")
 
-    def _type(self, operand: Path | _Const) -> _Type:
+    def _type(self, operand: _Read | _Const) -> _Type:
         if isinstance(operand, _Const):
             return _Type({_kind_of(operand.value)})
+        if isinstance(operand, _Len):
+            return self._length(operand)
         root = self.type_of(operand.parts[:1])
         if root is None:
             return _Type(set())
@@ -194,6 +196,12 @@ class _Checker:
         if problem:
             self.problems.append(f"`{operand.text}` cannot be read from `{operand.parts[0]}`: {problem}")
         return _type_of_schema(schema, root) if schema is not None else _Type(set())
+
+    def _length(self, operand: _Len) -> _Type:
+        kinds = self._type(operand.path).kinds
+        if kinds and not kinds & {"text", "a list", "a mapping"}:
+            self.problems.append(f"`{operand.text}`: `{operand.path.text}` is {_joined(kinds)}, which has no length")
+        return _Type({"a number"})
 
 
 def _type_of_schema(schema: Schema, root: Schema) -> _Type:
@@ -214,12 +222,12 @@ def _value_lists(branches: list[Schema]) -> Iterator[list[Any]]:
             yield [branch["const"]]
 
 
-def _is_null(operand: Path | _Const) -> bool:
+def _is_null(operand: _Read | _Const) -> bool:
     return isinstance(operand, _Const) and operand.value is None
 
 
-def _named(operand: Path | _Const) -> str:
-    return f"`{operand.text}`" if isinstance(operand, Path) else f"the constant {operand.value!r}"
+def _named(operand: _Read | _Const) -> str:
+    return f"`{operand.text}`" if isinstance(operand, _Read) else f"the constant {operand.value!r}"
 
 
 def _joined(kinds: set[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from orch_nb.notebook.table import Cell, Column, Table
@@ -35,6 +36,8 @@ def bill_table(lines: list[Line], head: str, total: Line | None = None) -> Table
     everything = [*lines, *([total] if total is not None else [])]
     digits = places(r.spent_usd for r in everything)
     extras = [(name, show) for name, show in _EXTRAS if any(show(r) for r in everything)]
+    if head == "model" and len(lines) > 1:
+        extras = [*_shares(lines), *extras]
     table = Table(
         [
             Column(head),
@@ -60,6 +63,17 @@ def bill_table(lines: list[Line], head: str, total: Line | None = None) -> Table
     if any(r.estimated for r in lines):
         table.notes.append("* tokens counted here: the provider sent none, or nonsense")
     return table
+
+
+def _shares(lines: list[Line]) -> list[tuple[str, Callable[[Line], str]]]:
+    """Each line's share of the calls and, where anything cost anything, of the dollars."""
+    calls, spent = sum(r.calls for r in lines), sum((r.spent_usd for r in lines), Decimal(0))
+    shares: list[tuple[str, Callable[[Line], str]]] = [
+        ("of calls", lambda r: f"{r.calls / calls:.0%}" if calls else "")
+    ]
+    if spent:
+        shares.append(("of dollars", lambda r: f"{r.spent_usd / spent:.0%}"))
+    return shares
 
 
 _EXTRAS: list[tuple[str, Callable[[Line], str]]] = [

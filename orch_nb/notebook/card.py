@@ -11,6 +11,7 @@ from orch_nb.notebook.svg import svg
 from orch_nb.notebook.table import Cell, Column, Table
 from orch_nb.notebook.visible import clean, escape, line
 from orch_nb.notebook.words import RUN, WARN, count, usd
+from orch_nb.trace.brief import brief
 from orch_nb.trace.picture import ChoiceView, EdgeView, GraphView, NodeView, picture
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def _agent_table(agent: Any, used_by: Sequence[str]) -> Table:
     row("tools", ", ".join(t.name + (f" (effect: {', '.join(t.effects)})" if t.effects else "") for t in agent.tools))
     row("effects", ", ".join(spec.effects))
     row("budget", f"{usd(spec.budget)} for each activation" if spec.budget is not None else "")
+    row("route", _route_text(spec.route))
     row("limits", _limits(spec))
     row("used by", ", ".join(used_by))
     row("describe", line(spec.describe or "", 200))
@@ -90,11 +92,18 @@ def _enforced(spec: Any) -> str:
     return f"checked {how.get(spec.enforce, 'here')}"
 
 
+def _route_text(route: Any) -> str:
+    """How the model is chosen, as it is written."""
+    if route is None:
+        return ""
+    if isinstance(route, str):
+        return f"{route}: learned with enough evidence, else a cascade over the notebook's models"
+    return line(brief(route, 300), 300)
+
+
 def _models_text(agent: Any) -> str:
-    out = []
-    for name in agent.model_names:
-        out.append(f"{name}{_model_note(agent, name)}")
-    return " else ".join(out)
+    out = [f"{name}{_model_note(agent, name)}" for name in agent.model_names]
+    return " else ".join(out) if agent.spec.route is None else f"one of {', '.join(out)}"
 
 
 def _model_note(agent: Any, name: str) -> str:

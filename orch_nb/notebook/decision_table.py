@@ -9,8 +9,10 @@ from orch_nb.notebook.table import Column, Table
 from orch_nb.notebook.visible import line
 from orch_nb.notebook.words import word
 from orch_nb.trace.brief import brief
+from orch_nb.trace.choices import choices
 
 if TYPE_CHECKING:
+    from orch_nb.trace.choices import Option
     from orch_nb.trace.picture import GraphView
     from orch_nb.trace.run_view import RunView
 
@@ -30,12 +32,25 @@ def decision_table(view: RunView) -> Table | None:
                 saw = ", ".join(f"{k} = {brief(v, 30)}" for k, v in o.values.items())
                 said = "yes" if o.result and not o.exhausted else "yes, but at most is used up" if o.result else "no"
                 table.add(at + edge.source, str(o.round), f"{edge.label} (→ {edge.target})", saw, said)
+    for one in choices(view.spans):
+        if one.of in ("model", "answer") and one.how != "name":
+            saw = "; ".join([*one.seen, *(_not_chosen(o) for o in one.options if o.verdict != "chosen")])
+            outcome = f"→ {one.chosen or 'none'} ({one.because})"
+            table.add(one.key, str(one.round), f"{one.of} by {one.how}", brief(saw, 160), outcome)
     for span in view.spans:
         gate = (span.decision or {}).get("gate")
         if gate:
             saw = ", ".join(f"{k} = {brief(v, 30)}" for k, v in (span.decision or {}).get("values", {}).items())
             table.add(span.key, str(span.round), f"gate: if {gate}", saw, "no: passed")
     return table if table.rows else None
+
+
+def _not_chosen(option: Option) -> str:
+    return (
+        f"{option.name} {'refused' if option.verdict == 'refused' else 'not'}: {option.why}"
+        if option.why
+        else option.name
+    )
 
 
 def _because(made: dict[str, Any]) -> str:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.notebook.svg import CHOICE, INPUT, MAX_DRAWN, Drawing, outcome_text
 from orch_nb.notebook.visible import clean, line
+from orch_nb.notebook.why import data as choice_data
 from orch_nb.trace.brief import brief
+from orch_nb.trace.choices import choices
 from orch_nb.trace.span import CALLS
 
 if TYPE_CHECKING:
@@ -121,6 +123,8 @@ def _span(span: Span, start: float | None) -> dict[str, Any]:
             made[name] = clean(made[name], FIELD)
     if span.kind in CALLS:
         made["call"] = span.call
+    if decided := choices([span]):
+        made["choices"] = [choice_data(one) for one in decided]
     if span.error is not None:
         made["error"] = f"{span.error.type}: {clean(span.error.message, FIELD)}"
     return made

@@ -165,6 +165,10 @@ def _what(span: Span) -> str:
         return line(f"{span.action}: {span.output_text}", 90)
     if span.exit == "reused" or span.count is not None or span.kind == "human" or span.state in ("passed", "skipped"):
         return line(span.action, 90)
+    if span.kind == "route" and isinstance(span.value, dict):
+        return line(
+            f"{span.value.get('offer') or span.value.get('ask') or 'none'}: {span.value.get('because', '')}", 90
+        )
     if span.kind in CALLS:
         return ""
     return line(span.output_text or span.input_text, 70)

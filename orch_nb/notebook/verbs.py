@@ -250,6 +250,25 @@ def cost(session: Session, command: Command, names: Names) -> Shown:
     return listing.cost(session.runtime, handle, alive=_is_alive(handle))
 
 
+def why(session: Session, command: Command, names: Names) -> Shown:
+    """Why a node chose what it chose: models and next nodes, every candidate with its figures."""
+    from orch_nb.notebook.why import why as shown
+    from orch_nb.trace.choices import choices
+    from orch_nb.trace.run_view import run_view
+
+    number = str(command.flags.get("run", ""))
+    handle = session.runtime.open(number) if number else session.runtime.latest()
+    view = run_view(handle.events, alive=_is_alive(handle))
+    node = _run_word(command)
+    made = choices(view.spans, node)
+    known = {s.node for s in view.spans} | {s.key for s in view.spans}
+    if node and not made and node not in known and not any(s.key.startswith(f"{node}/") for s in view.spans):
+        near = nearest(node, known)
+        hint = f"did you mean `{near}`?" if near else f"nodes: {', '.join(sorted({s.node for s in view.spans})[:12])}"
+        raise command.error(f"run {handle.run} has no node `{node}`.", command.words[0], hint=hint)
+    return shown(view, node, made)
+
+
 def budget(session: Session, command: Command, names: Names) -> Shown:
     """The notebook's budget: shown, set (`0.50`), raised (`+0.50`), or taken away (`none`)."""
     runtime = session.runtime
@@ -422,6 +441,9 @@ VERBS: dict[str, Verb] = {
     "stop": Verb("%orch stop [RUN|all]", "stop a run; what was spent is booked, what is recorded stays", stop, words=1),
     "runs": Verb("%orch runs [--limit N] [--all]", "runs of this notebook (`--all`: of every one), newest first", runs, {"limit": True, "all": False}, words=0),
     "trace": Verb("%orch trace [RUN]", "every step of a run, the last one unless named", trace, words=1),
+    "why": Verb(
+        "%orch why [NODE] [--run RUN]", "why a node chose its model or the next node, and why not the others", why, {"run": True}, words=1,
+    ),
     "cost": Verb("%orch cost [RUN]", "the bill of a run by step, agent and model", cost, words=1),
     "forecast": Verb(
         projecting.USAGE,

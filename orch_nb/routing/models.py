@@ -213,6 +213,17 @@ class ModelBook:
         """All names that resolve, the default first."""
         return list(dict.fromkeys([DEFAULT, *sorted(self._own), SMOLLM2.name, ECHO.name]))
 
+    def chosen(self) -> list[str]:
+        """The names that the user gave, one for each model behind them; "small" where there are none.
+
+        These are the candidates of `route: auto`: nothing is called that the notebook does not name.
+        """
+        found: dict[tuple[str, str], str] = {}
+        for name in sorted(self._own):
+            offer = self.resolve(name)
+            found.setdefault((offer.provider, offer.model), name)
+        return list(found.values()) or [DEFAULT]
+
     def offers(self) -> list[Offer]:
         """What every name stands for."""
         return [self.resolve(name) for name in self.names()]

@@ -70,12 +70,31 @@ class Offer:
 
 @dataclass(slots=True, frozen=True)
 class Candidate:
-    """One offer that was looked at: its expected cost (None: price unknown) and why it was refused ("" when it fits)."""
+    """One offer that was looked at: its expected cost (None: price unknown) and why it was refused ("" when it fits).
+
+    `score` is what the choice rests on, where it rests on one; `why_not` the reason against an offer that was not chosen.
+    """
 
     offer: Offer
     expected_usd: Decimal | None
     price: Price | None = None
     refused: str = ""
+    score: float | None = None
+    why_not: str = ""
+
+    def as_data(self) -> dict[str, Any]:
+        """Plain data, as a decision keeps it."""
+        made: dict[str, Any] = {
+            "offer": self.offer.name,
+            "model": self.offer.model,
+            "expected_usd": _text(self.expected_usd),
+            "refused": self.refused,
+        }
+        if self.score is not None:
+            made["score"] = round(self.score, 6)
+        if self.why_not and self.why_not != self.refused:
+            made["why_not"] = self.why_not
+        return made
 
 
 @dataclass(slots=True, frozen=True)
@@ -95,15 +114,7 @@ class Route:
             "provider": self.offer.provider,
             "because": self.because,
             "expected_usd": _text(self.expected_usd),
-            "candidates": [
-                {
-                    "offer": c.offer.name,
-                    "model": c.offer.model,
-                    "expected_usd": _text(c.expected_usd),
-                    "refused": c.refused,
-                }
-                for c in self.candidates
-            ],
+            "candidates": [c.as_data() for c in self.candidates],
         }
 
 

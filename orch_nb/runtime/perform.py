@@ -13,6 +13,7 @@ from orch_nb.engine.plan import to_data
 from orch_nb.engine.ports import Call, Outcome, Prepared
 from orch_nb.errors import OrchError, ProviderError, ProviderTimeout, ReplayMismatch, UnknownPrice
 from orch_nb.runtime.binding import bound_call, callables, compile_in, function_key, graph_spec
+from orch_nb.runtime.routes import Routes
 from orch_nb.schema.events import ErrorInfo
 from orch_nb.schema.messages import ModelRequest, Reply, Usage, collect
 from orch_nb.schema.values import plain
@@ -63,6 +64,7 @@ class Performer:
         self.on_text, self.on_call_end = on_text, on_call_end
         self._calls: dict[int, tuple[PlanNode, Any]] = {}
         self._said: dict[int, list[str]] = {}
+        self.routes = Routes(runtime, namespace)
 
     # ---------------------------------------------------------------- functions
     def function(self, node: PlanNode) -> Any:
@@ -101,6 +103,8 @@ class Performer:
         scopes = self.scopes
         if node.budget_usd is not None:
             scopes = (*scopes, (f"run:{self.run}/node:{node.name}", Decimal(node.budget_usd)))
+        if call.kind in ("route", "check"):
+            return self.routes.prepare(call, scopes)
         if call.kind == "tool":
             return Prepared(
                 "tool",
@@ -126,6 +130,7 @@ class Performer:
         asked: ModelRequest = call.request
         limited = any(limit is not None for _, limit in scopes) or self.runtime.has_limit(scopes)
         offer, route = self.runtime.route(node, call.target, asked, Fixed, limited)
+        route = {**route, "because": call.because} if call.because else route
         request = replace(asked, model=offer.model, idempotency_key=idempotency_key)
         price = self.runtime.models.prices.price(offer)
         if price is None and limited:
@@ -139,6 +144,8 @@ class Performer:
 
     async def call(self, prepared: Prepared, key: str) -> Outcome:
         """Do it. Never raises for the call's own failure; a cancellation goes through (see `cancelled`)."""
+        if prepared.kind in ("route", "check"):
+            return await self.routes.call(prepared)
         if prepared.kind == "tool":
             return await self._tool(prepared)
         offer, request, price = prepared.payload
@@ -166,12 +173,14 @@ class Performer:
             if self.on_call_end is not None:
                 self.on_call_end(key)
         self._said.pop(id(prepared), None)
+        self.runtime.availability.note(offer.provider, offer.name, None, asyncio.get_running_loop().time() - started)
         return _settle(prepared, reply, price, first[0] if first else None)
 
     def _failed(self, prepared: Prepared, error: OrchError, cause: BaseException | None = None) -> Outcome:
         from orch_nb.routing.settlement import settle_usage
 
-        _, request, price = prepared.payload
+        offer, request, price = prepared.payload
+        self.runtime.availability.note(offer.provider, offer.name, error_info(error), 0.0)
         said = "".join(self._said.pop(id(prepared), ()))
         billed = bool(getattr(error, "billed", False) or said)
         if isinstance(error, ProviderError) and error.billed and not said:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from orch_nb.engine.plan import Chooser, Plan, PlanNode
     from orch_nb.engine.ports import Balance, RunLog
+    from orch_nb.routing.availability import Availability
     from orch_nb.routing.evidence import Evidence
     from orch_nb.routing.models import ModelBook
     from orch_nb.routing.offers import Offer
@@ -63,6 +64,7 @@ class Runtime:
         self._providers: dict[str, Any] = {}
         self._slots: dict[str, asyncio.Semaphore] = {}
         self._choosers: dict[str, Any] = {}
+        self._availability: Availability | None = None
         self._embedder: Any = None
         self._handles: dict[str, RunHandle] = {}
         self._lock = threading.Lock()
@@ -187,11 +189,24 @@ class Runtime:
 
     def chooser(self, chooser: Chooser) -> Any:
         """The similarity chooser of a plan's node, its candidates embedded once per process."""
+        candidates = {c: (chooser.describe.get(c, ""), chooser.examples.get(c, ())) for c in chooser.candidates}
+        return self.similarity(candidates, chooser.threshold)
+
+    def similarity(self, candidates: Mapping[str, tuple[str, tuple[str, ...]]], threshold: float) -> Any:
+        """The chooser among these candidates, (description, examples) by name; one for each process."""
         from orch_nb.routing.semantic import SimilarityChooser
 
-        candidates = {c: (chooser.describe.get(c, ""), chooser.examples.get(c, ())) for c in chooser.candidates}
-        made = SimilarityChooser(self.embedder, candidates, chooser.threshold)
+        made = SimilarityChooser(self.embedder, candidates, threshold)
         return self._choosers.setdefault(made.key, made)
+
+    @property
+    def availability(self) -> Availability:
+        """What was seen of providers in this process."""
+        if self._availability is None:
+            from orch_nb.routing.availability import Availability
+
+            self._availability = Availability()
+        return self._availability
 
     @property
     def embedder(self) -> Any:
@@ -301,14 +316,23 @@ class Runtime:
         """
         for node in plan.nodes:
             if node.kind == "agent":
-                for model in node.spec.get("models", ()):
-                    self._check_provider(self.provider(self.models.resolve(model["name"]).provider))
+                is_routed = "route" in node.spec  # a route leaves out what has no key, and says so
+                for model in (*node.spec.get("models", ()), *node.spec.get("others", ())):
+                    offer = self.models.resolve(model["name"])
+                    if not is_routed:
+                        self.check_key(self.provider(offer.provider))
         for sub in plan.subplans.values():
             self.check_models(sub)
 
     @staticmethod
-    def _check_provider(provider: Any) -> None:
-        """A key that is not there is said before the run begins, not at the first call."""
+    def check_key(provider: Any) -> None:
+        """A key that is not there is said before the run begins, not at the first call.
+
+        Raises
+        ------
+        AuthFailed
+            It is not there.
+        """
         reference = getattr(provider, "key_reference", "")
         if reference:
             from orch_nb.providers.keys import key_source

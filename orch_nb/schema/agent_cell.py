@@ -103,6 +103,7 @@ def build_spec(values: Mapping[str, Any], *, cell: _Cell | None = None) -> Agent
         if key not in AgentSpec.model_fields:
             raise _unknown_key(str(key), cell, cell.given.get(key) if cell else None)
     _check_names(values, cell)
+    _check_one_way(values, cell)
     try:
         return AgentSpec(**values)
     except ValidationError as error:
@@ -125,6 +126,17 @@ def _check_names(values: Mapping[str, Any], cell: _Cell | None) -> None:
             raise type(error)(text, line=at.line, column=at.column, source=source, hint=error.hint) from None
         except ValueError:
             continue  # not even the right kind of value: the model says so, with the key
+
+
+def _check_one_way(values: Mapping[str, Any], cell: _Cell | None) -> None:
+    """`model` names one, `route` chooses one: both at once would hide which of them counts."""
+    if values.get("route") is None or values.get("model") is None:
+        return
+    at = (cell.given.get("route") if cell else None) or _Given(None, 1 if cell else 0)
+    raise BadOption(
+        f"`model: {values['model']}` and `route` are both given.", line=at.line, column=at.column,
+        source=cell.source if cell else "", hint="keep one: `route` chooses the model itself", key="route",
+    )  # fmt: skip
 
 
 def _effects(value: Any) -> None:
@@ -153,6 +165,8 @@ HINTS = {
     "max_tokens": "tokens of one answer, e.g. `max_tokens: 300`",
     "temperature": "0 repeats itself, 1 varies",
     "retry": "tries at a transient failure; 1 means once",
+    "route": "`route: auto`, or e.g. `route: {cascade: [small, big], confidence: 0.7, by: agreement(3)}`",
+    "sla": "e.g. `sla: {seconds: 5}`",
     "writes": "e.g. `writes: {findings: append}`",
     "prompt": "the text below the line (and below the second `---`) is the prompt",
 }
@@ -160,7 +174,7 @@ HINTS = {
 
 def _unknown_key(key: str, cell: _Cell | None, at: _Given | None) -> UnknownKey:
     near = nearest(key, [*KEYS, *_ALIASES])
-    later = {"route", "context", "memory", "cache", "sla", "tags"}
+    later = {"context", "memory", "cache", "tags"}
     if key in later:
         hint = f"`{key}` does nothing yet; leave it out"
     elif near:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 from orch_nb.reducers import reducer
 from orch_nb.schema.names import check_name
+from orch_nb.schema.route_spec import check_route, check_sla
 
 MAX_BUDGET_USD = Decimal(1_000_000)
 MAX_TOKENS = 1_000_000
@@ -41,6 +42,8 @@ class AgentSpec(BaseModel):
         The user message, with its declared reads.
     model
         The notebook's name for a model.
+    route
+        How the model is chosen, instead of `model` (see `schema.route_spec`); None: `model` answers.
     role, goal, backstory
         Job-description style; they compile to the system prompt.
     out
@@ -64,6 +67,8 @@ class AgentSpec(BaseModel):
         Tries at a transient failure, the first one included, 1 to 10.
     fallback
         Models that are asked when the one before failed for good.
+    sla
+        ``{seconds: 5}``: a route leaves out models whose recent calls took longer in the median.
     writes
         State key -> reducer, beside the agent's own result.
     on_failure
@@ -77,6 +82,7 @@ class AgentSpec(BaseModel):
     name: str
     prompt: str
     model: str = "small"
+    route: Any = None
     role: str = ""
     goal: str = ""
     backstory: str = ""
@@ -91,6 +97,7 @@ class AgentSpec(BaseModel):
     timeout: float | None = None
     retry: int = 3
     fallback: tuple[str, ...] = ()
+    sla: Any = None
     writes: dict[str, str] = {}
     on_failure: Literal["fail", "skip", "else"] = "fail"
     describe: str = ""
@@ -181,6 +188,16 @@ class AgentSpec(BaseModel):
     @classmethod
     def _reducers(cls, value: Any) -> dict[str, str]:
         return reducer_pairs(value)
+
+    @field_validator("route", mode="before")
+    @classmethod
+    def _route(cls, value: Any) -> Any:
+        return check_route(value)
+
+    @field_validator("sla", mode="before")
+    @classmethod
+    def _sla(cls, value: Any) -> Any:
+        return check_sla(value)
 
     @field_validator("out", mode="before")
     @classmethod

@@ -137,6 +137,8 @@ def node_view(node: PlanNode, *, is_out: bool = False) -> NodeView:
     spec = node.spec
     models = spec.get("models") or ({"name": spec.get("model", "")},)
     of = models[0]["name"] or (node.function if node.function != node.name else "")
+    if "route" in spec:
+        of = f"route: {spec['route']['how']}"
     agent = spec.get("agent") or spec.get("name") or ""
     if agent and agent != node.name:
         of = f"{agent} · {of}" if of else agent

@@ -14,7 +14,7 @@ ZERO = Decimal(0)
 EXITS = ("success", "semantic_failure", "exception", "reused", "skipped")
 """The exit statuses of a span; "" while it is open."""
 
-CALLS = frozenset({"model", "tool", "effect"})
+CALLS = frozenset({"model", "tool", "effect", "route", "check"})
 """Kinds of spans that are calls of an activation, not activations."""
 
 
@@ -33,7 +33,8 @@ class Span:
     target, count
         Of a call, the model, tool or effect it went to; of a map, the number of its items.
     kind
-        The node's kind, or "model", "tool", "effect" for a call, "attempt" for an attempt that failed.
+        The node's kind, or "model", "tool", "effect", "route" (a model was chosen), "check" (a function judged an answer)
+        for a call, "attempt" for an attempt that failed.
     action
         What was done, in words: "call mid", "run function", "ask a person", "gate passed", "map 12 items".
     started_at, ended_at

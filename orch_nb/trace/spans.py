@@ -393,7 +393,7 @@ _ACTIONS = {
     "tool": "run tool",
     "barrier": "join",
 }
-_VERBS = {"model": "call", "tool": "use tool", "effect": "effect"}
+_VERBS = {"model": "call", "tool": "use tool", "effect": "effect", "route": "choose a model by", "check": "check by"}
 _ANSWERS = {
     "approve": "approved",
     "edit": "edited",

@@ -160,3 +160,33 @@ def test_parse_path() -> None:
     with pytest.raises(BadExpression) as caught:
         parse_path("a b", line=1, column=4, source="by a b")
     assert caught.value.column == 4
+
+
+# ------------------------------------------------------------------ len
+@pytest.mark.parametrize(("value", "size"), [("abc", 3), ([1, 2], 2), ({"a": 1}, 1), ("", 0)])
+def test_len_counts_texts_lists_and_mappings(value, size):
+    """`len(path)` is the one call there is: characters, items, keys."""
+    holds, seen = Predicate.parse("len(x) == 3 or len(x) < 3").evaluate({("x",): value}.__getitem__)
+    assert (holds, seen) == (True, {"len(x)": size})
+
+
+def test_len_of_what_is_absent_or_has_none_is_no_guess():
+    """Null is no length; an optional path that is absent compares as null does; a number has none."""
+    with pytest.raises(SemanticFailure, match="null"):
+        Predicate.parse("len(x) > 1").evaluate(lambda parts: None)
+    assert Predicate.parse("len(x?) > 1").evaluate({}.__getitem__)[0] is False
+    with pytest.raises(SemanticFailure, match="no length"):
+        Predicate.parse("len(x) > 1").evaluate(lambda parts: 7)
+
+
+def test_len_is_printed_as_it_is_written_and_may_still_be_a_name():
+    """One canonical text; a node that is called `len` is still a path."""
+    assert Predicate.parse("len ( a.b )>2 and(len == 3)").text == "len(a.b) > 2 and (len == 3)"
+    assert Predicate.parse("len(a.b) > 2").paths[0].parts == ("a", "b")
+
+
+def test_len_is_checked_against_types():
+    """What has no length is found before anything is paid."""
+    assert "no length" in Predicate.parse("len(n) > 2").check(lambda parts: {"type": "integer"})[0]
+    assert Predicate.parse("len(n) > 2").check(lambda parts: {"type": "string"}) == []
+    assert "cannot be compared" in Predicate.parse("len(n) > 'x'").check(lambda parts: {"type": "string"})[0]

@@ -514,3 +514,47 @@ def test_several_waiting_runs_come_with_lines_to_type(support, monkeypatch):
     support.good('%orch run g message="a"')
     support.good('%orch run g message="b"')
     assert "`%orch answer approve --run 1`" in support("%orch answer approve").error
+
+
+# ------------------------------------------------------------------ routes
+def test_a_route_is_defined_run_and_explained(shell):
+    """One cell routes; the card shows how, `why` shows what was chosen and why not the others, in text, HTML and data."""
+    shell.good("%orch models add big echo/big input=1 output=1")
+    card = shell.good(
+        "%%agent a\n---\nroute: {rules: [{when: 'len(t) > 3', model: big}], else: echo}\n---\nsay {{ t }}"
+    )
+    assert "one of big, echo" in repr(card._repr_mimebundle_()["text/plain"])
+    run = shell.good('%orch run a t="hello"')
+    shown = shell.good("%orch why a")
+    assert "model by rules: `big`, because rule 1 is true: len(t) > 3 (len(t) = 5)" in shown.text
+    assert "it answers where nothing else is true" in shown.text
+    assert "it answers where nothing else is true" in shown.html
+    assert shown.value[0].options[0].verdict == "chosen"
+    bundle = run._repr_mimebundle_()
+    assert "rule 1 is true" in bundle["text/html"]
+    spans = bundle["application/vnd.orch.trace+json"]["spans"]
+    assert next(s for s in spans if s["kind"] == "route")["choices"][0]["chosen"] == "big"
+    assert "rule 1 is true" in shell.good("%orch trace").text
+
+
+def test_why_of_a_node_that_is_not_there_names_the_nearest(shell):
+    """A slip is told with the name that exists; a node without a choice says so."""
+    shell.good("%%agent alpha --model echo\nsay {{ t }}")
+    shell.good('%orch run alpha t="hello"')
+    assert "did you mean `alpha`?" in shell("%orch why alfa").error
+    assert "named by the agent" in shell.good("%orch why alpha").text
+
+
+def test_the_bill_shows_each_models_share_of_calls_and_of_dollars(shell):
+    """Two models answered: who took how many of the calls, and how much of the money."""
+    shell.good("%orch models add big echo/big input=300 output=300")
+    shell.good("%orch models add small echo/small input=100 output=100")
+    shell.good("%%agent a\n---\nroute: {rules: [{when: 'len(t) > 3', model: big}], else: small}\n---\n{{ t }}")
+    shell.good("%%agent c --model small\n{{ a }}")
+    shell.good("%%graph g\na -> c")
+    shell.good('%orch run g t="hello"')
+    text = shell.good("%orch cost").text
+    head = next(r.split() for r in text.splitlines() if r.startswith("model"))
+    big = next(r.split() for r in text.splitlines() if r.startswith("big"))
+    assert head[-5:-1] == ["of", "calls", "of", "dollars"]
+    assert big[-3:-1] == ["50%", "75%"]

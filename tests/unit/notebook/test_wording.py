@@ -4,8 +4,8 @@ from __future__ import annotations
 
 
 def test_a_key_of_later_is_not_mistaken_for_another(shell):
-    """`route` is a known word of the design, so it is not taken for a slip of `out`."""
-    assert "`route` does nothing yet" in shell("%%agent a --route auto\nx").error
+    """`memory` is a known word of the design, so it is not taken for a slip of another key."""
+    assert "`memory` does nothing yet" in shell("%%agent a --memory notes\nx").error
 
 
 def test_an_unknown_tool_shows_its_line(shell):

@@ -1,0 +1,166 @@
+"""How sure an answer is: by the agreement of several samples, by a function, by the probability of its tokens.
+
+Only what is measured counts. A number that a model writes about itself is taken as `stated` and marked so: it says how the
+model talks, not how often it is right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.engine.ports import Call, Result
+from orch_nb.schema.canonical import digest
+
+if TYPE_CHECKING:
+    from orch_nb.agents.turn import Talk
+    from orch_nb.schema.route_spec import Measure
+
+Steps = Generator[Call, Any, Any]
+
+SAMPLE_TEMPERATURE = 0.7
+"""Of further samples: at the agent's own temperature of 0 all would be one. A common choice of self-consistency work.
+
+References: Wang et al., "Self-Consistency Improves Chain of Thought Reasoning", ICLR 2023 (temperature 0.5 to 0.7).
+"""
+
+
+@dataclass(slots=True, frozen=True)
+class Sureness:
+    """How sure an answer is.
+
+    Parameters
+    ----------
+    value
+        The answer: of several samples the most frequent one.
+    by
+        How it was measured, as it is written in the cell.
+    confidence
+        0 to 1; None where it could not be measured (no probabilities were sent).
+    detail
+        The figures in words.
+    is_stated
+        Whether the model itself said the number.
+    is_enough
+        Set where the measure itself decides (a check; an agreement that can no longer fail or succeed).
+    """
+
+    value: Any
+    by: str
+    confidence: float | None
+    detail: str
+    is_stated: bool = False
+    is_enough: bool | None = None
+
+    def passes(self, least: float) -> bool:
+        """Whether it is as sure as it must be. What could not be measured does not pass."""
+        if self.is_enough is not None:
+            return self.is_enough
+        return self.confidence is not None and self.confidence >= least
+
+    def because(self, least: float) -> str:
+        """In one clause, with the figures."""
+        if self.confidence is None or self.by.startswith("check("):
+            return self.detail
+        return f"{self.detail}: {self.confidence:.2f}, {'at least' if self.passes(least) else 'below'} {least:.2f}"
+
+
+def measured(talk: Talk, value: Any, how: Measure, least: float, *, is_last: bool = False) -> Steps:
+    """How sure the answer of a talk is; None where its form is all that counts.
+
+    Parameters
+    ----------
+    least
+        The confidence that is enough: sampling stops as soon as it is certain to be reached or missed.
+    is_last
+        Whether nobody could be asked afterwards: then nothing is spent on measuring. A check is made all the same.
+    """
+    match how.how:
+        case "agreement":
+            return None if is_last else (yield from _agreement(talk, value, how, least))
+        case "check":
+            return (yield from _checked(talk, value, how))
+        case "stated":
+            return _stated(value, how)
+    return None
+
+
+# ------------------------------------------------------------------ agreement
+def _agreement(talk: Talk, value: Any, how: Measure, least: float) -> Steps:
+    """The share of k answers that are the same. Samples that fail or do not fit count as disagreeing."""
+    needed = max(1, math.ceil(least * how.k - 1e-9))
+    answers: list[tuple[str, Any]] = [(identity(value, how.field), value)]
+    while len(answers) < how.k:
+        most = _most(answers)[1]
+        if most >= needed or most + how.k - len(answers) < needed:
+            break
+        result = yield from _sample(talk, len(answers), how)
+        number = len(answers)
+        answers.append(
+            (f"failed {number}", None) if result.error else (identity(result.value, how.field), result.value)
+        )
+    chosen, count = _most(answers)
+    asked = len(answers)
+    is_enough = count >= needed
+    confidence = count / (how.k if is_enough else asked)
+    cut = f" ({how.k} would have been asked)" if asked < how.k else ""
+    detail = f"{count} of {asked} answers agree{cut}"
+    return Sureness(chosen, how.text, round(confidence, 6), detail, is_enough=is_enough)
+
+
+def _sample(talk: Talk, number: int, how: Measure) -> Steps:
+    """One more answer of the same model, behind the same tools' results."""
+    spec = talk.definition
+    warmer = max(spec["temperature"], SAMPLE_TEMPERATURE)
+    because = f"sample {number + 1} of at most {how.k}, to see whether it says the same again"
+    again = replace(
+        talk, models=[talk.models[talk.model]], model=0, repairs=0, temperature=warmer,
+        seed=(spec.get("seed") or 0) + number, because=because, messages=list(talk.messages[: talk.base]),
+        repaired=0, asked=[], ended=None, failed="",
+    )  # fmt: skip
+    step = again.step()
+    while not isinstance(step, Result):
+        again.take((yield step))
+        step = again.step()
+    return step
+
+
+def _most(answers: list[tuple[str, Any]]) -> tuple[Any, int]:
+    """The most frequent answer (the first among equals) and how often it was given. Failed samples win nothing."""
+    counts: dict[str, int] = {}
+    for key, _ in answers:
+        counts[key] = counts.get(key, 0) + 1
+    best = max((key for key in counts if not key.startswith("failed ")), key=lambda key: counts[key])
+    return next(value for key, value in answers if key == best), counts[best]
+
+
+def identity(value: Any, field: str = "") -> str:
+    """What two equal answers share: texts are compared without regard to case and space, data by their content."""
+    if field and isinstance(value, dict):
+        value = value.get(field)
+    if isinstance(value, str):
+        value = " ".join(value.casefold().split()).rstrip(".!")
+    return digest(value)
+
+
+# ------------------------------------------------------------------ a function, or the model's own word
+def _checked(talk: Talk, value: Any, how: Measure) -> Steps:
+    outcome = yield Call("check", how.name, {"answer": value, "values": dict(talk.machine.inputs)})
+    if not outcome.ok:
+        error = outcome.error
+        said = f"`{how.name}` failed ({error.type}: {error.message})" if error is not None else f"`{how.name}` failed"
+        return Sureness(value, how.text, 0.0, said[:300], is_enough=False)
+    got = outcome.reply
+    said = f"`{how.name}` said {'yes' if got['passed'] else 'no'}"
+    score = got.get("score")
+    return Sureness(value, how.text, score if score is not None else float(got["passed"]),
+                    said if score is None else f"{said} ({score:.2f})", is_enough=got["passed"])  # fmt: skip
+
+
+def _stated(value: Any, how: Measure) -> Sureness:
+    got = value.get(how.field) if isinstance(value, dict) else None
+    if isinstance(got, bool) or not isinstance(got, int | float):
+        return Sureness(value, how.text, None, f"`{how.field}` is no number", is_stated=True)
+    return Sureness(value, how.text, min(1.0, max(0.0, float(got))), "stated by the model", is_stated=True)

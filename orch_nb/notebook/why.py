@@ -1,0 +1,107 @@
+"""Decisions for people: what was chosen, why, and why not the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.notebook import markup
+from orch_nb.notebook.bundle import Shown
+from orch_nb.notebook.table import Cell, Column, Table
+from orch_nb.notebook.visible import clean, line
+from orch_nb.notebook.words import BAD, OK, usd
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orch_nb.trace.choices import Choice, Option
+    from orch_nb.trace.run_view import RunView
+
+MAX_CHOICES = 60
+"""Decisions in one display: a loop of a hundred rounds is read by naming one activation."""
+FIELD = 300
+_MARKS = {"chosen": "✓ chosen", "refused": "✕ refused", "not chosen": "– not chosen", "asked": "? asked about"}
+_COLOURS = {"chosen": OK, "refused": BAD}
+
+
+def why(view: RunView, node: str, made: Sequence[Choice]) -> Shown:
+    """The decisions of one node of a run, or of all."""
+    head = f"why · run {view.run} of `{line(view.graph, 64)}`" + (f" · {line(node, 64)}" if node else "")
+    if not made:
+        return Shown.lines(head, "nothing was decided there: it has one way, and asked no model", value=[])
+    shown = list(made[:MAX_CHOICES])
+    text = [head, *("\n" + _text(choice) for choice in shown)]
+    parts = [_html(choice) for choice in shown]
+    if len(made) > MAX_CHOICES:
+        rest = (
+            f"and {len(made) - MAX_CHOICES:,} more: name one activation, such as `%orch why {line(made[-1].key, 64)}`"
+        )
+        text.append(rest)
+        parts.append(markup.section(markup.quiet(rest)))
+    html = markup.panel(markup.bar(markup.prose(head)), *parts)
+    return Shown("\n".join(text), html, list(made))
+
+
+def headline(choice: Choice) -> str:
+    """One decision in one line."""
+    chosen = f"`{choice.chosen}`" if choice.chosen else "none"
+    return line(f"{choice.key}: {choice.of} by {choice.how}: {chosen}, because {choice.because}", 500)
+
+
+def _text(choice: Choice) -> str:
+    rows = [headline(choice)]
+    if choice.options:
+        rows += ["  " + row for row in option_table(choice.options).text().splitlines()]
+    rows += [f"  rung {number}: {line(rung, FIELD)}" for number, rung in enumerate(choice.rungs, 1)]
+    rows += [f"  saw {line(seen, FIELD)}" for seen in choice.seen]
+    return "\n".join(rows)
+
+
+def _html(choice: Choice) -> str:
+    parts = [markup.prose(headline(choice), 500)]
+    if choice.options:
+        parts.append(option_table(choice.options).html())
+    parts += [f"<div>{markup.quiet(f'rung {n}: {line(rung, FIELD)}')}</div>" for n, rung in enumerate(choice.rungs, 1)]
+    parts += [f"<div>{markup.quiet(f'saw {line(seen, FIELD)}')}</div>" for seen in choice.seen]
+    return markup.section("".join(parts))
+
+
+def option_table(options: Sequence[Option]) -> Table:
+    """Candidates with score, expected cost and the reason for or against each."""
+    table = Table(
+        [
+            Column("candidate"),
+            Column("verdict"),
+            Column("score", "r"),
+            Column("expected $", "r"),
+            Column("why", wrap=True),
+        ]
+    )
+    is_priced = any(o.expected_usd is not None for o in options)
+    for one in options:
+        table.add(
+            Cell(line(one.name, 64), strong=one.verdict == "chosen"),
+            Cell(_MARKS.get(one.verdict, one.verdict), colour=_COLOURS.get(one.verdict, "")),
+            "" if one.score is None else f"{one.score:.3g}",
+            usd(one.expected_usd) if is_priced and one.model else "",
+            clean(one.why, FIELD),
+        )
+    return table.without_empty()
+
+
+def data(choice: Choice) -> dict[str, Any]:
+    """One decision as plain data, for whoever draws it."""
+    made = {
+        "key": choice.key, "of": choice.of, "how": choice.how, "chosen": choice.chosen, "because": clean(choice.because, FIELD),
+        "options": [_option_data(one) for one in choice.options], "seen": [clean(s, FIELD) for s in choice.seen],
+        "rungs": [clean(r, FIELD) for r in choice.rungs],
+    }  # fmt: skip
+    return {k: v for k, v in made.items() if v not in ("", [])}
+
+
+def _option_data(one: Option) -> dict[str, Any]:
+    made = {
+        "name": one.name, "verdict": one.verdict, "why": clean(one.why, FIELD), "model": one.model,
+        "score": None if one.score is None else round(one.score, 4),
+        "expected_usd": None if one.expected_usd is None else str(one.expected_usd),
+    }  # fmt: skip
+    return {k: v for k, v in made.items() if v not in ("", None)}

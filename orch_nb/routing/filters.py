@@ -1,0 +1,129 @@
+"""What cannot answer is refused before anything is chosen: each offer with its reason, in figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from orch_nb.routing.fixed import TYPICAL_BYTES_PER_TOKEN, expected_usd
+from orch_nb.routing.offers import Candidate
+from orch_nb.routing.prices import bound, context_tokens, prompt_bound
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from decimal import Decimal
+
+    from orch_nb.routing.offers import Offer
+    from orch_nb.routing.prices import Price
+    from orch_nb.routing.question import Question
+    from orch_nb.schema.messages import ModelRequest
+
+LEAST_CALLS = 5
+"""Calls of an offer whose seconds are looked at before a promise of seconds refuses it."""
+
+
+@dataclass(slots=True, frozen=True)
+class Room:
+    """The tightest budget in force: what is left of it, in US dollars."""
+
+    scope: str
+    left_usd: Decimal
+
+
+@dataclass(slots=True, frozen=True)
+class Facts:
+    """What is known of the offers at the moment of a decision; gathered outside, so that filtering is pure.
+
+    Parameters
+    ----------
+    offers, prices
+        By name; a price of None is unknown.
+    unavailable
+        Name -> why nothing can be asked of it now: no key, or its provider fails.
+    room
+        The tightest budget; None where no limit is in force.
+    seconds
+        Name -> (median seconds, calls) of its recent calls.
+    """
+
+    offers: Mapping[str, Offer]
+    prices: Mapping[str, Price | None]
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+    room: Room | None = None
+    seconds: Mapping[str, tuple[float, int]] = field(default_factory=dict)
+
+
+def filtered(question: Question, facts: Facts) -> list[Candidate]:
+    """Every candidate of a question, each fitting or refused, in declared order.
+
+    Notes
+    -----
+    An interface that lacks what the answer needs (tools, JSON) is refused only where another candidate has it: asking in
+    words works worse, and is better than nothing.
+    """
+    tried = {row["offer"]: row for row in question.tried}
+    lacking = _lacking(question, facts)
+    out = []
+    for name in question.models:
+        offer, price = facts.offers[name], facts.prices[name]
+        if name in tried:
+            refused = f"was tried: {tried[name]['because']}"
+        else:
+            refused = facts.unavailable.get(name) or lacking.get(name) or _misfit(question, offer, price, facts)
+        out.append(Candidate(offer, None if price is None else expected_usd(question.request, price), price, refused))
+    return out
+
+
+def _lacking(question: Question, facts: Facts) -> dict[str, str]:
+    """Name -> what its interface lacks and another candidate's has."""
+    lacks = {
+        name: [need for need in sorted(question.needs) if not getattr(facts.offers[name], need)]
+        for name in question.models
+    }
+    fewest = min(len(needs) for needs in lacks.values())
+    words = {"tools": "takes no tools", "json": "enforces no JSON"}
+    return {
+        name: f"its interface {' and '.join(words[need] for need in needs)}"
+        for name, needs in lacks.items()
+        if len(needs) > fewest
+    }
+
+
+def _misfit(question: Question, offer: Offer, price: Price | None, facts: Facts) -> str:
+    return (
+        context_misfit(offer, question.request)
+        or _too_dear(question.request, price, facts.room)
+        or _too_slow(question.sla_s, facts.seconds.get(offer.name))
+    )
+
+
+def context_misfit(offer: Offer, request: ModelRequest) -> str:
+    """Why a request does not fit an offer's context window; "" when it fits, or nobody knows the window.
+
+    The prompt is taken at 4 bytes a token: a candidate that is refused wrongly costs a choice, one that is taken wrongly
+    costs a failed call, and the next candidate is asked then.
+    """
+    window = offer.context_tokens
+    if window is None and not offer.is_free:
+        window = context_tokens(offer.provider, offer.price_ref.partition("/")[2] or offer.model)
+    if window is None:
+        return ""
+    prompt = -(-prompt_bound(request) // TYPICAL_BYTES_PER_TOKEN)
+    if prompt + request.max_tokens <= window:
+        return ""
+    return f"about {prompt:,} prompt tokens and `max_tokens` {request.max_tokens:,} do not fit its {window:,}"
+
+
+def _too_dear(request: ModelRequest, price: Price | None, room: Room | None) -> str:
+    if room is None:
+        return ""
+    if price is None:
+        return "its price is unknown, and a budget is in force"
+    most = bound(request, price)
+    return f"it may cost ${most}, and ${room.left_usd} is left in {room.scope}" if most > room.left_usd else ""
+
+
+def _too_slow(sla_s: float | None, seen: tuple[float, int] | None) -> str:
+    if sla_s is None or seen is None or seen[1] < LEAST_CALLS or seen[0] <= sla_s:
+        return ""
+    return f"its last {seen[1]} calls took {seen[0]:.2f} s in the median, and {sla_s:g} s are promised"

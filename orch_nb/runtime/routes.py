@@ -1,0 +1,198 @@
+"""Decisions about models, made once: what is known is gathered here, the choice itself is a pure function of it.
+
+The decision is the reply of an event, with every candidate. Whoever resumes the run reads it there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.engine.outcome import error_info
+from orch_nb.engine.ports import Outcome, Prepared
+from orch_nb.errors import NoOffer, OrchError, ToolFailed
+from orch_nb.routing.filters import Facts, Room, filtered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from orch_nb.engine.ports import Call
+    from orch_nb.routing.decision import Decision
+    from orch_nb.routing.offers import Candidate
+    from orch_nb.routing.question import Question
+    from orch_nb.runtime.runtime import Runtime
+
+Scopes = tuple[tuple[str, Decimal | None], ...]
+ZERO = Decimal(0)
+
+
+class Routes:
+    """The decisions of one run.
+
+    Parameters
+    ----------
+    runtime
+        Whose models, prices, providers and budgets are looked at.
+    namespace
+        Where a check's function is bound.
+    """
+
+    def __init__(self, runtime: Runtime, namespace: Mapping[str, Any]) -> None:
+        self.runtime, self.namespace = runtime, namespace
+
+    def prepare(self, call: Call, scopes: Scopes) -> Prepared:
+        """A decision or a check, ready to be made: it costs nothing and leaves nowhere."""
+        from orch_nb.schema.canonical import digest
+
+        said = call.request.as_data() if call.kind == "route" else {"answer": call.request["answer"]}
+        return Prepared(
+            call.kind, call.target, said, digest([call.kind, 1, call.target, said]), ZERO, 0, (), None, call.kind,
+            (call, scopes),
+        )  # fmt: skip
+
+    async def call(self, prepared: Prepared) -> Outcome:
+        """Make it. Never raises for what it finds."""
+        call, scopes = prepared.payload
+        if call.kind == "check":
+            return await self._check(call)
+        try:
+            return await self._decide(call.request, scopes)
+        except OrchError as error:
+            return Outcome(False, None, cost_usd=ZERO, error=error_info(error))
+
+    # ---------------------------------------------------------------- decisions
+    async def _decide(self, question: Question, scopes: Scopes) -> Outcome:
+        candidates = filtered(question, self.facts(question, scopes))
+        try:
+            made = await self._chosen(question, candidates)
+        except NoOffer as error:
+            refused = {
+                "how": question.route["how"],
+                "offer": "",
+                "because": str(error),
+                "candidates": [c.as_data() for c in candidates],
+            }
+            return Outcome(False, refused, cost_usd=ZERO, error=error_info(error))
+        self._note(made)
+        return Outcome(True, made.as_data(), cost_usd=ZERO)
+
+    async def _chosen(self, question: Question, candidates: list[Candidate]) -> Decision:
+        from orch_nb.routing import cascade, judge, rules
+        from orch_nb.routing.decision import decide
+
+        how = question.route["how"]
+        match how:
+            case "rules":
+                return decide(how, question.agent, candidates, rules.by_rules(question))
+            case "keywords":
+                return decide(how, question.agent, candidates, rules.by_keywords(question))
+            case "similar":
+                return decide(
+                    how, question.agent, candidates, rules.by_similarity(question, await self._similar(question))
+                )
+            case "judge":
+                return judge.by_judge(question, candidates)
+            case _:
+                return cascade.climb(question, candidates, how=how)
+
+    async def _similar(self, question: Question) -> dict[str, Any]:
+        """The similarity of the prompt to each model's examples, on the thread that embeds."""
+        route = question.route
+        chooser = self.runtime.similarity(
+            {name: ("", tuple(texts)) for name, texts in route["similar"].items()}, route["above"]
+        )
+        loop = asyncio.get_running_loop()
+        made: dict[str, Any] = await loop.run_in_executor(self.runtime.embed_pool, chooser.choose, question.prompt)
+        return made
+
+    def _note(self, made: Decision) -> None:
+        offer = next((c.offer for c in made.candidates if c.offer.name == made.chosen), None)
+        if offer is not None:
+            self.runtime.availability.chosen(offer.provider)
+
+    # ---------------------------------------------------------------- facts
+    def facts(self, question: Question, scopes: Scopes) -> Facts:
+        """What is known of the candidates now: prices, keys, circuits, seconds, and what is left of the budgets."""
+        runtime = self.runtime
+        offers = {name: runtime.models.resolve(name) for name in question.models}
+        seen = {name: found for name in offers if (found := runtime.availability.seconds(name)) is not None}
+        return Facts(
+            offers,
+            {name: runtime.models.prices.price(offer) for name, offer in offers.items()},
+            {name: why for name, offer in offers.items() if (why := self._unavailable(offer.provider))},
+            self.room(scopes),
+            seen,
+        )
+
+    def _unavailable(self, provider: str) -> str:
+        try:
+            self.runtime.check_key(self.runtime.provider(provider))
+        except OrchError as error:
+            return str(error).rstrip(".")
+        return self.runtime.availability.why_not(provider)
+
+    def room(self, scopes: Scopes) -> Room | None:
+        """The tightest of the budgets around a call, and what is left of it; None where nothing limits."""
+        tightest: Room | None = None
+        for scope, own in scopes:
+            balance = self.runtime.store.balance(scope)
+            limit = own if own is not None else balance.limit_usd if balance is not None else None
+            if limit is None:
+                continue
+            used = (
+                ZERO
+                if balance is None
+                else balance.spent_usd + balance.held_usd + balance.in_doubt_usd + balance.overrun_usd
+            )
+            left = max(ZERO, limit - used)
+            if tightest is None or left < tightest.left_usd:
+                tightest = Room(scope, left)
+        return tightest
+
+    # ---------------------------------------------------------------- checks
+    async def _check(self, call: Call) -> Outcome:
+        """Whether a function of the notebook finds an answer good: true or false, or a number from 0 to 1 (half is enough)."""
+        try:
+            got = await self._judgement(call)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            return Outcome(False, cost_usd=ZERO, error=error_info(error))
+        if isinstance(got, bool):
+            return Outcome(True, {"passed": got}, cost_usd=ZERO)
+        if isinstance(got, int | float) and 0 <= got <= 1:
+            return Outcome(True, {"passed": got >= PASSES, "score": float(got)}, cost_usd=ZERO)
+        said = ToolFailed(f"`{call.target}` gave {got!r:.60}, which is neither true or false nor a number from 0 to 1.")
+        return Outcome(False, cost_usd=ZERO, error=error_info(said))
+
+    async def _judgement(self, call: Call) -> Any:
+        target = self.namespace.get(call.target)
+        if not callable(target):
+            raise ToolFailed(
+                f"the function `{call.target}`, which checks the answer, is not defined here.", hint="run its cell"
+            )
+        arguments = _arguments(target, call.request)
+        if inspect.iscoroutinefunction(target):
+            return await target(**arguments)
+        return await asyncio.get_running_loop().run_in_executor(self.runtime.pool, lambda: target(**arguments))
+
+
+PASSES = 0.5
+"""Of a check that gives a number: more likely right than not."""
+
+
+def _arguments(target: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer as the first parameter; each further one is a read of the agent, by name."""
+    first, *rest = inspect.signature(target).parameters.values()
+    made = {first.name: given["answer"]}
+    for parameter in rest:
+        if parameter.name in given["values"]:
+            made[parameter.name] = given["values"][parameter.name]
+        elif parameter.default is inspect.Parameter.empty:
+            raise ToolFailed(
+                f"a check asks for `{parameter.name}`, which the agent does not read.",
+                hint=f"the agent reads: {', '.join(given['values']) or 'nothing'}",
+            )
+    return made

@@ -1,0 +1,361 @@
+"""The key `route` of an agent: how its model is chosen. Checked here, kept as it was written, completed for the plan.
+
+::
+
+    route: auto
+    route: {rules: [{when: "len(ticket) > 2000", model: big}], else: small}
+    route: {keywords: {big: [refund, lawsuit], small: [hello]}, else: small}
+    route: {similar: {big: ["I will sue you"], small: ["Thank you"]}, above: 0.3, else: small}
+    route: {judge: big, models: [small, big], criteria: "long or legal: big"}
+    route: {cascade: [small, big], confidence: 0.7, by: agreement(3)}
+    route: {learned: [small, big], tradeoff: 0.7, minimum: 30, baseline: big}
+
+The one key that names the way says which other keys there may be. Errors are `ValueError`: pydantic gathers them, with
+the agent's key and its line.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orch_nb.errors import CellError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+AUTO = "auto"
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "rules": ("else",), "keywords": ("else",), "similar": ("above", "else"), "judge": ("models", "criteria", "else"),
+    "cascade": ("confidence", "by"), "learned": ("tradeoff", "minimum", "baseline"),
+}  # fmt: skip
+"""Way to choose -> the other keys it takes."""
+
+CONFIDENCE = 0.7
+"""Least confidence at which a cascade stops and no second opinion is asked, unless told. Apart from the review threshold."""
+MINIMUM = 30
+"""Outcomes of each model that a learned route rests on at least, unless told: below, a mean of 0/1 outcomes is known to
+no better than 0.18 either way."""
+TRADEOFF = 0.7
+"""Of a learned route: 1 counts quality only, 0 cost only."""
+MAX_MODELS = 32
+MAX_RULES = 64
+MAX_SAMPLES = 15
+MAX_TEXT = 4_000
+
+_FORMS = "auto, or one of {rules: …}, {keywords: …}, {similar: …}, {judge: …}, {cascade: …}, {learned: …}"
+_BY = re.compile(
+    r"(?P<how>schema|probability)"
+    r"|agreement\(\s*(?P<k>\d{1,3})(?:\s+of\s+(?P<field>[A-Za-z_]\w*))?\s*\)"
+    r"|check\(\s*(?P<check>[A-Za-z_]\w*)\s*\)"
+    r"|stated\(\s*(?P<stated>[A-Za-z_]\w*)\s*\)"
+)
+
+
+class Measure(NamedTuple):
+    """How sure an answer is: `how` is schema | probability | agreement | check | stated.
+
+    `k` samples for agreement, of the whole answer or of one `field`; `name` is the function of a check. `stated` takes the
+    number that the model writes into `field`: it is marked wherever it is shown, because nothing measured it.
+    """
+
+    how: str
+    k: int = 0
+    field: str = ""
+    name: str = ""
+
+    @property
+    def text(self) -> str:
+        """As it is written."""
+        match self.how:
+            case "agreement":
+                return f"agreement({self.k}{f' of {self.field}' if self.field else ''})"
+            case "check":
+                return f"check({self.name})"
+            case "stated":
+                return f"stated({self.field})"
+        return self.how
+
+
+def measure(value: Any) -> Measure:
+    """What `by` says.
+
+    Raises
+    ------
+    ValueError
+        It is no way to be sure.
+    """
+    found = _BY.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError(
+            "has a `by` that is none of schema, agreement(3), agreement(3 of FIELD), probability, check(FUNCTION)"
+        )
+    if found["k"] is not None:
+        k = int(found["k"])
+        if not 2 <= k <= MAX_SAMPLES:
+            raise ValueError(f"asks for the agreement of {k}; 2 to {MAX_SAMPLES} answers can agree")
+        return Measure("agreement", k, found["field"] or "")
+    if found["check"]:
+        return Measure("check", name=found["check"])
+    if found["stated"]:
+        return Measure("stated", field=found["stated"])
+    return Measure(found["how"])
+
+
+# ------------------------------------------------------------------ the key
+def check_route(value: Any) -> Any:
+    """The route as it is kept: "auto", or a mapping with its keys in one order and nothing that was not said.
+
+    Raises
+    ------
+    ValueError
+        It is no route; the message says which part is wrong.
+    """
+    if isinstance(value, str) and value.strip().startswith("{"):
+        value = _from_text(value)
+    if value is None or value == AUTO:
+        return value
+    if not isinstance(value, dict):
+        raise ValueError(f"must be {_FORMS}")  # noqa: TRY004  (pydantic gathers ValueErrors)
+    how = _how(value)
+    made: dict[str, Any] = {how: _CHECKS[how](value[how])}
+    for key in OPTIONS[how]:
+        if key in value:
+            made[key] = _OPTION_CHECKS[key](value[key])
+    _check_whole(how, made)
+    return made
+
+
+def _from_text(text: str) -> Any:
+    """A mapping that was written on the magic line, in the form of the front matter."""
+    from orch_nb.schema.front_matter import load_yaml
+
+    try:
+        return load_yaml(f"route: {text.strip()}")["route"]
+    except CellError as error:
+        raise ValueError(f"cannot be read: {str(error).partition(chr(10))[0]}") from None
+
+
+def _how(value: Mapping[str, Any]) -> str:
+    """The way that a route's keys name."""
+    ways = [key for key in value if key in OPTIONS]
+    if len(ways) > 1:
+        raise ValueError(f"chooses in two ways, by `{ways[0]}` and by `{ways[1]}`; keep one")
+    if not ways:
+        near = nearest(str(next(iter(value), "")), OPTIONS)
+        raise ValueError(f"must be {_FORMS}" + (f"; did you mean `{near}`?" if near else ""))
+    for key in value:
+        if key != ways[0] and key not in OPTIONS[ways[0]]:
+            near = nearest(str(key), OPTIONS[ways[0]])
+            known = (
+                f"did you mean `{near}`?" if near else f"beside `{ways[0]}` there may be {', '.join(OPTIONS[ways[0]])}"
+            )
+            raise ValueError(f"has a key `{key}` that `{ways[0]}` does not take; {known}")
+    return ways[0]
+
+
+def _check_whole(how: str, made: dict[str, Any]) -> None:
+    """What the parts of a route owe each other."""
+    if how in ("rules", "keywords") and "else" not in made:
+        raise ValueError("needs `else: MODEL`: what answers where nothing of it is true")
+    if how == "similar" and made.get("above") and "else" not in made:
+        raise ValueError("has `above`, and so needs `else: MODEL` for what is similar to nothing")
+    if how == "judge" and "models" not in made:
+        raise ValueError("needs `models: [small, big]`: what the judge chooses from")
+    baseline = made.get("baseline")
+    if baseline is not None and baseline not in made["learned"]:
+        raise ValueError(f"has the baseline `{baseline}`, which is none of {', '.join(made['learned'])}")
+    other = made.get("else")
+    if how == "judge" and other is not None and other not in made["models"]:
+        raise ValueError(f"has the else `{other}`, which is none of {', '.join(made['models'])}")
+
+
+def _model(value: Any) -> str:
+    word = value.strip() if isinstance(value, str) else ""
+    if not word or len(word) > 200 or any(c.isspace() or not c.isprintable() for c in word):
+        raise ValueError(f"names a model {value!r:.40}, which is no name")
+    return word
+
+
+def _models(value: Any) -> list[str]:
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, list | tuple) or not 1 <= len(items) <= MAX_MODELS:
+        raise ValueError(f"needs a list of 1 to {MAX_MODELS} models")
+    return list(dict.fromkeys(_model(item) for item in items))
+
+
+def _rules(value: Any) -> list[dict[str, str]]:
+    if not isinstance(value, list | tuple) or not 1 <= len(value) <= MAX_RULES:
+        raise ValueError(f"needs 1 to {MAX_RULES} rules: [{{when: CONDITION, model: NAME}}]")
+    made = []
+    for number, row in enumerate(value, 1):
+        if not isinstance(row, dict) or set(row) != {"when", "model"} or not isinstance(row["when"], str):
+            raise ValueError(f"has a rule {number} that is not {{when: CONDITION, model: NAME}}")
+        made.append({"when": " ".join(row["when"].split()), "model": _model(row["model"])})
+    return made
+
+
+def _texts_by_model(value: Any) -> dict[str, list[str]]:
+    if not isinstance(value, dict) or not 1 <= len(value) <= MAX_MODELS:
+        raise ValueError("needs a mapping of models to lists of texts")
+    made = {}
+    for name, texts in value.items():
+        rows = [texts] if isinstance(texts, str) else texts
+        if not isinstance(rows, list | tuple) or not rows or len(rows) > 1_000:
+            raise ValueError(f"gives `{name}` no list of texts")
+        if not all(isinstance(text, str) and text.strip() and len(text) <= MAX_TEXT for text in rows):
+            raise ValueError(f"gives `{name}` something that is no text of 1 to {MAX_TEXT:,} characters")
+        made[_model(name)] = [text.strip() for text in rows]
+    return made
+
+
+def share(value: Any) -> float:
+    """A number from 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
+    if isinstance(value, str) and re.fullmatch(r"\d(\.\d{1,12})?|\.\d{1,12}", value.strip()):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not 0 <= value <= 1:
+        raise ValueError(f"has {value!r:.40} where a number from 0 to 1 belongs")
+    return round(float(value), 6)
+
+
+def _above(value: Any) -> float:
+    return share(value)
+
+
+def _minimum(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1_000_000:
+        raise ValueError(f"has {value!r:.40} as its minimum; a whole number from 1 on belongs there")
+    return value
+
+
+def _criteria(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip() or len(value) > MAX_TEXT:
+        raise ValueError(f"has criteria that are no text of 1 to {MAX_TEXT:,} characters")
+    return value.strip()
+
+
+def _by(value: Any) -> str:
+    found = measure(value)
+    if found.how == "stated":
+        raise ValueError(
+            "cannot climb by a number that the model states; by agreement(3), probability or check(FUNCTION)"
+        )
+    return found.text
+
+
+_CHECKS: dict[str, Any] = {
+    "rules": _rules, "keywords": _texts_by_model, "similar": _texts_by_model, "judge": _model, "cascade": _models,
+    "learned": _models,
+}  # fmt: skip
+_OPTION_CHECKS: dict[str, Any] = {
+    "else": _model, "above": _above, "models": _models, "criteria": _criteria, "confidence": share, "by": _by,
+    "tradeoff": share, "minimum": _minimum, "baseline": _model,
+}  # fmt: skip
+
+
+# ------------------------------------------------------------------ for the plan
+def candidates(route: Any, known: list[str]) -> list[str]:
+    """The models that a route may choose, in the order in which it names them.
+
+    Parameters
+    ----------
+    known
+        For `auto`: the notebook's models.
+    """
+    if route == AUTO:
+        return known
+    how = _how(route)
+    match how:
+        case "rules":
+            named = [row["model"] for row in route["rules"]]
+        case "keywords" | "similar":
+            named = list(route[how])
+        case "judge":
+            named = list(route["models"])
+        case _:
+            named = list(route[how])
+    other = route.get("else")
+    return list(dict.fromkeys([*named, other] if other else named))
+
+
+def complete(route: Any) -> dict[str, Any]:
+    """The route with every default filled in: what a plan keeps. `how` names the way."""
+    if route == AUTO:
+        return {"how": AUTO, "confidence": CONFIDENCE, "by": "schema", "tradeoff": TRADEOFF, "minimum": MINIMUM}
+    how = _how(route)
+    made = {"how": how, **route}
+    match how:
+        case "similar":
+            made.setdefault("above", 0.0)
+        case "cascade":
+            made = {"confidence": CONFIDENCE, "by": "schema", **made}
+        case "learned":
+            made = {"tradeoff": TRADEOFF, "minimum": MINIMUM, "baseline": route["learned"][-1], **made}
+        case "judge":
+            made = {"criteria": "", "else": route["models"][-1], **made}
+    return made
+
+
+def conditions(route: Any) -> list[str]:
+    """The conditions of a route by rules, in order; what they read, the agent reads."""
+    return [row["when"] for row in route["rules"]] if isinstance(route, dict) and "rules" in route else []
+
+
+# ------------------------------------------------------------------ neighbours of the key
+def check_second_opinion(value: Any) -> dict[str, Any] | None:
+    """``{model: big, below: 0.7, by: agreement(3)}`` with what was said; None for none.
+
+    Raises
+    ------
+    ValueError
+        It is no second opinion.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        value = {"model": value} if not value.strip().startswith("{") else _from_text(value)
+    if not isinstance(value, dict) or "model" not in value:
+        raise ValueError("must be a model, or {model: big, below: 0.7, by: agreement(3)}")
+    for key in value:
+        if key not in ("model", "below", "by"):
+            near = nearest(str(key), ("model", "below", "by"))
+            raise ValueError(
+                f"has a key `{key}` that it does not take; "
+                + (f"did you mean `{near}`?" if near else "model, below, by")
+            )
+    made: dict[str, Any] = {"model": _model(value["model"])}
+    if "below" in value:
+        made["below"] = share(value["below"])
+    if "by" in value:
+        made["by"] = measure(value["by"]).text
+    return made
+
+
+def complete_second_opinion(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A second opinion with every default filled in. Agreement is measured, and any model can give it."""
+    return {"below": CONFIDENCE, "by": "agreement(3)", **value}
+
+
+def check_sla(value: Any) -> dict[str, float] | None:
+    """``{seconds: 5}``.
+
+    Raises
+    ------
+    ValueError
+        It is no promise of seconds.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, dict) or set(value) != {"seconds"}:
+        raise ValueError("must be {seconds: 5}")
+    got = value["seconds"]
+    if isinstance(got, bool) or not isinstance(got, int | float) or not math.isfinite(got) or not 0 < got <= 86_400:
+        raise ValueError(f"has {got!r:.40} seconds; a number above 0 and up to 86,400 belongs there")
+    return {"seconds": round(float(got), 6)}

@@ -1,0 +1,308 @@
+"""Routes through the whole stack but the network: decisions are events, resumed and replayed, inside every budget."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+import orch_nb as orch
+from orch_nb.errors import (
+    AuthFailed,
+    BadRequest,
+    ContextTooLong,
+    MalformedReply,
+    NodeFailed,
+    ProviderTimeout,
+    ProviderUnavailable,
+    RateLimited,
+)
+from orch_nb.providers.fakes import ScriptedProvider
+from orch_nb.schema import events as ev
+from orch_nb.trace.bill import bill
+from orch_nb.trace.choices import choices
+from orch_nb.trace.spans import spans
+from tests.unit.runtime.conftest import reply
+
+OUT = "{label: yes | no}"
+YES, NO, BAD = '{"label": "yes"}', '{"label": "no"}', "nonsense"
+ERRORS = [AuthFailed, RateLimited, ContextTooLong, BadRequest, ProviderUnavailable, ProviderTimeout, MalformedReply]
+
+
+@pytest.fixture
+def models(rt):
+    """``models(small=[replies], big=[replies])``: 100 tokens a reply, at 1, 10 and 100 dollars a million."""
+
+    def make(**replies):
+        made = {}
+        for name, usd in (("small", 1), ("mid", 10), ("big", 100)):
+            script = replies.get(name, [])
+            script = script if callable(script) else [reply(r) if isinstance(r, str) else r for r in script]
+            made[name] = ScriptedProvider(script, name=f"{name}co")
+            rt.add_provider(made[name])
+            rt.models.add(name, f"{name}-1", f"{name}co", price={"input": usd, "output": usd})
+        return made
+
+    return make
+
+
+def agent(route, **keys):
+    keys.setdefault("out", OUT)
+    return orch.Agent("a", keys.pop("prompt", "Label {{ text }}"), route=route, max_tokens=50, retry=1, **keys)
+
+
+def calls(run):
+    return [(e.kind, e.target) for e in run.events if isinstance(e, ev.Sent)]
+
+
+def decisions(run):
+    return [
+        e.reply
+        for e in run.events
+        if isinstance(e, ev.Settled) and isinstance(e.reply, dict) and "candidates" in e.reply
+    ]
+
+
+CASCADE = {"cascade": ["small", "big"]}
+
+
+# ------------------------------------------------------------------ each way, recorded
+async def test_a_rule_table_routes_and_the_matching_rule_is_in_the_trace(models):
+    """Static routing: task type -> model, with the rule that held, in the log and in `why`."""
+    made = models(big=[YES], small=[YES])
+    rules = {"rules": [{"when": "kind in ['legal']", "model": "big"}], "else": "small"}
+    run = await orch.run(agent(rules), text="hi", kind="legal")
+    other = await orch.run(agent(rules), text="hi", kind="sales")
+
+    assert (calls(run), calls(other)) == (
+        [("route", "rules"), ("model", "big")],
+        [("route", "rules"), ("model", "small")],
+    )
+    assert len(made["big"].requests) == len(made["small"].requests) == 1
+    choice = choices(spans(run.events), "a")[0]
+    assert choice.because == "rule 1 is true: kind in ['legal'] (kind = \"legal\")"
+    assert [(o.name, o.verdict) for o in choice.options] == [("big", "chosen"), ("small", "not chosen")]
+
+
+async def test_a_decision_costs_nothing_and_holds_nothing(rt, models):
+    """$0, no reservation, no tokens: only the model's call is in the bill."""
+    models(small=[YES])
+    run = await orch.run(agent({"keywords": {"big": ["sue"]}, "else": "small"}), text="hi", budget_usd="0.01")
+
+    assert run.spent_usd == Decimal("0.0001")
+    assert rt.store.balance(f"run:{run.run}").held_usd == 0
+    assert bill(run.events).total.calls == 1
+
+
+async def test_similar_examples_choose_the_model(rt, models):
+    """By embeddings: the scores of all candidates are recorded. (The embedder counts letters here.)"""
+    import numpy as np
+
+    class Letters:
+        name, dimensions = "letters", 26
+
+        def embed(self, texts):
+            rows = np.array([[t.lower().count(chr(97 + i)) for i in range(26)] for t in texts], dtype="float32") + 1e-6
+            return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    rt._embedder = Letters()
+    models(big=[YES])
+    route = {"similar": {"big": ["zzzz zz"], "small": ["eeee aa"]}}
+    run = await orch.run(agent(route, prompt="{{ text }}"), text="zzz")
+
+    made = decisions(run)[0]
+    assert made["offer"] == "big"
+    assert all(row["score"] is not None for row in made["candidates"])
+    assert made["seen"]["embedder"] == "letters"
+
+
+async def test_the_judges_call_is_billed_once_and_shows_its_reasoning(rt, models):
+    """Dynamic routing: the judge's own call is an event with its own cost, its reason stands in the decision."""
+    made = models(big=['{"choice": "mid", "reason": "it holds a syntax error"}'], mid=[YES])
+    run = await orch.run(agent({"judge": "big", "models": ["small", "mid"]}), text="x = = 1")
+
+    assert calls(run) == [("route", "judge"), ("model", "big"), ("route", "judge"), ("model", "mid")]
+    assert run.spent_usd == Decimal("0.011")
+    assert len(made["big"].requests) == 1
+    assert decisions(run)[1]["because"] == "`big` chose it: it holds a syntax error"
+    assert {line.name: line.spent_usd for line in bill(run.events).models} == {
+        "big": Decimal("0.01"),
+        "mid": Decimal("0.001"),
+    }
+
+
+async def test_a_cascade_stops_early_and_escalates_only_on_failure(models):
+    """The cheap answer that fits is the answer; one that does not fit is escalated, and the ladder is recorded."""
+    made = models(small=[YES, BAD], big=[NO])
+    early = await orch.run(agent(CASCADE), text="hi")
+    late = await orch.run(agent(CASCADE), text="ho")
+
+    assert (early.result(), late.result()) == ({"label": "yes"}, {"label": "no"})
+    assert (len(made["small"].requests), len(made["big"].requests)) == (2, 1)
+    finished = next(e for e in late.events if isinstance(e, ev.Finished))
+    assert [(r["offer"], r["passed"]) for r in finished.decision["route"]["ladder"]] == [
+        ("small", False),
+        ("big", True),
+    ]
+
+
+async def test_the_smallest_model_that_passes_a_function_of_the_notebook(models):
+    """`check(FUNCTION)` runs the notebook's own test on each rung; it may look at the reads too."""
+
+    def passes(answer, text):
+        return answer["label"] == "no" and text == "hi"
+
+    models(small=[YES], mid=[NO])
+    route = {"cascade": ["small", "mid", "big"], "by": "check(passes)"}
+    run = await orch.run(agent(route), text="hi", namespace={"passes": passes})
+
+    assert run.result() == {"label": "no"}
+    assert [c for c in calls(run) if c[0] == "check"] == [("check", "passes")] * 2
+    ladder = next(c for c in choices(spans(run.events)) if c.of == "answer")
+    assert ladder.rungs == ["small: did not pass, `passes` said no", "mid: passed, `passes` said yes"]
+
+
+async def test_a_check_that_is_missing_or_breaks_is_a_failed_rung_and_says_so(models):
+    """A test that cannot be made passes nobody: its error is in the ladder."""
+    models(small=[YES], big=[YES])
+    run = await orch.run(agent({**CASCADE, "by": "check(nowhere)"}), text="hi", namespace={})
+    assert "`nowhere`, which checks the answer, is not defined" in run.events[-1].error.message
+
+
+async def test_auto_climbs_over_the_notebooks_models_and_asks_the_only_one(rt, models):
+    """Without evidence `auto` is a cascade over the models that the notebook names."""
+    models(small=[BAD], mid=[YES])
+    run = await orch.run(agent("auto"), text="hi")
+    assert calls(run) == [("route", "auto"), ("model", "small"), ("route", "auto"), ("model", "mid")]
+    assert [row["offer"] for row in decisions(run)[0]["candidates"]] == ["big", "mid", "small"]
+
+
+# ------------------------------------------------------------------ faults
+@pytest.mark.parametrize("error", ERRORS, ids=lambda e: e.__name__)
+@pytest.mark.parametrize(
+    "route", [CASCADE, {"keywords": {"small": ["hi"]}, "else": "big"}], ids=["cascade", "keywords"]
+)
+async def test_a_candidate_that_is_down_gives_way_to_the_next(models, route, error):
+    """Whatever typed error a provider ends in, the next offer of the decision answers, and the record says why."""
+    models(small=[error("it is down")], big=[YES])
+    run = await orch.run(agent(route), text="hi")
+
+    assert run.result() == {"label": "yes"}
+    assert [t for k, t in calls(run) if k == "model"] == ["small", "big"]
+    finished = next(e for e in run.events if isinstance(e, ev.Finished))
+    assert error.__name__ in str(finished.decision["route"])
+
+
+async def test_a_provider_that_keeps_failing_is_left_out_until_it_may_be_tried(rt, models):
+    """After three failures in a row the decision refuses it with the figures; nothing is sent to it."""
+    made = models(small=lambda r: ProviderUnavailable("down"), big=lambda r: reply(YES))
+    for _ in range(3):
+        await orch.run(agent(CASCADE), text="hi")
+    run = await orch.run(agent(CASCADE), text="hi")
+
+    assert len(made["small"].requests) == 3
+    assert [t for k, t in calls(run) if k == "model"] == ["big"]
+    assert "failed 3 times in a row" in decisions(run)[0]["candidates"][0]["refused"]
+
+
+async def test_a_candidate_without_a_key_is_refused_and_the_others_answer(rt, models, monkeypatch):
+    """A missing key is no error of a routed agent: the decision names it, the rest answers."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    models(big=[YES])
+    rt.models.set(small="openai/gpt-4o-mini")
+    run = await orch.run(agent(CASCADE), text="hi")
+
+    assert run.result() == {"label": "yes"}
+    refused = {row["offer"]: row["refused"] for row in decisions(run)[0]["candidates"]}
+    assert "OPENAI_API_KEY" in refused["small"]
+
+
+async def test_nothing_fits_and_every_reason_is_told(rt, models):
+    """NoOffer says why each candidate was refused; nothing was sent, nothing is billed."""
+    models()
+    run = await orch.run(agent(CASCADE), text="hi", budget_usd="0")
+
+    with pytest.raises(NodeFailed, match=r"`small`: it may cost .* `big`: it may cost"):
+        run.result()
+    assert calls(run) == [("route", "cascade")]
+    assert [row["refused"] != "" for row in choices_of(run)] == [True, True]
+
+
+def choices_of(run):
+    return decisions(run)[0]["candidates"]
+
+
+# ------------------------------------------------------------------ money
+async def test_an_escalation_cannot_pass_the_budget(rt, models):
+    """The dearer rung is refused before it is reserved when the budget has no room; an unfit answer is no result."""
+    made = models(small=[BAD], big=[YES])
+    run = await orch.run(agent(CASCADE), text="hi", budget_usd=await bound_of_big())
+
+    assert made["big"].requests == []
+    assert run.status == "failed"
+    assert "is left in run:" in str(run.events[-1].error.message)
+    balance = rt.store.balance(f"run:{run.run}")
+    assert (balance.spent_usd, balance.held_usd, balance.in_doubt_usd) == (Decimal("0.0001"), 0, 0)
+
+
+async def test_a_budget_that_refuses_the_next_rung_keeps_the_answer_there_is(rt, models):
+    """Low agreement and no money: the cheap answer stands, marked as not passed, inside the budget."""
+    models(small=[YES, NO], big=[YES])
+    route = {**CASCADE, "by": "agreement(2)"}
+    run = await orch.run(agent(route), text="hi", budget_usd=await bound_of_big())
+
+    assert run.result() == {"label": "yes"}
+    finished = next(e for e in run.events if isinstance(e, ev.Finished))
+    assert "no rung passed" in finished.decision["route"]["because"]
+    assert run.spent_usd == Decimal("0.0002")
+
+
+async def bound_of_big():
+    """What the dear model may cost at most, as a refusal says: room for it before anything else is asked, not after."""
+    refused = await orch.run(agent(CASCADE), text="hi", budget_usd="0")
+    return decisions(refused)[0]["candidates"][1]["refused"].split("$")[1].split(",")[0]
+
+
+async def test_where_the_dear_rung_never_fits_the_cheap_one_is_the_top(rt, models):
+    """Refused from the start, the dear model is no rung: the cheap answer is repaired as a top rung's is."""
+    made = models(small=[BAD, YES], big=[YES])
+    run = await orch.run(agent(CASCADE), text="hi", budget_usd="0.01")
+
+    assert run.result() == {"label": "yes"}
+    assert (len(made["small"].requests), len(made["big"].requests)) == (2, 0)
+
+
+# ------------------------------------------------------------------ resume
+async def test_a_resume_in_mid_ladder_decides_nothing_again(rt, models):
+    """The dear rung fails for good; after the resume the recorded decision stands, and nobody is asked twice."""
+    made = models(small=[BAD], big=[ProviderUnavailable("down"), reply(YES)])
+    run = await orch.run(agent(CASCADE), text="hi")
+    assert run.status == "failed"
+    before = decisions(run)
+    again = await orch.resume(run.run, namespace={"a": agent(CASCADE)})
+
+    assert again.result() == {"label": "yes"}
+    assert decisions(again)[: len(before)] == before
+    assert len(made["big"].requests) == 2
+
+
+async def test_a_judge_is_not_asked_again_by_a_resume(rt, models):
+    """What the judge said is recorded: a resume behind it pays for the answer only."""
+    made = models(big=['{"choice": "mid", "reason": "hard"}'], mid=[ProviderUnavailable("down"), reply(YES)], small=[ProviderUnavailable("down")])  # fmt: skip
+    maker = agent({"judge": "big", "models": ["small", "mid"]})
+    run = await orch.run(maker, text="hi")
+    again = await orch.resume(run.run, namespace={"a": maker})
+
+    assert again.result() == {"label": "yes"}
+    assert len(made["big"].requests) == 1
+    assert sum(1 for k, t in calls(again) if t == "big") == 1
+
+
+async def test_the_decision_of_a_run_survives_other_facts(rt, models):
+    """Prices and circuits may change: a run goes on with what it decided."""
+    models(small=[YES])
+    run = await orch.run(agent(CASCADE), text="hi")
+    rt.models.add("small", "small-1", "smallco", price={"input": 9999, "output": 9999})
+    opened = orch.open_run(run.run)
+    assert decisions(opened)[0]["order"] == ["small", "big"]
+    assert choices(spans(opened.events), "a")[0].chosen == "small"
