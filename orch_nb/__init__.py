@@ -29,6 +29,7 @@ _WHERE = {
     "run": "orch_nb.runtime.api",
     "run_sync": "orch_nb.runtime.api",
     "resume": "orch_nb.runtime.api",
+    "quote": "orch_nb.runtime.api",
     "batch": "orch_nb.runtime.api",
     "record": "orch_nb.runtime.api",
     "runs": "orch_nb.runtime.api",
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
     from orch_nb.engine.drive import Expand as Expand
     from orch_nb.graph.builder import Graph as Graph
     from orch_nb.runtime.api import batch as batch
+    from orch_nb.runtime.api import quote as quote
     from orch_nb.runtime.api import record as record
     from orch_nb.runtime.api import resume as resume
     from orch_nb.runtime.api import run as run

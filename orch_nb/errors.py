@@ -8,7 +8,7 @@
     │  ├─ BudgetExceeded ORCH201   ├─ NodeFailed      ORCH202   ├─ NodeTimeout  ORCH203
     │  ├─ LimitReached   ORCH204   ├─ ReplayMismatch  ORCH205   ├─ SemanticFailure ORCH206
     │  ├─ UnstorableValue ORCH207  ├─ WaitingForPerson ORCH208  ├─ RunCancelled ORCH209
-    │  └─ MissingInput   ORCH210
+    │  ├─ MissingInput   ORCH210   └─ QuoteTooHigh ORCH211
     ├─ ProviderError     ORCH3xx      provider, model; `failure` says which policy applies
     ├─ RoutingError      ORCH4xx      NoOffer, UnknownPrice, UnknownModel, ModelNotInstalled
     ├─ ToolError         ORCH5xx      ToolFailed, BadArguments, UnknownTool
@@ -208,6 +208,12 @@ class MissingInput(RunError):
     """An input that a node reads was not given, or one was given that nothing reads."""
 
     code = "ORCH210"
+
+
+class QuoteTooHigh(RunError):
+    """What a run may cost is above the bound from which it is to be asked first; nothing was sent."""
+
+    code = "ORCH211"
 
 
 # ------------------------------------------------------------------ 3xx: providers

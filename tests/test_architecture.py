@@ -24,6 +24,7 @@ DOORS = {
     ("runtime.batch", "notebook.display"),
     ("analysis.forecast", "notebook.display"),
     ("analysis.claims", "notebook.display"),
+    ("runtime.quote", "notebook.display"),
     ("engine.deciding", "graph.predicate"),
 }
 """The upward calls that ARCHITECTURE.md allows: inside a function or for a type hint, never at import."""

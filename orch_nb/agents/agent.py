@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from orch_nb.graph.template import TemplateRead
     from orch_nb.routing.models import ModelBook
     from orch_nb.routing.offers import Offer
+    from orch_nb.runtime.quote import Quote
     from orch_nb.schema.agent_spec import AgentSpec
     from orch_nb.schema.messages import Message
     from orch_nb.schema.out_type import OutType
@@ -271,6 +272,12 @@ class Agent:
         from orch_nb import runtime
 
         return await runtime.call(self, inputs, {t.name: t for t in self.tools})
+
+    def quote(self, **inputs: Any) -> Quote:
+        """What one answer to these inputs is likely to cost and to take. Nothing is sent."""
+        from orch_nb.runtime import api
+
+        return api.quote(self, namespace={t.name: t for t in self.tools}, **inputs)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Agent):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from orch_nb.engine.plan import Plan
     from orch_nb.runtime.handle import RunHandle
+    from orch_nb.runtime.quote import Quote
 
 _EDGE_WORDS = ("when", "by", "above", "else_", "at_most", "each")
 _NODE_WORDS = ("kind", "of", "with_", "when", "question", "target")
@@ -370,6 +371,13 @@ class Graph:
 
         options.setdefault("namespace", api.caller_namespace())
         return api.batch(self, frame, mapping, **options)
+
+    def quote(self, /, *, namespace: Mapping[str, Any] | None = None, **inputs: Any) -> Quote:
+        """What a run on these inputs is likely to cost and to take: ``graph.quote(ticket=...)``. Nothing is sent."""
+        from orch_nb.runtime import api
+
+        space = api.caller_namespace() if namespace is None else namespace
+        return api.quote(self, namespace=space, **inputs)
 
     # -------------------------------------------------------------- showing
     def __repr__(self) -> str:

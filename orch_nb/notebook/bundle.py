@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
 GRAPH = "application/vnd.orch.graph+json"
 TRACE = "application/vnd.orch.trace+json"
+QUOTE = "application/vnd.orch.quote+json"
+"""A quote as data, for tools; every front end shows its HTML."""
 VERSION = 1
-"""Of both types. A renderer refuses what it does not know and leaves the HTML to be shown."""
+"""Of these types. A renderer refuses what it does not know and leaves the HTML to be shown."""
 
 
 def bundle(text: str, html: str, *, kind: str = "", data: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import BadOption, nearest
 from orch_nb.notebook import batch_panel, card, claim_panel, forecast_panel, markup, run_panel
-from orch_nb.notebook.bundle import GRAPH, TRACE, bundle
+from orch_nb.notebook.bundle import GRAPH, QUOTE, TRACE, bundle
 from orch_nb.notebook.notes import notes_on
 from orch_nb.notebook.picture_data import graph_data, run_data
+from orch_nb.notebook.quote_table import quote_data, quote_html, quote_text
 from orch_nb.notebook.trace_table import trace_table
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from orch_nb.analysis.claims import Claim
     from orch_nb.analysis.forecast import Forecast
     from orch_nb.notebook.figure import Picture
+    from orch_nb.runtime.quote import Quote
     from orch_nb.trace.run_view import RunView
 
 Bundle = dict[str, Any]
@@ -114,6 +116,11 @@ def run_figure(view: RunView, what: str = "graph") -> Picture:
 def batch_bundle(batch: Any) -> Bundle:
     """A batch: how many rows are where, what it cost, the first rows."""
     return bundle(batch_panel.batch_text(batch), batch_panel.batch_html(batch))
+
+
+def quote_bundle(quote: Quote, *, notes: Sequence[str] = ()) -> Bundle:
+    """A quote: its range, a row for each agent node, what it rests on."""
+    return bundle(quote_text(quote, notes=notes), quote_html(quote, notes=notes), kind=QUOTE, data=quote_data(quote))
 
 
 def trace_bundle(view: RunView) -> Bundle:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import MissingInput, OrchError, nearest
-from orch_nb.notebook import display, listing, live, name, projecting, setting_up
-from orch_nb.notebook.bundle import Shown
+from orch_nb.notebook import asking_first, display, listing, live, name, projecting, setting_up
+from orch_nb.notebook.bundle import QUOTE, Shown
 from orch_nb.notebook.command import is_text, value_of, whole_number
+from orch_nb.notebook.quote_table import quote_data
 from orch_nb.schema.names import check_name
 
 if TYPE_CHECKING:
@@ -43,11 +44,17 @@ def run(session: Session, command: Command, names: Names) -> live.Pending:
     plan = compile_in(target, names)
     inputs, notes = _inputs(command, names, plan)
     _check_given(command, plan, inputs)
-    handle = session.runtime.start(
-        target, inputs, plan=plan, budget_usd=_budget(command), as_name=command.flags.get("as", ""), namespace=names,
-        attended=session.is_attended, again=bool(command.flags.get("again")),
-    )  # fmt: skip
-    return _follow(session, command, handle, notes)
+
+    def start() -> Any:
+        return session.runtime.start(
+            target, inputs, plan=plan, budget_usd=_budget(command), as_name=command.flags.get("as", ""), namespace=names,
+            attended=session.is_attended, again=bool(command.flags.get("again")),
+        )  # fmt: skip
+
+    bound = asking_first.bound_of(command)
+    if bound is not None and (quoted := session.runtime.quote(target, inputs, namespace=names)).is_above(bound):
+        return asking_first.ask(session, command, quoted, bound, start)
+    return _follow(session, command, start(), notes)
 
 
 def resume(session: Session, command: Command, names: Names) -> live.Pending:
@@ -98,9 +105,26 @@ def _raise_failure(handle: Any) -> None:
 
 def batch(session: Session, command: Command, names: Names) -> live.Pending:
     """Run a graph or agent over the rows of a table."""
+    target = _target(command, names, "batch", words=2)
+    frame, mapping, shared, notes = _rows(command, names, target)
+
+    def start() -> Any:
+        return session.runtime.batch(
+            target, frame, mapping, budget_usd=_budget(command), namespace=names, shared=shared
+        )
+
+    bound = asking_first.bound_of(command)
+    if bound is not None:
+        quoted = session.runtime.quote_batch(target, frame, mapping, namespace=names, shared=shared)
+        if quoted.is_above(bound):
+            return asking_first.ask(session, command, quoted, bound, start)
+    return _follow(session, command, start(), notes)
+
+
+def _rows(command: Command, names: Names, target: Any) -> tuple[Any, dict[str, str], dict[str, Any], list[str]]:
+    """A table, the columns that inputs were bound to, the inputs that are the same for every row, and what is to be said."""
     from orch_nb.runtime.binding import compile_in
 
-    target = _target(command, names, "batch", words=2)
     frame = value_of(command.words[1].text, names, command=command, at=command.words[1])
     columns = [str(c) for c in getattr(frame, "columns", ())] or (
         list(frame[0]) if isinstance(frame, list) and frame else []
@@ -120,8 +144,22 @@ def batch(session: Session, command: Command, names: Names) -> live.Pending:
         if wanted not in columns and wanted not in mapping and wanted not in shared and is_data(names.get(wanted)):
             shared[wanted] = names[wanted]
             notes.append(f"`{wanted}` is the notebook's variable, the same for every row")
-    handle = session.runtime.batch(target, frame, mapping, budget_usd=_budget(command), namespace=names, shared=shared)
-    return _follow(session, command, handle, notes)
+    return frame, mapping, shared, notes
+
+
+def quote(session: Session, command: Command, names: Names) -> Shown:
+    """What a run, or a batch over a table, is likely to cost and to take. Nothing is sent."""
+    from orch_nb.runtime.binding import compile_in
+
+    target = _target(command, names, "quote")
+    if len(command.words) > 1:
+        frame, mapping, shared, notes = _rows(command, names, target)
+        made = session.runtime.quote_batch(target, frame, mapping, namespace=names, shared=shared)
+    else:
+        inputs, notes = _inputs(command, names, compile_in(target, names))
+        made = session.runtime.quote(target, inputs, namespace=names)
+    shown = display.quote_bundle(made, notes=notes)
+    return Shown(shown["text/plain"], shown["text/html"], made, QUOTE, quote_data(made))
 
 
 def answer(session: Session, command: Command, names: Names) -> live.Pending:
@@ -418,15 +456,20 @@ _BUDGET = {"budget": True}
 VERBS: dict[str, Verb] = {
     "": Verb("%orch", "how the notebook stands", status, words=0),
     "run": Verb(
-        "%orch run GRAPH|AGENT name=value … [--budget USD] [--bg] [--wait] [--as NAME] [--again]",
+        "%orch run GRAPH|AGENT name=value … [--budget USD] [--ask-above USD] [--bg] [--wait] [--as NAME] [--again]",
         "run a graph or one agent; what is left out is taken from variables of that name. The cell ends when the run has, or "
-        "when only a person is due (`--wait` goes on waiting); `--bg` ends it at once. `--again` repeats effects done before",
-        run, {**_BUDGET, "bg": False, "wait": False, "as": True, "again": False}, words=1, is_async=True, takes_pairs=True,
+        "when only a person is due (`--wait` goes on waiting); `--bg` ends it at once. `--ask-above` shows the quote and asks first where its high end is above; `--again` repeats effects done before",
+        run, {**_BUDGET, "ask-above": True, "bg": False, "wait": False, "as": True, "again": False}, words=1, is_async=True, takes_pairs=True,
     ),
     "batch": Verb(
-        "%orch batch GRAPH|AGENT TABLE input=column … [--budget USD] [--bg] [--as NAME]",
+        "%orch batch GRAPH|AGENT TABLE input=column … [--budget USD] [--ask-above USD] [--bg] [--as NAME]",
         "run over the rows of a data frame or a list of mappings; columns bind by name, or as told; at the budget the rest is pending",
-        batch, {**_BUDGET, "bg": False, "as": True}, words=2, is_async=True, takes_pairs=True,
+        batch, {**_BUDGET, "ask-above": True, "bg": False, "as": True}, words=2, is_async=True, takes_pairs=True,
+    ),
+    "quote": Verb(
+        "%orch quote GRAPH|AGENT name=value …, or GRAPH|AGENT TABLE input=column …",
+        "what a run is likely to cost and to take, in all and for each node, before it is started; nothing is sent",
+        quote, words=2, takes_pairs=True,
     ),
     "resume": Verb(
         "%orch resume [RUN] [--budget USD] [--bg] [--wait] [--as NAME]",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from orch_nb.engine.ports import Balance
     from orch_nb.routing.models import ModelBook
     from orch_nb.runtime.handle import RunHandle
+    from orch_nb.runtime.quote import Quote
     from orch_nb.runtime.recording import Recording
 
 OPTIONS = ("budget_usd", "as_name", "namespace", "attended", "again", "on_change")
@@ -68,6 +69,15 @@ def run_sync(target: Any, /, *, budget_usd: Any = None, namespace: Mapping[str, 
     return runtime.start_run(
         target, inputs, budget_usd=budget_usd, namespace=space, attended=attended, again=again
     ).wait()
+
+
+def quote(target: Any, /, *, namespace: Mapping[str, Any] | None = None, **inputs: Any) -> Quote:
+    """What a run of `target` on these inputs is likely to cost and to take: ``quote.expected_usd``, ``.high_usd``, ``.nodes``.
+
+    Nothing is sent. It displays itself; `Quote.check` refuses what may be too dear.
+    """
+    space = caller_namespace() if namespace is None else namespace
+    return runtime.current().quote(target, inputs, namespace=space)
 
 
 async def resume(run: str | int, /, *, budget_usd: Any = None, namespace: Mapping[str, Any] | None = None,

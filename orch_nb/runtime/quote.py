@@ -1,19 +1,397 @@
-"""What going on with a run is likely to cost, from what its remaining nodes cost before."""
+"""What a run is likely to cost and how long it takes, before it is started; and what going on with one costs."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.errors import QuoteTooHigh
+from orch_nb.runtime.past_runs import ends, middle, past_runs
+from orch_nb.runtime.prompt_size import NOTHING, TYPICAL_BYTES, Known, NodeSize, PlanSize, bytes_of, plan_size
+from orch_nb.runtime.visits import NO_TIME, Dollars, Range
 from orch_nb.schema import events as ev
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orch_nb.engine.plan import Plan
+    from orch_nb.routing.models import ModelBook
+    from orch_nb.runtime.past_runs import PastRun
     from orch_nb.runtime.runtime import Runtime
 
+ZERO = Decimal(0)
 HISTORY = 20
-"""Earlier runs of the same graph that are looked at."""
+"""Earlier runs of the same graph that are looked at for what is left of a run."""
+ROWS_LOOKED_AT = 200
+"""Rows of a table that are quoted one by one; of a longer one as many, evenly spread."""
+LEAST_SCALE = 1e-9
 
 
+class _Ranged:
+    """What has a range of dollars and one of seconds: each end by its own name."""
+
+    __slots__ = ()
+    usd: Dollars | None
+    seconds: Range
+
+    @property
+    def low_usd(self) -> Decimal | None:
+        """The low end in US dollars; None where a price is unknown."""
+        return None if self.usd is None else self.usd.low
+
+    @property
+    def expected_usd(self) -> Decimal | None:
+        """What is expected, in US dollars; None where a price is unknown."""
+        return None if self.usd is None else self.usd.expected
+
+    @property
+    def high_usd(self) -> Decimal | None:
+        """The high end in US dollars; None where a price is unknown."""
+        return None if self.usd is None else self.usd.high
+
+    @property
+    def low_s(self) -> float:
+        """The low end in seconds."""
+        return self.seconds.low
+
+    @property
+    def expected_s(self) -> float:
+        """What is expected, in seconds."""
+        return self.seconds.expected
+
+    @property
+    def high_s(self) -> float:
+        """The high end in seconds."""
+        return self.seconds.high
+
+
+@dataclass(slots=True, frozen=True)
+class NodeQuote(_Ranged):
+    """What one agent node is likely to use over the whole run.
+
+    Attributes
+    ----------
+    step
+        The node, inside the nodes around it: ``outer/inner``.
+    usd
+        Low, expected and high US dollars; None where the price of a model is unknown.
+    seconds
+        Low, expected and high seconds.
+    calls
+        Fewest, expected and most model calls, all rounds and items together.
+    basis
+        Where the figures come from: "12 earlier runs", "prompt size", or "recorded": its answer is in the response cache.
+    batch_usd
+        Expected dollars at the provider's batch prices; None where it has none.
+    """
+
+    step: str
+    model: str
+    usd: Dollars | None
+    seconds: Range
+    calls: Range
+    basis: str
+    batch_usd: Decimal | None = None
+
+
+@dataclass(slots=True)
+class Quote(_Ranged):
+    """A range of dollars and seconds for one run, or for all rows of a table.
+
+    Attributes
+    ----------
+    nodes
+        Its agent nodes in order. The ends of the whole are not the sums of theirs: no run has every node at its end at once.
+    usd, seconds
+        Low, expected and high, of the whole. A person's time is not in it.
+    basis
+        Where the whole's figures come from: "24 earlier runs" or "prompt size".
+    batch_usd
+        Expected dollars at the providers' batch prices; None where a model has none.
+    baseline_usd, baseline_model
+        Estimate: the dearest of its models answering once, all inputs in one prompt; None where that cannot be told.
+    unpriced
+        Models whose price nobody knows; then all dollars are None.
+    rows
+        Rows of the table; 0 for a single run.
+    notes
+        What was assumed.
+    """
+
+    graph: str
+    nodes: list[NodeQuote]
+    usd: Dollars | None
+    seconds: Range
+    basis: str
+    batch_usd: Decimal | None = None
+    baseline_usd: Decimal | None = None
+    baseline_model: str = ""
+    unpriced: tuple[str, ...] = ()
+    rows: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def recorded(self) -> list[str]:
+        """Steps whose answers are there already: $0."""
+        return [n.step for n in self.nodes if n.basis == "recorded"]
+
+    def is_above(self, usd: Decimal) -> bool:
+        """Whether the high end is above `usd`. What is unknown is."""
+        return self.high_usd is None or self.high_usd > usd
+
+    def check(self, usd: Decimal, *, hint: str = "") -> None:
+        """Let through what stays at or below `usd` US dollars, also at its high end.
+
+        Raises
+        ------
+        QuoteTooHigh
+            The high end is above it, or a price is unknown. Nothing was sent.
+        """
+        if not self.is_above(usd):
+            return
+        if self.high_usd is None:
+            what = f"the price of {', '.join(f'`{m}`' for m in self.unpriced)} is unknown, and that is not below ${usd}"
+        else:
+            what = f"it may cost up to ${self.high_usd:.6f} (expected ${self.expected_usd:.6f}), more than ${usd}"
+        raise QuoteTooHigh(
+            f"`{self.graph}` was not started: {what}. Nothing was sent.",
+            hint=hint or f"raise the bound above ${usd}, or cap the run with a budget instead",
+            graph=self.graph, asked_usd=usd, high_usd=self.high_usd, expected_usd=self.expected_usd,
+        )  # fmt: skip
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        from orch_nb.notebook.display import quote_bundle
+
+        return quote_bundle(self)
+
+
+# ------------------------------------------------------------------ before a run
+class Quoter:
+    """Quotes one plan for any inputs: what earlier runs say is read once.
+
+    Parameters
+    ----------
+    past
+        Earlier runs of the same graph, newest first.
+    """
+
+    def __init__(self, runtime: Runtime, plan: Plan, past: Sequence[PastRun]) -> None:
+        self.runtime, self.plan, self.book = runtime, plan, runtime.models
+        cold = plan_size(plan, {}, self.book)
+        self._agents = {node.step: _model_id(node, self.book) for node in cold.nodes}
+        self._learn(past)
+
+    def _learn(self, past: Sequence[PastRun]) -> None:
+        """Ratios of what earlier runs used to what their prompts' sizes had let expect."""
+        self.ratios: list[float] = []
+        self.seconds: list[float] = []
+        self.node_ratios: dict[str, list[float]] = {}
+        self.node_calls: dict[str, list[float]] = {}
+        self.node_seconds: dict[str, list[float]] = {}
+        prices = _prices(self.book)
+        for run in past:
+            size = run.size(self.book, prices)
+            usd = run.usd(self.book)
+            if usd is None or size.usd is None:
+                continue
+            alike = self._alike(run, size)
+            for node in size.nodes:
+                if node.step in alike:
+                    self._learn_node(node, run, usd)
+            if len(alike) == len(self._agents) == len(size.nodes):
+                self.ratios.append(_ratio(sum(usd.values(), ZERO), size.usd[1]))
+                self.seconds.append(run.seconds / max(size.seconds.expected, LEAST_SCALE))
+
+    def _learn_node(self, node: NodeSize, run: PastRun, usd: Mapping[str, Decimal]) -> None:
+        assert node.usd is not None
+        self.node_ratios.setdefault(node.step, []).append(_ratio(usd.get(node.step, ZERO), node.usd[1]))
+        self.node_calls.setdefault(node.step, []).append(float(sum(c.step == node.step for c in run.calls)))
+        took = run.step_seconds.get(node.step, 0.0)
+        self.node_seconds.setdefault(node.step, []).append(took / max(node.seconds.expected, LEAST_SCALE))
+
+    def _alike(self, run: PastRun, size: PlanSize) -> set[str]:
+        """Steps of a past run that this plan has too, with the same model."""
+        called = run.models()
+        made = set()
+        for node in size.nodes:
+            models = called.get(node.step, set()) - {""}
+            if node.step in self._agents and (not models or self._agents[node.step] in models):
+                made.add(node.step)
+        return made
+
+    def quote(self, inputs: Mapping[str, Any]) -> Quote:
+        """The quote of one run on these inputs."""
+        answers = recorded_answers(self.runtime, self.plan, inputs)
+        size = plan_size(self.plan, inputs, self.book, answers)
+        nodes = [self._node(node, is_recorded=node.step in answers) for node in size.nodes]
+        usd = self._whole(size, nodes)
+        seconds = Range(*self._interval(self.seconds, size.seconds))
+        baseline, model = _baseline(size, inputs, self.book)
+        batch = _sum(n.batch_usd for n in nodes)
+        unpriced = tuple(dict.fromkeys(size.unpriced))
+        basis = _basis(len(self.ratios))
+        return Quote(self.plan.name, nodes, usd, seconds, basis, batch, baseline, model, unpriced, 0, size.notes)
+
+    def _whole(self, size: PlanSize, nodes: Sequence[NodeQuote]) -> Dollars | None:
+        if size.usd is None:
+            return None
+        if any(n.basis == "recorded" for n in nodes):
+            kept = [n.usd for n in nodes if n.usd is not None]
+            low, expected, high = (sum((usd[k] for usd in kept), ZERO) for k in range(3))
+            return Dollars(low, expected, min(high, size.usd.high))
+        return _dollars(self._interval(self.ratios, size.usd))
+
+    def _node(self, node: NodeSize, *, is_recorded: bool) -> NodeQuote:
+        if is_recorded:
+            return NodeQuote(node.step, node.model, NOTHING, NO_TIME, NO_TIME, "recorded", ZERO)
+        past, calls = self.node_ratios.get(node.step, []), self.node_calls.get(node.step, [])
+        usd = None if node.usd is None else _dollars(self._interval(past, node.usd))
+        seconds = Range(*self._interval(self.node_seconds.get(node.step, []), node.seconds))
+        often = Range(node.calls.low, node.calls.expected, node.calls.high)
+        if calls:
+            often = Range(min(node.calls.low, *calls), sum(calls) / len(calls), max(node.calls.high, *calls))
+        return NodeQuote(node.step, node.model, usd, seconds, often, _basis(len(past)), node.batch_usd)
+
+    @staticmethod
+    def _interval(past: Sequence[float], cold: Dollars | Range) -> tuple[float, float, float]:
+        """(low, expected, high): of the past's ratios where there are enough of them, else out to what the plan allows."""
+        least, scale, most = (float(x) for x in cold)
+        if not past:
+            return least, min(max(scale, least), most), most
+        ranked = sorted(past)
+        likely = middle(past) * scale
+        found = ends(len(past))
+        low = ranked[found[0] - 1] * scale if found is not None and found[0] else min(least, likely)
+        high = ranked[found[1] - 1] * scale if found is not None else max(most, likely)
+        return low, min(max(likely, low), high), high
+
+
+def quote(
+    runtime: Runtime, target: Any, inputs: Mapping[str, Any], namespace: Mapping[str, Any] | None = None
+) -> Quote:
+    """What a run of `target` on these inputs is likely to cost (see `Runtime.quote`)."""
+    from orch_nb.runtime.binding import compile_in
+
+    plan = compile_in(target, {} if namespace is None else namespace)
+    known = {*plan.inputs, *plan.optional_inputs, *plan.state}
+    runtime.check_inputs(plan, {**dict.fromkeys(plan.inputs), **inputs} if inputs.keys() <= known else inputs)
+    return Quoter(runtime, plan, past_runs(runtime, plan.name)).quote(inputs)
+
+
+def quote_batch(
+    runtime: Runtime, target: Any, frame: Any, mapping: Mapping[str, str] | None = None, *,
+    namespace: Mapping[str, Any] | None = None, shared: Mapping[str, Any] | None = None,
+) -> Quote:  # fmt: skip
+    """What a batch over the rows of a table is likely to cost: the sum over its rows.
+
+    Notes
+    -----
+    Of a table of more than 200 rows, 200 are quoted, evenly spread, and stand for the others. The ends are sums of the rows'
+    ends, which is wider than it need be: not every row is at its end.
+    """
+    from orch_nb.runtime.batch import rows_of
+    from orch_nb.runtime.binding import compile_in
+
+    plan = compile_in(target, {} if namespace is None else namespace)
+    rows = rows_of(frame, plan, mapping or {}, shared or {})
+    step = max(1, -(-len(rows) // ROWS_LOOKED_AT))
+    quoter = Quoter(runtime, plan, past_runs(runtime, plan.name))
+    looked = [quoter.quote(row.inputs) for row in rows[::step]]
+    return _of_rows(plan.name, looked, len(rows))
+
+
+def _of_rows(graph: str, looked: Sequence[Quote], n_rows: int) -> Quote:
+    """One quote over `n_rows` rows, of which those in `looked` were quoted."""
+    from orch_nb.runtime.batch import ROWS_AT_ONCE
+
+    if not looked:
+        return Quote(graph, [], NOTHING, NO_TIME, "no rows")
+    share = Decimal(n_rows) / len(looked)
+
+    def usd(quotes: Sequence[Any], name: str) -> Decimal | None:
+        total = _sum(getattr(q, name) for q in quotes)
+        return None if total is None else total * share
+
+    def dollars(quotes: Sequence[_Ranged]) -> Dollars | None:
+        low, expected, high = (usd(quotes, f"{end}_usd") for end in ("low", "expected", "high"))
+        return None if low is None or expected is None or high is None else Dollars(low, expected, high)
+
+    def together(ranges: Sequence[Range]) -> Range:
+        return Range(*(sum(r[k] for r in ranges) * float(share) for k in range(3)))
+
+    nodes = []
+    for same in zip(*(q.nodes for q in looked), strict=True):
+        took, calls = together([n.seconds for n in same]), together([n.calls for n in same])
+        basis = " and ".join(dict.fromkeys(n.basis for n in same))
+        nodes.append(NodeQuote(same[0].step, same[0].model, dollars(same), took, calls, basis, usd(same, "batch_usd")))
+    notes = list(dict.fromkeys(note for q in looked for note in q.notes))
+    if len(looked) < n_rows:
+        notes.append(f"{len(looked)} of {n_rows:,} rows were looked at, evenly spread")
+    whole, lanes, first = together([q.seconds for q in looked]), min(ROWS_AT_ONCE, n_rows), looked[0]
+    seconds = Range(whole.low / lanes, whole.expected / lanes, whole.high)
+    return Quote(
+        graph, nodes, dollars(looked), seconds, first.basis, usd(looked, "batch_usd"), usd(looked, "baseline_usd"),
+        first.baseline_model, first.unpriced, n_rows, notes,
+    )  # fmt: skip
+
+
+def recorded_answers(runtime: Runtime, plan: Plan, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Step -> answer, where the response cache holds it: those steps cost nothing."""
+    return {}
+
+
+def _baseline(size: PlanSize, inputs: Mapping[str, Any], book: ModelBook) -> tuple[Decimal | None, str]:
+    """One agent instead of the graph: the dearest model answers once, with all inputs as its prompt. An estimate."""
+    from orch_nb.routing.prices import REQUEST_OVERHEAD_TOKENS, cost
+    from orch_nb.schema.messages import Usage
+
+    asked = sum(bytes_of(value) for value in inputs.values())
+    out = size.out
+    likely = bytes_of(out.value) if isinstance(out, Known) else out.typical
+    usage = Usage(-(-asked // TYPICAL_BYTES) + REQUEST_OVERHEAD_TOKENS, max(1, likely // TYPICAL_BYTES))
+    found = []
+    for node in size.nodes:
+        price = None if node.offer is None else book.prices.price(node.offer)
+        if price is None:
+            return None, ""
+        found.append((cost(usage, price), node.model))
+    return max(found, default=(None, ""))
+
+
+def _model_id(node: NodeSize, book: ModelBook) -> str:
+    return "" if node.offer is None else f"{node.offer.provider}/{node.offer.model}"
+
+
+def _prices(book: ModelBook) -> tuple[tuple[str, str, str], ...]:
+    """What every name stands for and costs today."""
+    made = []
+    for offer in book.offers():
+        price = book.prices.price(offer)
+        made.append((offer.name, f"{offer.provider}/{offer.model}", "" if price is None else price.label))
+    return tuple(made)
+
+
+def _ratio(used: Decimal, expected: Decimal) -> float:
+    return float(used / expected) if expected else float(used > 0)
+
+
+def _basis(n: int) -> str:
+    return "prompt size" if n == 0 else "1 earlier run" if n == 1 else f"{n} earlier runs"
+
+
+def _dollars(ends: tuple[float, float, float]) -> Dollars:
+    """Dollars of an estimate: twelve digits after the point say more than it knows."""
+    return Dollars(*(round(Decimal(repr(x)), 12) for x in ends))
+
+
+def _sum(amounts: Any) -> Decimal | None:
+    """The sum; None where one of them is unknown."""
+    got = list(amounts)
+    return None if any(a is None for a in got) else sum(got, ZERO)
+
+
+# ------------------------------------------------------------------ going on with a run
 def quote_resume(runtime: Runtime, run: str) -> Decimal | None:
     """The mean cost of the agent nodes that `run` has not finished; None where none of them was ever billed.
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from orch_nb.routing.evidence import Evidence
     from orch_nb.routing.models import ModelBook
     from orch_nb.routing.offers import Offer
+    from orch_nb.runtime.quote import Quote
 
 ZERO = Decimal(0)
 MAX_THREADS = 32
@@ -71,6 +72,8 @@ class Runtime:
         self._pool: ThreadPoolExecutor | None = None
         self._embed_pool: ThreadPoolExecutor | None = None
         self._freed: asyncio.Event | None = None
+        self.past: dict[str, Any] = {}
+        """Run -> the figures of an ended run that quotes rest on, remembered (`past_runs`)."""
 
     # ---------------------------------------------------------------- parts
     @property
@@ -580,6 +583,29 @@ class Runtime:
         from orch_nb.runtime.quote import quote_resume
 
         return quote_resume(self, run)
+
+    def quote(self, target: Any, inputs: Mapping[str, Any], *, namespace: Mapping[str, Any] | None = None) -> Quote:
+        """The range of dollars and seconds of a run that has not been started. Nothing is sent or stored.
+
+        Parameters
+        ----------
+        inputs
+            By name; a missing one counts as 100 tokens, and the quote says so.
+
+        Raises
+        ------
+        GraphError, MissingInput, UnknownModel
+            As `start`.
+        """
+        from orch_nb.runtime.quote import quote
+
+        return quote(self, target, inputs, namespace)
+
+    def quote_batch(self, target: Any, frame: Any, mapping: Mapping[str, str] | None = None, **options: Any) -> Quote:
+        """The same for the rows of a table (see `quote.quote_batch`)."""
+        from orch_nb.runtime.quote import quote_batch
+
+        return quote_batch(self, target, frame, mapping, **options)
 
     # ---------------------------------------------------------------- many rows, ordinary Python
     def batch(self, target: Any, frame: Any, mapping: Mapping[str, str] | None = None, **options: Any) -> Any:

@@ -1,0 +1,514 @@
+"""What a run is likely to use before anything like it has run: tokens, dollars and seconds from the sizes of its prompts.
+
+Low is what is certain (one short answer of every node that must run), high the most that the plan allows (bounds of prompts,
+`max_tokens`, all rounds, the dearest of ways that exclude one another, one repair of each typed answer, every fallback),
+expected what typical texts come to. Not in the high end: retries that a provider bills, and texts that functions make out of
+nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orch_nb.errors import OrchError
+from orch_nb.runtime.visits import NO_TIME, Dollars, Range, Visits, most_of, visits
+from orch_nb.schema.values import dig
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orch_nb.engine.plan import Plan, PlanNode, Read
+    from orch_nb.routing.models import ModelBook
+    from orch_nb.routing.offers import Offer
+    from orch_nb.routing.prices import Price
+    from orch_nb.schema.messages import ModelRequest
+
+ZERO = Decimal(0)
+NOTHING = Dollars(ZERO, ZERO, ZERO)
+LONG_WORDS = 7
+"""Bytes a token at most, in texts as they are: the fewest tokens of a prompt."""
+TYPICAL_BYTES = 4
+"""Bytes of English prose a token."""
+TYPICAL_ANSWER = 256
+"""Tokens of an answer in words, until there are earlier runs."""
+TYPICAL_FIELD = 24
+"""Tokens of one text field of a typed answer."""
+UNKNOWN_BYTES = 400
+"""Of an input that is not given, or of a text that a function makes."""
+TOOL_TURNS = 3
+"""Replies that ask for tools, at the high end; an agent may take more (`agents.turn.MAX_TURNS`), and then it is rare."""
+TOOL_RESULT = 500
+"""Tokens of a tool's result."""
+FUNCTION_S = 5.0
+"""Seconds of a function at the high end."""
+LIST_ITEMS = 3
+CALLS_AT_ONCE = 8
+"""Items of a map that a provider answers side by side."""
+PLACEHOLDER_LIMIT = 400_000
+"""Characters of a stand-in for a text that is not there yet: what is longer fits no model."""
+
+
+class Size(NamedTuple):
+    """Bytes of a text that is not there yet: the fewest, what is typical, and the most in bytes that count one token each."""
+
+    low: int
+    typical: int
+    most: int
+
+
+class Known(NamedTuple):
+    """A value that is there already."""
+
+    value: Any
+
+
+@dataclass(slots=True)
+class NodeSize:
+    """What one agent node is likely to use over a whole run.
+
+    Attributes
+    ----------
+    step
+        The node, inside the nodes around it: ``outer/inner``.
+    model
+        The notebook's name of the model that is asked first.
+    usd
+        (low, expected, high) US dollars; None where a price is unknown.
+    batch_usd
+        Expected US dollars at batch prices; None where one has none.
+    """
+
+    step: str
+    model: str
+    calls: Range
+    usd: Dollars | None
+    seconds: Range
+    tokens: Range
+    batch_usd: Decimal | None = None
+    request: ModelRequest | None = None
+    """The first request, where everything that it says is known already."""
+    offer: Offer | None = None
+    max_visits: float = 1.0
+
+
+@dataclass(slots=True)
+class PlanSize:
+    """What a run of a plan is likely to use: its agent nodes in order, and the whole."""
+
+    nodes: list[NodeSize] = field(default_factory=list)
+    usd: Dollars | None = NOTHING
+    seconds: Range = NO_TIME
+    out: Size | Known = field(default_factory=lambda: Size(0, 0, 0))
+    notes: list[str] = field(default_factory=list)
+    unpriced: list[str] = field(default_factory=list)
+    """Models without a known price."""
+
+
+def plan_size(
+    plan: Plan, inputs: Mapping[str, Any], book: ModelBook, answers: Mapping[str, Any] | None = None
+) -> PlanSize:
+    """What a run of `plan` on these inputs is likely to use. O(nodes), a few prompts rendered for each agent.
+
+    Parameters
+    ----------
+    inputs
+        What is given; an input that is left out counts as 100 tokens, and a note says so.
+    answers
+        Step -> the answer that it will give, where that is known (from the response cache).
+    """
+    given: dict[str, Size | Known] = {name: Known(value) for name, value in inputs.items()}
+    made = _Sizing(plan, given, book, answers or {}, "").whole()
+    missing = [name for name in plan.inputs if name not in inputs]
+    if missing:
+        names = ", ".join(f"`{name}`" for name in missing)
+        made.notes.insert(0, f"{names} not given: {UNKNOWN_BYTES // TYPICAL_BYTES} tokens each assumed")
+    made.notes = list(dict.fromkeys(made.notes))
+    return made
+
+
+class _Sizing:
+    """One plan's walk, nodes in topological order."""
+
+    def __init__(
+        self, plan: Plan, given: Mapping[str, Size | Known], book: ModelBook, answers: Mapping[str, Any], frame: str
+    ) -> None:
+        self.plan, self.given, self.book, self.answers, self.frame = plan, given, book, answers, frame
+        self.values: dict[str, Size | Known] = {}
+        self.ends: dict[str, Range] = {}
+        self.out = PlanSize()
+        self._usd: list[Dollars] = []
+
+    def whole(self) -> PlanSize:
+        often = visits(self.plan, self._items)
+        if often.is_guessed:
+            self.out.notes.append("the number of items of a list that is not made yet is assumed: 3, at most 10")
+        for node, times in zip(self.plan.nodes, often.each, strict=True):
+            self._usd.append(NOTHING)
+            seconds = self._node(node, times)
+            self.ends[node.name] = _after(self._before(node), seconds)
+        self._total(often)
+        self.out.out = self._output()
+        return self.out
+
+    def _total(self, often: Visits) -> None:
+        usd = self._usd
+        if self.out.usd is not None:
+            high = most_of([u.high for u in usd], often.choices) if usd else ZERO
+            self.out.usd = Dollars(sum((u.low for u in usd), ZERO), sum((u.expected for u in usd), ZERO), high)
+        ends = list(self.ends.values()) or [NO_TIME]
+        self.out.seconds = Range(*(max(end[k] for end in ends) for k in range(3)))
+
+    def _before(self, node: PlanNode) -> Range:
+        """When the last of what comes before a node has ended."""
+        sources = [e.source for e in self.plan.edges if e.target == node.name and e.at_most is None]
+        ends = [self.ends[s] for s in sources if s in self.ends]
+        return Range(*(max((end[k] for end in ends), default=0.0) for k in range(3)))
+
+    # ------------------------------------------------------------ nodes
+    def _node(self, node: PlanNode, times: Range) -> Range:
+        match node.kind:
+            case "agent":
+                return self._agent(node, times)
+            case "graph":
+                return self._inner(node, times)
+            case "function" | "tool":
+                self.values[node.name] = self._made(node)
+                return Range(0.0, 0.01 * times.expected, (node.timeout_s or FUNCTION_S) * times.high)
+            case _:  # a person's time is not counted, and a switch takes none
+                self.values[node.name] = self._incoming(node)
+                return NO_TIME
+
+    def _inner(self, node: PlanNode, times: Range) -> Range:
+        sub = self.plan.subplans[node.name]
+        given = {read.name: self._read(read) for read in node.reads}
+        made = _Sizing(sub, given, self.book, self.answers, f"{self.frame}{node.name}/").whole()
+        for inner in made.nodes:
+            inner.calls, inner.tokens = inner.calls.times(times), inner.tokens.times(times)
+            inner.usd, inner.seconds = None if inner.usd is None else inner.usd.times(times), inner.seconds.times(times)
+            inner.batch_usd = None if inner.batch_usd is None else inner.batch_usd * _decimal(times.expected)
+            inner.max_visits *= times.high
+        self.out.nodes += made.nodes
+        self.out.notes += made.notes
+        self.out.unpriced += made.unpriced
+        self._count(None if made.usd is None else made.usd.times(times))
+        self.values[node.name] = made.out if node.each is None else _many(made.out)
+        return made.seconds.times(times)
+
+    def _agent(self, node: PlanNode, times: Range) -> Range:
+        use = _Use(node, [self._read(read) for read in node.reads], self.book)
+        step = f"{self.frame}{node.name}"
+        usd = None if use.usd is None else use.usd.times(times)
+        if usd is None:
+            self.out.unpriced += use.unpriced
+        self._count(usd)
+        side_by_side = min(CALLS_AT_ONCE, max(1.0, times.expected)) if node.each is not None else 1
+        at_once = Range(1.0, 1.0 / side_by_side, 1.0)
+        seconds = use.seconds.times(times).times(at_once)
+        self.out.nodes.append(
+            NodeSize(
+                step, use.name, use.calls.times(times), usd, seconds, use.tokens.times(times),
+                None if use.batch_usd is None else use.batch_usd * _decimal(times.expected),
+                use.request, use.offer, times.high,
+            )
+        )  # fmt: skip
+        if step in self.answers:
+            self.values[node.name] = Known(self.answers[step])
+        else:
+            made = answer_size(node.spec.get("out"), node.spec["max_tokens"])
+            self.values[node.name] = made if node.each is None else _many(made)
+        return seconds
+
+    def _count(self, usd: Dollars | None) -> None:
+        if usd is None:
+            self.out.usd = None
+        else:
+            self._usd[-1] = usd
+
+    # ------------------------------------------------------------ values
+    def _items(self, node: PlanNode) -> int | None:
+        assert node.each is not None
+        found = self._read(node.each) if node.each.source in ("input", "const") else None
+        return len(found.value) if isinstance(found, Known) and isinstance(found.value, list) else None
+
+    def _read(self, read: Read) -> Size | Known:
+        found = self._source(read)
+        if isinstance(found, Known):
+            try:
+                return Known(dig(found.value, read.path)) if read.path else found
+            except KeyError:
+                return Known(None)
+        if read.path and read.source == "node":
+            return self._part(read)
+        return Size(0, found.typical // 2, found.most) if read.optional else found
+
+    def _part(self, read: Read) -> Size:
+        """A field of an answer that is not there yet."""
+        node = self.plan.node(read.ref)
+        schema: Any = node.spec.get("out") if node.kind == "agent" else None
+        for name in read.path:
+            schema = schema.get("properties", {}).get(name) if isinstance(schema, dict) else None
+        whole = self.values.get(read.ref)
+        most = whole.most if isinstance(whole, Size) else UNKNOWN_BYTES
+        made = answer_size(schema, most) if schema is not None else Size(0, min(UNKNOWN_BYTES, most), most)
+        return Size(0, made.typical // 2, made.most) if read.optional or read.back else made
+
+    def _source(self, read: Read) -> Size | Known:
+        match read.source:
+            case "input":
+                return self.given.get(read.ref) or (Known(None) if read.optional else _UNKNOWN)
+            case "const":
+                return Known(read.value)
+            case "node":
+                return self.values.get(read.ref) or self._later(read)
+            case "group":
+                return _one_of([self.values[m] for m in read.members if m in self.values] or [_UNKNOWN])
+            case "item":
+                return self._item(read)
+        return _UNKNOWN
+
+    def _later(self, read: Read) -> Size:
+        """What a loop brings back: of a node that comes later, so not there in the first round."""
+        node = self.plan.node(read.ref)
+        if node.kind != "agent":
+            return Size(0, UNKNOWN_BYTES // 2, UNKNOWN_BYTES * 4)
+        made = answer_size(node.spec.get("out"), node.spec["max_tokens"])
+        return Size(0, made.typical // 2, made.most)
+
+    def _item(self, read: Read) -> Size | Known:
+        each = self.plan.node(read.ref).each
+        assert each is not None
+        found = self._read(each)
+        if isinstance(found, Known) and isinstance(found.value, list) and found.value:
+            sizes = [bytes_of(value) for value in found.value]
+            return Size(min(sizes), sum(sizes) // len(sizes), max(sizes))
+        whole = found if isinstance(found, Size) else _UNKNOWN
+        return Size(0, whole.typical // LIST_ITEMS, whole.most)
+
+    def _incoming(self, node: PlanNode) -> Size | Known:
+        found = [self.values[e.source] for e in self.plan.edges if e.target == node.name and e.source in self.values]
+        return _one_of(found) if found else _UNKNOWN
+
+    def _made(self, node: PlanNode) -> Size:
+        """What a function makes: nobody knows; as long as what it reads, or a paragraph."""
+        read = [_size(self._read(r)) for r in node.reads]
+        typical = max(UNKNOWN_BYTES, sum(size.typical for size in read))
+        return Size(0, typical, max(4 * typical, sum(size.most for size in read)))
+
+    def _output(self) -> Size | Known:
+        found = [self.values[name] for name in self.plan.out if name in self.values]
+        if len(found) == 1:
+            return found[0]
+        sizes = [_size(one) for one in found]
+        return Size(0, sum(s.typical for s in sizes), sum(s.most for s in sizes))
+
+
+_UNKNOWN = Size(0, UNKNOWN_BYTES, UNKNOWN_BYTES * 4)
+
+
+class _Use:
+    """What one visit of an agent node is likely to use."""
+
+    def __init__(self, node: PlanNode, read: Sequence[Size | Known], book: ModelBook) -> None:
+        self.spec, self.book = node.spec, book
+        self.names = [r.name for r in node.reads]
+        self.read = read
+        self.models = [(m, self._offer(m)) for m in node.spec["models"]]
+        first = self.models[:1] if not node.spec.get("route") else self.models
+        self.name, self.offer = first[0][0]["name"], first[0][1]
+        is_typed, has_tools = node.spec.get("schema") is not None, bool(node.spec.get("tools"))
+        most_turns = TOOL_TURNS if has_tools else 0
+        self.calls = Range(1.0, 2.0 if has_tools else 1.0, float(len(self.models) + is_typed + most_turns))
+        self.unpriced: list[str] = []
+        self.usd = self._dollars(first, is_typed, most_turns)
+        self.batch_usd = self._batch(first[0][1])
+        self.request = (
+            self._request(first[0][0], [k.value for k in read if isinstance(k, Known)]) if self._is_known else None
+        )
+
+    def _offer(self, model: Mapping[str, Any]) -> Offer | None:
+        try:
+            return self.book.resolve(model["name"])
+        except OrchError:
+            return None
+
+    def _price(self, offer: Offer | None, name: str) -> Price | None:
+        price = None if offer is None else self.book.prices.price(offer)
+        if price is None:
+            self.unpriced.append(name)
+        return price
+
+    @property
+    def _is_known(self) -> bool:
+        return all(isinstance(one, Known) for one in self.read)
+
+    def _dollars(
+        self, first: Sequence[tuple[Mapping[str, Any], Offer | None]], is_typed: bool, most_turns: int
+    ) -> Dollars | None:
+        from orch_nb.routing.prices import bound, cost
+        from orch_nb.schema.messages import Usage
+
+        most = self.spec["max_tokens"]
+        likely = likely_tokens(self.spec.get("out"), most)
+        lows, means, high = [], [], ZERO
+        tokens = []
+        for number, (model, offer) in enumerate(self.models):
+            least, typical, longest = (self._request(model, self._stand_ins(k)) for k in range(3))
+            price = self._price(offer, model["name"])
+            fewest = sum(len(m.content.encode()) for m in least.messages) // LONG_WORDS
+            usual = -(-_prompt_bound(typical) // TYPICAL_BYTES)
+            if number < len(first):
+                tokens.append(Range(fewest + 1, usual + likely, _prompt_bound(longest) + most))
+            if price is None:
+                continue
+            if number < len(first):
+                turns = 1 + (1 if most_turns else 0)
+                lows.append(cost(Usage(fewest, 1), price))
+                means.append(turns * cost(Usage(usual + (turns - 1) * TOOL_RESULT // 2, likely), price))
+            high += bound(longest, price)
+            if number == 0:
+                for turn in range(1, most_turns + 1 + is_typed):
+                    more = "x" * (turn * (most + TOOL_RESULT))
+                    high += bound(_longer(longest, more), price)
+        self.tokens = Range(
+            min(t.low for t in tokens), sum(t.expected for t in tokens) / len(tokens), sum(t.high for t in tokens)
+        )
+        self.seconds = self._seconds(likely, self.tokens)
+        if self.unpriced:
+            return None
+        return Dollars(min(lows), sum(means, ZERO) / len(means), high)
+
+    def _batch(self, offer: Offer | None) -> Decimal | None:
+        """Expected dollars of one visit where the provider's batch interface is used."""
+        if self.usd is None or offer is None:
+            return None
+        price = self.book.prices.price(offer)
+        share = None if price is None else getattr(price, "batch_share", None)
+        return None if share is None else self.usd[1] * share
+
+    def _seconds(self, likely: int, tokens: Range) -> Range:
+        """From the first word sent to the last received. Models in this process that compute nothing answer at once."""
+        provider = self.offer.provider if self.offer is not None else ""
+        most = self.spec["max_tokens"]
+        if provider in ("echo", "scripted"):
+            return Range(0.0, 0.01, 1.0)
+        if provider == "local":
+            return Range(0.0, 0.2 + likely / 40 + tokens.expected / 400, 5.0 + most / 8 + tokens.high / 100).times(
+                self.calls
+            )
+        timeout = self.spec.get("timeout_s") or 120.0
+        return Range(0.0, 0.8 + likely / 60, min(timeout, 10.0 + most / 12)).times(self.calls)
+
+    def _stand_ins(self, k: int) -> list[Any]:
+        """The reads' values, or texts of their low (0), typical (1) or highest (2) size."""
+        return [
+            one.value
+            if isinstance(one, Known)
+            else "x" * min(PLACEHOLDER_LIMIT, (one.low, one.typical, max(one.most, one.typical))[k])
+            for one in self.read
+        ]
+
+    def _request(self, model: Mapping[str, Any], values: Sequence[Any]) -> ModelRequest:
+        """The first request of a conversation with these values, as the agent would make it."""
+        from orch_nb.agents.turn import AgentMachine
+        from orch_nb.engine.ports import Call
+
+        spec = {key: value for key, value in self.spec.items() if key not in ("route", "second_opinion")}
+        spec["models"] = [model]
+        step = AgentMachine(spec, dict(zip(self.names, values, strict=True))).next(())
+        assert isinstance(step, Call)  # a conversation begins with a question
+        request: ModelRequest = step.request
+        return request
+
+
+def answer_size(schema: Any, max_tokens: int) -> Size:
+    """The size of an answer of this JSON Schema (None: of a text), at most `max_tokens` tokens."""
+    typical = min(likely_tokens(schema, max_tokens), max_tokens) * TYPICAL_BYTES
+    return Size(1, max(1, typical), max_tokens)
+
+
+def likely_tokens(schema: Any, max_tokens: int) -> int:
+    """Tokens that an answer of this schema is expected to have.
+
+    Examples
+    --------
+    >>> likely_tokens(None, 1024), likely_tokens({"type": "boolean"}, 1024)
+    (256, 2)
+    """
+    if schema is None:
+        return min(max_tokens, TYPICAL_ANSWER)
+    return max(1, min(max_tokens, _schema_tokens(schema, 0)))
+
+
+def _schema_tokens(schema: Any, depth: int) -> int:
+    if not isinstance(schema, dict) or depth > 6:
+        return TYPICAL_FIELD
+    if "enum" in schema:
+        labels = [len(str(label)) for label in schema["enum"]] or [1]
+        return 1 + sum(labels) // len(labels) // TYPICAL_BYTES
+    if parts := schema.get("anyOf") or schema.get("oneOf"):
+        return max(_schema_tokens(part, depth + 1) for part in parts)
+    kind = schema.get("type")
+    if kind == "object":
+        fields = schema.get("properties", {})
+        return 2 + sum(
+            3 + len(name) // TYPICAL_BYTES + _schema_tokens(part, depth + 1) for name, part in fields.items()
+        )
+    if kind == "array":
+        return 2 + LIST_ITEMS * _schema_tokens(schema.get("items"), depth + 1)
+    return 2 if kind in ("boolean", "integer", "number", "null") else TYPICAL_FIELD
+
+
+# ------------------------------------------------------------------ small arithmetic
+def _after(before: Range, seconds: Range) -> Range:
+    return Range(*(a + b for a, b in zip(before, seconds, strict=True)))
+
+
+def _decimal(value: float) -> Decimal:
+    return Decimal(repr(value))
+
+
+def _prompt_bound(request: ModelRequest) -> int:
+    from orch_nb.routing.prices import prompt_bound
+
+    return prompt_bound(request)
+
+
+def _longer(request: ModelRequest, more: str) -> ModelRequest:
+    from dataclasses import replace
+
+    from orch_nb.schema.messages import Message
+
+    return replace(request, messages=(*request.messages, Message("user", more)))
+
+
+def bytes_of(value: Any) -> int:
+    from orch_nb.schema.values import compact
+
+    text = value if isinstance(value, str) else compact(value)
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def _size(one: Size | Known) -> Size:
+    if isinstance(one, Size):
+        return one
+    n_bytes = bytes_of(one.value)
+    return Size(n_bytes, n_bytes, n_bytes)
+
+
+def _one_of(found: Sequence[Size | Known]) -> Size | Known:
+    """The one that ran, or a list of those that did."""
+    if len(found) == 1:
+        return found[0]
+    sizes = [_size(one) for one in found]
+    return Size(min(s.low for s in sizes), sum(s.typical for s in sizes) // len(sizes), sum(s.most for s in sizes))
+
+
+def _many(made: Size | Known) -> Size:
+    """The list that a map makes."""
+    one = _size(made)
+    return Size(0, one.typical * LIST_ITEMS, one.most * 10)
+
+
+__all__ = ["Known", "NodeSize", "PlanSize", "Size", "answer_size", "likely_tokens", "plan_size"]

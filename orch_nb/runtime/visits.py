@@ -1,0 +1,183 @@
+"""How often each node of a plan is likely to run: never, once, some rounds, many items. From the plan alone.
+
+Every figure comes as a range: what is certain, what is likely, and the most that the plan allows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
+
+from orch_nb.engine.topology import topology
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from orch_nb.engine.plan import Plan, PlanNode
+
+
+ZERO = Decimal(0)
+OPEN_SHARE = 0.5
+"""Of a condition nothing is known of: that it is as likely true as not."""
+TYPICAL_ITEMS, MOST_ITEMS = 3, 10
+"""Items of a list that a node has yet to make; a quote that rests on it says so."""
+
+
+class Range(NamedTuple):
+    """What is certain, what is likely, and the most."""
+
+    low: float
+    expected: float
+    high: float
+
+    def times(self, other: Range) -> Range:
+        """The range of a product."""
+        return Range(self.low * other.low, self.expected * other.expected, self.high * other.high)
+
+
+class Dollars(NamedTuple):
+    """A range of US dollars."""
+
+    low: Decimal
+    expected: Decimal
+    high: Decimal
+
+    def times(self, other: Range) -> Dollars:
+        """The range of a product."""
+        return Dollars(*(usd * Decimal(repr(n)) for usd, n in zip(self, other, strict=True)))
+
+
+ONCE = Range(1.0, 1.0, 1.0)
+NO_TIME = Range(0.0, 0.0, 0.0)
+
+
+@dataclass(slots=True, frozen=True)
+class Visits:
+    """How often each node runs (by position), and which sets of nodes exclude one another.
+
+    `choices`: for each node that chooses, innermost choices first, the sets of positions that run only on one of its ways.
+    """
+
+    each: tuple[Range, ...]
+    choices: tuple[tuple[frozenset[int], ...], ...]
+    is_guessed: bool = False
+    """Whether the number of a map's items is assumed."""
+
+
+def visits(plan: Plan, items: Callable[[PlanNode], int | None]) -> Visits:
+    """How often the nodes of a plan run. O(nodes + edges) for each node that chooses.
+
+    Parameters
+    ----------
+    items
+        Tells how many items a map runs over; None where that is not known yet.
+
+    Notes
+    -----
+    A condition holds with one half, `by` spreads evenly over its candidates, and each further round of a loop is taken with
+    one half: what is known better comes from earlier runs (`past_runs`).
+    """
+    reached = _reached(plan)
+    made, guessed = [], False
+    for i, node in enumerate(plan.nodes):
+        per_run = reached[i].times(_rounds(plan, i))
+        if node.each is not None:
+            known = items(node)
+            guessed = guessed or known is None
+            per_run = per_run.times(
+                Range(0.0, TYPICAL_ITEMS, MOST_ITEMS) if known is None else Range(known, known, known)
+            )
+        made.append(per_run)
+    return Visits(tuple(made), _choices(plan), guessed)
+
+
+def _reached(plan: Plan) -> list[Range]:
+    topo = topology(plan)
+    made: list[Range] = []
+    for i, node in enumerate(plan.nodes):
+        incoming = topo.incoming[i]
+        if not incoming:
+            low, expected = 1.0, 1.0
+        else:
+            ways = [_taken(plan, e, made[topo.source[e]]) for e in incoming]
+            low, expected = max(w.low for w in ways), min(1.0, sum(w.expected for w in ways))
+        if node.gate:
+            low, expected = 0.0, expected * OPEN_SHARE
+        made.append(Range(low, expected, 1.0))
+    return made
+
+
+def _taken(plan: Plan, e: int, source: Range) -> Range:
+    """How often an arrow is taken, given how often its source runs."""
+    edge, topo = plan.edges[e], topology(plan)
+    if edge.kind == "plain":
+        return source
+    own = [plan.edges[x].kind for x in topo.out[topo.source[e]]]
+    if edge.kind == "by" or "by" in own:
+        share = 1.0 / max(1, own.count("by") + own.count("else"))
+    else:
+        share = OPEN_SHARE
+    return Range(0.0, source.expected * share, source.high)
+
+
+def _rounds(plan: Plan, i: int) -> Range:
+    """Rounds of a node over the whole run: one, and those that the loops around it allow."""
+    topo = topology(plan)
+    made = ONCE
+    for b in topo.chain[i]:
+        more = sum(topo.limit[e] or 0 for e in topo.bodies[b].edges)
+        made = made.times(Range(1.0, 2.0 - OPEN_SHARE ** min(more, 64), 1.0 + more))
+    return made
+
+
+# ------------------------------------------------------------------ what excludes what
+def _choices(plan: Plan) -> tuple[tuple[frozenset[int], ...], ...]:
+    topo = topology(plan)
+    made = []
+    for i in reversed(range(len(plan.nodes))):
+        ways = _ways(plan, topo.out[i])
+        if len(ways) > 1:
+            made.append(tuple(_only_by(plan, edges) for edges in ways))
+    return tuple(made)
+
+
+def _ways(plan: Plan, out: Iterable[int]) -> list[list[int]]:
+    """Groups of a node's forward arrows of which one group is taken: each `by`, all `when` together, the `else`."""
+    forward = [e for e in out if plan.edges[e].at_most is None]
+    ways = [[e] for e in forward if plan.edges[e].kind in ("by", "else")]
+    when = [e for e in forward if plan.edges[e].kind == "when"]
+    return [*ways, when] if when else ways
+
+
+def _only_by(plan: Plan, edges: Sequence[int]) -> frozenset[int]:
+    """Nodes that can be reached by these arrows and by no other way."""
+    topo = topology(plan)
+    cut = set(edges)
+    seen = set(topo.entries)
+    todo = list(seen)
+    while todo:
+        for e in topo.out[todo.pop()]:
+            if e not in cut and plan.edges[e].at_most is None and topo.target[e] not in seen:
+                seen.add(topo.target[e])
+                todo.append(topo.target[e])
+    return frozenset(range(len(plan.nodes))) - seen
+
+
+def most_of(amounts: Sequence[Decimal], choices: Iterable[Sequence[frozenset[int]]]) -> Decimal:
+    """The most that one run can come to, given the most of each node: of ways that exclude one another, the dearest.
+
+    Examples
+    --------
+    >>> most_of([Decimal(1), Decimal(5), Decimal(3)], [(frozenset({1}), frozenset({2}))])
+    Decimal('6')
+    """
+    left = list(amounts)
+    for ways in choices:
+        sums = [sum((left[i] for i in way), ZERO) for way in ways]
+        dearest = max(range(len(ways)), key=lambda n: sums[n])
+        for n, way in enumerate(ways):
+            if n != dearest:
+                for i in way - ways[dearest]:
+                    left[i] = ZERO
+    return sum(left, ZERO)
