@@ -112,7 +112,7 @@ class RunError(OrchError):
 
 
 class BudgetExceeded(RunError):
-    """The next call would not fit in what is left of a budget; nothing was sent."""
+    """The next call would not fit in what is left of a budget; nothing was sent. The figures are in `unit`."""
 
     code = "ORCH201"
 
@@ -126,15 +126,22 @@ class BudgetExceeded(RunError):
         held_usd: Decimal,
         asked_usd: Decimal,
         run: str = "",
+        unit: str = "usd",
     ) -> None:
         left = limit_usd - spent_usd - held_usd
+
+        def said(amount: Decimal) -> str:
+            return f"${amount:.6f}" if unit == "usd" else f"{amount.normalize():,f} {unit}"
+
         kind, _, name = scope.partition(":")
         what = f"{kind} {name}".rstrip()
         raised = "`%orch budget +…`, then " if kind == "notebook" else ""
         more = "" if kind == "notebook" else " --budget …"
         why = (
-            f"`{node}` asks for up to ${asked_usd:.6f}, but {what} has ${left:.6f} left of ${limit_usd:.6f} "
-            f"(spent ${spent_usd:.6f}, held ${held_usd:.6f})."
+            f"`{node}` is not asked: {what} has used {said(spent_usd)} of its {said(limit_usd)}."
+            if unit == "seconds"
+            else f"`{node}` asks for up to {said(asked_usd)}, but {what} has {said(left)} left of {said(limit_usd)} "
+            f"(spent {said(spent_usd)}, held {said(held_usd)})."
             if asked_usd > left
             else f"`{node}` is held back: a provider has billed {what} above its reservation, which blocks every further call."
         )
@@ -149,6 +156,7 @@ class BudgetExceeded(RunError):
             held_usd=held_usd,
             asked_usd=asked_usd,
             left_usd=left,
+            unit=unit,
         )
 
 

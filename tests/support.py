@@ -92,7 +92,7 @@ class ListLog:
             self.holds[hold.hold] = hold.asked_usd
         return None
 
-    def settle(self, events: Any, hold: str, spent: Decimal, overrun: Decimal) -> None:
+    def settle(self, events: Any, hold: str, spent: Decimal, overrun: Decimal, used: Any = None) -> None:
         self._add(events)
         self.holds.pop(hold, None)
         self.spent += spent

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.engine import deciding
 from orch_nb.engine.fingerprint import occurrence, stem
 from orch_nb.engine.fold import fold
-from orch_nb.engine.outcome import error_info, frame_output, settled_event, split_key, text_diff
+from orch_nb.engine.outcome import asked_by, error_info, frame_output, settled_event, split_key, text_diff, used_by
 from orch_nb.engine.policy import Policy
-from orch_nb.engine.ports import Call, Hold
+from orch_nb.engine.ports import Call, Hold, Outcome
 from orch_nb.engine.reading import incoming_value, read_digest, read_values, resolve
 from orch_nb.engine.state import DONE, Activate, Frame, RunState
 from orch_nb.errors import BudgetExceeded, LimitReached, NodeTimeout, OrchError, SemanticFailure, WaitingForPerson
@@ -29,10 +29,10 @@ from orch_nb.schema.events import ErrorInfo
 from orch_nb.schema.values import fingerprint_of, plain, share
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from orch_nb.engine.plan import Plan, PlanNode, Retry
-    from orch_nb.engine.ports import Outcome, Perform, Prepared, Refusal, RunLog
+    from orch_nb.engine.ports import Perform, Prepared, Refusal, RunLog
     from orch_nb.schema.events import Event
 
 _ZERO = Decimal(0)
@@ -420,7 +420,7 @@ class Driver:
             result = await self._within(spec, _awaited(bound(values, key)))
         except Exception as error:
             info = error_info(error)
-            self._settle_now(ev.Settled(*at, call, self.now(), ok=False, error=info), "", None, None)
+            self._settle_now(ev.Settled(*at, call, self.now(), ok=False, error=info), "", Outcome(False), {})
             return self._failure(act, spec, error, started, fingerprint)
         settled = ev.Settled(*at, call, self.now(), reply=None)
         return [settled, *await self._finish(act, result, started, fingerprint)]
@@ -488,10 +488,10 @@ class Driver:
                 refusal = await self._admit(sent, prepared)
                 if refusal is not None:
                     return await self._refuse(act, spec, refusal, asked_at)
-                outcome = await self._perform_call(prepared, at, call, key)
+                outcome, took_s = await self._perform_call(prepared, at, call, key)
             delay = self._retry_delay(outcome, spec.retry, attempt)
             settled = settled_event(at, call, self.now(), outcome, "retry" if delay is not None else outcome.note)
-            self._settle_now(settled, self._hold_name(key, call), outcome.cost_usd, outcome.overrun_usd)
+            self._settle_now(settled, self._hold_name(key, call), outcome, used_by(prepared, outcome, took_s))
             if delay is None:
                 return None
             queued = 0.0
@@ -500,14 +500,16 @@ class Driver:
 
     async def _perform_call(
         self, prepared: Prepared, at: tuple[str, str, int, int | None], call: int, key: str
-    ) -> Outcome:
-        """The call itself. Broken off (Stop, timeout), it is booked at what it has cost so far."""
+    ) -> tuple[Outcome, float]:
+        """The call itself, and how many seconds it took. Broken off (Stop, timeout), it is booked at what it has cost so far."""
+        clock = self.policy.clock.monotonic
+        began = clock()
         try:
-            return await self.perform.call(prepared, key)
+            return await self.perform.call(prepared, key), clock() - began
         except asyncio.CancelledError:
             outcome = self.perform.cancelled(prepared)
             event = settled_event(at, call, self.now(), outcome, "cancelled")
-            self._settle_now(event, self._hold_name(key, call), outcome.cost_usd, outcome.overrun_usd)
+            self._settle_now(event, self._hold_name(key, call), outcome, used_by(prepared, outcome, clock() - began))
             raise
 
     def _hold_name(self, key: str, call: int) -> str:
@@ -515,9 +517,10 @@ class Driver:
 
     async def _admit(self, sent: ev.Sent, prepared: Prepared) -> Refusal | None:
         hold = None
-        if prepared.reserved_usd is not None and prepared.scopes:
+        if prepared.scopes:
             key = ev.key_of(sent.frame, sent.node, sent.round, sent.item)
-            hold = Hold(self._hold_name(key, sent.call), prepared.scopes, prepared.reserved_usd)
+            name = self._hold_name(key, sent.call)
+            hold = Hold(name, prepared.scopes, prepared.reserved_usd or _ZERO, asked_by(prepared))
         while True:
             refusal = await self.log.admit(sent, hold)
             if refusal is None:
@@ -533,17 +536,17 @@ class Driver:
         if self.on_events is not None:
             self.on_events([event])
 
-    def _settle_now(self, event: ev.Settled, hold: str, spent: Decimal | None, overrun: Decimal | None) -> None:
-        self.log.settle([event], hold, spent or _ZERO, overrun or _ZERO)
+    def _settle_now(self, event: ev.Settled, hold: str, outcome: Outcome, used: Mapping[str, Decimal]) -> None:
+        self.log.settle([event], hold, outcome.cost_usd or _ZERO, outcome.overrun_usd or _ZERO, used)
         self._visible(event)
 
     async def _refuse(self, act: Activate, spec: PlanNode, refusal: Refusal, started: float) -> list[Event]:
         at = (act.frame.key, spec.name, act.frame.round[act.node], act.item)
         refused = ev.Refused(*at, refusal.scope, refusal.limit_usd, refusal.spent_usd, refusal.held_usd,
-                             refusal.asked_usd, self.now())  # fmt: skip
+                             refusal.asked_usd, self.now(), refusal.unit)  # fmt: skip
         error = BudgetExceeded(
             scope=refusal.scope, node=act.key, limit_usd=refusal.limit_usd, spent_usd=refusal.spent_usd,
-            held_usd=refusal.held_usd, asked_usd=refusal.asked_usd, run=self.state.run,
+            held_usd=refusal.held_usd, asked_usd=refusal.asked_usd, run=self.state.run, unit=refusal.unit,
         )  # fmt: skip
         return [refused, *self._failure(act, spec, error, started, "", retry=False)]
 

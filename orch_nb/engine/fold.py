@@ -26,6 +26,7 @@ from orch_nb.engine.state import (
 )  # fmt: skip
 from orch_nb.errors import CorruptStore
 from orch_nb.schema import events as ev
+from orch_nb.schema.budget import budget_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -246,7 +247,7 @@ def _item_done(state: RunState, frame: Frame, node: int, item: int, value: Any) 
 # ------------------------------------------------------------------ one function an event
 def _run_started(plan: Plan, state: RunState, event: ev.RunStarted) -> None:
     state.run, state.graph, state.plan = event.run, event.graph, plan
-    state.limit_usd = event.limit_usd
+    state.budget = budget_of(event.limit_usd, event.limits)
     state.record = plan.open
     frame = Frame("", plan, event.inputs, None, event.at)
     state.frames[""] = frame
@@ -382,7 +383,8 @@ def _refused(plan: Plan, state: RunState, event: ev.Refused) -> None:
 
 
 def _limit_changed(plan: Plan, state: RunState, event: ev.LimitChanged) -> None:
-    state.limit_usd = event.limit_usd
+    if not event.scope:
+        state.budget = budget_of(event.limit_usd, event.limits)
 
 
 def _resumed(plan: Plan, state: RunState, event: ev.Resumed) -> None:

@@ -11,10 +11,11 @@ from orch_nb.schema import events as ev
 from orch_nb.schema.events import ErrorInfo
 
 if TYPE_CHECKING:
-    from orch_nb.engine.ports import Outcome
+    from orch_nb.engine.ports import Outcome, Prepared
     from orch_nb.engine.state import Frame
 
 _ZERO = Decimal(0)
+_ONE = Decimal(1)
 
 
 def frame_output(frame: Frame) -> Any:
@@ -61,6 +62,22 @@ def text_diff(old: Any, new: Any) -> str:
         return (value if isinstance(value, str) else compact(value)).splitlines()
 
     return "\n".join(difflib.unified_diff(lines(old), lines(new), "shown", "answered", lineterm="", n=1))
+
+
+def asked_by(prepared: Prepared) -> dict[str, Decimal]:
+    """What a call asks for beside dollars. Seconds are settled only: a reservation of its time-out would be far too much."""
+    if prepared.kind != "model":
+        return {"seconds": _ZERO}
+    return {"tokens": Decimal(prepared.reserved_tokens), "calls": _ONE, "seconds": _ZERO}
+
+
+def used_by(prepared: Prepared, outcome: Outcome, took_s: float) -> dict[str, Decimal]:
+    """What a call used beside dollars."""
+    seconds = Decimal(f"{max(took_s, 0.0):.6f}")
+    if prepared.kind != "model":
+        return {"seconds": seconds}
+    tokens = prepared.reserved_tokens if outcome.tokens is None else outcome.tokens
+    return {"tokens": Decimal(tokens), "calls": _ONE, "seconds": seconds}
 
 
 def settled_event(

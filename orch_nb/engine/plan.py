@@ -107,6 +107,8 @@ class PlanNode:
     timeout_s: float | None = None
     retry: Retry = field(default_factory=Retry)
     budget_usd: str | None = None
+    budget: dict[str, Any] | None = None
+    """What its budget says beside dollars (`Budget.beside_usd`)."""
     describe: str = ""
 
 

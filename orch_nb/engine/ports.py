@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from orch_nb.schema.budget import Budget
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Iterator, Sequence
-    from decimal import Decimal
+    from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 
     from orch_nb.schema.events import Event
 
 
 @dataclass(slots=True)
+class Quota:
+    """A limit in another unit than dollars (tokens, calls, seconds) and what has come of it. `limit` None: none."""
+
+    limit: Decimal | None
+    spent: Decimal
+    held: Decimal
+    in_doubt: Decimal
+    overrun: Decimal
+
+
+@dataclass(slots=True)
 class Balance:
-    """A budget and what has come of it. `limit_usd` None: no limit. Invariant: spent + held + in_doubt <= limit."""
+    """A budget and what has come of it. `limit_usd` None: no limit. Invariant: spent + held + in_doubt <= limit.
+
+    `quotas` has the same for the other units, where any of them was used or limited; `at_limit` and `degrade` say what
+    happens at a limit (`schema.budget.Budget`).
+    """
 
     scope: str
     limit_usd: Decimal | None
@@ -23,26 +40,61 @@ class Balance:
     held_usd: Decimal
     in_doubt_usd: Decimal
     overrun_usd: Decimal
+    quotas: dict[str, Quota] = field(default_factory=dict)
+    at_limit: str = "stop"
+    degrade: str = ""
+
+    @property
+    def usd(self) -> Quota:
+        """The figures in dollars, in the form of the others."""
+        return Quota(self.limit_usd, self.spent_usd, self.held_usd, self.in_doubt_usd, self.overrun_usd)
+
+    def each(self) -> dict[str, Quota]:
+        """Unit -> figures, dollars first."""
+        return {"usd": self.usd, **self.quotas}
+
+    @property
+    def budget(self) -> Budget:
+        """The limits alone."""
+        limits = {unit: quota.limit for unit, quota in self.quotas.items()}
+        return Budget(self.limit_usd, **limits, at_limit=self.at_limit, degrade=self.degrade)
+
+
+Limit = Budget | Decimal | None
+"""What limits a scope: a budget, or dollars alone, or nothing (of its own)."""
+
+
+def dollars(limit: Limit) -> Decimal | None:
+    """The dollars of a limit."""
+    return limit.usd if isinstance(limit, Budget) else limit
 
 
 @dataclass(slots=True)
 class Hold:
-    """Money to be set aside for one call: `asked_usd` in every scope of the nest, under the name `hold`."""
+    """What is to be set aside for one call, in every scope of the nest, under the name `hold`.
+
+    `asked` has the amounts in other units than dollars; a unit that is not in it is not counted for this call.
+    """
 
     hold: str
-    scopes: tuple[tuple[str, Decimal | None], ...]
+    scopes: tuple[tuple[str, Limit], ...]
     asked_usd: Decimal
+    asked: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Refusal:
-    """Why a hold was not made: the tightest scope and its figures."""
+    """Why a hold was not made: the tightest scope and its figures.
+
+    They are in `unit`; the fields' names are those of the usual one.
+    """
 
     scope: str
     limit_usd: Decimal
     spent_usd: Decimal
     held_usd: Decimal
     asked_usd: Decimal
+    unit: str = "usd"
 
 
 @runtime_checkable
@@ -66,9 +118,18 @@ class RunLog(Protocol):
         ...
 
     def settle(
-        self, events: Sequence[Event], hold: str, spent_usd: Decimal, overrun_usd: Decimal, /
+        self,
+        events: Sequence[Event],
+        hold: str,
+        spent_usd: Decimal,
+        overrun_usd: Decimal,
+        used: Mapping[str, Decimal] | None = None,
+        /,
     ) -> Awaitable[None] | None:
-        """Append a `Settled` (and what follows at once) and turn its hold into `spent_usd`, in one transaction."""
+        """Append a `Settled` (and what follows at once) and turn its hold into `spent_usd`, in one transaction.
+
+        `used` has the amounts in other units; one that is missing settles at what was asked.
+        """
         ...
 
     async def sync(self) -> None:
@@ -148,7 +209,7 @@ class Prepared:
     request_hash: str
     reserved_usd: Decimal | None
     reserved_tokens: int
-    scopes: tuple[tuple[str, Decimal | None], ...]
+    scopes: tuple[tuple[str, Limit], ...]
     route: dict[str, Any] | None
     slot: str
     payload: Any
@@ -168,6 +229,8 @@ class Outcome:
     first_token_s: float | None = None
     price: str = ""
     note: str = ""
+    tokens: int | None = None
+    """Tokens that are booked; None: those that were reserved."""
 
 
 class Perform(Protocol):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.topology import topology
 from orch_nb.errors import OrchError
+from orch_nb.schema.budget import Budget
 from orch_nb.schema.values import ListDigest
 
 if TYPE_CHECKING:
@@ -205,8 +206,8 @@ class RunState:
     `spent + held + in_doubt <= limit` is kept by admission (the ledger), and checked on every prefix by the tests.
     """
 
-    __slots__ = ("calls", "ended", "error", "failed", "frames", "fresh", "graph", "has_sent", "held_usd", "in_doubt_usd",
-                 "last_call", "limit_usd", "open_calls", "output", "overrun_usd", "plan", "ready", "record", "run", "seq", "spent_usd",
+    __slots__ = ("budget", "calls", "ended", "error", "failed", "frames", "fresh", "graph", "has_sent", "held_usd", "in_doubt_usd",
+                 "last_call", "open_calls", "output", "overrun_usd", "plan", "ready", "record", "run", "seq", "spent_usd",
                  "stale", "status", "used", "waiting")  # fmt: skip
 
     def __init__(self) -> None:
@@ -228,9 +229,14 @@ class RunState:
         self.output: Any = None
         self.ended = self.has_sent = False
         self.record = False
-        self.limit_usd: Decimal | None = None
+        self.budget = Budget()
         self.spent_usd = self.held_usd = self.in_doubt_usd = self.overrun_usd = ZERO
         self.stale = False
+
+    @property
+    def limit_usd(self) -> Decimal | None:
+        """The run's own limit in dollars."""
+        return self.budget.usd
 
     @property
     def root(self) -> Frame:

@@ -52,6 +52,7 @@ class Facts:
     timeout_s: float | None = None
     attempts: int = 3
     budget_usd: str | None = None
+    budget: dict[str, Any] | None = None
     on_failure: str = "fail"
     describe: str = ""
     examples: tuple[str, ...] = ()
@@ -383,7 +384,7 @@ class Compiler:
             effects=facts.effects, gate=draft.spec.gate, gate_reads=gate_reads, each=each,
             each_as=draft.each.each_as if draft.each else "", on_failure=facts.on_failure,  # type: ignore[arg-type]
             chooser=self._chooser(name), timeout_s=facts.timeout_s, retry=Retry(attempts=facts.attempts),
-            budget_usd=facts.budget_usd, describe=facts.describe,
+            budget_usd=facts.budget_usd, budget=facts.budget, describe=facts.describe,
         )  # fmt: skip
 
     def _read(self, node: str, want: Want, draft: Draft) -> Read | None:

@@ -76,11 +76,19 @@ def _agent_table(agent: Any, used_by: Sequence[str]) -> Table:
 
 def _limits(spec: Any) -> str:
     parts = [f"at most {spec.max_tokens:,} tokens out"]
+    if spec.budget is not None:
+        parts.append(f"budget {_budget_text(spec.budget)}")
     if spec.timeout is not None:
         parts.append(f"{spec.timeout:g} s")
     if spec.temperature:
         parts.append(f"temperature {spec.temperature:g}")
     return ", ".join(parts)
+
+
+def _budget_text(budget: Any) -> str:
+    """A budget as it is shown: ``$0.01, 5 calls``."""
+    text = str(budget)
+    return f"${text}" if getattr(budget, "usd", budget) is not None else text
 
 
 def _enforced(spec: Any) -> str:

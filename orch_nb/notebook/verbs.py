@@ -308,11 +308,13 @@ def why(session: Session, command: Command, names: Names) -> Shown:
 
 
 def budget(session: Session, command: Command, names: Names) -> Shown:
-    """The notebook's budget: shown, set (`0.50`), raised (`+0.50`), or taken away (`none`)."""
+    """The notebook's budget: shown, set (`0.50 calls=100`), raised (`+0.50`), taken away (`none`), counted anew (`reset`)."""
     runtime = session.runtime
-    if command.words:
-        text = command.words[0].text
-        runtime.set_budget(None if text in ("none", "reset") else text.removeprefix("$"))
+    text = " ".join([*(word.text for word in command.words), *(f"{p.name}={p.text}" for p in command.pairs)])
+    if text == "reset":
+        runtime.reset_budget()
+    elif text:
+        runtime.set_budget(None if text == "none" else text)
     return listing.budget(runtime, advice="" if runtime.notebook else name.ADVICE)
 
 
@@ -429,7 +431,7 @@ def is_data(value: Any) -> bool:
 
 def _budget(command: Command) -> Any:
     text = command.flags.get("budget")
-    return None if text is None else str(text).removeprefix("$")
+    return text[1:-1] if text is not None and is_text(text) else text
 
 
 def _run_word(command: Command) -> str:
@@ -494,7 +496,11 @@ VERBS: dict[str, Verb] = {
         f"options: {', '.join(projecting.OPTIONS)}",
         projecting.project, words=9, takes_pairs=True,
     ),
-    "budget": Verb("%orch budget [USD | +USD | none]", "the notebook's budget: show it, set it, raise it, take it away", budget, words=1),
+    "budget": Verb(
+        "%orch budget [USD | +USD] [tokens=N] [calls=N] [seconds=N] [stop | ask | degrade=MODEL] | none | reset",
+        "the notebook's budget: show it, set it, raise it, take it away, count anew; `--budget` and an agent's `budget` take the same",
+        budget, words=9, takes_pairs=True,
+    ),
     "models": Verb(
         "%orch models [set NAME=MODEL … | add NAME PROVIDER/MODEL input=USD output=USD context_tokens=N]",
         "the notebook's names of models; prices are dollars per million tokens", setting_up.models, words=3, takes_pairs=True,

@@ -45,6 +45,11 @@ class Settlement:
     overrun_usd: Decimal = Decimal(0)
     note: str = ""
 
+    @property
+    def tokens(self) -> int | None:
+        """The tokens that are booked; None, when nobody knows them: what was reserved."""
+        return None if self.usage.bad else self.usage.input_tokens + self.usage.output_tokens
+
 
 def settle_usage(
     usage: Usage | None,

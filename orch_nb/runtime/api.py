@@ -36,7 +36,8 @@ async def run(target: Any, /, *, budget_usd: Any = None, namespace: Mapping[str,
     target
         A `Graph`, `Agent` or function.
     budget_usd
-        The run's limit in US dollars, inside the notebook's. None: the notebook's alone.
+        The run's limit, inside the notebook's: US dollars, or "0.05, 20 calls", {"usd": 0.05, "tokens": 20_000, "seconds": 60}.
+        None: the notebook's alone. ``budget=`` means the same, unless the graph reads an input of that name.
     namespace
         Where the graph's names are bound; the caller's variables unless given.
     attended
@@ -114,7 +115,7 @@ def models() -> ModelBook:
     return runtime.current().models
 
 
-def budget(usd: Any = ..., /) -> Balance:
-    """The notebook's budget; set it with a number, "+0.50" to raise it, None for no limit."""
+def budget(limit: Any = ..., /) -> Balance:
+    """The notebook's budget; set it with a number or "0.50 calls=100", "+0.50" to raise it, None for no limit."""
     now = runtime.current()
-    return now.budget() if usd is ... else now.set_budget(usd)
+    return now.budget() if limit is ... else now.set_budget(limit)

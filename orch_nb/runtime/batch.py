@@ -18,6 +18,7 @@ from orch_nb.engine.plan import from_data, to_data
 from orch_nb.errors import BudgetExceeded, MissingInput, OrchError, nearest
 from orch_nb.runtime.binding import compile_in
 from orch_nb.schema import events as ev
+from orch_nb.schema.budget import Budget, budget_of, parse_budget
 from orch_nb.schema.values import plain
 
 if TYPE_CHECKING:
@@ -231,15 +232,13 @@ def start_batch(
     GraphError, MissingInput, UnstorableValue, UnknownModel
         Before anything is spent.
     """
-    from orch_nb.routing.prices import check_usd
-
     namespace = {} if namespace is None else namespace
     plan = compile_in(target, namespace)
     rows = rows_of(frame, plan, mapping, shared or {})
     runtime.check_models(plan)
     if rows:
         runtime.check_inputs(plan, rows[0].inputs)
-    limit = None if budget_usd is None else check_usd(budget_usd, "budget")
+    limit = Budget() if budget_usd is None else parse_budget(budget_usd)
     store = runtime.store
 
     def begin() -> str:
@@ -247,8 +246,9 @@ def start_batch(
         log = store.create(run)
         inputs = {"rows": [r.inputs for r in rows], "index": [plain(r.index) for r in rows]}
         started = ev.RunStarted(
-            run, plan.name, to_data(plan), inputs, _now(), limit, runtime.notebook, {"batch": True}, "", False
-        )
+            run, plan.name, to_data(plan), inputs, _now(), limit.usd, runtime.notebook, {"batch": True}, "", False,
+            limit.beside_usd(),
+        )  # fmt: skip
         log.append([started])
         store.set_limit(f"batch:{run}", limit)
         log.close()
@@ -264,8 +264,6 @@ def resume_batch(
     on_change: Callable[[BatchHandle], None] | None = None,
 ) -> BatchHandle:  # fmt: skip
     """Go on with the rows of a batch that are not done."""
-    from orch_nb.routing.prices import check_usd
-
     namespace = {} if namespace is None else namespace
     store = runtime.store
 
@@ -278,7 +276,8 @@ def resume_batch(
 
     begun, rows = runtime.run_loop.ask(look)
     plan = from_data(begun.plan)
-    limit = begun.limit_usd if budget_usd is None else check_usd(budget_usd, "budget")
+    before = budget_of(begun.limit_usd, begun.limits)
+    limit = before if budget_usd is None else parse_budget(budget_usd, before=before)
     runtime.run_loop.ask(store.set_limit, f"batch:{run}", limit)
     handle = BatchHandle(run, plan.name, rows, None, on_change=on_change, _runtime=runtime)
     handle._task = runtime.run_loop.submit(_run(runtime, handle, None, plan, namespace, limit, ROWS_AT_ONCE))
@@ -302,7 +301,7 @@ def recall(store: Any, run: str, row: Row) -> None:
 
 
 async def _run(
-    runtime: Runtime, handle: BatchHandle, target: Any, plan: Plan, namespace: Mapping[str, Any], limit: Decimal | None,
+    runtime: Runtime, handle: BatchHandle, target: Any, plan: Plan, namespace: Mapping[str, Any], limit: Budget,
     rows_at_once: int,
 ) -> None:  # fmt: skip
     gate = asyncio.Semaphore(rows_at_once)
@@ -326,7 +325,7 @@ async def _run(
 
 async def _one(
     runtime: Runtime, handle: BatchHandle, n: int, row: Row, target: Any, plan: Plan, namespace: Mapping[str, Any],
-    limit: Decimal | None, gate: asyncio.Semaphore,
+    limit: Budget, gate: asyncio.Semaphore,
 ) -> None:  # fmt: skip
     try:
         row.status = "running"

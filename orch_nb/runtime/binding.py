@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import GraphError, ReplayMismatch
 from orch_nb.graph.compile import Facts, Want, compile_graph, single_node_spec
+from orch_nb.schema.budget import Budget, parse_budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,6 +53,7 @@ def _agent_facts(agent: Any) -> Facts:
     from orch_nb.agents.fingerprint import node_fingerprint
 
     spec, definition = agent.spec, agent.definition()
+    budget = Budget() if spec.budget is None else parse_budget(spec.budget)
     return Facts(
         "agent",
         [Want(r.path[0], r.path[1:], r.optional, ".".join(r.path)) for r in agent.reads],
@@ -61,7 +63,8 @@ def _agent_facts(agent: Any) -> Facts:
         fingerprint=node_fingerprint("agent", definition),
         timeout_s=spec.timeout,
         attempts=spec.retry,
-        budget_usd=None if spec.budget is None else str(spec.budget),
+        budget_usd=None if budget.usd is None else str(budget.usd),
+        budget=budget.beside_usd(),
         on_failure=spec.on_failure,
         describe=spec.describe or "",
         examples=tuple(spec.examples),

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.outcome import error_info
 from orch_nb.engine.plan import to_data
-from orch_nb.engine.ports import Call, Outcome, Prepared
-from orch_nb.errors import OrchError, ProviderError, ProviderTimeout, ReplayMismatch, UnknownPrice
+from orch_nb.engine.ports import Call, Outcome, Prepared, dollars
+from orch_nb.errors import OrchError, ProviderError, ProviderTimeout, ReplayMismatch
 from orch_nb.runtime.binding import bound_call, callables, compile_in, function_key, graph_spec
 from orch_nb.runtime.routes import Routes
+from orch_nb.schema.budget import budget_of
 from orch_nb.schema.events import ErrorInfo
 from orch_nb.schema.messages import ModelRequest, Reply, Usage, collect
 from orch_nb.schema.values import plain
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from orch_nb.engine.drive import Expand
     from orch_nb.engine.plan import Chooser, Plan, PlanNode
-    from orch_nb.engine.ports import Machine
+    from orch_nb.engine.ports import Limit, Machine
     from orch_nb.routing.prices import Price
     from orch_nb.runtime.runtime import Runtime
 
@@ -55,13 +56,15 @@ class Performer:
         namespace: Mapping[str, Any],
         *,
         run: str,
-        scopes: tuple[tuple[str, Decimal | None], ...],
+        scopes: tuple[tuple[str, Limit], ...],
         on_text: Callable[[str, str], None] | None = None,
         on_call_end: Callable[[str], None] | None = None,
     ) -> None:
         self.runtime, self.plan, self.bound, self.namespace = runtime, plan, bound, namespace
         self.run, self.scopes = run, scopes
         self.on_text, self.on_call_end = on_text, on_call_end
+        self.raised: dict[str, Limit] = {}
+        """Scopes inside the run whose limit was changed while it goes on."""
         self._calls: dict[int, tuple[PlanNode, Any]] = {}
         self._said: dict[int, list[str]] = {}
         self.routes = Routes(runtime, namespace)
@@ -100,9 +103,7 @@ class Performer:
 
     def prepare(self, node: PlanNode, call: Call, idempotency_key: str) -> Prepared:
         """One call, ready to leave: routed, bounded, hashed."""
-        scopes = self.scopes
-        if node.budget_usd is not None:
-            scopes = (*scopes, (f"run:{self.run}/node:{node.name}", Decimal(node.budget_usd)))
+        scopes = self.scopes_of(node)
         if call.kind in ("route", "check"):
             return self.routes.prepare(call, scopes)
         if call.kind == "tool":
@@ -113,34 +114,40 @@ class Performer:
                 _tool_hash(call),
                 ZERO,
                 0,
-                (),
+                scopes,
                 None,
                 f"tool:{call.target}",
                 (node, call),
             )
         return self._prepare_model(node, call, idempotency_key, scopes)
 
+    def scopes_of(self, node: PlanNode) -> tuple[tuple[str, Limit], ...]:
+        """The budgets around a call of `node`, the outermost first, with what they were raised to since."""
+        scopes = self.scopes
+        if node.budget_usd is not None or node.budget:
+            usd = None if node.budget_usd is None else Decimal(node.budget_usd)
+            scopes = (*scopes, (f"run:{self.run}/node:{node.name}", budget_of(usd, node.budget)))
+        return tuple((scope, self.raised.get(scope, limit)) for scope, limit in scopes) if self.raised else scopes
+
     def _prepare_model(
-        self, node: PlanNode, call: Call, idempotency_key: str, scopes: tuple[tuple[str, Decimal | None], ...]
+        self, node: PlanNode, call: Call, idempotency_key: str, scopes: tuple[tuple[str, Limit], ...]
     ) -> Prepared:
         from orch_nb.agents.fingerprint import request_hash
         from orch_nb.routing.fixed import Fixed
         from orch_nb.routing.prices import bound, bound_tokens
 
         asked: ModelRequest = call.request
-        limited = any(limit is not None for _, limit in scopes) or self.runtime.has_limit(scopes)
+        limited = any(dollars(limit) is not None for _, limit in scopes) or self.runtime.has_limit(scopes)
         offer, route = self.runtime.route(node, call.target, asked, Fixed, limited)
         route = {**route, "because": call.because} if call.because else route
         request = replace(asked, model=offer.model, idempotency_key=idempotency_key)
         price = self.runtime.models.prices.price(offer)
-        if price is None and limited:
-            raise UnknownPrice(f"the price of `{offer.model}` is unknown.", hint="give it one: `%orch models set`")
         reserved = None if price is None else bound(request, price)
         payload = (offer, request, price)
         said = {"messages": [_message_data(m) for m in request.messages], "max_tokens": request.max_tokens,
                 "temperature": request.temperature, "schema": request.schema, "seed": request.seed}  # fmt: skip
         return Prepared("model", offer.name, said, request_hash(request, provider=offer.provider), reserved,
-                        bound_tokens(request), scopes if reserved is not None else (), route, f"model:{offer.provider}", payload)  # fmt: skip
+                        bound_tokens(request), scopes, route, f"model:{offer.provider}", payload)  # fmt: skip
 
     async def call(self, prepared: Prepared, key: str) -> Outcome:
         """Do it. Never raises for the call's own failure; a cancellation goes through (see `cancelled`)."""
@@ -190,11 +197,12 @@ class Performer:
                 prepared.reserved_usd,
                 "the provider may bill this failed call: booked at the reservation",
             )
+            tokens = None
         else:
             s = settle_usage(
                 None, request=request, price=price, reserved_usd=prepared.reserved_usd, answer=said, billed=billed
             )
-            usage, cost, note = s.usage, s.cost_usd, s.note
+            usage, cost, note, tokens = s.usage, s.cost_usd, s.note, s.tokens
         return Outcome(
             False,
             {"text": said} if said else None,
@@ -204,6 +212,7 @@ class Performer:
             error_info(error),
             price=_label(price),
             note=note,
+            tokens=tokens,
         )
 
     def cancelled(self, prepared: Prepared) -> Outcome:
@@ -217,8 +226,9 @@ class Performer:
         said = "".join(self._said.pop(id(prepared), ()))
         s = settle_usage(None, request=request, price=price, reserved_usd=prepared.reserved_usd, answer=said)
         return Outcome(
-            False, {"text": said}, s.usage, s.cost_usd, s.overrun_usd, error, price=_label(price), note="cancelled"
-        )
+            False, {"text": said}, s.usage, s.cost_usd, s.overrun_usd, error, price=_label(price), note="cancelled",
+            tokens=s.tokens,
+        )  # fmt: skip
 
     async def _tool(self, prepared: Prepared) -> Outcome:
         _, call = prepared.payload
@@ -262,8 +272,9 @@ def _settle(prepared: Prepared, reply: Reply, price: Price | None, first_token_s
     if reply.model and reply.model != request.model:
         data["model"] = reply.model
     return Outcome(
-        True, data, s.usage, s.cost_usd, s.overrun_usd, None, reply.finish_reason, first_token_s, _label(price), s.note
-    )
+        True, data, s.usage, s.cost_usd, s.overrun_usd, None, reply.finish_reason, first_token_s, _label(price), s.note,
+        s.tokens,
+    )  # fmt: skip
 
 
 def _label(price: Price | None) -> str:

@@ -17,6 +17,7 @@ from orch_nb.runtime.binding import callables, compile_in, graph_spec
 from orch_nb.runtime.handle import RunHandle
 from orch_nb.runtime.perform import Performer
 from orch_nb.schema import events as ev
+from orch_nb.schema.budget import Budget, parse_budget
 from orch_nb.schema.values import plain
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from orch_nb.engine.drive import Driver
+    from orch_nb.engine.ports import Limit
     from orch_nb.runtime.runtime import Runtime
 
 current_recording: contextvars.ContextVar[Recording | None] = contextvars.ContextVar("orch_nb recording", default=None)
@@ -36,7 +38,7 @@ class Recording:
     Parameters
     ----------
     budget_usd
-        Limit of the whole recording in US dollars, inside the notebook's.
+        Limit of the whole recording, inside the notebook's: US dollars, or the grammar of `schema.budget`.
     name
         What the run is called in lists.
     """
@@ -51,10 +53,9 @@ class Recording:
 
     async def __aenter__(self) -> RunHandle:
         from orch_nb import __version__
-        from orch_nb.routing.prices import check_usd
 
         runtime = self.runtime
-        limit = None if self.budget_usd is None else check_usd(self.budget_usd, "budget")
+        limit = Budget() if self.budget_usd is None else parse_budget(self.budget_usd)
         plan = Plan(self.name, (), (), open=True)
         policy = Policy()
         store = runtime.store
@@ -68,15 +69,16 @@ class Recording:
                 to_data(plan),
                 {},
                 policy.clock.now(),
-                limit,
+                limit.usd,
                 runtime.notebook,
                 None,
                 __version__,
                 False,
+                limit.beside_usd(),
             )
             log.append([event])
             handle = RunHandle(name, plan, [event], runtime.run_loop)
-            scopes = ((runtime.scope, None), (f"run:{name}", limit))
+            scopes: tuple[tuple[str, Limit], ...] = ((runtime.scope, None), (f"run:{name}", limit))
             bound: dict[str, Any] = {}
             runtime._launch(handle, log, fold(plan, RunState(), event), plan, bound, {}, scopes, policy)
             return handle

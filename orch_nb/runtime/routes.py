@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.outcome import error_info
-from orch_nb.engine.ports import Outcome, Prepared
+from orch_nb.engine.ports import Limit, Outcome, Prepared, dollars
 from orch_nb.errors import NoOffer, OrchError, ToolFailed
 from orch_nb.routing.filters import Facts, Room, filtered
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from orch_nb.routing.question import Question
     from orch_nb.runtime.runtime import Runtime
 
-Scopes = tuple[tuple[str, Decimal | None], ...]
+Scopes = tuple[tuple[str, Limit], ...]
 ZERO = Decimal(0)
 
 
@@ -138,7 +138,8 @@ class Routes:
         tightest: Room | None = None
         for scope, own in scopes:
             balance = self.runtime.store.balance(scope)
-            limit = own if own is not None else balance.limit_usd if balance is not None else None
+            own_usd = dollars(own)
+            limit = own_usd if own_usd is not None else balance.limit_usd if balance is not None else None
             if limit is None:
                 continue
             used = (

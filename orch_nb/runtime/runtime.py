@@ -6,7 +6,6 @@ import asyncio
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,20 +20,21 @@ from orch_nb.runtime.handle import RunHandle
 from orch_nb.runtime.loop import RunLoop
 from orch_nb.runtime.perform import Performer
 from orch_nb.schema import events as ev
+from orch_nb.schema.budget import Budget, budget_of, parse_budget
 from orch_nb.schema.values import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from decimal import Decimal
 
     from orch_nb.engine.plan import Chooser, Plan, PlanNode
-    from orch_nb.engine.ports import Balance, RunLog
+    from orch_nb.engine.ports import Balance, Limit, RunLog
     from orch_nb.routing.availability import Availability
     from orch_nb.routing.evidence import Evidence
     from orch_nb.routing.models import ModelBook
     from orch_nb.routing.offers import Offer
     from orch_nb.runtime.quote import Quote
 
-ZERO = Decimal(0)
 MAX_THREADS = 32
 """Sync functions under way at once; more would only fight for the interpreter."""
 LOCAL_SLOT = "model:local"
@@ -186,7 +186,7 @@ class Runtime:
         route = fixed(self.models, limited).route(name, request)
         return route.offer, route.as_data()
 
-    def has_limit(self, scopes: tuple[tuple[str, Decimal | None], ...]) -> bool:
+    def has_limit(self, scopes: tuple[tuple[str, Limit], ...]) -> bool:
         """Whether any of these scopes has a limit in the ledger."""
         return any((b := self.store.balance(scope)) is not None and b.limit_usd is not None for scope, _ in scopes)
 
@@ -259,32 +259,41 @@ class Runtime:
         made: Balance = self.run_loop.ask(self.store.balance, self.scope)
         return made
 
-    def set_budget(self, usd: Any) -> Balance:
-        """Set the notebook's budget in US dollars: a number, "+0.50" to raise it, None for no limit. Idempotent.
+    def set_budget(self, budget: Any) -> Balance:
+        """Set the notebook's budget. Idempotent; what is not mentioned stays as it is.
+
+        Parameters
+        ----------
+        budget
+            In the grammar of `schema.budget`: 0.50, "0.50 tokens=200000 calls=100", "+0.50" to raise it, "0.50 ask",
+            "calls=none"; None: no limit at all.
 
         Raises
         ------
         BadOption
-            Not a sum of money, or less than what is spent and held already.
+            Not a budget, less than what is spent and held already, or a model to degrade to that nobody knows.
         """
-        from orch_nb.errors import BadOption
-        from orch_nb.routing.prices import check_usd
-
         now = self.budget()
-        if usd is None:
-            limit = None
-        elif isinstance(usd, str) and usd.strip().startswith("+"):
-            limit = (now.limit_usd or ZERO) + check_usd(usd.strip()[1:], "budget")
-        else:
-            limit = check_usd(usd, "budget")
-        bound = now.spent_usd + now.held_usd + now.in_doubt_usd
-        if limit is not None and limit < bound:
-            raise BadOption(
-                f"the budget cannot be ${limit}: ${bound} of it is spent, held or in doubt already.",
-                hint=f"at least {bound}, or `%orch budget reset`",
-            )
-        self.run_loop.ask(self.store.set_limit, self.scope, limit)
+        wanted = Budget() if budget is None else parse_budget(budget, before=now.budget)
+        check_room(now, wanted)
+        self._check_degrade(wanted)
+        self.run_loop.ask(self.store.set_limit, self.scope, wanted)
         return self.budget()
+
+    def reset_budget(self) -> Balance:
+        """Begin to count anew: nothing spent, in doubt or overrun in this notebook's budget. Its limits stay."""
+        self.run_loop.ask(self.store.reset, self.scope)
+        return self.budget()
+
+    def _check_degrade(self, budget: Budget) -> None:
+        if budget.degrade:
+            self.models.resolve(budget.degrade)
+
+    def _limit_of(self, given: Any, before: Budget | None = None) -> Budget:
+        """The budget that was given for a run; without one, that of before."""
+        made = (before or Budget()) if given is None else parse_budget(given, before=before)
+        self._check_degrade(made)
+        return made
 
     # ---------------------------------------------------------------- runs
     def check_inputs(self, plan: Plan, inputs: Mapping[str, Any]) -> None:
@@ -358,7 +367,7 @@ class Runtime:
         plan: Plan | None = None,
         run: str = "",
         parent: dict[str, Any] | None = None,
-        scopes: tuple[tuple[str, Decimal | None], ...] = (),
+        scopes: tuple[tuple[str, Limit], ...] = (),
     ) -> RunHandle:
         """Start a graph, an agent or a function; the handle is there at once.
 
@@ -367,7 +376,8 @@ class Runtime:
         inputs
             By name, plain data.
         budget_usd
-            The run's own limit in US dollars, inside the notebook's.
+            The run's own limit, inside the notebook's: US dollars, or the grammar of `schema.budget`. An input called `budget`
+            that the graph does not read means the same.
         namespace
             Where names are bound; the caller's notebook.
         attended
@@ -380,15 +390,15 @@ class Runtime:
         GraphError, MissingInput, UnstorableValue, UnknownModel, …
             Before anything is spent or stored.
         """
-        from orch_nb.routing.prices import check_usd
-
         namespace = {} if namespace is None else namespace
         if plan is None:
             plan = compile_in(target, namespace)
+        if "budget" in inputs and budget_usd is None and not _reads(plan, "budget"):
+            budget_usd, inputs = inputs["budget"], {name: v for name, v in inputs.items() if name != "budget"}
         self.check_inputs(plan, inputs)
         self.check_models(plan)
         given = {name: plain(value, where=f"input `{name}`") for name, value in inputs.items()}
-        limit = None if budget_usd is None else check_usd(budget_usd, "budget")
+        limit = self._limit_of(budget_usd)
         bound = callables(plan, namespace, graph_spec(target) if target is not None else None)
         policy = Policy(attended=attended, again=again)
         store = self.store
@@ -402,11 +412,12 @@ class Runtime:
                 to_data(plan),
                 given,
                 policy.clock.now(),
-                limit,
+                limit.usd,
                 self.notebook,
                 parent,
                 _version(),
                 attended,
+                limit.beside_usd(),
             )
             log.append([event])
             handle = RunHandle(name, plan, [event], self.run_loop)
@@ -469,12 +480,14 @@ class Runtime:
 
     def _launch(
         self, handle: RunHandle, log: RunLog, state: RunState, plan: Plan, bound: Mapping[str, Any],
-        namespace: Mapping[str, Any], scopes: tuple[tuple[str, Decimal | None], ...], policy: Policy,
+        namespace: Mapping[str, Any], scopes: tuple[tuple[str, Limit], ...], policy: Policy,
+        raised: Mapping[str, Limit] | None = None,
     ) -> None:  # fmt: skip
         performer = Performer(
             self, plan, bound, namespace, run=handle.run, scopes=scopes, on_text=handle._on_text,
             on_call_end=handle._on_call_end,
         )  # fmt: skip
+        performer.raised.update(raised or {})
         with self._lock:
             self._handles[handle.run] = handle
 
@@ -504,8 +517,6 @@ class Runtime:
         ReplayMismatch
             A function's source is not the recorded one, or is not defined here.
         """
-        from orch_nb.routing.prices import check_usd
-
         namespace = {} if namespace is None else namespace
         open_here = self._handles.get(run)
         if open_here is not None and not open_here.done():
@@ -519,13 +530,14 @@ class Runtime:
         bound = callables(plan, namespace)
         check_sources(plan, namespace, run)
         policy = Policy(attended=attended)
-        limit = _last_limit(events) if budget_usd is None else check_usd(budget_usd, "budget")
+        limits = _limits_set(events)
+        limit = self._limit_of(budget_usd, limits.pop("", Budget()))
 
         def begin() -> tuple[RunLog, RunState, list[Any]]:
             log = self.store.open(run)
             new: list[Any] = [ev.Resumed(policy.clock.now(), attended)]
             if budget_usd is not None:
-                new.append(ev.LimitChanged(limit, policy.clock.now()))
+                new.append(ev.LimitChanged(limit.usd, policy.clock.now(), limit.beside_usd()))
             log.append(new)
             return log, fold_events(plan, [*events, *new]), new
 
@@ -536,7 +548,7 @@ class Runtime:
             if isinstance(event, ev.Opened) and event.plan is not None:
                 bound = {**bound, **callables(from_data(event.plan), namespace)}
         around = ((self._scope_of(begun), None), *_batch_scope(begun), (f"run:{run}", limit))
-        self._launch(handle, log, state, plan, bound, namespace, around, policy)
+        self._launch(handle, log, state, plan, bound, namespace, around, policy, limits)
         return handle
 
     def _scope_of(self, begun: ev.RunStarted) -> str:
@@ -653,8 +665,8 @@ class _Telling:
             log.close,
         )
 
-    def settle(self, events: Any, hold: str, spent_usd: Decimal, overrun_usd: Decimal) -> Any:
-        made = self._log.settle(events, hold, spent_usd, overrun_usd)
+    def settle(self, events: Any, hold: str, spent_usd: Decimal, overrun_usd: Decimal, used: Any = None) -> Any:
+        made = self._log.settle(events, hold, spent_usd, overrun_usd, used)
         self._runtime.tell_freed()
         return made
 
@@ -682,15 +694,42 @@ def fold_events(plan: Plan, events: list[Any]) -> RunState:
     return state
 
 
-def _last_limit(events: list[Any]) -> Decimal | None:
-    limit = None
+def _limits_set(events: list[Any]) -> dict[str, Budget]:
+    """Scope -> its budget as the events of a run last set it; "" is the run's own."""
+    limits = {}
     for event in events:
-        if isinstance(event, ev.RunStarted | ev.LimitChanged):
-            limit = event.limit_usd
-    return limit
+        if isinstance(event, ev.RunStarted):
+            limits[""] = budget_of(event.limit_usd, event.limits)
+        elif isinstance(event, ev.LimitChanged):
+            limits[event.scope] = budget_of(event.limit_usd, event.limits)
+    return limits
 
 
-def _batch_scope(begun: ev.RunStarted) -> tuple[tuple[str, Decimal | None], ...]:
+def _reads(plan: Plan, name: str) -> bool:
+    return name in plan.inputs or name in plan.optional_inputs or name in plan.state
+
+
+def check_room(now: Balance, wanted: Budget) -> None:
+    """Refuse limits below what is used already.
+
+    Raises
+    ------
+    BadOption
+        The unit, the limit and what is used of it are named.
+    """
+    from orch_nb.errors import BadOption
+
+    for unit, quota in now.each().items():
+        limit, bound = wanted.limit(unit), quota.spent + quota.held + quota.in_doubt
+        if limit is not None and limit < bound:
+            sign, of = ("$", "") if unit == "usd" else ("", f" {unit}")
+            raise BadOption(
+                f"the budget cannot be {sign}{limit}{of}: {sign}{bound} of it is spent, held or in doubt already.",
+                hint=f"at least {bound}, or `%orch budget reset` to count anew",
+            )
+
+
+def _batch_scope(begun: ev.RunStarted) -> tuple[tuple[str, Limit], ...]:
     batch = (begun.parent or {}).get("of_batch")
     return ((f"batch:{batch}", None),) if batch else ()
 

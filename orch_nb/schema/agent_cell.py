@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from orch_nb.errors import BadOption, BadType, CellError, OrchError, UnknownKey, nearest
 from orch_nb.schema.agent_spec import KEYS, WORDS, AgentSpec, reducer_pairs, word_list
+from orch_nb.schema.budget import Budget
 from orch_nb.schema.names import check_name
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def _bad_value(key: str, value: Any, problem: Any, at: _Given, cell: _Cell | Non
 
 
 HINTS = {
-    "budget": "US dollars for one activation, e.g. `budget: 0.01`",
+    "budget": "US dollars, e.g. `budget: 0.01`, or more: `budget: {usd: 0.01, calls: 5}`",
     "timeout": "seconds, e.g. `timeout: 30`",
     "max_tokens": "tokens of one answer, e.g. `max_tokens: 300`",
     "temperature": "0 repeats itself, 1 varies",
@@ -319,6 +320,8 @@ def to_cell(spec: AgentSpec, out_text: str = "") -> str:
                 rows.append(f"out: {_out_row(value, out_text)}")
         elif value == AgentSpec.model_fields[key].get_default(call_default_factory=True):
             continue
+        elif key == "budget" and isinstance(value, Budget):
+            rows.append(f"budget: {_yaml(value.as_data())}")
         elif key in ("model", "budget", "max_tokens"):
             flags.append(f"--{key.replace('_', '-')} {_number(value) if key == 'budget' else value}")
         else:

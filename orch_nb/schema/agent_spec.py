@@ -13,7 +13,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from orch_nb.errors import BadOption
 from orch_nb.reducers import reducer
+from orch_nb.schema.budget import Budget, parse_budget
 from orch_nb.schema.names import check_name
 from orch_nb.schema.route_spec import check_route, check_sla
 
@@ -54,7 +56,8 @@ class AgentSpec(BaseModel):
     tools, effects
         Names of the tools it may call, and of what they may do to the world.
     budget
-        US dollars that one activation may cost at most; None: only the run's budget holds.
+        What all activations of the node may use in one run: US dollars, or a `Budget` in its grammar (``{usd: 0.01, calls: 5}``);
+        None: only the run's budget holds.
     max_tokens
         Tokens of one answer at most; part of every reservation. 1024 unless told: a page of text.
     temperature
@@ -90,7 +93,7 @@ class AgentSpec(BaseModel):
     enforce: Literal["provider", "constrained", "validate"] = "provider"
     tools: tuple[str, ...] = ()
     effects: tuple[str, ...] = ()
-    budget: Decimal | None = None
+    budget: Decimal | Budget | None = None
     max_tokens: int = 1024
     temperature: float = 0.0
     seed: int | None = None
@@ -151,8 +154,12 @@ class AgentSpec(BaseModel):
 
     @field_validator("budget", mode="before")
     @classmethod
-    def _dollars(cls, value: Any) -> Decimal | None:
-        return None if value is None else _decimal(value, least=Decimal(0), most=MAX_BUDGET_USD, unit="US dollars")
+    def _limits(cls, value: Any) -> Decimal | Budget | None:
+        if value is None or isinstance(value, Budget):
+            return value
+        if hasattr(value, "items") or (isinstance(value, str) and re.search(r"[\s,=]", value.strip())):
+            return _budget(value)
+        return _decimal(value, least=Decimal(0), most=MAX_BUDGET_USD, unit="US dollars")
 
     @field_validator("max_tokens", mode="before")
     @classmethod
@@ -241,6 +248,15 @@ def _decimal(value: Any, *, least: Decimal, most: Decimal, unit: str = "") -> De
     if not amount.is_finite() or not least <= amount <= most:
         raise ValueError(f"must be from {least} to {most:,.0f}{of}")
     return amount
+
+
+def _budget(value: Any) -> Decimal | Budget:
+    """A budget of more than dollars; of dollars alone, these."""
+    try:
+        made = parse_budget(value)
+    except BadOption as error:
+        raise ValueError(f"cannot be read: {str(error).splitlines()[0].rstrip('.')}") from None
+    return made.usd if made.usd is not None and made.beside_usd() is None else made
 
 
 def _rounded(amount: Decimal) -> float:

@@ -38,7 +38,10 @@ class ErrorInfo:
 
 @dataclass(slots=True)
 class RunStarted:
-    """The first event. `plan` is the whole frozen plan as data, so that resume needs nothing else."""
+    """The first event. `plan` is the whole frozen plan as data, so that resume needs nothing else.
+
+    `limit_usd` and `limits` (`Budget.beside_usd`) are the run's own budget.
+    """
 
     TYPE: ClassVar[str] = "run_started"
     run: str
@@ -51,6 +54,7 @@ class RunStarted:
     parent: dict[str, Any] | None = None
     version: str = ""
     attended: bool = True
+    limits: dict[str, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -239,7 +243,7 @@ class Reused:
 
 @dataclass(slots=True)
 class Refused:
-    """A call was not admitted to a budget: nothing was sent."""
+    """A call was not admitted to a budget: nothing was sent. The figures are in `unit`; their names are those of the usual one."""
 
     TYPE: ClassVar[str] = "refused"
     frame: str
@@ -252,15 +256,18 @@ class Refused:
     held_usd: Decimal
     asked_usd: Decimal
     at: float
+    unit: str = "usd"
 
 
 @dataclass(slots=True)
 class LimitChanged:
-    """The run's own budget was set to another figure."""
+    """The budget of the run was set to another figure, or that of the `scope` inside it."""
 
     TYPE: ClassVar[str] = "limit_changed"
     limit_usd: Decimal | None
     at: float
+    limits: dict[str, Any] | None = None
+    scope: str = ""
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import OrchError, StoreError
 from orch_nb.schema import events as ev
+from orch_nb.schema.budget import budget_of
 from orch_nb.store.codec import Plans, checksum
 from orch_nb.store.disk import Forcer, resolve
 from orch_nb.store.files import DATABASE_ERRORS, is_busy, translated
@@ -30,7 +31,7 @@ from orch_nb.store.names import scope_of
 from orch_nb.store.tags import dumps, tag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from decimal import Decimal
     from pathlib import Path
 
@@ -83,7 +84,7 @@ class Op:
     events: Sequence[ev.Event]
     packed: Packed
     hold: Hold | None = None
-    settled: tuple[str, Decimal, Decimal] | None = None
+    settled: tuple[str, Decimal, Decimal, Mapping[str, Decimal] | None] | None = None
     waiter: asyncio.Future[Refusal | None] | None = None
     withdrawn: bool = False
     written: bool = False
@@ -348,8 +349,10 @@ class Journal:
 
     def _special(self, tail: Tail, event: ev.Event) -> bool:
         """Move what `event` moves besides the log; True when the run's row changes."""
-        if isinstance(event, ev.LimitChanged) or (isinstance(event, ev.RunStarted) and event.limit_usd is not None):
-            self._ledger.set_limit(scope_of(tail.run), event.limit_usd)
+        if isinstance(event, ev.LimitChanged):
+            self._ledger.set_limit(event.scope or scope_of(tail.run), budget_of(event.limit_usd, event.limits))
+        elif isinstance(event, ev.RunStarted) and (event.limit_usd is not None or event.limits):
+            self._ledger.set_limit(scope_of(tail.run), budget_of(event.limit_usd, event.limits))
         elif isinstance(event, ev.Resumed):
             self._ledger.doubt(tail.number, tail.holds, list(tail.holds))
         standing = tail.draft or tail.standing

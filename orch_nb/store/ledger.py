@@ -10,19 +10,34 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.engine.ports import Refusal
 from orch_nb.schema import events as ev
 from orch_nb.store import money
-from orch_nb.store.money import Account, OpenHold
-from orch_nb.store.names import scope_of
+from orch_nb.store.migrations import STEPS, m003_quotas
+from orch_nb.store.money import Account, OpenHold, Purse
 from orch_nb.store.tags import dumps
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from orch_nb.engine.ports import Hold
+    from orch_nb.engine.ports import Hold, Limit
 
-_COLUMNS = "scope, limit_usd, hold_limit_usd, spent_usd, held_usd, in_doubt_usd, overrun_usd, noted_usd"
-_SELECT = f"SELECT {_COLUMNS} FROM accounts"
-_SAVE = f"INSERT OR REPLACE INTO accounts ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+QUOTAS_SINCE = STEPS.index(m003_quotas) + 1
+"""The version of the tables that first had other units than dollars."""
+_FIGURES = "spent, held, in_doubt, overrun, noted"
+_DOLLARS = """SELECT scope, 'usd', limit_usd, hold_limit_usd, spent_usd, held_usd, in_doubt_usd, overrun_usd, noted_usd
+    FROM accounts WHERE scope {is_wanted}"""
+_OTHERS = f"""SELECT scope, unit, most, hold_most, {_FIGURES} FROM quotas WHERE scope {{is_wanted}}
+    UNION ALL SELECT scope, '', at_limit, degrade, '', '', '', '', '' FROM at_limits WHERE scope {{is_wanted}}"""
+_SELECT = {
+    (is_wanted, has_quotas): (f"{_DOLLARS} UNION ALL {_OTHERS}" if has_quotas else _DOLLARS).format(is_wanted=is_wanted)
+    + " ORDER BY 1"
+    for is_wanted in ("= ?1", "GLOB ?1")
+    for has_quotas in (True, False)
+}
+"""One statement for all of an account: two would see two moments, between which another process may write."""
+_SAVE = "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_SAVE_QUOTA = (
+    f"INSERT OR REPLACE INTO quotas (scope, most, hold_most, {_FIGURES}, unit) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 def _decimal(text: str | None) -> Decimal | None:
@@ -33,9 +48,9 @@ def _text(value: Decimal | None) -> str | None:
     return None if value is None else str(value)
 
 
-def account_of(row: tuple[Any, ...]) -> Account:
-    """The account of a row."""
-    return Account(row[0], _decimal(row[1]), _decimal(row[2]), *(Decimal(text) for text in row[3:]))
+def _purse(unit: str, row: Sequence[Any]) -> Purse:
+    """The purse of a row: two limits, then five figures."""
+    return Purse(unit, _decimal(row[0]), _decimal(row[1]), *(Decimal(text) for text in row[2:]))
 
 
 class Ledger:
@@ -66,15 +81,23 @@ class Ledger:
                 return got
         self._put(holds, got.hold, got)
         self._db.execute(
-            "INSERT INTO holds (run, hold, asked_usd, scopes) VALUES (?, ?, ?, ?)",
-            (number, got.hold, str(got.asked_usd), json.dumps(got.scopes)),
+            "INSERT INTO holds (run, hold, asked_usd, scopes, asked) VALUES (?, ?, ?, ?, ?)",
+            (number, got.hold, str(got.asked["usd"]), json.dumps(got.scopes), json.dumps(_beside_usd(got.asked))),
         )
         return None
 
-    def settle(self, number: int, holds: dict[str, OpenHold], name: str, spent: Decimal, overrun: Decimal) -> None:
+    def settle(
+        self,
+        number: int,
+        holds: dict[str, OpenHold],
+        name: str,
+        spent: Decimal,
+        overrun: Decimal,
+        used: Mapping[str, Decimal] | None,
+    ) -> None:
         """Turn a hold of run `number` into what was spent."""
         hold = holds[name]
-        money.settle([self.account(s) for s in hold.scopes], hold, spent, overrun)
+        money.settle([self.account(s) for s in hold.scopes], hold, spent, overrun, used)
         self._put(holds, name, None)
         self._db.execute("DELETE FROM holds WHERE run = ? AND hold = ?", (number, name))
 
@@ -107,12 +130,17 @@ class Ledger:
                 done += len(holds)
         return done
 
-    def set_limit(self, scope: str, limit_usd: Decimal | None) -> None:
-        """Another limit for `scope`, and for a run's scope: its nodes' overruns are seen as well."""
-        self.account(scope).set_limit(limit_usd)
+    def set_limit(self, scope: str, limit: Limit) -> None:
+        """Another budget for `scope`, and for a run's scope: its nodes' overruns are seen as well."""
+        one = self.account(scope)
+        one.set_limit(limit)
+        if (one.at_limit, one.degrade) == ("stop", ""):
+            self._db.execute("DELETE FROM at_limits WHERE scope = ?", (scope,))
+        else:
+            self._db.execute("INSERT OR REPLACE INTO at_limits VALUES (?, ?, ?)", (scope, one.at_limit, one.degrade))
         if "/" not in scope:
-            for one in self._below(scope):
-                one.noted_usd = one.overrun_usd
+            for inner in self._below(scope):
+                inner.note()
 
     def _below(self, scope: str) -> list[Account]:
         rows = self._db.execute("SELECT scope FROM accounts WHERE scope GLOB ?", (glob_of(scope + "/"),)).fetchall()
@@ -121,12 +149,21 @@ class Ledger:
     def drop(self, scope: str) -> None:
         """Forget an account whose run is deleted."""
         self._open.pop(scope, None)
-        self._db.execute("DELETE FROM accounts WHERE scope = ?", (scope,))
+        for table in ("accounts", "quotas", "at_limits"):
+            self._db.execute(f"DELETE FROM {table} WHERE scope = ?", (scope,))
 
     def save(self) -> None:
         """Write what was touched."""
         if self._open:
-            self._db.executemany(_SAVE, [_row(one) for one in self._open.values()])
+            self._db.executemany(_SAVE, [_row(one.scope, one.usd) for one in self._open.values()])
+            quotas = [
+                (*_row(one.scope, purse), unit)
+                for one in self._open.values()
+                for unit, purse in one.purses.items()
+                if unit != "usd"
+            ]
+            if quotas:
+                self._db.executemany(_SAVE_QUOTA, quotas)
 
     def done(self) -> None:
         """The transaction is committed: remember nothing, another process may write next."""
@@ -152,11 +189,15 @@ class Ledger:
             holds[name] = now
 
 
-def _row(one: Account) -> tuple[Any, ...]:
+def _row(scope: str, purse: Purse) -> tuple[Any, ...]:
     return (
-        one.scope, _text(one.limit_usd), _text(one.hold_limit_usd), str(one.spent_usd), str(one.held_usd),
-        str(one.in_doubt_usd), str(one.overrun_usd), str(one.noted_usd),
+        scope, _text(purse.limit), _text(purse.hold_limit), str(purse.spent), str(purse.held), str(purse.in_doubt),
+        str(purse.overrun), str(purse.noted),
     )  # fmt: skip
+
+
+def _beside_usd(asked: Mapping[str, Decimal]) -> dict[str, str]:
+    return {unit: str(value) for unit, value in asked.items() if unit != "usd"}
 
 
 def glob_of(prefix: str) -> str:
@@ -166,31 +207,55 @@ def glob_of(prefix: str) -> str:
 
 def load_holds(connection: sqlite3.Connection, number: int) -> dict[str, OpenHold]:
     """The open holds of run `number`."""
-    rows = connection.execute("SELECT hold, asked_usd, scopes, doubted FROM holds WHERE run = ?", (number,)).fetchall()
-    return {h: OpenHold(h, Decimal(asked), tuple(json.loads(scopes)), bool(d)) for h, asked, scopes, d in rows}
+    rows = connection.execute(
+        "SELECT hold, asked_usd, scopes, doubted, asked FROM holds WHERE run = ?", (number,)
+    ).fetchall()
+    return {h: OpenHold(h, _asked(usd, json.loads(more)), tuple(json.loads(s)), bool(d)) for h, usd, s, d, more in rows}
 
 
-def load_account(connection: sqlite3.Connection, scope: str) -> Account:
-    """The account of `scope`, empty when there is none."""
-    row = connection.execute(_SELECT + " WHERE scope = ?", (scope,)).fetchone()
-    return Account(scope) if row is None else account_of(row)
+def _asked(usd: str, beside: Mapping[str, str]) -> dict[str, Decimal]:
+    return {"usd": Decimal(usd), **{unit: Decimal(text) for unit, text in beside.items()}}
 
 
-def load_accounts(connection: sqlite3.Connection, prefix: str) -> list[Account]:
+def load_account(connection: sqlite3.Connection, scope: str, *, has_quotas: bool = True) -> Account:
+    """The account of `scope`, empty when there is none. `has_quotas`: whether the file has tables for other units than dollars."""
+    rows = connection.execute(_SELECT["= ?1", has_quotas], (scope,))
+    return next(iter(_accounts_of(rows)), Account(scope))
+
+
+def load_accounts(connection: sqlite3.Connection, prefix: str, *, has_quotas: bool = True) -> list[Account]:
     """Accounts whose scope begins with `prefix`, by name."""
-    rows = connection.execute(_SELECT + " WHERE scope GLOB ? ORDER BY scope", (glob_of(prefix),)).fetchall()
-    return [account_of(row) for row in rows]
+    return _accounts_of(connection.execute(_SELECT["GLOB ?1", has_quotas], (glob_of(prefix),)))
+
+
+def _accounts_of(rows: Iterable[tuple[Any, ...]]) -> list[Account]:
+    made: dict[str, Account] = {}
+    for scope, unit, *figures in rows:
+        one = made.setdefault(scope, Account(scope))
+        if unit:
+            one.purses[unit] = _purse(unit, figures)
+        else:
+            one.at_limit, one.degrade = figures[:2]
+    return list(made.values())
 
 
 # ------------------------------------------------------------------ what is written beside an event
 def admit_record(hold: Hold) -> str:
     """The hold that a `sent` made, for `Tally`."""
-    return dumps({"hold": hold.hold, "asked": str(hold.asked_usd), "scopes": list(money.limits_of(hold))})
+    record: dict[str, Any] = {"hold": hold.hold, "asked": str(hold.asked_usd), "scopes": list(money.limits_of(hold))}
+    if hold.asked:
+        record["beside"] = _beside_usd(hold.asked)
+    return dumps(record)
 
 
-def settle_record(hold: str, spent_usd: Decimal, overrun_usd: Decimal) -> str:
+def settle_record(
+    hold: str, spent_usd: Decimal, overrun_usd: Decimal, used: Mapping[str, Decimal] | None = None
+) -> str:
     """What a `settled` left behind, for `Tally`."""
-    return dumps({"hold": hold, "spent": str(spent_usd), "overrun": str(overrun_usd)})
+    record: dict[str, Any] = {"hold": hold, "spent": str(spent_usd), "overrun": str(overrun_usd)}
+    if used:
+        record["used"] = {unit: str(value) for unit, value in used.items()}
+    return dumps(record)
 
 
 class Tally:
@@ -203,16 +268,14 @@ class Tally:
         """The account of `scope`, new where there was none."""
         return self.accounts.setdefault(scope, Account(scope))
 
-    def run(self, run: str, records: Iterable[tuple[str, str | None, Any]], doubted: set[str]) -> None:
-        """Add one run: (type, money record, limit in dollars or ...) of its events, in order.
+    def run(self, records: Iterable[tuple[str, str | None]], doubted: set[str]) -> None:
+        """Add one run: (type, money record) of its events, in order.
 
         `doubted` names holds that were put in doubt without a `resumed` event.
         """
         holds: dict[str, OpenHold] = {}
-        for kind, record, limit in records:
-            if kind in (ev.RunStarted.TYPE, ev.LimitChanged.TYPE):
-                self.account(scope_of(run)).set_limit(limit)
-            elif kind == ev.Resumed.TYPE:
+        for kind, record in records:
+            if kind == ev.Resumed.TYPE:
                 for hold in holds.values():
                     money.doubt(map(self.account, hold.scopes), hold)
             elif record is not None:
@@ -223,24 +286,32 @@ class Tally:
     def _move(self, holds: dict[str, OpenHold], record: dict[str, Any]) -> None:
         name = record["hold"]
         if "asked" in record:
-            hold = holds[name] = OpenHold(name, Decimal(record["asked"]), tuple(record["scopes"]))
+            asked = _asked(record["asked"], record.get("beside", {}))
+            hold = holds[name] = OpenHold(name, asked, tuple(record["scopes"]))
             for scope in hold.scopes:
-                one = self.account(scope)
-                one.held_usd = money.add(one.held_usd, hold.asked_usd)
+                for unit, value in asked.items():
+                    purse = self.account(scope).purse(unit)
+                    purse.held = money.add(purse.held, value)
         else:
             hold = holds.pop(name)
-            money.settle(map(self.account, hold.scopes), hold, Decimal(record["spent"]), Decimal(record["overrun"]))
+            used = {unit: Decimal(text) for unit, text in record.get("used", {}).items()}
+            spent, overrun = Decimal(record["spent"]), Decimal(record["overrun"])
+            money.settle(map(self.account, hold.scopes), hold, spent, overrun, used)
 
-    def carry(self, scope: str, spent: Decimal, in_doubt: Decimal, overrun: Decimal) -> None:
+    def carry(self, scope: str, unit: str, spent: Decimal, in_doubt: Decimal, overrun: Decimal) -> None:
         """Add what no log says any more."""
-        one = self.account(scope)
-        one.spent_usd = money.add(one.spent_usd, spent)
-        one.in_doubt_usd = money.add(one.in_doubt_usd, in_doubt)
-        one.overrun_usd = money.add(one.overrun_usd, overrun)
+        purse = self.account(scope).purse(unit)
+        purse.spent = money.add(purse.spent, spent)
+        purse.in_doubt = money.add(purse.in_doubt, in_doubt)
+        purse.overrun = money.add(purse.overrun, overrun)
 
 
 def differs(live: Account, made: Account) -> bool:
     """Whether the figures that events determine are not the same."""
-    return (live.spent_usd, live.held_usd, live.in_doubt_usd, live.overrun_usd) != (
-        made.spent_usd, made.held_usd, made.in_doubt_usd, made.overrun_usd,
-    )  # fmt: skip
+    return any(live.purse(unit).figures() != made.purse(unit).figures() for unit in {*live.purses, *made.purses})
+
+
+def put_right(live: Account, made: Account) -> None:
+    """The figures that events determine become those of `made`."""
+    for unit in {*live.purses, *made.purses}:
+        live.purse(unit).take(made.purse(unit))

@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.engine.ports import Refusal
 from orch_nb.errors import RunLocked, RunNotFound, StoreError, nearest
 from orch_nb.schema import events as ev
+from orch_nb.schema.budget import budget_of
 from orch_nb.schema.events import _USER_VALUES as USER_VALUES
 from orch_nb.schema.values import plain
 from orch_nb.store import evidence as proof
 from orch_nb.store import money
-from orch_nb.store.ledger import Tally, admit_record, differs, settle_record
+from orch_nb.store.ledger import Tally, admit_record, differs, put_right, settle_record
 from orch_nb.store.listing import RunRow, StoreStats, prunable, standing_of
-from orch_nb.store.money import ZERO, Account, OpenHold
+from orch_nb.store.money import Account, OpenHold
 from orch_nb.store.names import check_run, is_own, number_of, scope_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Iterator, Sequence
+    from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
     from decimal import Decimal
 
-    from orch_nb.engine.ports import Balance, Hold
+    from orch_nb.engine.ports import Balance, Hold, Limit
     from orch_nb.routing.evidence import Evidence
     from orch_nb.schema.events import Event
 
@@ -181,11 +182,11 @@ class MemoryStore:
         """
         events = self._events(run)
         s = standing_of(events)
-        own = self._accounts.get(scope_of(run)) or Account(scope_of(run))
+        own = (self._accounts.get(scope_of(run)) or Account(scope_of(run))).usd
         return RunRow(
             run, s.graph, s.notebook, s.shown(), s.started_at, s.ended_at, s.parent, len(events), s.nodes,
-            tuple(s.waiting), s.node, s.error, own.limit(), own.spent_usd, own.held_usd, own.in_doubt_usd,
-            own.overrun_usd, live=run in self._writing,
+            tuple(s.waiting), s.node, s.error, own.in_force(), own.spent, own.held, own.in_doubt,
+            own.overrun, live=run in self._writing,
         )  # fmt: skip
 
     def effect_done(self, key: str, *, but: str = "") -> str | None:
@@ -228,23 +229,22 @@ class MemoryStore:
         """Balances of the scopes that begin with `prefix`, by name."""
         return [self._accounts[s].balance() for s in sorted(self._accounts) if s.startswith(prefix)]
 
-    def set_limit(self, scope: str, limit_usd: Decimal | None) -> None:
-        """Set the limit of a scope, None for no limit; see `SqliteStore.set_limit`."""
-        if limit_usd is not None:
-            money.amount(limit_usd, f"the limit of {scope}")
+    def set_limit(self, scope: str, limit: Limit) -> None:
+        """Set the budget of a scope, None for none; see `SqliteStore.set_limit`."""
+        budget = money.as_budget(limit, scope)
         with self._lock:
-            self.account(scope).set_limit(limit_usd)
+            self.account(scope).set_limit(budget)
             if "/" not in scope:
                 for name, one in self._accounts.items():
                     if name.startswith(scope + "/"):
-                        one.noted_usd = one.overrun_usd
+                        one.note()
 
     def reset(self, scope: str) -> None:
         """Begin a scope's account anew: nothing spent, in doubt or overrun. Open holds and the limit stay."""
         with self._lock:
-            one = self.account(scope)
-            self._carried.carry(scope, -one.spent_usd, -one.in_doubt_usd, -one.overrun_usd)
-            one.spent_usd = one.in_doubt_usd = one.overrun_usd = one.noted_usd = ZERO
+            for purse in self.account(scope).purses.values():
+                self._carried.carry(scope, purse.unit, -purse.spent, -purse.in_doubt, -purse.overrun)
+                purse.empty()
 
     def rebuild_ledger(self) -> list[tuple[Balance, Balance]]:
         """Make every account again from the events of all runs; the scopes that differed, as they stood and as made."""
@@ -255,15 +255,15 @@ class MemoryStore:
                 made, live = tally.account(scope), self.account(scope)
                 if differs(live, made):
                     stood = live.balance()
-                    live.spent_usd, live.held_usd = made.spent_usd, made.held_usd
-                    live.in_doubt_usd, live.overrun_usd = made.in_doubt_usd, made.overrun_usd
+                    put_right(live, made)
                     wrong.append((stood, live.balance()))
             return wrong
 
     def _tally(self) -> Tally:
         tally = Tally()
         for one in self._carried.accounts.values():
-            tally.carry(one.scope, one.spent_usd, one.in_doubt_usd, one.overrun_usd)
+            for purse in one.purses.values():
+                tally.carry(one.scope, purse.unit, purse.spent, purse.in_doubt, purse.overrun)
         for run in self._runs:
             self._tally_run(tally, run)
         return tally
@@ -271,11 +271,7 @@ class MemoryStore:
     def _tally_run(self, tally: Tally, run: str) -> None:
         records = self._records[run]
         doubted = {name for name, hold in self._holds[run].items() if hold.doubted}
-        tally.run(
-            run,
-            [(e.TYPE, records.get(i), getattr(e, "limit_usd", None)) for i, e in enumerate(self._runs[run], 1)],
-            doubted,
-        )
+        tally.run([(e.TYPE, records.get(i)) for i, e in enumerate(self._runs[run], 1)], doubted)
 
     # -------------------------------------------------------------- evidence
     def add_evidence(self, rows: Iterable[Evidence]) -> None:
@@ -307,7 +303,8 @@ class MemoryStore:
             self._tally_run(tally, run)
             for one in tally.accounts.values():
                 if not is_own(one.scope, run):
-                    self._carried.carry(one.scope, one.spent_usd, one.in_doubt_usd, one.overrun_usd)
+                    for purse in one.purses.values():
+                        self._carried.carry(one.scope, purse.unit, purse.spent, purse.in_doubt, purse.overrun)
             for scope in [s for s in self._accounts if is_own(s, run)]:
                 del self._accounts[scope]
             del self._runs[run], self._holds[run], self._records[run]
@@ -377,8 +374,10 @@ class MemoryRunLog:
         elif isinstance(event, ev.Resumed):
             for hold in self._holds.values():
                 money.doubt(map(self._store.account, hold.scopes), hold)
-        elif isinstance(event, ev.LimitChanged) or event.limit_usd is not None:
-            self._store.set_limit(scope_of(self.run), event.limit_usd)
+        elif isinstance(event, ev.LimitChanged):
+            self._store.set_limit(event.scope or scope_of(self.run), budget_of(event.limit_usd, event.limits))
+        elif event.limit_usd is not None or event.limits:
+            self._store.set_limit(scope_of(self.run), budget_of(event.limit_usd, event.limits))
 
     async def admit(self, event: Event, hold: Hold | None, /) -> Refusal | None:
         """Append a `Sent` and make its hold, or say why not.
@@ -406,7 +405,13 @@ class MemoryRunLog:
         return None
 
     def settle(
-        self, events: Sequence[Event], hold: str, spent_usd: Decimal, overrun_usd: Decimal, /
+        self,
+        events: Sequence[Event],
+        hold: str,
+        spent_usd: Decimal,
+        overrun_usd: Decimal,
+        used: Mapping[str, Decimal] | None = None,
+        /,
     ) -> Awaitable[None] | None:
         """Append a `Settled` (and what follows at once) and turn its hold into `spent_usd`.
 
@@ -419,6 +424,8 @@ class MemoryRunLog:
         """
         money.amount(spent_usd, f"what `{hold}` spent")
         money.amount(overrun_usd, f"the overrun of `{hold}`")
+        for unit, value in (used or {}).items():
+            money.amount(value, f"what `{hold}` used", unit)
         known = self._holds.get(hold)
         if known is None and (spent_usd or overrun_usd):
             raise money.not_open(self.run, hold, spent_usd)
@@ -426,9 +433,9 @@ class MemoryRunLog:
             first = len(self._events) + 1
             self.append(events)
             if known is not None:
-                money.settle(map(self._store.account, known.scopes), known, spent_usd, overrun_usd)
+                money.settle(map(self._store.account, known.scopes), known, spent_usd, overrun_usd, used)
                 del self._holds[hold]
-                self._store._records[self.run][first] = settle_record(hold, spent_usd, overrun_usd)
+                self._store._records[self.run][first] = settle_record(hold, spent_usd, overrun_usd, used)
         return None
 
     async def sync(self) -> None:

@@ -1,24 +1,26 @@
 """The rules of a ledger, pure: what may be held, and what a settled call leaves behind.
 
-An `Account` is one scope of a nest (``notebook:NAME``, ``run:ID``, ``run:ID/node:NAME``). Both stores keep accounts, each in
-its own way, and move them by the functions here only, so that the rules cannot differ.
+An `Account` is one scope of a nest (``notebook:NAME``, ``run:ID``, ``run:ID/node:NAME``), with a `Purse` for each unit that
+was used or limited there: dollars, tokens, calls, seconds. Both stores keep accounts, each in its own way, and move them by
+the functions here only, so that the rules cannot differ.
 
 Sums are exact: they are made in a context of 60 digits of our own, whatever the caller's decimal context says.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Context, Decimal, Inexact
 from typing import TYPE_CHECKING
 
-from orch_nb.engine.ports import Balance, Refusal
+from orch_nb.engine.ports import Balance, Quota, Refusal
 from orch_nb.errors import StoreError
+from orch_nb.schema.budget import UNITS, Budget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
-    from orch_nb.engine.ports import Hold
+    from orch_nb.engine.ports import Hold, Limit
 
 ZERO = Decimal(0)
 _EXACT = Context(prec=60, traps=[Inexact])
@@ -26,8 +28,8 @@ add = _EXACT.add
 subtract = _EXACT.subtract
 
 
-def amount(value: object, what: str) -> Decimal:
-    """`value` itself when it is an amount of money: a finite Decimal, not below zero.
+def amount(value: object, what: str, of: str = "money") -> Decimal:
+    """`value` itself when it is an amount: a finite Decimal, not below zero.
 
     Raises
     ------
@@ -36,87 +38,198 @@ def amount(value: object, what: str) -> Decimal:
     """
     if value.__class__ is not Decimal or not value.is_finite() or value < ZERO:
         raise StoreError(
-            f"{what} is {value!r}, which is no amount of money.", hint="give a finite Decimal that is not below 0"
+            f"{what} is {value!r}, which is no amount of {of}.", hint="give a finite Decimal that is not below 0"
         )
     return value
 
 
 @dataclass(slots=True)
-class Account:
-    """One scope's figures.
+class Purse:
+    """One unit's figures in one scope.
 
-    limit_usd
+    limit
         Set for the scope itself (`set_limit`, or the run's own events).
-    hold_limit_usd
+    hold_limit
         What the latest hold said the limit is (None: it said nothing). The tighter of the two is in force.
-    noted_usd
-        As much of `overrun_usd` as somebody has seen, by setting a limit since: it no longer blocks by itself.
+    noted
+        As much of `overrun` as somebody has seen, by setting a limit since: it no longer blocks by itself.
+
+    Seconds are paid afterwards: nothing is held, `spent` has all of them, and what is above the limit is shown as overrun.
     """
 
-    scope: str
-    limit_usd: Decimal | None = None
-    hold_limit_usd: Decimal | None = None
-    spent_usd: Decimal = ZERO
-    held_usd: Decimal = ZERO
-    in_doubt_usd: Decimal = ZERO
-    overrun_usd: Decimal = ZERO
-    noted_usd: Decimal = ZERO
+    unit: str
+    limit: Decimal | None = None
+    hold_limit: Decimal | None = None
+    spent: Decimal = ZERO
+    held: Decimal = ZERO
+    in_doubt: Decimal = ZERO
+    overrun: Decimal = ZERO
+    noted: Decimal = ZERO
 
-    def limit(self) -> Decimal | None:
+    def in_force(self) -> Decimal | None:
         """The limit in force: the tighter one, None without any."""
-        if self.limit_usd is None or self.hold_limit_usd is None:
-            return self.hold_limit_usd if self.limit_usd is None else self.limit_usd
-        return min(self.limit_usd, self.hold_limit_usd)
+        if self.limit is None or self.hold_limit is None:
+            return self.hold_limit if self.limit is None else self.limit
+        return min(self.limit, self.hold_limit)
 
-    def balance(self) -> Balance:
+    def quota(self) -> Quota:
         """The figures, as the port shows them."""
-        return Balance(self.scope, self.limit(), self.spent_usd, self.held_usd, self.in_doubt_usd, self.overrun_usd)
-
-    def set_limit(self, limit_usd: Decimal | None) -> None:
-        """Another limit. Who sets one has seen the overrun: from here on it counts as spent, and blocks no more."""
-        self.limit_usd = limit_usd
-        self.noted_usd = self.overrun_usd
+        limit, spent, overrun = self.in_force(), self.spent, self.overrun
+        if self.unit == "seconds" and limit is not None and spent > limit:
+            spent, overrun = limit, subtract(spent, limit)
+        return Quota(limit, spent, self.held, self.in_doubt, overrun)
 
     def used(self) -> Decimal:
         """What the limit has to cover already: spent, overrun, held and in doubt."""
-        return add(add(self.spent_usd, self.overrun_usd), add(self.held_usd, self.in_doubt_usd))
+        return add(add(self.spent, self.overrun), add(self.held, self.in_doubt))
 
-    def refuses(self, asked_usd: Decimal) -> bool:
-        """Whether `asked_usd` does not fit, or an overrun nobody has seen yet blocks."""
-        limit = self.limit()
+    def refuses(self, asked: Decimal) -> bool:
+        """Whether `asked` does not fit, or an overrun nobody has seen yet blocks."""
+        limit = self.in_force()
         if limit is None:
             return False
-        return self.overrun_usd > self.noted_usd or add(self.used(), asked_usd) > limit
+        if self.unit == "seconds":
+            return self.used() >= limit
+        return self.overrun > self.noted or add(self.used(), asked) > limit
 
     def left(self) -> Decimal:
         """What is left of the limit; below zero after an overrun."""
-        limit = self.limit()
+        limit = self.in_force()
         return subtract(limit, self.used()) if limit is not None else Decimal("Infinity")
+
+    def refusal(self, scope: str, asked: Decimal) -> Refusal:
+        """Why `asked` is refused."""
+        limit = self.in_force()
+        assert limit is not None, "a purse without limit refuses nothing"
+        spent = add(add(self.spent, self.overrun), self.in_doubt)
+        return Refusal(scope, limit, spent, self.held, asked, self.unit)
+
+    def settle(self, hold: OpenHold, spent: Decimal, overrun: Decimal) -> None:
+        """Turn what `hold` asked for into what was spent."""
+        asked = hold.asked[self.unit]
+        if hold.doubted:
+            self.in_doubt = subtract(self.in_doubt, asked)
+        else:
+            self.held = subtract(self.held, asked)
+        self.spent = add(self.spent, spent)
+        self.overrun = add(self.overrun, overrun)
+
+    def figures(self) -> tuple[Decimal, Decimal, Decimal, Decimal]:
+        """The figures that events determine."""
+        return (self.spent, self.held, self.in_doubt, self.overrun)
+
+    def take(self, other: Purse) -> None:
+        """The figures that events determine become those of `other`."""
+        self.spent, self.held, self.in_doubt, self.overrun = other.figures()
+
+    def empty(self) -> None:
+        """Nothing spent, in doubt or overrun; open holds and the limit stay."""
+        self.spent = self.in_doubt = self.overrun = self.noted = ZERO
+
+
+@dataclass(slots=True)
+class Account:
+    """One scope's purses, by unit."""
+
+    scope: str
+    purses: dict[str, Purse] = field(default_factory=dict)
+    at_limit: str = "stop"
+    degrade: str = ""
+
+    def purse(self, unit: str) -> Purse:
+        """The purse of `unit`, new where there was none."""
+        one = self.purses.get(unit)
+        if one is None:
+            one = self.purses[unit] = Purse(unit)
+        return one
+
+    @property
+    def usd(self) -> Purse:
+        """The dollars."""
+        return self.purse("usd")
+
+    def balance(self) -> Balance:
+        """The figures, as the port shows them."""
+        quotas = {unit: self.purses[unit].quota() for unit in UNITS[1:] if unit in self.purses}
+        usd = self.usd.quota()
+        return Balance(
+            self.scope, usd.limit, usd.spent, usd.held, usd.in_doubt, usd.overrun, quotas, self.at_limit, self.degrade
+        )
+
+    def set_limit(self, limit: Limit) -> None:
+        """Another budget. Who sets one has seen the overrun: from here on it counts as spent, and blocks no more."""
+        budget = as_budget(limit, self.scope)
+        for unit in UNITS:
+            wanted = budget.limit(unit)
+            if wanted is not None or unit in self.purses:
+                self.purse(unit).limit = wanted
+        self.at_limit, self.degrade = budget.at_limit, budget.degrade
+        self.note()
+
+    def note(self) -> None:
+        """What is overrun has been seen."""
+        for purse in self.purses.values():
+            purse.noted = purse.overrun
+
+    def is_used(self) -> bool:
+        """Whether anything was spent, held, in doubt or overrun."""
+        return any(purse.used() for purse in self.purses.values())
 
 
 @dataclass(slots=True)
 class OpenHold:
-    """Money set aside, and for whom. `doubted`: nobody knows whether the call was made."""
+    """What was set aside, by unit, and in which scopes. `doubted`: nobody knows whether the call was made."""
 
     hold: str
-    asked_usd: Decimal
+    asked: dict[str, Decimal]
     scopes: tuple[str, ...]
     doubted: bool = False
 
 
-def limits_of(hold: Hold) -> dict[str, Decimal | None]:
-    """Scope -> limit of a hold; a scope named twice counts once, with its tighter limit."""
-    out: dict[str, Decimal | None] = {}
+def as_budget(limit: Limit, scope: str) -> Budget:
+    """A limit as a budget; a bare Decimal is dollars.
+
+    Raises
+    ------
+    StoreError
+        A limit is no amount.
+    """
+    budget = limit if isinstance(limit, Budget) else Budget(limit)
+    for unit in UNITS:
+        one = budget.limit(unit)
+        if one is not None:
+            amount(one, f"the limit of {scope}", "money" if unit == "usd" else unit)
+    return budget
+
+
+def limits_of(hold: Hold) -> dict[str, dict[str, Decimal | None]]:
+    """Scope -> unit -> limit of a hold; a scope named twice counts once, with its tighter limits."""
+    out: dict[str, dict[str, Decimal | None]] = {}
     for scope, limit in hold.scopes:
-        if limit is not None:
-            amount(limit, f"the limit of {scope}")
-        known = out.get(scope)
-        out[scope] = limit if known is None else known if limit is None else min(known, limit)
+        budget = as_budget(limit, scope)
+        known = out.setdefault(scope, dict.fromkeys(UNITS))
+        for unit in UNITS:
+            new, old = budget.limit(unit), known[unit]
+            known[unit] = new if old is None else old if new is None else min(old, new)
     return out
 
 
+def asked_of(hold: Hold) -> dict[str, Decimal]:
+    """Unit -> what a hold asks for, dollars always among them.
+
+    Raises
+    ------
+    StoreError
+        It is no amount.
+    """
+    asked = {"usd": amount(hold.asked_usd, f"the hold `{hold.hold}`")}
+    for unit, value in hold.asked.items():
+        asked[unit] = amount(value, f"the hold `{hold.hold}`", unit)
+    return asked
+
+
 def admit(account: Callable[[str], Account], hold: Hold) -> Refusal | OpenHold:
-    """Hold the money in every scope of the nest, or in none.
+    """Hold what is asked in every scope of the nest, or in none.
 
     Parameters
     ----------
@@ -128,43 +241,53 @@ def admit(account: Callable[[str], Account], hold: Hold) -> Refusal | OpenHold:
     OpenHold
         It fits everywhere.
     Refusal
-        It does not: the tightest of the scopes that refuse. Its `spent_usd` includes what is in doubt and what was billed
-        above reservations, so that limit - spent - held is what is left, and only `held_usd` may become free again.
+        It does not: the tightest of the purses that refuse, dollars before the other units. Its `spent_usd` includes what is
+        in doubt and what was billed above reservations, so that limit - spent - held is what is left, and only `held_usd`
+        may become free again.
     """
-    asked = amount(hold.asked_usd, f"the hold `{hold.hold}`")
+    asked = asked_of(hold)
+    refusing: list[tuple[int, Decimal, str, Purse]] = []
     nest = []
-    for scope, limit in limits_of(hold).items():
+    for scope, limits in limits_of(hold).items():
         one = account(scope)
-        one.hold_limit_usd = limit
         nest.append(one)
-    refusing = [one for one in nest if one.refuses(asked)]
+        for place, (unit, value) in enumerate(asked.items()):
+            purse = one.purse(unit)
+            purse.hold_limit = limits[unit]
+            if purse.refuses(value):
+                refusing.append((place, purse.left(), scope, purse))
     if refusing:
-        return _refusal(min(refusing, key=Account.left), asked)
+        _, _, scope, purse = min(refusing, key=lambda row: row[:2])
+        return purse.refusal(scope, asked[purse.unit])
     for one in nest:
-        one.held_usd = add(one.held_usd, asked)
+        for unit, value in asked.items():
+            if value:
+                purse = one.purse(unit)
+                purse.held = add(purse.held, value)
     return OpenHold(hold.hold, asked, tuple(one.scope for one in nest))
 
 
-def _refusal(account: Account, asked: Decimal) -> Refusal:
-    limit = account.limit()
-    assert limit is not None, "an account without limit refuses nothing"
-    return Refusal(
-        account.scope,
-        limit,
-        add(add(account.spent_usd, account.overrun_usd), account.in_doubt_usd),
-        account.held_usd,
-        asked,
-    )
+def settle(
+    accounts: Iterable[Account],
+    hold: OpenHold,
+    spent_usd: Decimal,
+    overrun_usd: Decimal,
+    used: Mapping[str, Decimal] | None = None,
+) -> None:
+    """Turn a hold into what was spent. Spending is capped at the hold; what is above it is overrun.
 
-
-def settle(accounts: Iterable[Account], hold: OpenHold, spent_usd: Decimal, overrun_usd: Decimal) -> None:
-    """Turn a hold into what was spent. Spending is capped at the hold; what is above it is overrun."""
-    spent = min(spent_usd, hold.asked_usd)
-    overrun = add(overrun_usd, subtract(spent_usd, spent))
+    Seconds are the exception: nothing of them was held, so all are spent.
+    """
+    spent = min(spent_usd, hold.asked["usd"])
+    booked = {"usd": (spent, add(overrun_usd, subtract(spent_usd, spent)))}
+    for unit, asked in hold.asked.items():
+        if unit != "usd":
+            value = (used or {}).get(unit, asked)
+            within = value if unit == "seconds" else min(value, asked)
+            booked[unit] = (within, subtract(value, within))
     for one in accounts:
-        _release(one, hold)
-        one.spent_usd = add(one.spent_usd, spent)
-        one.overrun_usd = add(one.overrun_usd, overrun)
+        for unit, (inside, above) in booked.items():
+            one.purse(unit).settle(hold, inside, above)
 
 
 def doubt(accounts: Iterable[Account], hold: OpenHold) -> None:
@@ -172,16 +295,12 @@ def doubt(accounts: Iterable[Account], hold: OpenHold) -> None:
     if hold.doubted:
         return
     for one in accounts:
-        one.held_usd = subtract(one.held_usd, hold.asked_usd)
-        one.in_doubt_usd = add(one.in_doubt_usd, hold.asked_usd)
+        for unit, value in hold.asked.items():
+            if value:
+                purse = one.purse(unit)
+                purse.held = subtract(purse.held, value)
+                purse.in_doubt = add(purse.in_doubt, value)
     hold.doubted = True
-
-
-def _release(account: Account, hold: OpenHold) -> None:
-    if hold.doubted:
-        account.in_doubt_usd = subtract(account.in_doubt_usd, hold.asked_usd)
-    else:
-        account.held_usd = subtract(account.held_usd, hold.asked_usd)
 
 
 def not_open(run: str, hold: str, spent_usd: Decimal) -> StoreError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import CorruptStore, RunNotFound, nearest
@@ -12,7 +11,7 @@ from orch_nb.schema.events import ErrorInfo
 from orch_nb.store import evidence as proof
 from orch_nb.store.codec import DAMAGED, Unpacker
 from orch_nb.store.files import DATABASE_ERRORS, translated
-from orch_nb.store.ledger import load_account, load_accounts
+from orch_nb.store.ledger import QUOTAS_SINCE, load_account, load_accounts
 from orch_nb.store.listing import RunRow, Standing, StoreStats
 from orch_nb.store.names import number_of, scope_of
 from orch_nb.store.tags import loads, untag
@@ -100,18 +99,6 @@ class Reader:
             if len(rows) < _PAGE:
                 return
 
-    def money_records(self, number: int) -> Iterator[tuple[str, str | None, Decimal | None]]:
-        """What of a run moves the ledger: (type, record, limit), in order."""
-        rows = self._all(
-            """SELECT type, money, CASE WHEN type IN ('run_started', 'limit_changed') THEN body END FROM events
-            WHERE id > ? AND id < ? AND (money IS NOT NULL OR type IN ('run_started', 'limit_changed', 'resumed'))
-            ORDER BY id""",
-            (number << 32, (number + 1) << 32),
-        )
-        for kind, record, body in rows:
-            limit = None if body is None else loads(body).get("limit_usd")
-            yield kind, record, None if limit is None else Decimal(limit)
-
     def counts(self, number: int) -> dict[str, int]:
         """Events by type."""
         query = "SELECT type, count(*) FROM events WHERE id > ? AND id < ? GROUP BY type"
@@ -191,9 +178,9 @@ class Reader:
         if row.status == "running" and row.waiting:
             row.status = "waiting"
         row.live = is_live(number)
-        one = self.account(scope_of(row.run))
-        row.limit_usd, row.spent_usd, row.held_usd = one.limit(), one.spent_usd, one.held_usd
-        row.in_doubt_usd, row.overrun_usd = one.in_doubt_usd, one.overrun_usd
+        usd = self.account(scope_of(row.run)).usd
+        row.limit_usd, row.spent_usd, row.held_usd = usd.in_force(), usd.spent, usd.held
+        row.in_doubt_usd, row.overrun_usd = usd.in_doubt, usd.overrun
         return row
 
     def evidence(self, task: str | None) -> list[Evidence]:
@@ -210,7 +197,7 @@ class Reader:
         """The account of `scope`, empty when there is none."""
         with self._lock:
             try:
-                return load_account(self._db, scope)
+                return load_account(self._db, scope, has_quotas=self._has_quotas())
             except DATABASE_ERRORS as error:
                 raise translated(error, self._path) from error
 
@@ -218,9 +205,14 @@ class Reader:
         """Accounts whose scope begins with `prefix`."""
         with self._lock:
             try:
-                return load_accounts(self._db, prefix)
+                return load_accounts(self._db, prefix, has_quotas=self._has_quotas())
             except DATABASE_ERRORS as error:
                 raise translated(error, self._path) from error
+
+    def _has_quotas(self) -> bool:
+        """A file that is only read is not migrated: it may have no tables but those of dollars."""
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        return int(version) >= QUOTAS_SINCE
 
     def stats(self) -> StoreStats:
         """Counts and sizes."""

@@ -12,7 +12,7 @@ from orch_nb.store.journal import SPECIAL, Op
 from orch_nb.store.tags import too_deep
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable, Mapping, Sequence
     from decimal import Decimal
 
     from orch_nb.engine.ports import Hold, Refusal
@@ -97,7 +97,7 @@ class SqliteRunLog:
         """
         self._check()
         if hold is not None:
-            money.amount(hold.asked_usd, f"the hold `{hold.hold}`")
+            money.asked_of(hold)
         waiter: asyncio.Future[Refusal | None] = asyncio.get_running_loop().create_future()
         with self._journal.lock:
             packed = self._packed((event,), None if hold is None else books.admit_record(hold))
@@ -115,7 +115,13 @@ class SqliteRunLog:
             return refusal
 
     def settle(
-        self, events: Sequence[Event], hold: str, spent_usd: Decimal, overrun_usd: Decimal, /
+        self,
+        events: Sequence[Event],
+        hold: str,
+        spent_usd: Decimal,
+        overrun_usd: Decimal,
+        used: Mapping[str, Decimal] | None = None,
+        /,
     ) -> Awaitable[None] | None:
         """Append a `Settled` (and what follows at once) and turn its hold into `spent_usd`, in one transaction.
 
@@ -131,14 +137,16 @@ class SqliteRunLog:
         self._check()
         money.amount(spent_usd, f"what `{hold}` spent")
         money.amount(overrun_usd, f"the overrun of `{hold}`")
+        for unit, value in (used or {}).items():
+            money.amount(value, f"what `{hold}` used", unit)
         with self._journal.lock:
             known = hold in self._tail.holds
             if not known and (spent_usd or overrun_usd):
                 raise money.not_open(self.run, hold, spent_usd)
-            record = books.settle_record(hold, spent_usd, overrun_usd) if known else None
+            record = books.settle_record(hold, spent_usd, overrun_usd, used) if known else None
             packed = self._packed(events, record)
             return self._journal.submit(
-                Op(self._tail, events, packed, settled=(hold, spent_usd, overrun_usd) if known else None)
+                Op(self._tail, events, packed, settled=(hold, spent_usd, overrun_usd, used) if known else None)
             )
 
     async def sync(self) -> None:

@@ -37,9 +37,8 @@ from orch_nb.store.sweep import Sweeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from decimal import Decimal
 
-    from orch_nb.engine.ports import Balance
+    from orch_nb.engine.ports import Balance, Limit
     from orch_nb.routing.evidence import Evidence
     from orch_nb.schema.events import Event
 
@@ -401,18 +400,17 @@ class SqliteStore:
         """Balances of the scopes that begin with `prefix`, by name."""
         return [one.balance() for one in self._reading().accounts(prefix)]
 
-    def set_limit(self, scope: str, limit_usd: Decimal | None) -> None:
-        """Set the limit of a scope, None for no limit. An overrun that blocked it counts as seen from here on.
+    def set_limit(self, scope: str, limit: Limit) -> None:
+        """Set the budget of a scope, None for none. An overrun that blocked it counts as seen from here on.
 
         Raises
         ------
         StoreError
-            The limit is no amount of money.
+            A limit is no amount.
         """
-        if limit_usd is not None:
-            money.amount(limit_usd, f"the limit of {scope}")
+        budget = money.as_budget(limit, scope)
         journal = self._writing()
-        journal.transact(lambda: journal.ledger.set_limit(scope, limit_usd))
+        journal.transact(lambda: journal.ledger.set_limit(scope, budget))
 
     def reset(self, scope: str) -> None:
         """Begin a scope's account anew: nothing spent, in doubt or overrun. Open holds and the limit stay."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from orch_nb.store import money
 from orch_nb.store.codec import JSON, blob_ids
 from orch_nb.store.evidence import BLANK
-from orch_nb.store.ledger import Tally, differs, load_accounts, load_holds
+from orch_nb.store.ledger import Tally, differs, load_accounts, load_holds, put_right
 from orch_nb.store.money import ZERO, Account
 from orch_nb.store.names import is_own, scope_of
 from orch_nb.store.tags import loads
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from orch_nb.engine.ports import Balance
     from orch_nb.store.journal import Journal
     from orch_nb.store.reader import Reader
+
+
+MOVES = (
+    """SELECT type, money FROM events WHERE id > ? AND id < ? AND (money IS NOT NULL OR type = 'resumed') ORDER BY id"""
+)
+"""What of a run moves the ledger: (type, money record), in order."""
 
 
 class Sweeper:
@@ -71,31 +77,34 @@ class Sweeper:
         """Keep what the run took from budgets that outlive it."""
         tally = Tally()
         doubted = {name for name, hold in load_holds(self._db, number).items() if hold.doubted}
-        tally.run(run, self._records(number), doubted)
+        tally.run(self._db.execute(MOVES, (number << 32, (number + 1) << 32)).fetchall(), doubted)
         for name, hold in load_holds(self._db, number).items():
             if name not in doubted:
                 again = replace(hold)
                 money.doubt([self._journal.ledger.account(s) for s in hold.scopes], hold)
                 money.doubt([tally.account(s) for s in hold.scopes], again)
         for one in tally.accounts.values():
-            if not is_own(one.scope, run) and one.used():
-                self._add_carried(one.scope, one.spent_usd, one.in_doubt_usd, one.overrun_usd)
+            if not is_own(one.scope, run):
+                for purse in one.purses.values():
+                    if purse.used():
+                        self._add_carried(one.scope, purse.unit, purse.spent, purse.in_doubt, purse.overrun)
 
-    def _records(self, number: int) -> list[tuple[str, str | None, None]]:
-        rows = self._db.execute(
-            """SELECT type, money FROM events WHERE id > ? AND id < ? AND (money IS NOT NULL OR type = 'resumed')
-            ORDER BY id""",
-            (number << 32, (number + 1) << 32),
-        ).fetchall()
-        return [(kind, record, None) for kind, record in rows]
-
-    def _add_carried(self, scope: str, *amounts: Decimal) -> None:
-        found = self._db.execute(
-            "SELECT spent_usd, in_doubt_usd, overrun_usd FROM carried WHERE scope = ?", (scope,)
-        ).fetchone()
-        before = [Decimal(text) for text in found] if found else [ZERO, ZERO, ZERO]
+    def _add_carried(self, scope: str, unit: str, *amounts: Decimal) -> None:
+        before = next((row[2:] for row in self._carried(scope) if row[1] == unit), (ZERO, ZERO, ZERO))
         sums = [str(money.add(a, b)) for a, b in zip(before, amounts, strict=True)]
-        self._db.execute("INSERT OR REPLACE INTO carried VALUES (?, ?, ?, ?)", (scope, *sums))
+        if unit == "usd":
+            self._db.execute("INSERT OR REPLACE INTO carried VALUES (?, ?, ?, ?)", (scope, *sums))
+        else:
+            self._db.execute("INSERT OR REPLACE INTO carried_quotas VALUES (?, ?, ?, ?, ?)", (scope, unit, *sums))
+
+    def _carried(self, scope: str | None = None) -> list[tuple[str, str, Decimal, Decimal, Decimal]]:
+        """(scope, unit, spent, in doubt, overrun) of what no log says any more; of every scope unless one is named."""
+        rows = self._db.execute(
+            """SELECT scope, 'usd', spent_usd, in_doubt_usd, overrun_usd FROM carried WHERE ?1 IS NULL OR scope = ?1
+            UNION ALL SELECT scope, unit, spent, in_doubt, overrun FROM carried_quotas WHERE ?1 IS NULL OR scope = ?1""",
+            (scope,),
+        ).fetchall()
+        return [(s, unit, Decimal(a), Decimal(b), Decimal(c)) for s, unit, a, b, c in rows]
 
     def compact(self) -> None:
         """Give freed pages back to the disk, and leave no deleted text in the log.
@@ -115,29 +124,25 @@ class Sweeper:
     # -------------------------------------------------------------- the ledger
     def reset(self, scope: str) -> None:
         """Take off what is spent, in doubt and overrun."""
-        one = self._journal.ledger.account(scope)
-        self._add_carried(scope, -one.spent_usd, -one.in_doubt_usd, -one.overrun_usd)
-        one.spent_usd = one.in_doubt_usd = one.overrun_usd = one.noted_usd = ZERO
+        for purse in self._journal.ledger.account(scope).purses.values():
+            self._add_carried(scope, purse.unit, -purse.spent, -purse.in_doubt, -purse.overrun)
+            purse.empty()
 
     def rebuild(self, reader: Reader) -> list[tuple[Balance, Balance]]:
         """Accounts from events, and from what is carried; the differing ones are put right and returned."""
         tally = Tally()
-        for row in self._db.execute("SELECT scope, spent_usd, in_doubt_usd, overrun_usd FROM carried"):
-            tally.carry(row[0], *map(Decimal, row[1:]))
-        for number, run in reader.every_run():
+        for row in self._carried():
+            tally.carry(*row)
+        for number, _ in reader.every_run():
             doubted = {name for name, hold in load_holds(self._db, number).items() if hold.doubted}
-            tally.run(run, reader.money_records(number), doubted)
+            tally.run(self._db.execute(MOVES, (number << 32, (number + 1) << 32)).fetchall(), doubted)
         live = {one.scope: one for one in load_accounts(self._db, "")}
         wrong = []
         for scope in sorted(live.keys() | tally.accounts.keys()):
             made = tally.account(scope)
             stood = live.get(scope) or Account(scope)
             if differs(stood, made):
-                wrong.append((stood.balance(), self._put_right(scope, made)))
+                one = self._journal.ledger.account(scope)
+                put_right(one, made)
+                wrong.append((stood.balance(), one.balance()))
         return wrong
-
-    def _put_right(self, scope: str, made: Account) -> Balance:
-        one = self._journal.ledger.account(scope)
-        one.spent_usd, one.held_usd = made.spent_usd, made.held_usd
-        one.in_doubt_usd, one.overrun_usd = made.in_doubt_usd, made.overrun_usd
-        return one.balance()

@@ -7,6 +7,7 @@ import random
 import sqlite3
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,8 +19,6 @@ from orch_nb.store.sqlite import SqliteStore
 from tests.contract.facts import started
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.contract.conftest import Shelf
 
 
@@ -106,9 +105,9 @@ def test_a_deleted_run_leaves_figures_and_no_prompt(store: Any) -> None:
 def test_a_store_of_an_earlier_version_gains_evidence(tmp_path: Path) -> None:
     """A file without the table has no evidence when it is only read, and has the table once it was opened for writing."""
     path = tmp_path / "runs.sqlite"
-    SqliteStore(path).close()
-    connection = sqlite3.connect(path)
-    connection.executescript("DROP TABLE evidence; DELETE FROM migrations WHERE number = 2; PRAGMA user_version = 1;")
+    connection = sqlite3.connect(path, isolation_level=None)
+    first = Path(__file__).parents[1] / "histories" / "v1" / "store.sql"
+    connection.executescript(first.read_text(encoding="utf-8"))
     connection.close()
     with SqliteStore(path, read_only=True) as old:
         assert old.evidence() == []

@@ -15,6 +15,7 @@ import pytest
 from orch_nb.engine.fold import fold_all
 from orch_nb.engine.plan import from_data
 from orch_nb.schema import events as ev
+from orch_nb.schema.budget import Budget
 from orch_nb.store.lines import read_lines, to_line
 from orch_nb.store.memory import MemoryStore
 from orch_nb.store.sqlite import SqliteStore
@@ -103,3 +104,30 @@ def test_stores_of_every_version_open(path: Path, tmp_path: Path) -> None:
         assert store.next_run() == "4"
         store.delete("2")
         assert len(list(store.read("3"))) == 14
+
+
+@pytest.mark.parametrize("path", [p for p in STORES if p.parent.name == "v1"], ids=lambda p: p.parent.name)
+def test_a_store_of_the_first_version_is_read_and_goes_on_in_every_unit(path: Path, tmp_path: Path) -> None:
+    """A store from before there were limits in tokens, calls and seconds: read only, it is not touched and its balances are
+    shown; opened, its holds settle and the new limits hold."""
+    file = tmp_path / "runs.sqlite"
+    connection = sqlite3.connect(file, isolation_level=None)
+    connection.executescript(path.read_text(encoding="utf-8"))
+    (before,) = connection.execute("PRAGMA user_version").fetchone()
+    with SqliteStore(file, read_only=True) as store:
+        one = store.balance("notebook:support.ipynb")
+        assert (one.spent_usd, one.quotas, one.budget) == (Decimal("0.00131"), {}, Budget(Decimal("1.00")))
+        assert [b.scope for b in store.balances("notebook:")] == ["notebook:support.ipynb"]
+    assert connection.execute("PRAGMA user_version").fetchone() == (before,)
+    connection.close()
+    with SqliteStore(file) as store:
+        assert store.balance("notebook:support.ipynb") == one
+        log = store.open("3")
+        doubtful = log.holds()
+        assert doubtful
+        for name in doubtful:
+            log.settle([ev.Settled("", "b", 1, None, 0, 4.0)], name, Decimal(0), Decimal(0), {"tokens": Decimal(5)})
+        assert store.balance("notebook:support.ipynb").in_doubt_usd == 0
+        store.set_limit("notebook:support.ipynb", Budget(Decimal("1.00"), calls=Decimal(3)))
+        assert store.balance("notebook:support.ipynb").quotas["calls"].limit == 3
+        assert store.rebuild_ledger() == []

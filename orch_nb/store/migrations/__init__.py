@@ -10,12 +10,12 @@ import time
 from typing import TYPE_CHECKING
 
 from orch_nb.errors import SchemaTooNew, StoreError
-from orch_nb.store.migrations import m001_tables, m002_evidence
+from orch_nb.store.migrations import m001_tables, m002_evidence, m003_quotas
 
 if TYPE_CHECKING:
     import sqlite3
 
-STEPS = (m001_tables, m002_evidence)
+STEPS = (m001_tables, m002_evidence, m003_quotas)
 """Every step there is; a step's number is its place, from 1. Steps are added at the end and never changed."""
 
 APPLICATION = 0x6F726368

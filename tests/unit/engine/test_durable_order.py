@@ -25,8 +25,8 @@ class SlowLog(ListLog):
         super().append(events)
         return self._commit(len(self.events)) if len(self.events) > 1 else None
 
-    def settle(self, events: Any, hold: str, spent: Any, overrun: Any) -> Any:
-        super().settle(events, hold, spent, overrun)
+    def settle(self, events: Any, hold: str, spent: Any, overrun: Any, used: Any = None) -> Any:
+        super().settle(events, hold, spent, overrun, used)
         return None
 
     async def _commit(self, reached: int) -> None:
