@@ -9,6 +9,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 ROUNDS ?= 5
 
 NOTEBOOK := notebooks/00_quickstart.ipynb
+ALL_NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 SOURCES  := $(shell find orch_nb notebooks/data -type f -not -name '*.pyc' 2>/dev/null) $(NOTEBOOK)
 
 .DEFAULT_GOAL := help
@@ -58,13 +59,13 @@ lab: $(VENV)/.installed model
 	@$(BIN)/jupyter lab $(NOTEBOOK)
 
 # ------------------------------------------------------------------------------------------------------------ tests
-# Executes the notebook and keeps its outputs, without what changes from run to run.
+# Executes the notebooks and keeps their outputs, without what changes from run to run.
 notebooks: $(VENV)/.installed-dev model
 	@$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --inplace --ExecutePreprocessor.store_widget_state=False \
-	  --ExecutePreprocessor.record_timing=False $(NOTEBOOK)
+	  --ExecutePreprocessor.record_timing=False $(ALL_NOTEBOOKS)
 
 test: $(VENV)/.installed-dev model chromium
-	@$(BIN)/python -m pytest tests $(NOTEBOOK) --nbval-lax --nbval-current-env $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest tests $(ALL_NOTEBOOKS) --nbval-lax --nbval-current-env $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev
 	@$(BIN)/ruff check .

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.analysis.claim_tree import Given, Name
+from orch_nb.analysis.claim_tree import Figure, Given, Name
 from orch_nb.analysis.measure import USD, Change, Measurable, Nothing, NotMeasured, Scored, Scores, measured_runs
 from orch_nb.analysis.quantity import Quantity, UnitError
 from orch_nb.analysis.stored import numbers
@@ -105,7 +105,8 @@ def _change(values: Values, before: Quantity, after: Quantity, volume: Quantity 
     before.check(after)
     if before.value <= 0 or after.value < 0 or (before.seconds and not after.value):
         raise values.text.error(f"a change from {before.shown()} to {after.shown()} has no ratio.", given.number)
-    return Change(before, after, volume)
+    unit = given.node.seconds if isinstance(given.node, Figure) else ""
+    return Change(before, after, volume, unit or "s")
 
 
 def _against(values: Values, against: Given) -> Any:

@@ -35,16 +35,8 @@ if TYPE_CHECKING:
 
 HEADERS = ("given", "against", "scores", "days", "month", "range")
 PERIODS = ("day", "month", "year")
-NOUNS = frozenset(
-    {
-        "run", "runs", "call", "calls", "ticket", "tickets", "token", "tokens", "agent", "agents", "branch",
-        "branches", "step", "steps", "item", "items", "try", "tries", "attempt", "attempts", "hop", "hops",
-        "message", "messages", "row", "rows", "task", "tasks", "source", "sources", "summary", "summaries",
-        "debater", "debaters", "problem", "problems", "company", "companies", "level", "levels", "line",
-        "lines", "user", "users", "document", "documents", "answer", "answers",
-    }
-)  # fmt: skip
-"""What may be counted. A noun says what a number counts, and changes nothing."""
+RESERVED = frozenset({"with", "within", "about", "to", "at", "a", "an", "per", "by", "x"})
+"""Words that count nothing. Any other word after a number is a noun: it says what is counted, and changes nothing."""
 SCALES = {"K": 1000, "k": 1000, "thousand": 1000, "M": 1_000_000, "million": 1_000_000}
 PARTS = {"routing": "routing", "fewer": "fewer calls", "calls": "fewer calls", "cache": "cache", "reviews": "reviews"}
 COMPARISONS = {
@@ -179,7 +171,7 @@ class _Reader:
 
     def end(self) -> None:
         if self.now.kind != "end":
-            near = nearest(self.now.text, [*SECONDS, *NOUNS, "with", "within", "at", "a"])
+            near = nearest(self.now.text, [*SECONDS, "with", "within", "at", "a"])
             hint = f"did you mean `{near}`?" if near else ""
             raise self.fail(f"`{self.now.text}` is not understood here.", hint)
 
@@ -377,7 +369,8 @@ class _Reader:
         if self.now.text in ("day", "days"):
             self.take()
             return "", True, ""
-        return "", False, self.take().text if self.now.text in NOUNS else ""
+        is_noun = self.now.kind == "word" and self.now.text not in RESERVED
+        return "", False, self.take().text if is_noun else ""
 
     def per(self) -> tuple[int, str, str]:
         """What follows "a" or "per": (divisor, period, noun)."""
@@ -388,8 +381,8 @@ class _Reader:
         word = self.take()
         if word.text in PERIODS and scale is None:
             return 1, word.text, ""
-        if word.text not in NOUNS:
-            near = nearest(word.text, [*PERIODS, *NOUNS])
+        near = nearest(word.text, PERIODS)
+        if word.kind != "word" or near:
             hint = f"did you mean `{near}`?" if near else "a day, a month, a year, a run, a call, a million tokens"
             raise self.fail(f"`a {word.text}` is no period and counts nothing.", hint, word)
         return SCALES[scale.text] if scale else 1, "", f"{scale.text + ' ' if scale else ''}{word.text}"

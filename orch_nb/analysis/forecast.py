@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
@@ -54,7 +55,7 @@ class Projection:
         return None if self.baseline_usd is None else self.baseline_usd - self.usd
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True, frozen=True, repr=False)
 class BreakEven:
     """Where a plan begins to pay.
 
@@ -68,6 +69,17 @@ class BreakEven:
 
     per_day: Decimal | None
     days: Decimal | None
+
+    def __repr__(self) -> str:
+        volume = "it never pays: a run saves nothing"
+        if self.per_day is not None:
+            volume = f"it pays from {math.ceil(self.per_day):,} runs a day"
+        days = (
+            "the one-off cost is never paid back"
+            if self.days is None
+            else f"paid back after {math.ceil(self.days):,} days"
+        )
+        return f"{volume}; at this forecast's volume {days}"
 
 
 @dataclass(slots=True)

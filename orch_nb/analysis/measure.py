@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.analysis.forecast import Forecast, forecast
-from orch_nb.analysis.quantity import Quantity
+from orch_nb.analysis.quantity import SECONDS, Quantity
 from orch_nb.analysis.saving import saving_against
 from orch_nb.analysis.workload import named
 from orch_nb.errors import OrchError
@@ -58,12 +58,15 @@ class Change:
     before: Quantity
     after: Quantity
     volume: Quantity | None = None
+    unit: str = "s"
+    """Of times, as they were written."""
 
     def measure(self, name: str, part: str, kind: Kind) -> Measured:
         """The saving of dollars, the speed-up of time, or what is after."""
         if name == "speed_up" and self.before.kind == TIME:
             ratio = self.before / self.after
-            return Measured(ratio, f"{self.before.shown()} to {self.after.shown()}")
+            before, after = (_plain(q.value / SECONDS[self.unit]) for q in (self.before, self.after))
+            return Measured(ratio, f"{before} to {after} {self.unit}")
         if name == "saving" and self.before.kind in (USD, USD_A_DAY) and not part:
             return self._saving(kind)
         if name in ("cost", "baseline") and self.before.kind in (USD, USD_A_DAY):
@@ -190,9 +193,8 @@ class Runs:
         return Measured(_volume(Quantity(self.made.per_day, days=-1) if self.has_volume else None), "as given")
 
     def _time(self, part: str, kind: Kind) -> Measured:
-        return Measured(
-            Quantity(_mean([r.elapsed_s for r in self.made.workload.runs]), seconds=1), f"mean of {_many(self.made)}"
-        )
+        how = "its steps one after another" if self.made.workload.is_typed else f"mean of {_many(self.made)}"
+        return Measured(Quantity(_mean([r.elapsed_s for r in self.made.workload.runs]), seconds=1), how)
 
     def _speed_up(self, part: str, kind: Kind) -> Measured:
         runs = self.made.workload.runs

@@ -111,7 +111,7 @@ class Quantity:
         Parameters
         ----------
         decimals
-            Digits after the point; None: cents (more where a price is smaller), else up to four significant ones.
+            Digits after the point; None: cents from a dollar up, four significant digits below, else up to four digits.
         percent
             Show a plain number as a percentage.
         period, days
@@ -122,19 +122,22 @@ class Quantity:
         if percent:
             return f"{_digits(value * 100, decimals)} %{tail}"
         if self.usd == 1:
-            places = max(2, decimals or 0) if decimals is not None else _cents(value)
-            body = f"{'-' if value < 0 else ''}${rounded(abs(value), places):,f}"
-            return f"{body}{tail}"
+            amount = rounded(abs(value), max(2, decimals)) if decimals is not None else _dollars(abs(value))
+            return f"{'-' if value < 0 else ''}${amount:,f}{tail}"
         unit = " s" if self.seconds == 1 else ""
         return f"{_digits(value, decimals)}{unit}{per}{tail}"
 
 
-def _cents(value: Fraction) -> int:
-    """Two digits after the point; as many as a fraction of a cent needs, nine at most."""
-    ending = next((n for n in range(2, 9) if rounded(value, n) == _exact(value)), None)
-    if ending is not None:
-        return ending
-    return 2 if abs(value) >= 100 else 4 if abs(value) >= Fraction(1, 100) else 6
+def _dollars(value: Fraction) -> Decimal:
+    """Cents from a dollar up; below, as many digits as the amount has, or four significant ones."""
+    if value >= 1 or not value:
+        return rounded(value, 2)
+    exact = next((n for n in range(2, 5) if rounded(value, n) == _exact(value)), None)
+    if exact is not None:
+        return rounded(value, exact)
+    places = 3 - _exact(value).adjusted()
+    shown = rounded(value, places).normalize()
+    return shown if int(shown.as_tuple().exponent) <= -2 else rounded(value, 2)
 
 
 def _exact(value: Fraction) -> Decimal:

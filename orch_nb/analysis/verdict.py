@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 from orch_nb.analysis import bounds
-from orch_nb.analysis.claim_tree import Apply, Figure, Given, Line, Name, Node, Operation
+from orch_nb.analysis.claim_tree import Apply, Figure, Line, Name, Node, Operation
 from orch_nb.analysis.measure import Change, Kind, Measured
 from orch_nb.analysis.quantity import SECONDS, Quantity, UnitError, rounded
 
@@ -74,13 +74,15 @@ class Judge:
 
     # -------------------------------------------------------------- one claim
     def line(self, line: Line) -> Finding:
-        """What comes of one line; of two comparisons, the one that fails, else the first."""
-        if len(line.comparisons) == 1:
-            return self._pair_of(line, line.sides[0], line.comparisons[0], line.sides[1])
-        first = self._pair_of(line, line.sides[0], line.comparisons[0], line.sides[1])
-        second = self._pair_of(line, line.sides[1], line.comparisons[1], line.sides[2])
-        order = ("impossible", "off by", "holds")
-        return min((first, second), key=lambda f: order.index(f.verdict))
+        """What comes of one line; of two comparisons the one that fails, and of two that hold the range."""
+        found = [
+            self._pair_of(line, left, sign, right)
+            for left, sign, right in zip(line.sides, line.comparisons, line.sides[1:], strict=False)
+        ]
+        worst = min(found, key=lambda f: WORST_FIRST.index(f.verdict))
+        if worst.verdict != "holds" or len(found) == 1:
+            return worst
+        return replace(worst, stated=f"{found[0].stated} to {found[1].stated}")
 
     def _pair_of(self, line: Line, left: Node, sign: str, right: Node) -> Finding:
         """Ours is the side that is measured or computed, the stated one the other; the comparison is turned with them."""
@@ -209,7 +211,7 @@ class Judge:
                 f"{branches} branches at once are at most {branches}x as fast; the times say {ours.quantity.shown()}x"
             )
         before, after = change.before.value, change.after.value
-        unit = _time_unit(self.values.text.given)
+        unit = change.unit
         scale = SECONDS[unit]
         serial = "" if branches == 1 else (
             f": a serial part s with s + p = {_short(before / scale, None)} and s + p/{branches} = {_short(after / scale, None)} "
@@ -221,7 +223,7 @@ class Judge:
         change = self.values.measurable
         if not isinstance(change, Change) or branches == 1:
             return ""
-        unit = _time_unit(self.values.text.given)
+        unit = change.unit
         scale = SECONDS[unit]
         before, after = change.before.value / scale, change.after.value / scale
         serial = bounds.serial_time(before, after, branches)
@@ -295,10 +297,6 @@ def _inner(node: Apply | Operation) -> list[Node]:
 
 def _column(node: Node) -> int:
     return node.column
-
-
-def _time_unit(given: Given | None) -> str:
-    return (_style(given.node).unit if given is not None else "") or "s"
 
 
 def _short(value: Fraction, decimals: int | None, exact: bool = False) -> str:

@@ -13,6 +13,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.analysis.quantity import Quantity
 from orch_nb.errors import BadOption, UnknownPrice, nearest
 from orch_nb.routing import models, prices
 from orch_nb.schema import events as ev
@@ -217,7 +218,8 @@ def _amount(given: Any, name: str) -> Workload:
     each = (
         Fraction(given) if isinstance(given, Fraction) else Fraction(prices.check_usd(given, name or "cost of a run"))
     )
-    return Workload(name or f"${given} a run", (RunUse((Call(name or "run", usd=each),)),), True)
+    shown = f"{Quantity(each, usd=1).shown()} a run"
+    return Workload(name or shown, (RunUse((Call(name or "run", usd=each),)),), True)
 
 
 # ------------------------------------------------------------------ typed by hand
@@ -293,6 +295,8 @@ def recorded(runs: Iterable[Sequence[Any]], name: str = "") -> Workload:
     """
     kept, left_out = [], 0
     for events in runs:
+        if (events[0].parent or {}).get("batch"):  # the frame around its rows, which are runs themselves
+            continue
         if not _counts(events):
             left_out += 1
             continue
@@ -311,7 +315,7 @@ def _counts(events: Sequence[Any]) -> bool:
     begun = events[0]
     parent = begun.parent or {}
     ended = next((e for e in reversed(events) if isinstance(e, ev.RunEnded | ev.Resumed)), None)
-    if parent.get("batch") or any(parent.get(kind) for kind in NOT_LIVE):
+    if any(parent.get(kind) for kind in NOT_LIVE):
         return False
     return isinstance(ended, ev.RunEnded) and ended.status in COUNTED
 
@@ -363,5 +367,5 @@ def _notes(kept: Sequence[Sequence[Any]], left_out: int) -> tuple[str, ...]:
     if older:
         notes.append(f"{older} of {len(kept)} runs are of an earlier definition of the graph")
     if left_out:
-        notes.append(f"{left_out} runs are left out: stopped, unfinished or replayed")
+        notes.append(f"{left_out} run{'s are' if left_out > 1 else ' is'} left out: stopped, unfinished or replayed")
     return tuple(notes)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.analysis.bootstrap import FEWEST
 from orch_nb.analysis.forecast import dollars
-from orch_nb.analysis.quantity import Quantity
+from orch_nb.analysis.quantity import Quantity, rounded
 from orch_nb.analysis.scenario import measured_rates
 from orch_nb.notebook import markup
 from orch_nb.notebook.table import Cell, Column, Table
@@ -77,7 +77,7 @@ def _period(made: Forecast, period: Projection, *, has_band: bool) -> list[Cell]
     if has_band and period.low_usd is not None and period.high_usd is not None:
         cells.append(Cell(f"{_cents(period.low_usd)} to {_cents(period.high_usd)}"))
     if made.saving is not None:
-        share = f"{_percent(float(made.saving.share))}"
+        share = _percent(made.saving.share)
         cells += [Cell(_cents(period.baseline_usd)), Cell(_cents(period.saving_usd), strong=True), Cell(share)]
     return cells
 
@@ -103,7 +103,7 @@ def _steps(made: Forecast) -> Table:
     rows = made.steps()
     for row in rows[:MAX_STEPS]:
         before, usd = row["before_usd"], row["usd"]
-        less = _percent(float(1 - usd / before)) if before and usd is not None else ""
+        less = _percent(1 - Fraction(usd) / Fraction(before)) if before and usd is not None else ""
         shown = ["" if value is None else _money(value) for value in (before, usd)]
         calls = "" if row["calls"] is None else f"{row['calls']:.4g}"
         table.add(row["step"], row["model"], calls, *shown, less, _percent(row["share"]) if usd is not None else "")
@@ -124,7 +124,7 @@ def _models(rows: list[dict[str, Any]]) -> Table:
 # ------------------------------------------------------------------ notes
 def _notes(made: Forecast) -> list[str]:
     runs, is_typed = len(made.workload.runs), made.workload.is_typed
-    notes = [f"from {'a step table' if is_typed else f'{runs} stored runs, seed {made.seed}'}; {_rates(made)}"]
+    notes = [f"from {'a step table' if is_typed else f'{runs} stored runs, seed {made.seed}'}{_rates(made)}"]
     if not is_typed and runs < FEWEST:
         notes.append(f"{runs} runs are too few for an interval: {FEWEST} are the least")
     elif not is_typed and runs < FEW:
@@ -143,18 +143,22 @@ def _notes(made: Forecast) -> list[str]:
 
 
 def _rates(made: Forecast) -> str:
-    """The rates that the figures rest on, each of them measured or supposed."""
-    scenario, measured = made.scenario, measured_rates(made.workload)
+    """The rates that the figures rest on: those that the runs show, and those that are supposed instead."""
+    scenario = made.scenario
     supposed = {"cache_hits": scenario.cache_hits, "retries": scenario.retries, "reviews": scenario.reviews}
-    words = {"cache_hits": "cache hits {} of calls", "retries": "{} retries a call", "reviews": "{} reviews a run"}
-    shown = []
-    for name, text in words.items():
-        rate = float((measured[name] if supposed[name] is None else supposed[name]) or 0)
-        value = _percent(rate) if name == "cache_hits" else f"{rate:.3g}"
-        shown.append(text.format(value) + ("" if supposed[name] is None else " (supposed)"))
+    told = [_rate(name, rate) for name, rate in supposed.items() if rate is not None]
     if scenario.review_usd:
-        shown.append(f"{_money(scenario.review_usd)} a review (supposed)")
-    return ", ".join([*shown, *(f"{old} on {new} (supposed)" for old, new in scenario.swap.items())])
+        told.append(f"{_money(scenario.review_usd)} a review")
+    told += [f"{old} on {new}" for old, new in scenario.swap.items()]
+    rates = {} if made.workload.is_typed else measured_rates(made.workload)
+    seen = [_rate(name, rate) for name, rate in rates.items() if supposed[name] is None]
+    parts = [f"{word}: {', '.join(what)}" for word, what in (("measured", seen), ("supposed", told)) if what]
+    return "".join(f"; {part}" for part in parts)
+
+
+def _rate(name: str, rate: Fraction) -> str:
+    words = {"cache_hits": "cache hits {} of calls", "retries": "{} retries a call", "reviews": "{} reviews a run"}
+    return words[name].format(_percent(rate) if name == "cache_hits" else f"{float(rate):.3g}")
 
 
 # ------------------------------------------------------------------ figures
@@ -168,8 +172,8 @@ def _cents(value: Decimal | None) -> str:
     return Quantity(Fraction(value or 0), usd=1).shown(decimals=2)
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+def _percent(share: Fraction | float) -> str:
+    return f"{rounded(Fraction(share) * 100, 1)} %"
 
 
 def _count(value: Fraction) -> str:

@@ -224,7 +224,7 @@ def test_two_bare_amounts_are_a_change() -> None:
         ("$1 = 2 s", 2, "dollars) and"),
         ("1 + 1", 2, "a claim compares two sides"),
         ("1 = 1 = 1 = 1", 2, "at most two comparisons"),
-        ("1 = 1 apples", 2, "`apples` is not understood here"),
+        ("1 = 1 2", 2, "`2` is not understood here"),
         ("1 = ", 2, "a figure or a name is missing before the line's end"),
         ("1 / 0 = 1", 2, "cannot be divided by 0"),
         ("mean(1, 2 = 2", 2, "needs `)` here"),

@@ -210,7 +210,7 @@ def test_retries_reviews_and_cached_answers_are_read_from_the_runs() -> None:
     runs = [recorded(1000, retry=True), recorded(1000)]
     made = forecast(runs, per_day=1, models=book())
     assert made.run_usd == Decimal("0.0303")
-    assert "cache hits 0.0 % of calls, 0.25 retries a call, 1 reviews a run" in repr(made)
+    assert "measured: cache hits 0.0 % of calls, 0.25 retries a call, 1 reviews a run" in repr(made)
 
     assert forecast(runs, per_day=1, retries=0, models=book()).run_usd == Decimal("0.0253")
     assert forecast(runs, per_day=1, retries=0, cache_hits=0.5, models=book()).run_usd == Decimal("0.01265")
@@ -288,6 +288,31 @@ def test_break_even() -> None:
     assert found.days == Decimal(10)
     with pytest.raises(BadOption, match="needs a baseline"):
         forecast(HYBRID, per_day=10).break_even(setup_usd=1)
+
+
+def test_each_step_before_and_after() -> None:
+    """Steps of the same name stand side by side with calls and dollars a run; one that only one side has is told apart."""
+    after = [{"step": "draft", "usd": 0.01, "calls": 1.5}, {"step": "look", "usd": 0}]
+    made = forecast(after, per_day=10, against=[{"step": "draft", "usd": 0.03}, {"step": "polish", "usd": 0.02}])
+    rows = {row["step"]: (row["calls"], row["before_usd"], row["usd"]) for row in made.steps()}
+    assert rows == {
+        "draft": (Decimal("1.5"), Decimal("0.03"), Decimal("0.015")),
+        "look": (Decimal(1), None, Decimal(0)),
+        "polish": (None, Decimal("0.02"), None),
+    }
+    assert "less by" in repr(made)
+    assert "50.0 %" in repr(made)
+
+
+def test_each_models_share_of_calls_and_dollars() -> None:
+    """Seven of ten calls on the cheap model may be a tenth of the dollars; look-ups belong to no model."""
+    mix = [
+        {"step": "extract", "model": "cheap", "usd": 0.001, "calls": 7},
+        {"step": "reason", "model": "dear", "usd": 0.021, "calls": 3},
+        {"step": "look", "usd": 0},
+    ]
+    rows = {row["model"]: (row["calls_share"], row["usd_share"]) for row in forecast(mix, per_day=1).models()}
+    assert rows == {"cheap": (0.7, 0.1), "dear": (0.3, 0.9)}
 
 
 # ------------------------------------------------------------------ display
