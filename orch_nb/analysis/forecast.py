@@ -271,9 +271,9 @@ class Forecast:
 
     def plot(self, per_day: Iterable[Any] = VOLUMES) -> Any:
         """Dollars a day against runs a day, both logarithmic, with the interval and the baseline: a matplotlib `Figure`."""
-        from orch_nb.notebook.display import forecast_chart
+        from orch_nb.notebook.display import forecast_figure
 
-        return forecast_chart(self, per_day)
+        return forecast_figure(self, per_day)
 
 
 # ------------------------------------------------------------------ making one

@@ -135,11 +135,11 @@ def forecast_bundle(made: Forecast) -> Bundle:
     return bundle(forecast_panel.forecast_text(made), forecast_panel.forecast_html(made))
 
 
-def forecast_chart(made: Forecast, per_day: Iterable[Any]) -> Any:
+def forecast_figure(made: Forecast, per_day: Iterable[Any]) -> Picture:
     """Dollars a day against runs a day: a matplotlib figure that shows itself."""
-    from orch_nb.notebook import chart  # imports matplotlib
+    from orch_nb.notebook.plot_forecast import plot_forecast
 
-    return chart.forecast_chart(made, per_day)
+    return plot_forecast(made, per_day)
 
 
 def claim_bundle(made: Claim) -> Bundle:
