@@ -126,8 +126,11 @@ def quote_bundle(quote: Quote, *, notes: Sequence[str] = ()) -> Bundle:
 def trace_bundle(view: RunView) -> Bundle:
     """The trace alone, every row of it."""
     table = trace_table(view, max_rows=5000)
-    text = f"{run_panel.head_line(view)}\n{table.text()}"
-    return bundle(text, markup.panel(markup.bar(run_panel.head_line(view)), markup.section(table.html(), first=True)))
+    rows = run_panel.notice_lines(view)
+    text = "\n".join([run_panel.head_line(view), *rows, table.text()])
+    said = "".join(f"<div>{markup.prose(row)}</div>" for row in rows)
+    head = markup.bar(run_panel.head_line(view))
+    return bundle(text, markup.panel(head, markup.section(said + table.html(), first=True)))
 
 
 def forecast_bundle(made: Forecast) -> Bundle:

@@ -11,6 +11,7 @@ from orch_nb.errors import OrchError
 from orch_nb.notebook import markup, run_panel
 from orch_nb.notebook.batch_panel import rows_table
 from orch_nb.notebook.bill_table import bill_line, bill_table
+from orch_nb.notebook.budget_line import budget_text, near, used_share
 from orch_nb.notebook.bundle import Shown
 from orch_nb.notebook.table import Cell, Column, Table
 from orch_nb.notebook.visible import line
@@ -191,32 +192,13 @@ def _version() -> str:
 
 
 # ------------------------------------------------------------------ money
-def budget_text(balance: Balance | None) -> str:
-    """A balance in one line."""
-    if balance is None:
-        return "none: `%orch budget 0.50` allows 50 cents and not a cent more"
-    used = [f"spent {usd(balance.spent_usd)}"]
-    if balance.held_usd:
-        used.append(f"held {usd(balance.held_usd)}")
-    if balance.in_doubt_usd:
-        used.append(f"in doubt {usd(balance.in_doubt_usd)}")
-    if balance.overrun_usd:
-        used.append(f"overrun {usd(balance.overrun_usd)}")
-    if balance.limit_usd is None:
-        return f"none; {', '.join(used)}: `%orch budget 0.50` sets one"
-    left = balance.limit_usd - balance.spent_usd - balance.held_usd - balance.in_doubt_usd
-    return f"{usd(balance.limit_usd)}: {', '.join(used)}, left {usd(left)}"
-
-
 def budget(runtime: Runtime, *, advice: str = "") -> Shown:
     """The notebook's budget."""
     balance = runtime.budget()
     text = f"{runtime.notebook or 'this notebook'}: budget {budget_text(balance)}"
-    rows = [text, *([advice] if advice else [])]
-    share = ""
-    if balance.limit_usd:
-        used = balance.spent_usd + balance.held_usd + balance.in_doubt_usd
-        share = markup.meter(float(used / balance.limit_usd))
+    rows = [text, *near(balance, "the notebook").values(), *([advice] if advice else [])]
+    used = used_share(balance)
+    share = "" if used is None else markup.meter(used)
     made = Shown.lines(*rows, value=balance)
     made.html = made.html.replace("</div>", f"{share}</div>", 1)
     return made
@@ -244,7 +226,8 @@ def cost(runtime: Runtime, handle: Any, *, alive: bool = False) -> Shown:
     tables = [bill_table(money.steps, "step", money.total), bill_table(money.models, "model")]
     if {a.name for a in money.agents} != {s.name for s in money.steps}:
         tables.insert(1, bill_table(money.agents, "agent"))
-    after = f"notebook: budget {budget_text(runtime.budget())}"
+    balance = runtime.budget()
+    after = "; ".join([f"notebook: budget {budget_text(balance)}", *near(balance, "the notebook").values()])
     text = "\n\n".join([head, *(t.text() for t in tables), after])
     inner = '<div style="height:10px"></div>'.join(t.html() for t in tables)
     html = markup.panel(

@@ -107,6 +107,7 @@ def run_data(view: RunView) -> dict[str, Any]:
         "error": None if view.error is None else {"node": view.failed_node, "type": view.error.type,
                                                   "message": clean(view.error.message, FIELD), "hint": clean(view.error.hint, FIELD)},
         "output": brief(view.output, FIELD) if view.output is not None else None,
+        "notices": [{"kind": n.kind, "key": n.key, "text": clean(n.text, FIELD)} for n in view.notices],
     }  # fmt: skip
 
 

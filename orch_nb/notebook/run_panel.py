@@ -12,7 +12,7 @@ from orch_nb.notebook.svg import svg
 from orch_nb.notebook.table import Column, Table
 from orch_nb.notebook.trace_table import trace_table
 from orch_nb.notebook.visible import FIELD_LIMIT, as_text, escape_line, line
-from orch_nb.notebook.words import COLOURS, REUSE, WARN, count, glyph, seconds, usd, word
+from orch_nb.notebook.words import COLOURS, NOTICE, REUSE, WARN, count, glyph, seconds, usd, word
 from orch_nb.trace.brief import brief
 
 if TYPE_CHECKING:
@@ -30,7 +30,13 @@ def run_html(
     """The run's panel, script-free."""
     if is_batch(view):
         return markup.panel(_head_html(view, as_of), markup.section(markup.prose(batch_line(view)), first=True))
-    parts = [_head_html(view, as_of), *(_note_html(n) for n in notes), _problem_html(view), _waiting_html(view)]
+    parts = [
+        _head_html(view, as_of),
+        *(_note_html(n) for n in notes),
+        _notices_html(view),
+        _problem_html(view),
+        _waiting_html(view),
+    ]
     parts.append(markup.drawing(svg(view.picture), twin=not as_of))
     for inner in view.graphs[1:]:
         parts.append(markup.folded(f"inside {inner.path}: {tally(inner)}", markup.drawing(svg(inner))))
@@ -89,6 +95,7 @@ def run_text(view: RunView, *, as_of: str = "", notes: Sequence[str] = ()) -> st
     parts = [
         head_line(view, as_of),
         *(line(n, 300) for n in notes),
+        *notice_lines(view),
         *_problem_lines(view),
         *_waiting_lines(view),
         "",
@@ -173,7 +180,23 @@ def _inputs_html(view: RunView) -> str:
     return table.html()
 
 
-# ------------------------------------------------------------------ failure, waiting
+# ------------------------------------------------------------------ notices, failure, waiting
+MAX_NOTICES = 12
+"""Notices that a display says one by one; `run.events` and the MIME data have all."""
+
+
+def notice_lines(view: RunView) -> list[str]:
+    """What the run says of its money: budgets nearly used up, a cost far above the usual, calls that were degraded."""
+    rows = [f"{NOTICE} {line(notice.key, 80)}: {line(notice.text, 300)}" for notice in view.notices[:MAX_NOTICES]]
+    left = len(view.notices) - MAX_NOTICES
+    return [*rows, f"{NOTICE} and {left} more"] if left > 0 else rows
+
+
+def _notices_html(view: RunView) -> str:
+    inner = "".join(f"<div>{markup.prose(row)}</div>" for row in notice_lines(view))
+    return f'<div style="padding:6px 12px;border-left:3px solid {WARN}">{inner}</div>' if inner else ""
+
+
 def _problem_lines(view: RunView) -> list[str]:
     if view.error is None or view.status not in ("failed", "interrupted", "waiting"):
         return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import OrchError, nearest
-from orch_nb.notebook import live, name
+from orch_nb.notebook import budget_line, live, name
 from orch_nb.notebook.screen import is_attended, new_name, screen_of
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Session:
         self.displays: dict[str, live.RunDisplay] = {}
         self.shown: set[int] = set()
         self.cell = ""
+        self._near: set[str] = set()
 
     @property
     def runtime(self) -> Runtime:
@@ -92,10 +93,18 @@ class Session:
 
         return Controls(handle, can_stop=is_background)
 
+    def _budget_notes(self) -> list[str]:
+        """The limits of the notebook's budget that came near since this was last asked: each is said once."""
+        near = budget_line.near(self.runtime.budget(), "the notebook")
+        new = [text for unit, text in near.items() if unit not in self._near]
+        self._near = set(near)
+        return new
+
     def finish(self, handle: Any) -> Any:
         """The last picture of a run in its cell; the handle, which is then not shown a second time."""
         shown = self.displays.get(handle.run)
         if shown is not None:
+            shown.notes = (*shown.notes, *self._budget_notes())
             if shown.is_over:
                 live.REFRESHER.remove(shown)
             shown.finish()

@@ -310,7 +310,11 @@ def why(session: Session, command: Command, names: Names) -> Shown:
 def budget(session: Session, command: Command, names: Names) -> Shown:
     """The notebook's budget: shown, set (`0.50 calls=100`), raised (`+0.50`), taken away (`none`), counted anew (`reset`)."""
     runtime = session.runtime
-    text = " ".join([*(word.text for word in command.words), *(f"{p.name}={p.text}" for p in command.pairs)])
+    pairs = {pair.name: pair.text for pair in command.pairs}
+    alert = pairs.pop("alert", None)
+    if alert is not None:
+        runtime.set_alert(alert)
+    text = " ".join([*(word.text for word in command.words), *(f"{name}={value}" for name, value in pairs.items())])
     if text == "reset":
         runtime.reset_budget()
     elif text:
@@ -497,8 +501,9 @@ VERBS: dict[str, Verb] = {
         projecting.project, words=9, takes_pairs=True,
     ),
     "budget": Verb(
-        "%orch budget [USD | +USD] [tokens=N] [calls=N] [seconds=N] [stop | ask | degrade=MODEL] | none | reset",
-        "the notebook's budget: show it, set it, raise it, take it away, count anew; `--budget` and an agent's `budget` take the same",
+        "%orch budget [USD | +USD] [tokens=N] [calls=N] [seconds=N] [stop | ask | degrade=MODEL] [alert=N] | none | reset",
+        "the notebook's budget: show it, set it, raise it, take it away, count anew; `--budget` and an agent's `budget` take the same. "
+        "`alert=3`: a run that costs three times what its graph usually does says so",
         budget, words=9, takes_pairs=True,
     ),
     "models": Verb(

@@ -30,6 +30,8 @@ GLYPHS = {
 }
 """One glyph for each state, all of them in ordinary text fonts."""
 
+NOTICE = "!"
+"""What stands before a notice: in every text font, and no picture character."""
 OK, RUN, WARN, BAD, REUSE, QUIET = "#2f9e55", "#3b82d6", "#b7791f", "#d64545", "#8468d0", ""
 """Mid-tones: at least 3 : 1 on white and on near-black. They are never alone: a glyph and a word go with them."""
 

@@ -15,6 +15,7 @@ from orch_nb.engine.plan import from_data, to_data
 from orch_nb.engine.policy import Policy
 from orch_nb.engine.state import RunState
 from orch_nb.errors import MissingInput, ModelNotInstalled, OrchError, nearest
+from orch_nb.runtime.baseline import baseline_of
 from orch_nb.runtime.binding import callables, check_sources, compile_in, graph_spec
 from orch_nb.runtime.handle import RunHandle
 from orch_nb.runtime.loop import RunLoop
@@ -22,6 +23,7 @@ from orch_nb.runtime.perform import Performer
 from orch_nb.schema import events as ev
 from orch_nb.schema.budget import Budget, budget_of, parse_budget
 from orch_nb.schema.values import plain
+from orch_nb.trace.watch import ALERT_FACTOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -59,6 +61,8 @@ class Runtime:
         self.folder = Path(folder or os.environ.get("ORCH_STORE") or Path.cwd())
         self.notice = ""
         self.notebook: str = ""
+        self.alert_factor = ALERT_FACTOR
+        """A run that costs more than so many times what its graph usually costs says so, while it goes on."""
         self.run_loop = RunLoop()
         self._store = store
         self._models = models
@@ -280,6 +284,23 @@ class Runtime:
         self.run_loop.ask(self.store.set_limit, self.scope, wanted)
         return self.budget()
 
+    def set_alert(self, factor: Any) -> Decimal:
+        """How many times the usual cost a run may cost before that is said aloud; for the runs that start from now on.
+
+        Raises
+        ------
+        BadOption
+            Not a number above 1.
+        """
+        from orch_nb.errors import BadOption
+        from orch_nb.routing.prices import check_usd
+
+        made = check_usd(factor, "alert")
+        if made <= 1:
+            raise BadOption(f"`alert` is {made}; it must be above 1.", hint="`%orch budget alert=3` is the usual")
+        self.alert_factor = made
+        return made
+
     def reset_budget(self) -> Balance:
         """Begin to count anew: nothing spent, in doubt or overrun in this notebook's budget. Its limits stay."""
         self.run_loop.ask(self.store.reset, self.scope)
@@ -402,6 +423,7 @@ class Runtime:
         bound = callables(plan, namespace, graph_spec(target) if target is not None else None)
         policy = Policy(attended=attended, again=again)
         store = self.store
+        baseline = None if (parent or {}).get("of_batch") else baseline_of(self, plan, given)
 
         def begin() -> tuple[RunHandle, RunLog, RunState]:
             name = run or store.next_run()
@@ -418,6 +440,7 @@ class Runtime:
                 _version(),
                 attended,
                 limit.beside_usd(),
+                baseline,
             )
             log.append([event])
             handle = RunHandle(name, plan, [event], self.run_loop)

@@ -40,7 +40,8 @@ class ErrorInfo:
 class RunStarted:
     """The first event. `plan` is the whole frozen plan as data, so that resume needs nothing else.
 
-    `limit_usd` and `limits` (`Budget.beside_usd`) are the run's own budget.
+    `limit_usd` and `limits` (`Budget.beside_usd`) are the run's own budget; `baseline` is what it usually costs, where that
+    is from, and how many times as much is worth an alert.
     """
 
     TYPE: ClassVar[str] = "run_started"
@@ -55,6 +56,7 @@ class RunStarted:
     version: str = ""
     attended: bool = True
     limits: dict[str, Any] | None = None
+    baseline: dict[str, Any] | None = None
 
 
 @dataclass(slots=True)

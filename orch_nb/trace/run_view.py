@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from orch_nb.schema.events import ErrorInfo, Event, Refused, Waiting
     from orch_nb.trace.picture import EdgeView, NodeView
+    from orch_nb.trace.watch import Notice
 
 _WORST = ("running", "waiting", "exception", "semantic_failure", "in doubt", "interrupted", "cancelled")
 """States that a node shows when any of its activations has them, most important first."""
@@ -73,6 +74,7 @@ class RunView:
     waiting: dict[str, Waiting]
     refused: list[Refused]
     events: int
+    notices: list[Notice]
 
     @property
     def picture(self) -> GraphView:
@@ -128,7 +130,7 @@ def view_of(walk: Walk, *, alive: bool = False) -> RunView:
         resumed=walk.resumed, parent=started.parent, spans=rows,
         starts=[None if s.started_at is None else walk.elapsed(s.started_at) for s in rows],
         bill=money, graphs=_graphs(walk, rows, money, alive), state=_state(walk), waiting=dict(walk.state.waiting),
-        refused=walk.refused, events=walk.count,
+        refused=walk.refused, events=walk.count, notices=list(walk.watch.notices),
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from orch_nb.errors import SemanticFailure
 from orch_nb.schema import events as ev
 from orch_nb.trace.brief import brief
 from orch_nb.trace.span import CALLS, Span
+from orch_nb.trace.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,6 +70,7 @@ class Walk:
         self.plans: dict[str, Plan] = {}
         self.left_frames: dict[str, dict[str, int]] = {}
         self.refused: list[ev.Refused] = []
+        self.watch = Watch()
         self.taken: dict[tuple[str, str], list[tuple[int, Any]]] = {}
         self._acts: dict[str, Span] = {}
         self._calls: dict[tuple[str, int], Span] = {}
@@ -87,6 +89,7 @@ class Walk:
         read = _READERS.get(type(event))
         if read is not None:
             read(self, event)
+        self.watch.feed(event, self.state)
         plan = self.state.plan
         assert plan is not None
         self.state = fold(plan, self.state, event)

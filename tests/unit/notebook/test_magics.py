@@ -558,3 +558,36 @@ def test_the_bill_shows_each_models_share_of_calls_and_of_dollars(shell):
     big = next(r.split() for r in text.splitlines() if r.startswith("big"))
     assert head[-5:-1] == ["of", "calls", "of", "dollars"]
     assert big[-3:-1] == ["50%", "75%"]
+
+
+# ------------------------------------------------------------------ budgets
+def test_a_budget_is_set_shown_raised_and_counted_anew_in_every_unit(shell):
+    """`%orch budget` takes dollars, tokens, calls, seconds and what happens at the limit, shows them, and keeps the rest."""
+    text = shell.good("%orch budget 0.50 tokens=200000 calls=100 seconds=600 ask").text
+    assert (
+        "budget $0.5000: spent $0.0000, left $0.5000; 200,000 tokens: used 0, left 200,000; 100 calls: used 0" in text
+    )
+    assert "600 seconds: used 0, left 600; a person is asked at the limit" in text
+    assert "$0.7500: spent" in shell.good("%orch budget +0.25, 120 calls").text
+    assert "120 calls" in shell.good("%orch budget").text
+    assert "calls" not in shell.good("%orch budget calls=none").text
+    assert "$0.7500" in shell.good("%orch budget reset").text
+    assert "none; spent $0.0000" in shell.good("%orch budget none").text
+
+
+def test_a_budget_that_cannot_be_meant_points_at_its_word(shell):
+    """A wrong unit, an exponent or an unknown model: the error names it and says what was meant."""
+    assert "did you mean `calls`" in shell("%orch budget 0.50 cals=3").error
+    assert "plain digits" in shell("%orch budget 1e3").error
+    assert "did you mean `small`" in shell("%orch budget 0.5 degrade=smal").error
+    assert "above 1" in shell("%orch budget alert=1").error
+
+
+def test_four_fifths_of_the_notebooks_budget_are_said_with_the_run_that_crossed_them(shell):
+    """The run's own cell says it once; `%orch budget`, bare `%orch` and `%orch cost` say it as long as it is so."""
+    shell.good("%orch budget calls=2")
+    shell.good("%%agent a --model echo\nSay {{ x }}")
+    assert "has used" not in shell('%orch run a x="1"').out
+    assert "! the notebook has used 100% of its budget: 2 of 2 calls" in shell('%orch run a x="2"').out
+    assert "! the notebook has used 100%" in shell.good("%orch budget").text
+    assert "the notebook has used 100%" in shell.good("%orch cost").text
