@@ -81,8 +81,10 @@ bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.bench --rounds $(ROUNDS) $(BENCH_ARGS)
 
 # The intent switch on labelled messages of your own: make bench-routing TRAIN=a.csv.gz TEST=b.csv.gz (columns text, category).
+# Without TRAIN: the learned choice of a model on made-up worlds, beside the static choice.
 bench-routing: $(VENV)/.installed-dev
-	@$(BIN)/python tests/bench/intents.py $(TRAIN) $(TEST) $(BENCH_ARGS)
+	@if [ -n "$(TRAIN)" ]; then $(BIN)/python tests/bench/intents.py $(TRAIN) $(TEST) $(BENCH_ARGS); \
+	else $(BIN)/python tests/bench/routing_worlds.py $(BENCH_ARGS); fi
 
 # ---------------------------------------------------------------------------------------------------- labextension
 # Rebuilds what is committed in orch_nb/labextension. Only who changes labextension/ needs node (>= 20).
