@@ -25,6 +25,8 @@ DOORS = {
     ("analysis.forecast", "notebook.display"),
     ("analysis.claims", "notebook.display"),
     ("runtime.quote", "notebook.display"),
+    ("analysis.compare", "notebook.display"),
+    ("analysis.compare_table", "notebook.display"),
     ("engine.deciding", "graph.predicate"),
 }
 """The upward calls that ARCHITECTURE.md allows: inside a function or for a type hint, never at import."""

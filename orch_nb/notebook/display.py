@@ -123,6 +123,21 @@ def quote_bundle(quote: Quote, *, notes: Sequence[str] = ()) -> Bundle:
     return bundle(quote_text(quote, notes=notes), quote_html(quote, notes=notes), kind=QUOTE, data=quote_data(quote))
 
 
+def compare_bundle(made: Any, *, as_of: str = "") -> Bundle:
+    """A comparison: candidates with their intervals, format differences, answers side by side."""
+    from orch_nb.notebook import compare_panel
+
+    return bundle(compare_panel.compare_text(made, as_of=as_of), compare_panel.compare_html(made, as_of=as_of))
+
+
+def ladder_bundle(made: Any) -> Bundle:
+    """A ladder: candidates from the cheapest up, and the first that passes."""
+    from orch_nb.notebook.compare_panel import ladder_table
+
+    table = ladder_table(made)
+    return bundle(table.text(), markup.panel(markup.section(table.html(), first=True)))
+
+
 def trace_bundle(view: RunView) -> Bundle:
     """The trace alone, every row of it."""
     table = trace_table(view, max_rows=5000)

@@ -13,8 +13,11 @@ from orch_nb.notebook.verbs import ASYNC
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MADE = re.compile(rf"get_ipython\(\)\.run_line_magic\('orch', (['\"])(?:{'|'.join(ASYNC)})(?=\s|\1|\\)")
-"""What IPython makes of `%orch run …` and `x = %orch run …`, and of nothing else. It writes the line with either quotes."""
+_MADE = re.compile(
+    rf"get_ipython\(\)\.(?:run_line_magic\('orch', (['\"])(?:{'|'.join(ASYNC)})(?=\s|\1|\\)|run_cell_magic\('compare', )"
+)
+"""What IPython makes of `%orch run …`, `x = %orch run …` and `%%compare …`, and of nothing else. It writes the line with either
+quotes."""
 
 _ATTRIBUTE = "_orch_nb"
 
@@ -98,6 +101,7 @@ class _Loaded:
         formatter = shell.display_formatter.ipython_display_formatter
         formatter.for_type_by_name("orch_nb.runtime.handle", "RunHandle", self._shower(_run_bundle))
         formatter.for_type_by_name("orch_nb.runtime.batch", "BatchHandle", self._shower(display.batch_bundle))
+        formatter.for_type_by_name("orch_nb.analysis.compare", "Comparison", self._shower(display.compare_bundle))
 
     def _shower(self, make: Callable[[Any], dict[str, Any]]) -> Callable[[Any], None]:
         return lambda handle: self.session.show_result(handle, make)
@@ -110,10 +114,14 @@ class _Loaded:
         if getattr(shell, "Completer", None) is not None and self.matcher in shell.Completer.custom_matchers:
             shell.Completer.custom_matchers.remove(self.matcher)
         for kind in ("line", "cell"):
-            for magic in ("orch", "agent", "graph", "claim"):
+            for magic in ("orch", "agent", "graph", "claim", "compare"):
                 shell.magics_manager.magics[kind].pop(magic, None)
         formatter = shell.display_formatter.ipython_display_formatter
-        for module, name in (("orch_nb.runtime.handle", "RunHandle"), ("orch_nb.runtime.batch", "BatchHandle")):
+        for module, name in (
+            ("orch_nb.runtime.handle", "RunHandle"),
+            ("orch_nb.runtime.batch", "BatchHandle"),
+            ("orch_nb.analysis.compare", "Comparison"),
+        ):
             formatter.deferred_printers.pop((module, name), None)
             for cls in [c for c in formatter.type_printers if c.__module__ == module and c.__name__ == name]:
                 formatter.pop(cls)

@@ -16,7 +16,7 @@ from IPython.core.magic import (
 )
 
 from orch_nb.errors import BadName, BadOption, CellError, OrchError, nearest
-from orch_nb.notebook import redefining, verbs
+from orch_nb.notebook import comparing, redefining, verbs
 from orch_nb.notebook.command import read_command, split, without_comment
 from orch_nb.notebook.words import a_
 
@@ -140,6 +140,23 @@ class OrchMagics(Magics):
         if is_name:
             self.session.bind(title, made)
         return made
+
+    @no_var_expand
+    @needs_local_scope
+    @cell_magic
+    def compare(self, line: str, cell: str, local_ns: dict[str, Any] | None = None) -> Any:
+        """Compare prompts on models over inputs, all at once::
+
+            %%compare reply
+            prompts: [reply_v1, reply_v2]
+            models: [small, big]
+            inputs: tickets.sample(20)
+            score: judge("helpful, correct")
+            budget: 0.10
+
+        The cell binds `reply`: `reply.table()`, `reply.winner()`, `reply.pick(row, "A")`, `reply.keep(row, note="…")`.
+        """
+        return comparing.compare(self.session, line, cell, self._names(local_ns))
 
     # ---------------------------------------------------------------- helpers
     def _names(self, local_ns: dict[str, Any] | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import MissingInput, OrchError, nearest
-from orch_nb.notebook import asking_first, display, listing, live, name, projecting, setting_up
+from orch_nb.notebook import asking_first, comparing, display, listing, live, name, projecting, setting_up
 from orch_nb.notebook.bundle import QUOTE, Shown
 from orch_nb.notebook.command import is_text, value_of, whole_number
 from orch_nb.notebook.quote_table import quote_data
@@ -60,6 +60,9 @@ def run(session: Session, command: Command, names: Names) -> live.Pending:
 def resume(session: Session, command: Command, names: Names) -> live.Pending:
     """Go on with a run that failed, was stopped, or lost its process."""
     number = _run_word(command) or _last_unfinished(session)
+    comparison = comparing.resume(session, number, _budget(command), names)
+    if comparison is not None:
+        return comparison
     handle = session.runtime.resume(number, budget_usd=_budget(command), namespace=names, attended=session.is_attended)
     return _follow(session, command, handle, [])
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.engine.plan import from_data, to_data
+from orch_nb.engine.plan import Plan, from_data, to_data
 from orch_nb.errors import BudgetExceeded, MissingInput, OrchError, nearest
 from orch_nb.runtime.binding import compile_in
 from orch_nb.schema import events as ev
@@ -22,11 +22,13 @@ from orch_nb.schema.budget import Budget, budget_of, parse_budget
 from orch_nb.schema.values import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Awaitable, Callable, Generator, Mapping
 
-    from orch_nb.engine.plan import Plan
     from orch_nb.runtime.handle import RunHandle
     from orch_nb.runtime.runtime import Runtime
+    from orch_nb.trace.bill import Bill
+
+    After = Callable[["BatchHandle"], Awaitable[None]]
 
 ROWS_AT_ONCE = 16
 """Rows under way at once. Providers cap their own calls; this bounds memory and keeps early rows early."""
@@ -36,7 +38,8 @@ ROWS_AT_ONCE = 16
 class Row:
     """One row: its inputs, and what became of them. `status`: pending | running | done | failed | cancelled | waiting.
 
-    `seconds` is time in which something of it ran; `queued_s` the time it waited for a place at a provider.
+    `seconds` is time in which something of it ran; `queued_s` the time it waited for a place at a provider. `plan` names the
+    plan it runs where rows have different ones. `problem` is the failure of one that failed, as data.
     """
 
     index: Any
@@ -48,6 +51,12 @@ class Row:
     seconds: float | None = None
     queued_s: float = 0.0
     error: str = ""
+    plan: str = ""
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    unpriced: int = 0
+    problem: ev.ErrorInfo | None = None
 
 
 @dataclass(slots=True)
@@ -72,6 +81,7 @@ class BatchHandle:
     stopped: str = ""
     on_change: Callable[[BatchHandle], None] | None = None
     future: Future[BatchHandle] = field(default_factory=Future)
+    budget: Budget = field(default_factory=Budget)
     _task: Any = None
     _runtime: Any = None
     _live: dict[int, RunHandle] = field(default_factory=dict)
@@ -168,7 +178,7 @@ def rows_of(frame: Any, plan: Plan, mapping: Mapping[str, str], shared: Mapping[
     MissingInput
         A column is not there, an input has none, or cells are empty (NaN): rows are named, before anything is spent.
     """
-    records, index, columns = _records(frame)
+    records, index, columns = records_of(frame)
     for name, column in mapping.items():
         if column not in columns:
             near = nearest(column, columns)
@@ -198,7 +208,14 @@ def rows_of(frame: Any, plan: Plan, mapping: Mapping[str, str], shared: Mapping[
     return rows
 
 
-def _records(frame: Any) -> tuple[list[dict[str, Any]], list[Any], list[str]]:
+def records_of(frame: Any) -> tuple[list[dict[str, Any]], list[Any], list[str]]:
+    """A table's rows as mappings, its index, its columns.
+
+    Raises
+    ------
+    MissingInput
+        It is neither a data frame nor a list of mappings.
+    """
     if isinstance(frame, list):
         if not all(isinstance(r, dict) for r in frame):
             raise MissingInput(
@@ -239,14 +256,96 @@ def start_batch(
     if rows:
         runtime.check_inputs(plan, rows[0].inputs)
     limit = Budget() if budget_usd is None else parse_budget(budget_usd)
+    run = _begin(runtime, plan, rows, limit, {"batch": True}, {})
+    handle = BatchHandle(run, plan.name, rows, frame, on_change=on_change, budget=limit, _runtime=runtime)
+    handle._task = runtime.run_loop.submit(_run(runtime, handle, target, {"": plan}, namespace, limit, rows_at_once))
+    return handle
+
+
+def start_rows(
+    runtime: Runtime, name: str, rows: list[Row], plans: Mapping[str, Plan], *, budget_usd: Any = None,
+    namespace: Mapping[str, Any] | None = None, kind: str, kept: Mapping[str, Any], rows_at_once: int = ROWS_AT_ONCE,
+    on_change: Callable[[BatchHandle], None] | None = None, after: After | None = None,
+) -> BatchHandle:  # fmt: skip
+    """Start a batch whose rows run different plans: the cells of a comparison.
+
+    Parameters
+    ----------
+    plans
+        Name -> plan; each row says which by `Row.plan`.
+    kind
+        What the batch is part of ("comparison"): kept in its parent data, so that a resume knows.
+    kept
+        Plain data to keep with the batch: what is needed to make its owner again.
+    after
+        Awaited on the run loop once all rows have ended, before the batch has: it may add rows (`add_rows`).
+
+    Raises
+    ------
+    MissingInput, UnknownModel, AuthFailed, UnstorableValue
+        Before anything is spent.
+    """
+    for plan in plans.values():
+        runtime.check_models(plan)
+    for row in rows:
+        runtime.check_inputs(plans[row.plan], row.inputs)
+    limit = Budget() if budget_usd is None else parse_budget(budget_usd)
+    data = {**kept, "plans": {key: to_data(plan) for key, plan in plans.items()}, "plan": [r.plan for r in rows]}
+    run = _begin(runtime, Plan(name, (), (), open=True), rows, limit, {"batch": True, kind: True}, data)
+    handle = BatchHandle(run, name, rows, None, on_change=on_change, budget=limit, _runtime=runtime)
+    handle._task = runtime.run_loop.submit(
+        _run(runtime, handle, None, plans, namespace or {}, limit, rows_at_once, after)
+    )
+    return handle
+
+
+async def add_rows(
+    runtime: Runtime, handle: BatchHandle, rows: list[Row], plans: Mapping[str, Plan], namespace: Mapping[str, Any]
+) -> None:
+    """Run more rows as part of a batch that is about to end.
+
+    After a resume, rows that were run before are found by their inputs and not run again; what was run before and is not
+    among `rows` any more (an answer has changed since) stays in the bill.
+    """
+    store, first = runtime.store, len(handle.rows)
+    wanted = list(rows)
+    while (before := _begun(store, f"{handle.run}.{len(handle.rows)}")) is not None:
+        row = next((r for r in wanted if (r.plan, r.inputs) == (before["row"], before["inputs"])), None)
+        if row is None:
+            row = Row("no longer asked", before["inputs"])
+        else:
+            wanted.remove(row)
+        recall(store, f"{handle.run}.{len(handle.rows)}", row)
+        if row.index == "no longer asked":
+            row.status = "done"
+        handle.rows.append(row)
+    handle.rows += wanted
+    await _drive_rows(runtime, handle, None, plans, namespace, handle.budget, ROWS_AT_ONCE, first)
+
+
+def _begun(store: Any, run: str) -> dict[str, Any] | None:
+    """The inputs and the plan's name of a batch's row that has begun; None where it has not."""
+    from orch_nb.errors import RunNotFound
+
+    try:
+        begun = next(event for _, event in store.read(run))
+    except RunNotFound:
+        return None
+    return {"inputs": begun.inputs, "row": (begun.parent or {}).get("plan", "")}
+
+
+def _begin(
+    runtime: Runtime, plan: Plan, rows: list[Row], limit: Budget, parent: dict[str, Any], data: dict[str, Any]
+) -> str:
+    """Write the batch's own first event, with its rows."""
     store = runtime.store
+    inputs = {**data, "rows": [r.inputs for r in rows], "index": [plain(r.index) for r in rows]}
 
     def begin() -> str:
         run: str = store.next_run()
         log = store.create(run)
-        inputs = {"rows": [r.inputs for r in rows], "index": [plain(r.index) for r in rows]}
         started = ev.RunStarted(
-            run, plan.name, to_data(plan), inputs, _now(), limit.usd, runtime.notebook, {"batch": True}, "", False,
+            run, plan.name, to_data(plan), inputs, _now(), limit.usd, runtime.notebook, parent, "", False,
             limit.beside_usd(),
         )  # fmt: skip
         log.append([started])
@@ -254,16 +353,14 @@ def start_batch(
         log.close()
         return run
 
-    handle = BatchHandle(runtime.run_loop.ask(begin), plan.name, rows, frame, on_change=on_change, _runtime=runtime)
-    handle._task = runtime.run_loop.submit(_run(runtime, handle, target, plan, namespace, limit, rows_at_once))
-    return handle
+    return runtime.run_loop.ask(begin)
 
 
 def resume_batch(
     runtime: Runtime, run: str, *, budget_usd: Any = None, namespace: Mapping[str, Any] | None = None,
-    on_change: Callable[[BatchHandle], None] | None = None,
+    on_change: Callable[[BatchHandle], None] | None = None, after: After | None = None,
 ) -> BatchHandle:  # fmt: skip
-    """Go on with the rows of a batch that are not done."""
+    """Go on with the rows of a batch that are not done; `after` as in `start_rows`."""
     namespace = {} if namespace is None else namespace
     store = runtime.store
 
@@ -276,11 +373,14 @@ def resume_batch(
 
     begun, rows = runtime.run_loop.ask(look)
     plan = from_data(begun.plan)
+    plans = {key: from_data(data) for key, data in begun.inputs.get("plans", {}).items()} or {"": plan}
+    for row, key in zip(rows, begun.inputs.get("plan", ()), strict=False):
+        row.plan = key
     before = budget_of(begun.limit_usd, begun.limits)
     limit = before if budget_usd is None else parse_budget(budget_usd, before=before)
     runtime.run_loop.ask(store.set_limit, f"batch:{run}", limit)
-    handle = BatchHandle(run, plan.name, rows, None, on_change=on_change, _runtime=runtime)
-    handle._task = runtime.run_loop.submit(_run(runtime, handle, None, plan, namespace, limit, ROWS_AT_ONCE))
+    handle = BatchHandle(run, plan.name, rows, None, on_change=on_change, budget=limit, _runtime=runtime)
+    handle._task = runtime.run_loop.submit(_run(runtime, handle, None, plans, namespace, limit, ROWS_AT_ONCE, after))
     return handle
 
 
@@ -293,34 +393,51 @@ def recall(store: Any, run: str, row: Row) -> None:
         events = [event for _, event in store.read(run)]
     except RunNotFound:
         return
-    row.run, row.usd = run, bill(events).spent_usd
+    row.run = run
+    _count(row, bill(events))
     ended = next((e for e in reversed(events) if isinstance(e, ev.RunEnded)), None)
     if ended is not None and ended.status == "done":
         row.status, row.output = "done", ended.output
         row.seconds, row.queued_s = busy_and_queued(events)
 
 
+def _count(row: Row, bill: Bill) -> None:
+    """What a row has cost, from its bill."""
+    total = bill.total
+    row.usd, row.calls, row.unpriced = bill.spent_usd, total.calls, total.unpriced
+    row.input_tokens, row.output_tokens = total.input_tokens, total.output_tokens
+
+
 async def _run(
-    runtime: Runtime, handle: BatchHandle, target: Any, plan: Plan, namespace: Mapping[str, Any], limit: Budget,
-    rows_at_once: int,
+    runtime: Runtime, handle: BatchHandle, target: Any, plans: Mapping[str, Plan], namespace: Mapping[str, Any],
+    limit: Budget, rows_at_once: int, after: After | None = None,
 ) -> None:  # fmt: skip
-    gate = asyncio.Semaphore(rows_at_once)
     try:
-        async with asyncio.TaskGroup() as group:
-            for n, row in enumerate(handle.rows):
-                if row.status == "done":
-                    continue
-                await gate.acquire()
-                if handle.stopped:
-                    gate.release()
-                    break
-                group.create_task(_one(runtime, handle, n, row, target, plan, namespace, limit, gate))
+        await _drive_rows(runtime, handle, target, plans, namespace, limit, rows_at_once)
+        if after is not None:
+            await after(handle)
         await _end(runtime, handle)
     except BaseException as error:
         handle.future.set_exception(error)
         raise
     handle.future.set_result(handle)
     handle._changed()
+
+
+async def _drive_rows(
+    runtime: Runtime, handle: BatchHandle, target: Any, plans: Mapping[str, Plan], namespace: Mapping[str, Any],
+    limit: Budget, rows_at_once: int, first: int = 0,
+) -> None:  # fmt: skip
+    gate = asyncio.Semaphore(rows_at_once)
+    async with asyncio.TaskGroup() as group:
+        for n, row in enumerate(handle.rows):
+            if n < first or row.status == "done":
+                continue
+            await gate.acquire()
+            if handle.stopped:
+                gate.release()
+                break
+            group.create_task(_one(runtime, handle, n, row, target, plans[row.plan], namespace, limit, gate))
 
 
 async def _one(
@@ -334,7 +451,7 @@ async def _one(
         if row.run:
             run = runtime.resume(row.run, namespace=namespace)
         else:
-            parent = {"of_batch": handle.run, "row": n}
+            parent = {"of_batch": handle.run, "row": n, **({"plan": row.plan} if row.plan else {})}
             run = runtime.start(target, row.inputs, namespace=namespace, plan=plan, run=f"{handle.run}.{n}",
                                 parent=parent, scopes=scopes)  # fmt: skip
         handle._live[n] = run
@@ -350,12 +467,17 @@ async def _one(
 
 def _take(handle: BatchHandle, row: Row, run: RunHandle) -> None:
     """What a row's run became. One that met the limit is pending: it goes on where it stopped."""
+    from orch_nb.trace.bill import bill
+
     events = run.events
-    row.run, row.status, row.usd = run.run, run.status, run.spent_usd
+    row.run, row.status = run.run, run.status
+    _count(row, bill(events))
     row.seconds, row.queued_s = busy_and_queued(events)
     if run.status == "done":
         row.output = run.output
+        row.error, row.problem = "", None
         return
+    row.problem = next((e.error for e in reversed(events) if isinstance(e, ev.RunEnded)), None)
     try:
         run.result()
     except BudgetExceeded as error:

@@ -1,0 +1,71 @@
+"""Blind picks: a row's answers in a seeded random order, without names, until somebody has said which is best."""
+
+from __future__ import annotations
+
+import random
+import string
+from typing import TYPE_CHECKING
+
+from orch_nb.errors import BadOption
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+LETTERS = string.ascii_uppercase
+TIE = "tie"
+
+
+def letter(place: int) -> str:
+    """``A``, ``B``, …, ``Z``, ``AA``, ``AB``, …
+
+    >>> letter(0), letter(27)
+    ('A', 'AB')
+    """
+    return LETTERS[place] if place < 26 else letter(place // 26 - 1) + LETTERS[place % 26]
+
+
+def blind_order(seed: str, row: int, candidates: int) -> list[int]:
+    """The candidates of a row in the order in which they are shown: place 0 is `A`. The same seed gives the same order."""
+    order = list(range(candidates))
+    random.Random(f"{seed}/{row}").shuffle(order)
+    return order
+
+
+def qualities(candidates: Iterable[int], best: Sequence[int]) -> dict[int, float]:
+    """What a pick says of each candidate: 1 for the best, 0 for the others; a tie is half a win for each that shares it.
+
+    >>> qualities([0, 1, 2], [1]), qualities([0, 1], [0, 1])
+    ({0: 0.0, 1: 1.0, 2: 0.0}, {0: 0.5, 1: 0.5})
+    """
+    won = 1.0 if len(best) == 1 else 0.5
+    return {c: won if c in best else 0.0 for c in candidates}
+
+
+def read_choice(choice: object, order: Sequence[int], shown: Sequence[int]) -> list[int]:
+    """The candidates that a choice names, as letters of a row.
+
+    Parameters
+    ----------
+    choice
+        ``"A"``, several letters that share the win (``"AC"``, ``"A C"``), or ``"tie"`` for all.
+    order
+        Candidates by place.
+    shown
+        The candidates that have an answer to be chosen.
+
+    Raises
+    ------
+    BadOption
+        A letter that is not shown.
+    """
+    text = str(choice).strip()
+    if text.lower() == TIE:
+        return sorted(shown)
+    by_letter = {letter(place): one for place, one in enumerate(order) if one in shown}
+    words = [text.upper()] if text.upper() in by_letter else [w for w in text.upper().replace(",", " ") if w.strip()]
+    wrong = [w for w in words if w not in by_letter]
+    if wrong or not words:
+        raise BadOption(
+            f"there is no answer `{text[:20]}` in this row.", hint=f"one of {', '.join(by_letter) or 'none'}, or `tie`"
+        )
+    return sorted({by_letter[w] for w in words})

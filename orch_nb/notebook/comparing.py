@@ -1,0 +1,86 @@
+"""``%%compare``: the cell that starts a comparison, follows it, and ends with its object; its resume."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.notebook import display, live
+from orch_nb.notebook.screen import new_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orch_nb.notebook.session import Session
+
+
+class CompareDisplay(live.RunDisplay):
+    """The display of a comparison."""
+
+    def bundle(self) -> dict[str, Any]:
+        """Candidates, format differences and answers so far."""
+        as_of = "" if self.handle.done() else f"as of {time.strftime('%H:%M:%S')}"
+        return display.compare_bundle(self.handle, as_of=as_of)
+
+
+def compare(session: Session, line: str, body: str, names: Mapping[str, Any]) -> live.Pending:
+    """Start what a cell describes; the cell waits for it."""
+    from orch_nb.analysis.compare import compare as start
+    from orch_nb.analysis.compare_cell import read_compare_cell
+
+    cell = read_compare_cell(line, body)
+    made = start(session.runtime, cell, names)
+    session.bind(cell.name, made)
+    return follow(session, made)
+
+
+def resume(session: Session, run: str, budget: Any, names: Mapping[str, Any]) -> live.Pending | None:
+    """Go on with a comparison; None where the run is something else."""
+    from orch_nb.analysis.compare import is_comparison, reopen
+
+    runtime = session.runtime
+    begun = runtime.run_loop.ask(lambda: next(event for _, event in runtime.store.read(run)))
+    if not is_comparison(begun):
+        return None
+    made = reopen(runtime, run, names, budget=budget)
+    session.bind(made.name, made)
+    return follow(session, made)
+
+
+def follow(session: Session, made: Any) -> live.Pending:
+    """Show a comparison while it runs; afterwards its buttons, where it is blind and somebody is there."""
+    shown = CompareDisplay(made, session.screen)
+    session.displays[made.run] = shown
+    shown.show()
+    if session.screen.can_update:
+        live.REFRESHER.add(shown)
+
+    async def wait() -> Any:
+        await live.until(made, made.done, lambda: session.finish(made))
+        session.finish(made)
+        error = made.future.exception()
+        if error is not None:
+            raise error
+        if session.screen.can_update:
+            made.on_change = lambda _: shown.refresh(now=0.0, final=True)  # picks may come at any time
+            _show_picker(session, made)
+        return made
+
+    return live.Pending(made, wait, f"comparison {made.run} `{made.name}` goes on in the background.")
+
+
+def _show_picker(session: Session, made: Any) -> None:
+    if not (made.blind and made.to_pick and session.is_attended):
+        return
+    try:
+        import ipywidgets  # noqa: F401
+    except ImportError:
+        return  # `NAME.pick(row, "A")` does the same
+    from orch_nb.notebook.compare_picks import Picker
+    from orch_nb.notebook.session import widget_bundle
+
+    bundle = {
+        **widget_bundle(Picker(made).box),
+        "text/plain": f'buttons, in a live notebook; `{made.name}.pick(row, "A")` does the same',
+    }
+    session.screen.show(bundle, new_name())

@@ -1,0 +1,440 @@
+"""A comparison: every prompt on every model over every row, scored, billed, resumed, kept as evidence."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import pytest
+
+import orch_nb as orch
+from orch_nb.analysis.compare import compare, reopen
+from orch_nb.analysis.compare_cell import read_compare_cell
+from orch_nb.errors import AuthFailed, BadOption, OrchError, UnknownModel, UnknownPrice
+from orch_nb.schema.messages import Reply, Usage
+from tests.unit.analysis.conftest import TICKETS, always_billing, right, triage
+
+CELL = "prompts: [triage]\nmodels: [small, big]\ninputs: tickets\nscore: exact(category)\n"
+
+
+def half_a_cent(request: object) -> Reply:
+    """A reply of a thousand tokens."""
+    return Reply("ok", usage=Usage(0, 1000))
+
+
+# ------------------------------------------------------------------ running
+def test_every_prompt_runs_on_every_model_over_every_row(rt, model, run_cell) -> None:
+    """All cells are run once each, on the model they name, and each is a run of its own in the log with its bill."""
+    small, big = model("small", always_billing), model("big", right, price=10)
+    names = {"one": triage("one"), "two": triage("two"), "tickets": TICKETS}
+    made = run_cell("reply", "prompts: [one, two]\nmodels: [small, big]\ninputs: tickets\n", names)
+
+    assert (made.status, len(made.cells)) == ("done", 12)
+    assert (len(small.requests), len(big.requests)) == (6, 6)
+    assert [(c.prompt, c.model) for c in made.candidates] == [
+        ("one", "small"),
+        ("one", "big"),
+        ("two", "small"),
+        ("two", "big"),
+    ]
+    assert sum(rt.open(cell.run).spent_usd for cell in made.cells) == made.spent_usd > 0
+    assert [row.graph for row in rt.runs()] == ["reply"]
+
+
+def test_an_agents_fallback_does_not_answer_for_another_model(rt, model, run_cell) -> None:
+    """A compared model answers alone: a fallback of the agent would put another's answer in its place."""
+    model("small", lambda request: AuthFailed("no", provider="small", model="small-1"))
+    model("big")
+    names = {"triage": triage(fallback=["big"]), "tickets": TICKETS[:1]}
+    made = run_cell("reply", "prompts: [triage]\nmodels: [small]\ninputs: tickets\n", names)
+    assert [c.status for c in made.cells] == ["failed"]
+
+
+def test_inline_prompts_are_compared_as_agents_are(rt, model, run_cell) -> None:
+    """A text in the cell is a prompt with its reads; rows of bare texts are its only input."""
+    model("small", lambda request: request.messages[-1].content.upper())
+    text = 'prompts: {short: "In short: {{ ticket }}", long: "At length: {{ ticket }}"}\nmodels: small\ninputs: [one, two]\n'
+    made = run_cell("reply", text, {})
+    assert [c.output for c in made.cells] == ["IN SHORT: ONE", "AT LENGTH: ONE", "IN SHORT: TWO", "AT LENGTH: TWO"]
+
+
+def test_a_failed_model_is_one_cell(rt, model, run_cell) -> None:
+    """A model that fails is a cell with its typed error; everything else goes on, is scored, and the comparison is done."""
+    model(
+        "small",
+        lambda r: (
+            AuthFailed("the key is wrong", provider="s", model="s") if "screen" in r.messages[-1].content else right(r)
+        ),
+    )
+    model("big")
+    made = run_cell("reply", CELL)
+
+    assert made.status == "done"
+    failed = [c for c in made.cells if c.status == "failed"]
+    assert [(c.problem.type, c.problem.message) for c in failed] == [("AuthFailed", "the key is wrong")]
+    assert [s.quality.n for s in made.standings()] == [2, 3]
+    assert [e.offer for e in rt.evidence()].count("small") == 2  # a missing key says nothing of the model
+
+
+def test_an_answer_that_never_fits_its_type_is_wrong(rt, model, run_cell) -> None:
+    """A model that cannot give the declared form is scored 0: that is what was asked of it."""
+    model("small", lambda request: "no JSON at all")
+    model("big")
+    made = run_cell(
+        "reply", "prompts: [triage]\nmodels: [small, big]\ninputs: tickets\nscore: [schema, exact(category)]\n"
+    )
+    assert [s.quality.mean for s in made.standings()] == [0.0, 1.0]
+    assert {e.quality for e in rt.evidence() if e.offer == "small"} == {0.0}
+
+
+def test_all_cells_share_one_budget_and_a_resume_goes_on(rt, model) -> None:
+    """At the budget the rest is pending; more money pays for the rest only, and what is done is not asked again."""
+    provider = model("small", half_a_cent, price=5)
+    text = 'prompts: {p: "Say {{ ticket }}"}\nmodels: [small]\ninputs: [a, b, c]\nbudget: 0.011\n'
+    made = compare(rt, read_compare_cell("reply", text), {}).wait(30)
+    assert made.status == "failed"
+    assert made.spent_usd == Decimal("0.01")
+    assert len(provider.requests) == 2
+
+    made.resume(budget="1").wait(30)
+    assert (made.status, made.spent_usd, len(provider.requests)) == ("done", Decimal("0.015"), 3)
+
+
+def test_another_process_goes_on_from_the_log_alone(rt, model, run_cell) -> None:
+    """A comparison is made again from what the log keeps: candidates, rows, scores, judgements and picks; nothing is called."""
+    small, big = (
+        model("small", always_billing),
+        model("big", lambda r: {"why": "x", "best": "A"} if "Several" in r.messages[-1].content else right(r)),
+    )
+    made = run_cell("reply", CELL.replace("exact(category)", '[exact(category), judge("right")]'))
+    made.pick(1, "B")
+    calls = len(small.requests), len(big.requests)
+
+    again = reopen(rt, made.run, {}).wait(30)
+    assert (len(small.requests), len(big.requests)) == calls
+    assert [c.output for c in again.cells] == [c.output for c in made.cells]
+    assert again.standings() == made.standings()
+    assert again.picked == made.picked == {1: [1]}
+    assert again.agreements() == made.agreements()
+    assert again.spent_usd == made.spent_usd
+
+
+def test_a_comparison_can_be_stopped(rt, model) -> None:
+    """Stop books what is under way and leaves the rest pending."""
+    import asyncio
+
+    hold = asyncio.Event()
+
+    async def gate(request) -> None:
+        await hold.wait()
+
+    model("small", right, gate=gate)
+    made = compare(rt, read_compare_cell("reply", CELL.replace(", big", "")), {"triage": triage(), "tickets": TICKETS})
+    made.stop()
+    made.wait(30)
+    assert made.status == "cancelled"
+    assert not [c for c in made.cells if c.status == "done"]
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "says"),
+    [
+        (CELL.replace("[triage]", "[triag]"), BadOption, "`triag` is no agent"),
+        (CELL.replace("[triage]", "[tickets]"), BadOption, "is a list, not an agent"),
+        (CELL.replace("big]", "bgi]"), UnknownModel, "`bgi`"),
+        (
+            CELL.replace("exact(category)", "exact(catgory)"),
+            BadOption,
+            "line 5: `exact(catgory)` needs the column `catgory`",
+        ),
+        (CELL.replace("exact(category)", "exakt(category)"), BadOption, "line 5: the scorer `exakt(category)`"),
+        (CELL.replace("inputs: tickets", "inputs: []"), BadOption, "no rows"),
+        (CELL.replace("inputs: tickets", "inputs: [{category: x}]"), BadOption, "`ticket`"),
+        (CELL + "repeat: 100\ninputs: x\n", BadOption, "given twice"),
+    ],
+)
+def test_nothing_is_spent_on_a_cell_that_cannot_run(rt, model, run_cell, text: str, error: type, says: str) -> None:
+    """What is wrong is said before the first call, with the nearest name where there is one."""
+    providers = model("small"), model("big")
+    with pytest.raises(error) as caught:
+        run_cell("reply", text)
+    assert says in str(caught.value)
+    assert [p.requests for p in providers] == [[], []]
+    assert rt.runs() == []
+
+
+def test_an_unknown_price_is_a_question_mark_and_never_zero(rt, run_cell, model) -> None:
+    """A model whose price nobody knows has no dollars, no share and counts as dear; under a budget it is refused."""
+    from orch_nb.providers.fakes import ScriptedProvider
+
+    model("small")
+    rt.add_provider(ScriptedProvider(right, name="nobody"))
+    rt.models.add("dear", "x-1", "nobody")
+    made = run_cell("reply", CELL.replace("big", "dear"))
+    small, dear = made.standings()
+    assert (dear.usd, dear.per_call_usd, dear.share_usd, small.share_usd) == (None, None, None, None)
+    assert {e.cost_usd for e in rt.evidence() if e.offer == "dear"} == {None}
+    assert made.winner().model == "small"
+    assert "$?" in made._repr_mimebundle_()["text/plain"]
+
+    held = run_cell("again", CELL.replace("big", "dear") + "budget: 1\n")
+    assert {c.problem.type for c in held.cells if c.status == "failed"} == {UnknownPrice.__name__}
+
+
+# ------------------------------------------------------------------ what it says
+def test_standings_show_quality_with_its_interval_and_every_share(rt, model, run_cell) -> None:
+    """Quality, interval, latency, tokens, dollars, and each candidate's share of the calls and of the dollars."""
+    model("small", lambda r: Reply(json.dumps(always_billing(r)), usage=Usage(100, 100)), price=1)
+    model("big", lambda r: Reply(json.dumps(right(r)), usage=Usage(100, 100)), price=9)
+    made = run_cell("reply", CELL)
+    small, big = made.standings()
+
+    assert (small.quality.mean, big.quality.mean) == (pytest.approx(2 / 3), 1.0)
+    assert small.quality.low < 2 / 3 < small.quality.high
+    assert (small.usd, big.usd, big.per_call_usd) == (Decimal("0.0006"), Decimal("0.0054"), Decimal("0.0018"))
+    assert (small.share_calls, small.share_usd, big.share_usd) == (0.5, pytest.approx(0.1), pytest.approx(0.9))
+    assert small.tokens == 600
+    assert made.winner().name == "triage · big"
+
+
+def test_of_equals_the_cheaper_one_wins(rt, model, run_cell) -> None:
+    """Two models that are equally good: the cheaper one is the winner, whatever their order."""
+    model("small", price=1)
+    model("big", price=9)
+    assert run_cell("reply", CELL.replace("small, big", "big, small")).winner().model == "small"
+
+
+def test_the_ladder_shows_the_smallest_model_that_passes(rt, model, run_cell) -> None:
+    """From the cheapest up, each with its quality; the first that passes is chosen, none where none does."""
+    model("small", always_billing, price=1)
+    model("big", price=9)
+    made = run_cell("reply", CELL)
+    assert [(r.standing.model, r.passes, r.surely) for r in made.ladder(0.9).rungs] == [
+        ("small", False, False),
+        ("big", True, False),
+    ]
+    assert made.ladder(0.9).chosen.model == "big"
+    assert made.ladder(0.5).chosen.model == "small"
+    made.scores.clear()
+    assert made.ladder().chosen is None
+    assert "→ triage · big" in repr(run_cell("again", CELL).ladder(0.9))
+
+
+def test_the_winner_is_taken_along_as_a_cell(rt, model, run_cell) -> None:
+    """`to_cell` is the winner's prompt on its model, as a cell that defines the same agent."""
+    model("small", always_billing)
+    model("big")
+    text = run_cell("reply", CELL).to_cell()
+    line, _, body = text.partition("\n")
+    again = orch.Agent.from_cell(line.removeprefix("%%agent "), body)
+    assert (again.spec.model, again.spec.prompt.strip(), again.spec.fallback) == ("big", "Classify: {{ ticket }}", ())
+
+
+def test_a_different_form_between_models_is_flagged(rt, model, run_cell) -> None:
+    """What one model writes as 03/14/2026 and another as 2026-03-14 is flagged with both; two prompts are not held together."""
+    model("small", lambda request: "due 03/14/2026")
+    model("big", lambda request: "due 2026-03-14")
+    text = 'prompts: {a: "{{ t }}", b: "{{ t }} again"}\nmodels: [small, big]\ninputs: [x]\n'
+    made = run_cell("reply", text, {})
+    assert [(f.row, f.one, f.other, f.difference.kind) for f in made.formats()] == [
+        (0, 0, 1, "date"),
+        (0, 2, 3, "date"),
+    ]
+    shown = made._repr_mimebundle_()["text/plain"]
+    assert "03/14/2026" in shown
+    assert "YYYY-MM-DD" in shown
+
+
+def test_repeats_are_rows_and_evidence_of_their_own(rt, model, run_cell) -> None:
+    """`repeat` asks the same again: each asking has its row, its score and its evidence."""
+    model("small")
+    made = run_cell("reply", CELL.replace(", big", "") + "repeat: 2\n")
+    assert [r.label for r in made.rows] == ["0·1", "0·2", "1·1", "1·2", "2·1", "2·2"]
+    assert len(rt.evidence("triage")) == 6
+
+
+def test_what_the_rows_lack_comes_from_a_variable(rt, model, run_cell) -> None:
+    """An input that no column has and a variable is named like is the same for every row, and that is said."""
+    model("small", lambda request: request.messages[-1].content)
+    names = {"p": orch.Agent("p", "{{ policy }}: {{ ticket }}", model="small"), "policy": "Be kind"}
+    made = run_cell("reply", "prompts: [p]\nmodels: [small]\ninputs: [{ticket: hi}]\n", names)
+    assert made.cells[0].output == "Be kind: hi"
+    assert any("`policy` is the notebook's variable" in note for note in made.notes)
+
+
+def test_the_table_has_every_cell_and_files_say_the_same(rt, model, run_cell, tmp_path) -> None:
+    """One row for each cell with inputs, answer, score, latency, tokens, dollars; as JSON and as CSV, formulas quoted."""
+    model("small", lambda request: "=cmd()")
+    model("big", lambda request: "fine")
+    text = 'prompts: {p: "{{ ticket }}"}\nmodels: [small, big]\ninputs: [a, b]\nscore: regex("fine")\n'
+    made = run_cell("reply", text, {})
+    table = made.table()
+    assert list(table["model"]) == ["small", "big"] * 2
+    assert list(table["quality"]) == [0.0, 1.0] * 2
+
+    data = json.loads(made.export(tmp_path / "x.json").read_text())
+    assert [c["quality"] for c in data["cells"]] == list(table["quality"])
+    assert Decimal(data["spent_usd"]) == made.spent_usd
+    lines = made.export(tmp_path / "x.csv").read_text().splitlines()
+    assert len(lines) == 5
+    assert "'=cmd()" in lines[1]
+    with pytest.raises(OrchError, match="no file that a comparison"):
+        made.export(tmp_path / "x.docx")
+
+
+# ------------------------------------------------------------------ picks
+BLIND = 'prompts: {p: "Say {{ ticket }}"}\nmodels: [small, big]\ninputs: [a, b, c]\nblind: true\n'
+
+
+def blind(model, run_cell):
+    """A blind comparison of two models that can be told apart."""
+    model("small", lambda request: "I am short")
+    model("big", lambda request: "I am a longer answer")
+    return run_cell("reply", BLIND, {})
+
+
+def test_names_are_hidden_until_every_row_is_picked(rt, model, run_cell) -> None:
+    """While rows are left, neither display nor table says which model is which, nor its latency, tokens or dollars."""
+    made = blind(model, run_cell)
+    shown = made._repr_mimebundle_()
+    assert made.is_hidden
+    for text in (shown["text/plain"], shown["text/html"]):
+        assert "small" not in text
+        assert "tokens" not in text
+    assert not {"model", "usd", "seconds", "run"} & set(made.table().columns)
+    with pytest.raises(OrchError, match="3 of 3 rows are left"):
+        made.winner()
+
+    for row in list(made.to_pick):
+        made.pick(row, "A")
+    assert not made.is_hidden
+    assert "small" in made._repr_mimebundle_()["text/plain"]
+
+
+def test_answers_are_shuffled_by_a_seed(rt, model, run_cell) -> None:
+    """The order is random from row to row and the same each time it is looked at; letters mean places in it."""
+    from orch_nb.analysis.picks import blind_order
+
+    made = blind(model, run_cell)
+    assert [made.order(r) for r in range(3)] == [made.order(r) for r in range(3)]
+    assert {tuple(blind_order("s", r, 2)) for r in range(50)} == {(0, 1), (1, 0)}
+    made.pick(0, "B")
+    assert made.picked[0] == [made.order(0)[1]]
+
+
+def test_a_pick_is_evidence_at_once_and_the_later_one_counts(rt, model, run_cell) -> None:
+    """The best is 1, the others 0, a tie half a win for each; picked again, the later choice replaces the earlier one."""
+    made = blind(model, run_cell)
+    assert rt.evidence("reply") == []
+    letters = {made.candidates[c].model: "AB"[i] for i, c in enumerate(made.order(0))}
+    made.pick(0, letters["small"])
+    assert {e.offer: e.quality for e in rt.evidence("reply")} == {"small": 1.0, "big": 0.0}
+    made.pick(0, letters["big"])
+    made.pick(0, "tie")
+    rows = rt.evidence("reply")
+    assert {e.offer: e.quality for e in rows} == {"small": 0.5, "big": 0.5}
+    assert ({e.by for e in rows}, {e.source for e in rows}) == ({"person"}, {"compare"})
+    assert rows[0].prompt == "Say a"
+
+
+@pytest.mark.parametrize(
+    ("row", "choice", "says"),
+    [(0, "C", "no answer `C`"), (0, "", "no answer"), (9, "A", "no row 9"), (-1, "A", "no row -1")],
+)
+def test_what_cannot_be_picked_is_said(rt, model, run_cell, row: int, choice: str, says: str) -> None:
+    """A letter or a row that is not there is a typed error, and nothing is noted."""
+    made = blind(model, run_cell)
+    with pytest.raises(OrchError, match=says):
+        made.pick(row, choice)
+    assert made.picked == {}
+
+
+# ------------------------------------------------------------------ judges
+def test_a_judge_sees_answers_in_both_orders_and_its_agreement_is_shown(rt, model, run_cell) -> None:
+    """A judge that always takes the first is found out: it agrees with itself never, and neither answer gains."""
+    model("small", lambda request: "short")
+    model("big", lambda request: {"why": "x", "best": "A"} if request.schema else "long")
+    made = run_cell(
+        "reply",
+        'prompts: {p: "Say {{ t }}"}\nmodels: [small, big]\ninputs: [a, b]\nscore: judge("good", model=big)\n',
+        {},
+    )
+    (judge,) = made.agreements().values()
+    assert (judge.rows, judge.share) == (2, 0.0)
+    assert [s.quality.mean for s in made.standings()] == [0.5, 0.5]
+
+
+def test_a_judge_that_knows_agrees_with_itself_and_is_billed(rt, model, run_cell) -> None:
+    """A judge that finds the better answer wherever it stands agrees with itself; its calls are in the same bill."""
+
+    def judging(request):
+        text = request.messages[-1].content
+        if not request.schema:
+            return "the good one"
+        return {"why": "it is good", "best": "A" if text.index("the good one") < text.index("the bad one") else "B"}
+
+    model("small", lambda request: "the bad one")
+    model("big", judging, price=10)
+    made = run_cell(
+        "reply", 'prompts: {p: "Say {{ t }}"}\nmodels: [small, big]\ninputs: [a, b]\nscore: judge("good", k=4)\n', {}
+    )
+
+    assert made.winner().model == "big"
+    (judge,) = made.agreements().values()
+    assert (judge.share, judge.kappa) == (1.0, None)
+    assert len(made.judgements) == 8
+    assert made.spent_usd == sum(c.usd for c in made.cells) + sum(c.usd for c in made.judgements)
+    assert made.standings()[1].of_itself
+    assert not made.standings()[0].of_itself
+    assert {e.by for e in rt.evidence() if e.offer == "big"} == {'judge("good", k=4) (of itself)'}
+    assert "rates itself on big" in made._repr_mimebundle_()["text/plain"]
+
+
+def test_a_failed_judgement_is_no_judgement(rt, model, run_cell) -> None:
+    """A judge that fails leaves its rows unscored; answers and other scores stay."""
+    model("small", lambda request: "x")
+    model("big", lambda request: "y")
+    model("judge", lambda request: AuthFailed("no key", provider="j", model="j"))
+    made = run_cell(
+        "reply", 'prompts: {p: "Say {{ t }}"}\nmodels: [small, big]\ninputs: [a]\nscore: judge("good")\n', {}
+    )
+    assert made.status == "done"
+    assert [s.quality.n for s in made.standings()] == [0, 0]
+    assert next(iter(made.agreements().values())).text == "no row was judged twice"
+
+
+# ------------------------------------------------------------------ evidence and fixtures
+def test_the_same_comparison_again_counts_once(rt, model, run_cell) -> None:
+    """Evidence is known by what was asked of whom: a cell that is run twice replaces its evidence and adds none."""
+    model("small")
+    model("big")
+    first = run_cell("reply", CELL)
+    second = run_cell("reply", CELL)
+    rows = rt.evidence("triage")
+    assert len(rows) == 6
+    assert {r.run.partition(".")[0] for r in rows} == {second.run} != {first.run}
+    assert {(r.model, r.provider, r.node, r.by) for r in rows} == {
+        ("small-1", "small", "triage", "exact(category)"),
+        ("big-1", "big", "triage", "exact(category)"),
+    }
+
+
+def test_edge_cases_are_in_every_later_comparison_of_the_task(rt, model, run_cell, tmp_path) -> None:
+    """A row that is kept is a line in a file that people can read, and a marked row of later comparisons, with what is expected."""
+    model("small")
+    made = run_cell("reply", CELL.replace(", big", ""))
+    made.keep(1, "hardware is technical", expected={"category": "technical"})
+    (line,) = (tmp_path / "fixtures" / "triage.jsonl").read_text().splitlines()
+    assert json.loads(line)["input"] == {"ticket": "the screen is broken"}
+
+    later = run_cell("other", CELL.replace(", big", "").replace("inputs: tickets", "inputs: tickets[:1]"))
+    assert [(r.label, r.is_fixture, r.note) for r in later.rows] == [
+        ("0", False, ""),
+        ("edge 1", True, "hardware is technical"),
+    ]
+    assert later.standings()[0].quality.n == 2
+    assert "edge case: hardware is technical" in later._repr_mimebundle_()["text/plain"]
+    same = run_cell("other", CELL.replace(", big", ""))
+    assert [r.is_fixture for r in same.rows] == [False, True, False]  # marked in its place, not doubled
+    without = run_cell("other", CELL.replace(", big", "") + "fixtures: false\n")
+    assert not any(r.is_fixture for r in without.rows)
