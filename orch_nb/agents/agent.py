@@ -10,6 +10,7 @@ from orch_nb.agents.prompt import persona, system_text
 from orch_nb.errors import BadExpression, BadOption, BadType, CellError, OrchError
 from orch_nb.schema import route_spec
 from orch_nb.schema.agent_cell import build_spec, parse_agent_cell, read_cell, save_cell, to_cell
+from orch_nb.schema.duration import duration_s
 from orch_nb.tools.registry import Tool, ToolSet, find_tool
 
 if TYPE_CHECKING:
@@ -72,6 +73,15 @@ class Agent:
         self._check = _check_hash(spec, namespace)
         self.tools = ToolSet.of(_tool(name, namespace, source) for name in spec.tools)
         self._check_effects()
+        self._check_cache()
+
+    def _check_cache(self) -> None:
+        if self.spec.cache is not None and self.spec.effects:
+            raise BadOption(
+                f"`{self.name}` has `cache` and the effects {', '.join(self.spec.effects)}: an answer out of the cache would have "
+                "them again, and nobody asked.",
+                line=_line_with(self.source, "cache"), source=self.source, hint="take one of the two away",
+            )  # fmt: skip
 
     def _check_effects(self) -> None:
         missing = self.tools.undeclared_effects(self.spec.effects)
@@ -151,6 +161,7 @@ class Agent:
             "temperature": spec.temperature,
             "seed": spec.seed,
             "timeout_s": spec.timeout,
+            **({} if spec.cache is None else {"cache_s": duration_s(spec.cache)}),
             "tools": [
                 {"name": t.name, "description": t.description, "parameters": t.parameters, "effects": list(t.effects)}
                 for t in self.tools

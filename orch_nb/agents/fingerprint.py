@@ -24,6 +24,7 @@ NOT_CONTENT = frozenset(
         "name",
         "describe",
         "budget_usd",
+        "cache_s",
         "timeout_s",
         "retry",
         "effects",

@@ -20,8 +20,9 @@ def money_text(bill: Bill) -> str:
     parts = [usd(total.spent_usd) + (f" of {usd(bill.limit_usd)}" if bill.limit_usd is not None else "")]
     if total.held_usd:
         parts.append(f"held {usd(total.held_usd)}")
-    if total.reused:
-        parts.append(f"saved {usd(total.saved_usd)} ({total.reused} reused)")
+    if total.reused or total.hits:
+        taken = [f"{total.reused} reused"] * bool(total.reused) + [f"{total.hits} from the cache"] * bool(total.hits)
+        parts.append(f"saved {usd(total.saved_usd)} ({', '.join(taken)})")
     return " · ".join(parts)
 
 
@@ -81,7 +82,8 @@ _EXTRAS: list[tuple[str, Callable[[Line], str]]] = [
     ("held", lambda r: usd(r.held_usd) if r.held_usd else ""),
     ("in doubt", lambda r: f"≤ {usd(r.in_doubt_usd)}" if r.in_doubt else ""),
     ("overrun", lambda r: usd(r.overrun_usd) if r.overrun_usd else ""),
-    ("saved", lambda r: usd(r.saved_usd) if r.reused else ""),
+    ("hits", lambda r: f"{r.hits:,}" if r.hits else ""),
+    ("saved", lambda r: usd(r.saved_usd) if r.reused or r.hits else ""),
     ("retries", lambda r: f"{r.retries:,}" if r.retries else ""),
 ]
 """Columns of a bill that are only there where they say something."""

@@ -80,6 +80,8 @@ def _limits(spec: Any) -> str:
         parts.append(f"budget {_budget_text(spec.budget)}")
     if spec.timeout is not None:
         parts.append(f"{spec.timeout:g} s")
+    if spec.cache is not None:
+        parts.append(f"answers kept {spec.cache}")
     if spec.temperature:
         parts.append(f"temperature {spec.temperature:g}")
     return ", ".join(parts)

@@ -49,7 +49,7 @@ def run_html(
 def _folds(view: RunView) -> list[str]:
     """What is there to be opened: bill, inputs, state, decisions, what was said; and the output."""
     parts = []
-    if view.bill.total.calls or view.bill.total.reused:
+    if view.bill.total.calls or view.bill.total.reused or view.bill.total.hits:
         parts.append(markup.folded(f"bill: {bill_line(view.bill)}", bill_tables_html(view.bill)))
     if view.inputs:
         parts.append(markup.folded(f"inputs: {', '.join(view.inputs)}", _inputs_html(view)))
@@ -105,7 +105,7 @@ def run_text(view: RunView, *, as_of: str = "", notes: Sequence[str] = ()) -> st
         flow = flow_lines(picture)
         if flow:
             parts += ["", f"inside {picture.path}:" if picture.path else "arrows:", *flow]
-    if view.bill.total.calls or view.bill.total.reused:
+    if view.bill.total.calls or view.bill.total.reused or view.bill.total.hits:
         parts += ["", f"bill: {bill_line(view.bill)}", bill_table(view.bill.models, "model").text()]
     if view.state:
         parts += ["", state_table(view).text()]

@@ -62,7 +62,7 @@ def _shown_rows(view: RunView) -> list[tuple[Span, float | None]]:
                 out.append((span, start))
             continue
         only = span.children[0] if len(span.children) == 1 else None
-        if only is not None and only.kind in CALLS and only.exit == "success":
+        if only is not None and only.kind in CALLS and only.exit == "success" and only.source is None:
             told.add(id(only))
         out.append((span, start))
     return out
@@ -170,5 +170,5 @@ def _what(span: Span) -> str:
             f"{span.value.get('offer') or span.value.get('ask') or 'none'}: {span.value.get('because', '')}", 90
         )
     if span.kind in CALLS:
-        return ""
+        return line(span.action, 90) if span.source is not None else ""
     return line(span.output_text or span.input_text, 70)

@@ -16,6 +16,7 @@ from orch_nb.engine.plan import from_data
 from orch_nb.errors import OrchError
 from orch_nb.runtime.prompt_size import plan_size
 from orch_nb.schema import events as ev
+from orch_nb.schema.cached_reply import saved_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -152,7 +153,7 @@ def _call(question: ev.Sent, answer: ev.Settled) -> CallFigures:
     route = question.route or {}
     model = f"{route.get('provider', '')}/{route.get('model', '')}"
     usd = answer.cost_usd
-    saved = getattr(answer, "saved_usd", None)
+    saved = saved_by(answer)
     return CallFigures(
         step_name(question), question.target, model, answer.usage, saved if saved is not None else usd, answer.price
     )

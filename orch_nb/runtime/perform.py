@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.outcome import error_info
 from orch_nb.engine.plan import to_data
-from orch_nb.engine.ports import Call, Outcome, Prepared, dollars
+from orch_nb.engine.ports import Call, Outcome, Prepared, SystemClock, dollars
 from orch_nb.errors import OrchError, ProviderError, ProviderTimeout, ReplayMismatch
 from orch_nb.runtime.binding import bound_call, callables, compile_in, function_key, graph_spec
+from orch_nb.runtime.response_cache import Hit, ResponseCache
 from orch_nb.runtime.routes import Routes
 from orch_nb.schema.budget import budget_of
 from orch_nb.schema.events import ErrorInfo
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from orch_nb.runtime.runtime import Runtime
 
 ZERO = Decimal(0)
+CACHE_SLOT = "model:cache"
+"""Answers that are there already wait for no provider."""
 FREED_POLL_S = 0.25
 """Another process's settlement is not announced to us: look again this often."""
 
@@ -59,6 +62,7 @@ class Performer:
         scopes: tuple[tuple[str, Limit], ...],
         on_text: Callable[[str, str], None] | None = None,
         on_call_end: Callable[[str], None] | None = None,
+        now: Callable[[], float] = SystemClock.now,
     ) -> None:
         self.runtime, self.plan, self.bound, self.namespace = runtime, plan, bound, namespace
         self.run, self.scopes = run, scopes
@@ -68,6 +72,7 @@ class Performer:
         self._calls: dict[int, tuple[PlanNode, Any]] = {}
         self._said: dict[int, list[str]] = {}
         self.routes = Routes(runtime, namespace)
+        self.cache = ResponseCache(runtime.answers, run, now)
 
     # ---------------------------------------------------------------- functions
     def function(self, node: PlanNode) -> Any:
@@ -141,13 +146,18 @@ class Performer:
         offer, route = self.runtime.route(node, call.target, asked, Fixed, limited)
         route = {**route, "because": call.because} if call.because else route
         request = replace(asked, model=offer.model, idempotency_key=idempotency_key)
+        identity = request_hash(request, provider=offer.provider)
+        said = {"messages": [_message_data(m) for m in request.messages], "max_tokens": request.max_tokens,
+                "temperature": request.temperature, "schema": request.schema, "seed": request.seed}  # fmt: skip
+        if (fresh_s := node.spec.get("cache_s")) is not None:
+            hit = self.cache.find(identity, _activation(idempotency_key, self.run), fresh_s)
+            if hit is not None:
+                return Prepared("model", offer.name, said, identity, ZERO, 0, (), route, CACHE_SLOT, hit)
         price = self.runtime.models.prices.price(offer)
         reserved = None if price is None else bound(request, price)
         payload = (offer, request, price)
-        said = {"messages": [_message_data(m) for m in request.messages], "max_tokens": request.max_tokens,
-                "temperature": request.temperature, "schema": request.schema, "seed": request.seed}  # fmt: skip
-        return Prepared("model", offer.name, said, request_hash(request, provider=offer.provider), reserved,
-                        bound_tokens(request), scopes, route, f"model:{offer.provider}", payload)  # fmt: skip
+        return Prepared("model", offer.name, said, identity, reserved, bound_tokens(request), scopes, route,
+                        f"model:{offer.provider}", payload)  # fmt: skip
 
     async def call(self, prepared: Prepared, key: str) -> Outcome:
         """Do it. Never raises for the call's own failure; a cancellation goes through (see `cancelled`)."""
@@ -155,6 +165,8 @@ class Performer:
             return await self.routes.call(prepared)
         if prepared.kind == "tool":
             return await self._tool(prepared)
+        if isinstance(prepared.payload, Hit):
+            return prepared.payload.outcome()
         offer, request, price = prepared.payload
         said = self._said[id(prepared)] = []
         started = asyncio.get_running_loop().time()
@@ -218,7 +230,7 @@ class Performer:
     def cancelled(self, prepared: Prepared) -> Outcome:
         """What a call that was broken off has cost so far, by our own count."""
         error = ErrorInfo("ORCH209", "Cancelled", "the call was broken off", "cancelled")
-        if prepared.kind != "model":
+        if prepared.kind != "model" or isinstance(prepared.payload, Hit):
             return Outcome(False, cost_usd=ZERO, error=error)
         from orch_nb.routing.settlement import settle_usage
 
@@ -275,6 +287,11 @@ def _settle(prepared: Prepared, reply: Reply, price: Price | None, first_token_s
         True, data, s.usage, s.cost_usd, s.overrun_usd, None, reply.finish_reason, first_token_s, _label(price), s.note,
         s.tokens,
     )  # fmt: skip
+
+
+def _activation(idempotency_key: str, run: str) -> str:
+    """The activation's key in a call's ``run/activation/call``."""
+    return idempotency_key.removeprefix(f"{run}/").rpartition("/")[0]
 
 
 def _label(price: Price | None) -> str:

@@ -19,6 +19,7 @@ from orch_nb.schema.values import dig
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from orch_nb.agents.turn import AgentMachine
     from orch_nb.engine.plan import Plan, PlanNode, Read
     from orch_nb.routing.models import ModelBook
     from orch_nb.routing.offers import Offer
@@ -87,8 +88,8 @@ class NodeSize:
     seconds: Range
     tokens: Range
     batch_usd: Decimal | None = None
-    request: ModelRequest | None = None
-    """The first request, where everything that it says is known already."""
+    machine: AgentMachine | None = None
+    """The conversation, where everything that the agent reads is known already."""
     offer: Offer | None = None
     max_visits: float = 1.0
 
@@ -210,7 +211,7 @@ class _Sizing:
             NodeSize(
                 step, use.name, use.calls.times(times), usd, seconds, use.tokens.times(times),
                 None if use.batch_usd is None else use.batch_usd * _decimal(times.expected),
-                use.request, use.offer, times.high,
+                use.machine, use.offer, times.high,
             )
         )  # fmt: skip
         if step in self.answers:
@@ -323,9 +324,7 @@ class _Use:
         self.unpriced: list[str] = []
         self.usd = self._dollars(first, is_typed, most_turns)
         self.batch_usd = self._batch(first[0][1])
-        self.request = (
-            self._request(first[0][0], [k.value for k in read if isinstance(k, Known)]) if self._is_known else None
-        )
+        self.machine = self._machine(node) if self._is_known else None
 
     def _offer(self, model: Mapping[str, Any]) -> Offer | None:
         try:
@@ -342,6 +341,15 @@ class _Use:
     @property
     def _is_known(self) -> bool:
         return all(isinstance(one, Known) for one in self.read)
+
+    def _machine(self, node: PlanNode) -> AgentMachine:
+        """The conversation of one visit; a route is decided when it runs, so that agents with one are not foreseen."""
+        from orch_nb.agents.turn import AgentMachine
+
+        return AgentMachine(
+            node.spec,
+            {name: one.value for name, one in zip(self.names, self.read, strict=True) if isinstance(one, Known)},
+        )
 
     def _dollars(
         self, first: Sequence[tuple[Mapping[str, Any], Offer | None]], is_typed: bool, most_turns: int

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.engine.ports import Result, SystemClock
 from orch_nb.errors import QuoteTooHigh
 from orch_nb.runtime.past_runs import ends, middle, past_runs
 from orch_nb.runtime.prompt_size import NOTHING, TYPICAL_BYTES, Known, NodeSize, PlanSize, bytes_of, plan_size
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from orch_nb.engine.plan import Plan
+    from orch_nb.engine.ports import Outcome
     from orch_nb.routing.models import ModelBook
     from orch_nb.runtime.past_runs import PastRun
     from orch_nb.runtime.runtime import Runtime
@@ -337,8 +339,45 @@ def _of_rows(graph: str, looked: Sequence[Quote], n_rows: int) -> Quote:
 
 
 def recorded_answers(runtime: Runtime, plan: Plan, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Step -> answer, where the response cache holds it: those steps cost nothing."""
-    return {}
+    """Step -> answer, where the response cache holds the whole conversation: those steps cost nothing.
+
+    Only what will be asked in the same words is found: all that the agent reads is given, or was answered from the cache too.
+    Nodes that may run more than once are left out: what their second round asks is not known.
+    """
+    found: dict[str, Any] = {}
+    while True:
+        size = plan_size(plan, inputs, runtime.models, found)
+        new = {
+            node.step: answer
+            for node in size.nodes
+            if node.step not in found and (answer := _recorded(runtime, node)) is not None
+        }
+        if not new:
+            return found
+        found |= {step: answer.value for step, answer in new.items()}
+
+
+def _recorded(runtime: Runtime, node: NodeSize) -> Result | None:
+    """The end of an agent's conversation, played with recorded answers only; None where one is missing."""
+    from orch_nb.agents.fingerprint import request_hash
+
+    fresh_s = node.machine.definition.get("cache_s") if node.machine is not None else None
+    if fresh_s is None or node.max_visits > 1 or node.offer is None or node.machine is None:
+        return None
+    since = SystemClock.now() - fresh_s
+    answers: list[Outcome] = []
+    while True:
+        step = node.machine.next(answers)
+        if isinstance(step, Result):
+            return step if step.error is None else None
+        if step.kind != "model":
+            return None
+        request = replace(step.request, model=node.offer.model)
+        identity = request_hash(request, provider=node.offer.provider)
+        hit = runtime.run_loop.ask(lambda key=identity: runtime.answers.find(key, 0, since=since))
+        if hit is None:
+            return None
+        answers.append(hit.outcome())
 
 
 def _baseline(size: PlanSize, inputs: Mapping[str, Any], book: ModelBook) -> tuple[Decimal | None, str]:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from orch_nb.routing.models import ModelBook
     from orch_nb.routing.offers import Offer
     from orch_nb.runtime.quote import Quote
+    from orch_nb.runtime.response_cache import AnswerBook
 
 MAX_THREADS = 32
 """Sync functions under way at once; more would only fight for the interpreter."""
@@ -76,6 +77,7 @@ class Runtime:
         self._pool: ThreadPoolExecutor | None = None
         self._embed_pool: ThreadPoolExecutor | None = None
         self._freed: asyncio.Event | None = None
+        self._answers: AnswerBook | None = None
         self.past: dict[str, Any] = {}
         """Run -> the figures of an ended run that quotes rest on, remembered (`past_runs`)."""
 
@@ -103,6 +105,15 @@ class Runtime:
             self._models = models.ModelBook(is_local_installed=lambda: LocalModel().is_installed)
             models.use(self._models)
         return self._models
+
+    @property
+    def answers(self) -> AnswerBook:
+        """What models answered in the runs of this store: the response cache."""
+        if self._answers is None:
+            from orch_nb.runtime.response_cache import AnswerBook
+
+            self._answers = AnswerBook(self.store)
+        return self._answers
 
     @property
     def pool(self) -> ThreadPoolExecutor:
@@ -476,7 +487,7 @@ class Runtime:
             )
             pending = log.append([event])
             scopes = ((self.scope, None), (f"run:{run}", None))
-            performer = Performer(self, plan, bound, {}, run=run, scopes=scopes)
+            performer = Performer(self, plan, bound, {}, run=run, scopes=scopes, now=policy.clock.now)
             state = fold(plan, RunState(), event)
             if pending is not None:
                 await pending
@@ -493,7 +504,9 @@ class Runtime:
         try:
             resumed = ev.Resumed(policy.clock.now(), policy.attended)
             pending = log.append([resumed])
-            performer = Performer(self, plan, {}, namespace, run=run, scopes=((self.scope, None), (f"run:{run}", None)))
+            scopes = ((self.scope, None), (f"run:{run}", None))
+            performer = Performer(self, plan, {}, namespace, run=run, scopes=scopes, now=policy.clock.now)
+            performer.cache.remember(events)
             state = fold_events(plan, [*events, resumed])
             if pending is not None:
                 await pending
@@ -508,9 +521,10 @@ class Runtime:
     ) -> None:  # fmt: skip
         performer = Performer(
             self, plan, bound, namespace, run=handle.run, scopes=scopes, on_text=handle._on_text,
-            on_call_end=handle._on_call_end,
+            on_call_end=handle._on_call_end, now=policy.clock.now,
         )  # fmt: skip
         performer.raised.update(raised or {})
+        performer.cache.remember(handle._events)
         with self._lock:
             self._handles[handle.run] = handle
 

@@ -175,7 +175,7 @@ HINTS = {
 
 def _unknown_key(key: str, cell: _Cell | None, at: _Given | None) -> UnknownKey:
     near = nearest(key, [*KEYS, *_ALIASES])
-    later = {"context", "memory", "cache", "tags"}
+    later = {"context", "memory", "tags"}
     if key in later:
         hint = f"`{key}` does nothing yet; leave it out"
     elif near:

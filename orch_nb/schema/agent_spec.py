@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 from orch_nb.errors import BadOption
 from orch_nb.reducers import reducer
 from orch_nb.schema.budget import Budget, parse_budget
+from orch_nb.schema.duration import duration_s
 from orch_nb.schema.names import check_name
 from orch_nb.schema.route_spec import check_route, check_sla
 
@@ -72,6 +73,9 @@ class AgentSpec(BaseModel):
         Models that are asked when the one before failed for good.
     sla
         ``{seconds: 5}``: a route leaves out models whose recent calls took longer in the median.
+    cache
+        How long an answer of an earlier run to the very same request is given again, for $0: ``30m``, ``12h``, ``1d``. None:
+        every answer is asked for. Not with `effects`: what an answer leads to would happen again unseen.
     writes
         State key -> reducer, beside the agent's own result.
     on_failure
@@ -101,6 +105,7 @@ class AgentSpec(BaseModel):
     retry: int = 3
     fallback: tuple[str, ...] = ()
     sla: Any = None
+    cache: str | None = None
     writes: dict[str, str] = {}
     on_failure: Literal["fail", "skip", "else"] = "fail"
     describe: str = ""
@@ -190,6 +195,13 @@ class AgentSpec(BaseModel):
         if got == 0:
             raise ValueError("must be above 0 seconds")
         return got
+
+    @field_validator("cache", mode="before")
+    @classmethod
+    def _duration(cls, value: Any) -> str | None:
+        if value is not None:
+            duration_s(value)
+        return None if value is None else value.strip()
 
     @field_validator("writes", mode="before")
     @classmethod

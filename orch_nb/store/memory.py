@@ -196,6 +196,12 @@ class MemoryStore:
                 return run
         return None
 
+    def asked_by(self, request_hash: str, *, limit: int = 20) -> list[str]:
+        """Runs that sent a call with this request hash, newest first, at most `limit`."""
+        with self._lock:
+            found = [run for run in dict.fromkeys(self._sent.get(request_hash, ())) if run in self._runs]
+        return found[: -limit - 1 : -1]
+
     def counts(self, run: str) -> dict[str, int]:
         """How many events of each type a run has."""
         out: dict[str, int] = {}

@@ -117,6 +117,16 @@ class Reader:
                 return str(run)
         return None
 
+    def asked_by(self, request_hash: str, limit: int) -> list[str]:
+        """Runs that sent a call with this request hash, newest first."""
+        rows = self._all(
+            """SELECT DISTINCT coalesce(name, CAST(number AS TEXT)), number FROM events
+            JOIN runs ON runs.number = events.id >> 32
+            WHERE fingerprint = ? AND type = 'sent' ORDER BY number DESC LIMIT ?""",
+            (request_hash, max(limit, 0)),
+        )
+        return [str(run) for run, _ in rows]
+
     def _is_failed(self, sent_id: int, sent: dict[str, Any]) -> bool:
         end = ((sent_id >> 32) + 1) << 32
         rows = self._all("SELECT body FROM events WHERE id > ? AND id < ? AND type = 'settled'", (sent_id, end))

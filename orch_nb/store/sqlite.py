@@ -364,6 +364,10 @@ class SqliteStore:
         nothing says that it failed. The latest one; None when there is none. Run `but` does not count."""
         return self._reading().effect_done(key, but)
 
+    def asked_by(self, request_hash: str, *, limit: int = 20) -> list[str]:
+        """Runs that sent a call with this request hash, newest first, at most `limit`. O(calls with this hash)."""
+        return self._reading().asked_by(request_hash, limit)
+
     def counts(self, run: str) -> dict[str, int]:
         """How many events of each type a run has. O(events of the run)."""
         reader = self._reading()

@@ -23,7 +23,7 @@ class Line:
     Attributes
     ----------
     calls
-        Model calls that left; retries and repairs count, refusals do not.
+        Model calls that left; retries and repairs count, refusals and answers from the cache do not.
     spent_usd
         What is billed. Calls whose price is unknown are not in it: they are counted in `unpriced`.
     held_usd
@@ -33,7 +33,9 @@ class Line:
     overrun_usd
         What providers billed above their reservation.
     saved_usd
-        What results taken from earlier runs cost then.
+        What results and answers taken from earlier runs cost then.
+    hits
+        Answers that the response cache gave.
     estimated
         Whether some tokens are our own count, because the provider sent none or nonsense.
     """
@@ -53,6 +55,7 @@ class Line:
     overrun_usd: Decimal = ZERO
     saved_usd: Decimal = ZERO
     reused: int = 0
+    hits: int = 0
     model_s: float = 0.0
     queued_s: float = 0.0
     estimated: bool = False
@@ -63,7 +66,11 @@ class Line:
         return self.input_tokens + self.output_tokens
 
     def add_call(self, call: Span) -> None:
-        """Count one call in: settled, under way or in doubt."""
+        """Count one call in: settled, under way or in doubt; or an answer of the cache, which is no call."""
+        if call.source is not None:
+            self.hits += 1
+            self.saved_usd += call.saved_usd or ZERO
+            return
         self.calls += call.kind == "model"
         self.retries += call.state == "retried"
         self.input_tokens += call.input_tokens

@@ -17,6 +17,7 @@ from orch_nb.engine.reading import incoming_value, read_values
 from orch_nb.engine.state import SKIPPED, RunState
 from orch_nb.errors import SemanticFailure
 from orch_nb.schema import events as ev
+from orch_nb.schema.cached_reply import CACHED, saved_by, source_of
 from orch_nb.trace.brief import brief
 from orch_nb.trace.span import CALLS, Span
 from orch_nb.trace.watch import Watch
@@ -263,10 +264,13 @@ class Walk:
         call.value, call.error, call.finish_reason = event.reply, event.error, event.finish_reason
         call.cost_usd, call.overrun_usd, call.price = event.cost_usd, event.overrun_usd, event.price
         call.first_token_s = event.first_token_s
+        if (source := source_of(event)) is not None:
+            call.source, call.saved_usd = source, saved_by(event)
+            call.action = f"answer of run {source.get('run', '?')} from the cache"
         call.output_text = brief(event.error.message if event.error else _answer(event.reply))
         _count_tokens(call, event)
         exit_ = "success" if event.ok else "semantic_failure" if _is_semantic(event) else "exception"
-        state = {"retry": "retried", "cancelled": "cancelled"}.get(event.note, exit_)
+        state = {"retry": "retried", "cancelled": "cancelled", CACHED: "reused"}.get(event.note, exit_)
         call.ended_at, call.exit, call.state = event.at, exit_, state
         self._book(self._acts[key], call)
 

@@ -840,3 +840,21 @@ async def test_an_exported_run_reads_back(store: Any) -> None:
     lines = list(store.export("x"))
     assert all("\n" not in line and json.loads(line)["schema"] == ev.SCHEMA for line in lines)
     assert [repr(e) for _, e in read_lines(lines)] == [repr(e) for e in events]
+
+
+# ------------------------------------------------------------------------------------------------- requests
+async def test_runs_that_asked_the_same_are_found(shelf: Shelf) -> None:
+    """Runs that sent a request are found by its hash, newest first, each once, at most as many as asked for."""
+    for run in ("one", "two", "three"):
+        log = begin(shelf.store, run)
+        await log.admit(sent(request_hash="same"), None)
+        await log.admit(sent(request_hash="same", call=2), None)
+        await log.admit(sent(request_hash=f"own-{run}", call=3), None)
+        log.close()
+    store = shelf.again()
+    assert store.asked_by("same") == ["three", "two", "one"]
+    assert store.asked_by("same", limit=2) == ["three", "two"]
+    assert store.asked_by("own-two") == ["two"]
+    assert store.asked_by("never") == []
+    store.delete("three")
+    assert store.asked_by("same") == ["two", "one"]
