@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.notebook import markup
+from orch_nb.notebook.packed import Packed
 from orch_nb.notebook.visible import clean
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ def bundle(text: str, html: str, *, kind: str = "", data: dict[str, Any] | None 
 
 
 def _clean_data(value: Any) -> Any:
-    """Plain data with every text cleaned and cut to the limit of a field."""
+    """Plain data with every text cleaned and cut to the limit of a field; what is packed was made of such."""
+    if isinstance(value, Packed):
+        return value
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, dict):

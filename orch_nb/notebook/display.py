@@ -9,9 +9,11 @@ from orch_nb.errors import BadOption, nearest
 from orch_nb.notebook import batch_panel, card, claim_panel, forecast_panel, markup, run_panel
 from orch_nb.notebook.bundle import GRAPH, QUOTE, TRACE, bundle
 from orch_nb.notebook.notes import notes_on
-from orch_nb.notebook.picture_data import graph_data, run_data
+from orch_nb.notebook.packed import HARD_BYTES, SOFT_BYTES, saved_bytes, sent_bytes
+from orch_nb.notebook.picture_data import graph_data, live_data, run_data
 from orch_nb.notebook.quote_table import quote_data, quote_html, quote_text
-from orch_nb.notebook.trace_table import trace_table
+from orch_nb.notebook.svg import svg
+from orch_nb.notebook.trace_table import TRACE_ROWS, trace_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -64,22 +66,61 @@ def users_of(name: str, names: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def run_bundle(
-    view: RunView, *, live: dict[str, dict[str, Any]] | None = None, as_of: str = "", notes: Sequence[str] = ()
-) -> Bundle:
-    """A run: graph, trace, bill, state, decisions, prompts and answers.
+def run_bundle(view: RunView, *, as_of: str = "", notes: Sequence[str] = (), is_published: bool = False) -> Bundle:
+    """A run: graph, trace, bill, state, decisions, prompts and answers; 128 kB of it, or 1 MB where it has very many steps.
+
+    Parameters
+    ----------
+    as_of
+        Time of day, for a run that has not ended.
+    notes
+        What its cell has to say: inputs that were taken from the notebook.
+    is_published
+        Whether it should be seen on pages that take SVG away: then it carries a PNG, for which matplotlib is imported.
+    """
+    text = run_panel.run_text(view, as_of=as_of, notes=notes)
+    image = _published_image(view) if is_published else b""
+    html = run_panel.run_html(view, as_of=as_of, notes=notes, image=image)
+    used = saved_bytes(text) + saved_bytes(html)
+    data = run_data(view, room=SOFT_BYTES - used, most=HARD_BYTES - used)
+    return bundle(text, html, kind=TRACE, data=data | ({"as_of": as_of} if as_of else {}))
+
+
+MOST_PUBLISHED = 120
+"""Nodes. The image of a larger graph would take most of a view's room and could not be read; its words are in the text."""
+
+
+def _published_image(view: RunView) -> bytes:
+    if run_panel.is_batch(view) or not 0 < len(view.picture.nodes) <= MOST_PUBLISHED:
+        return b""
+    return run_figure(view).png(sharpness=1.25)
+
+
+LIVE_BYTES = 32 * 1024
+"""Of one update of a run under way: five a second are nothing to a page, whatever the run does."""
+
+
+def live_bundle(view: RunView, *, live: dict[str, dict[str, Any]], as_of: str, notes: Sequence[str] = ()) -> Bundle:
+    """A run under way: how it stands, in 32 kB at most. The picture gives way first, then the arrows' data.
 
     Parameters
     ----------
     live
-        Activation key -> {"text"}: what is being said right now.
+        Activation key -> {"text", "since"}: what is being said right now.
     as_of
-        Time of day, for a run that goes on.
-    notes
-        What its cell has to say: inputs that were taken from the notebook.
+        Time of day.
     """
-    text = run_panel.run_text(view, as_of=as_of, notes=notes)
-    return bundle(text, run_panel.run_html(view, live=live, as_of=as_of, notes=notes), kind=TRACE, data=run_data(view))
+    text = run_panel.live_text(view, live=live, as_of=as_of, notes=notes)
+    drawn = svg(view.picture) if len(view.picture.nodes) <= MOST_PUBLISHED else ""
+    more = {"as_of": as_of, "live": dict(run_panel.streams(live, most=24))}
+    for picture, has_pictures in ((drawn, True), ("", True), ("", False)):
+        html = run_panel.live_html(view, live=live, as_of=as_of, notes=notes, drawn=picture)
+        room = LIVE_BYTES - sent_bytes(html) - sent_bytes(text) - sent_bytes(more)
+        data = live_data(view, room, has_pictures=has_pictures) | more
+        made = bundle(text, html, kind=TRACE, data=data)
+        if sum(sent_bytes(one) for one in made.values()) <= LIVE_BYTES:
+            return made
+    return bundle(text, html)
 
 
 def graph_figure(graph: Any, *, names: Mapping[str, Any] | None = None) -> Picture:
@@ -138,9 +179,9 @@ def ladder_bundle(made: Any) -> Bundle:
     return bundle(table.text(), markup.panel(markup.section(table.html(), first=True)))
 
 
-def trace_bundle(view: RunView) -> Bundle:
-    """The trace alone, every row of it."""
-    table = trace_table(view, max_rows=5000)
+def trace_bundle(view: RunView, *, full: bool = False) -> Bundle:
+    """The trace alone: the most telling rows, or every one of them."""
+    table = trace_table(view, max_rows=len(view.spans) if full else TRACE_ROWS)
     rows = run_panel.notice_lines(view)
     text = "\n".join([run_panel.head_line(view), *rows, table.text()])
     said = "".join(f"<div>{markup.prose(row)}</div>" for row in rows)

@@ -44,11 +44,20 @@ class Stopped(KeyboardInterrupt):
 
 
 class RunDisplay:
-    """The display of one run: reads only the events that are new, draws only what changed."""
+    """The display of one run: reads only the events that are new, draws only what changed.
+
+    Parameters
+    ----------
+    is_published
+        Whether nobody sits in front of it: then the notebook is made to be read elsewhere, and the last picture carries a
+        PNG besides. Drawing it takes a second, which a person at the notebook, who has the picture, should not wait for.
+    """
 
     def __init__(
-        self, handle: Any, screen: Screen, *, notes: Sequence[str] = (), controls: Controls | None = None
-    ) -> None:
+        self, handle: Any, screen: Screen, *, notes: Sequence[str] = (), controls: Controls | None = None,
+        is_published: bool = False,
+    ) -> None:  # fmt: skip
+        self.is_published = is_published
         self.handle, self.screen, self.notes, self.controls = handle, screen, tuple(notes), controls
         self.name = new_name()
         self._walk = Walk()
@@ -66,10 +75,14 @@ class RunDisplay:
         return view_of(self._walk, alive=not self.handle.done())
 
     def bundle(self) -> dict[str, Any]:
-        """What is shown now. While the run goes on it carries the time of day."""
+        """What is shown now. While the run goes on it is short and carries the time of day."""
         view = self.view()
         as_of = "" if self.handle.done() else f"as of {time.strftime('%H:%M:%S')}"
-        return display.run_bundle(view, live=dict(self.handle.live), as_of=as_of, notes=self.notes)
+        if as_of and view.status != "waiting":
+            return display.live_bundle(view, live=dict(self.handle.live), as_of=as_of, notes=self.notes)
+        # A cell that was stopped ends at once: nobody publishes it.
+        published = self.is_published and self.screen.can_update and view.status in ("done", "failed")
+        return display.run_bundle(view, as_of=as_of, notes=self.notes, is_published=published)
 
     def show(self) -> None:
         """Show it for the first time, where displays can be updated."""

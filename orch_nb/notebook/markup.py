@@ -50,7 +50,7 @@ def folded(title: str, inner: str, *, is_open: bool = False) -> str:
     )
 
 
-def drawing(svg: str, *, twin: bool = False) -> str:
+def drawing(svg: str, *, twin: bool = False, image: bytes = b"") -> str:
     """A picture that scrolls sideways.
 
     Parameters
@@ -59,22 +59,25 @@ def drawing(svg: str, *, twin: bool = False) -> str:
         Whether it has to be seen where a sanitiser takes inline SVG away (an untrusted notebook, a hosting site): then it
         carries itself a second time as an image, inside an element of the SVG that takes no room. With the SVG gone the
         image stands in its place; the picture's words, which the sanitiser leaves behind, have size 0.
+    image
+        A PNG of the picture: the twin then, because hosting sites show no SVG even as an image.
     """
     if not svg:
         return ""
-    if twin:
+    if twin or image:
         body, _, _ = svg.rpartition("</svg>")
-        svg = f'{body}<foreignObject width="0" height="0">{_image(svg)}</foreignObject></svg>'
+        svg = f'{body}<foreignObject width="0" height="0">{_image(svg, image)}</foreignObject></svg>'
     return f'<div style="overflow-x:auto;padding:4px 8px;font-size:0">{svg}</div>'
 
 
-def _image(svg: str) -> str:
+def _image(svg: str, image: bytes) -> str:
     """The picture as an image on white paper: an image cannot know the theme around it."""
     head, _, rest = svg.partition(">")
-    paper = f'{head} color="#1f1f1f"><rect width="100%" height="100%" rx="6" fill="#ffffff"/>{rest}'
-    data = base64.b64encode(paper.encode()).decode()
     found = re.search(r'aria-label="([^"]*)"', head)
-    return f'<img alt="{found[1] if found else ""}" style="max-width:100%" src="data:image/svg+xml;base64,{data}">'
+    paper = f'{head} color="#1f1f1f"><rect width="100%" height="100%" rx="6" fill="#ffffff"/>{rest}'
+    kind, data = ("png", image) if image else ("svg+xml", paper.encode())
+    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return f'<img alt="{found[1] if found else ""}" style="max-width:100%" src="{source}">'
 
 
 _CODE = re.compile("`([^`]+)`")

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.notebook.packed import HARD_BYTES, SOFT_BYTES, Packed, Texts, saved_bytes, sent_bytes
+from orch_nb.notebook.span_data import MAX_SPANS, SHORT_FIELD, choose, critical_places, details, rows_of, skeleton
 from orch_nb.notebook.svg import CHOICE, INPUT, MAX_DRAWN, Drawing, outcome_text
 from orch_nb.notebook.visible import clean, line
 from orch_nb.notebook.why import data as choice_data
 from orch_nb.trace.brief import brief
 from orch_nb.trace.choices import choices
-from orch_nb.trace.span import CALLS
+from orch_nb.trace.critical import critical_path
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
+    from orch_nb.notebook.span_data import Row
     from orch_nb.trace.bill import Bill, Line
+    from orch_nb.trace.choices import Choice
+    from orch_nb.trace.critical import CriticalPath
     from orch_nb.trace.picture import GraphView, NodeView
     from orch_nb.trace.run_view import RunView
-    from orch_nb.trace.span import Span
 
 FIELD = 2048
 """Characters of a text in the JSON; whole prompts stay in the store."""
-MAX_SPANS = 1000
+MOST_PLAIN = 60
+"""Arrows. Of a larger picture each arrow's points are one string: as lists they would be most of the file."""
 
 
 def graph_data(view: GraphView) -> dict[str, Any]:
@@ -77,13 +82,21 @@ def _choice(name: str, drawing: Drawing) -> dict[str, Any]:
 def _edge(e: int, drawing: Drawing) -> dict[str, Any]:
     link, route, edge = drawing.links[e], drawing.layout.routes[e], drawing.drawn[e]
     made: dict[str, Any] = {
-        "source": _end(link.source), "target": _end(link.target), "points": [list(p) for p in route.points],
+        "source": _end(link.source), "target": _end(link.target), "points": _points(drawing, e),
         "style": route.style, "label": [clean(t, FIELD) for t in drawing.link_labels[e]], "label_at": list(route.label),
     }  # fmt: skip
     if edge is not None:
         made |= {"kind": edge.kind, "condition": clean(edge.label, FIELD), "at_most": edge.at_most, "taken": edge.taken}
         made["outcomes"] = [outcome_text(o) for o in edge.outcomes[-20:]]
     return {k: v for k, v in made.items() if v not in ("", None, [])}
+
+
+def _points(drawing: Drawing, e: int) -> list[list[float]] | Packed:
+    """An arrow's corners; of large pictures packed: ``12,40.5 96,40.5``."""
+    points = drawing.layout.routes[e].points
+    if len(drawing.links) <= MOST_PLAIN:
+        return [list(p) for p in points]
+    return Packed(" ".join(f"{x:g},{y:g}" for x, y in points))
 
 
 def _end(name: str) -> str:
@@ -95,20 +108,97 @@ def _usd(amount: Decimal | None) -> str | None:
 
 
 # ------------------------------------------------------------------ runs
-def run_data(view: RunView) -> dict[str, Any]:
-    """A run as plain data: pictures, spans, bill, state."""
-    rows = list(zip(view.spans, view.starts, strict=True))
+def run_data(view: RunView, *, room: int = SOFT_BYTES, most: int = HARD_BYTES) -> dict[str, Any]:
+    """A run as plain data: pictures, spans, bill, state, decisions; then details of spans while there is room.
+
+    Parameters
+    ----------
+    room
+        Bytes that it should take in a saved notebook; what has no room in it is left out and counted.
+    most
+        Bytes that it takes at most: a skeleton of very many spans may be larger than `room`, but not larger than this.
+    """
+    path = critical_path(view)
+    critical = critical_places(view, path)
+    data = _head(view) | {
+        "critical": _critical(path),
+        "decisions": [_decision(d) for d in choices(view.spans) if d.how != "name"][-200:],
+    }
+    rows, data["spans"] = _fitting(view, critical, most - saved_bytes(data))
+    data["spans_left_out"] = len(view.spans) - len(rows)
+    texts = Texts()
+    told = _told(view, rows)
+    used = saved_bytes(data)
+    room = min(max(room - used, DETAILS_ROOM), most - used)
+    data["details"], data["details_left_out"] = details(rows, critical, texts, room, told)
+    data["texts"] = texts.kept
+    data["full"] = f"`%orch trace {line(view.run, 40)} --full`"
+    return data
+
+
+def live_data(view: RunView, room: int, *, has_pictures: bool = True) -> dict[str, Any]:
+    """A run under way as plain data: its figures, its picture, and its newest rows while `room` bytes last. No details."""
+    data = _head(view, has_pictures=has_pictures)
+    data |= {"bill": _bill(view.bill, steps=12), "state": [], "inputs": {}, "decisions": [], "details": {}, "texts": []}
+    rows, data["spans"] = _fitting(view, set(), max(2000, room - sent_bytes(data) - 400))
+    data["spans_left_out"] = len(view.spans) - len(rows)
+    return data
+
+
+def _fitting(view: RunView, critical: set[int], room: int) -> tuple[list[Row], dict[str, Any]]:
+    """As many rows as `room` has bytes for."""
+    most = MAX_SPANS
+    while True:
+        rows = choose(rows_of(view), critical, most)
+        made = skeleton(rows, critical)
+        took = saved_bytes(made)
+        if took <= room or most <= 20:
+            return rows, made
+        most = max(20, int(len(rows) * 0.95 * room / took))
+
+
+def _head(view: RunView, *, has_pictures: bool = True) -> dict[str, Any]:
     return {
         "kind": "run", "run": view.run, "graph": view.graph, "status": view.status, "started_at": view.started_at,
-        "wall_s": round(view.wall_s, 4), "resumed": view.resumed, "pictures": [graph_data(g) for g in view.graphs],
-        "spans": [_span(s, start) for s, start in rows[:MAX_SPANS]], "spans_left_out": max(0, len(rows) - MAX_SPANS),
+        "wall_s": round(view.wall_s, 4), "resumed": view.resumed, "pictures": [graph_data(g) for g in view.graphs] if has_pictures else [],
         "bill": _bill(view.bill), "state": [_state(row) for row in view.state],
-        "waiting": [{"key": k, "question": clean(w.question, FIELD), "options": list(w.options)} for k, w in view.waiting.items()],
+        "waiting": [{"key": k, "question": clean(w.question, FIELD), "shown": clean(brief(w.shown, FIELD), FIELD),
+                     "options": list(w.options)} for k, w in view.waiting.items()],
         "error": None if view.error is None else {"node": view.failed_node, "type": view.error.type,
                                                   "message": clean(view.error.message, FIELD), "hint": clean(view.error.hint, FIELD)},
+        "inputs": {clean(k, 64): clean(brief(v, SHORT_FIELD), SHORT_FIELD) for k, v in list(view.inputs.items())[:40]},
         "output": brief(view.output, FIELD) if view.output is not None else None,
         "notices": [{"kind": n.kind, "key": n.key, "text": clean(n.text, FIELD)} for n in view.notices],
     }  # fmt: skip
+
+
+def _critical(path: CriticalPath) -> dict[str, Any]:
+    """The critical path in figures; its spans are marked in their column."""
+    rows = [{"name": line(name, 200), "seconds": round(s, 4)} for name, s in list(path.by_step.items())[:20]]
+    return {"total_s": round(path.total_s, 4), "queued_s": round(path.queued_s, 4), "model_s": round(path.model_s, 4),
+            "other_s": round(path.other_s, 4), "by_step": rows}  # fmt: skip
+
+
+def _decision(one: Choice) -> dict[str, Any]:
+    """One line of the decision log; with every candidate it is in the details of its step."""
+    saw = "; ".join([*one.seen, *one.rungs]) or one.because
+    made = {"after": line(one.key, 200), "round": one.round, "of": one.of, "asked": clean(f"{one.of} by {one.how}", FIELD),
+            "saw": clean(saw, FIELD), "outcome": clean(f"→ {one.chosen or 'none'}, because {one.because}", FIELD),
+            "target": line(one.chosen, 200),
+            "scores": {line(o.name, 64): round(o.score, 4) for o in one.options[:40] if o.score is not None}}  # fmt: skip
+    return {k: v for k, v in made.items() if v not in ("", {})}
+
+
+def _told(view: RunView, rows: list[Row]) -> dict[str, dict[str, Any]]:
+    """Key of an activation -> its decisions, in one line each and in full."""
+    kept = {span.key for _, span, _ in rows}
+    found: dict[str, dict[str, Any]] = {}
+    for one in choices(view.spans):
+        if one.key in kept and (one.how != "name" or len(one.options) > 1):
+            told = found.setdefault(one.key, {"decisions": [], "choices": []})
+            told["decisions"].append(_decision(one))
+            told["choices"].append(choice_data(one))
+    return found
 
 
 def _state(row: Any) -> dict[str, Any]:
@@ -116,26 +206,25 @@ def _state(row: Any) -> dict[str, Any]:
             "value": clean(brief(row.value, FIELD), FIELD)}  # fmt: skip
 
 
-def _span(span: Span, start: float | None) -> dict[str, Any]:
-    made = {k: v for k, v in span.row().items() if v not in (None, "", 0)}
-    made |= {"depth": span.depth, "state": span.state, "start_s": None if start is None else round(start, 4)}
-    for name in ("input", "output_summary", "action"):
-        if name in made:
-            made[name] = clean(made[name], FIELD)
-    if span.kind in CALLS:
-        made["call"] = span.call
-    if decided := choices([span]):
-        made["choices"] = [choice_data(one) for one in decided]
-    if span.error is not None:
-        made["error"] = f"{span.error.type}: {clean(span.error.message, FIELD)}"
-    return made
+DETAILS_ROOM = 20_000
+"""Bytes that details always get: what went wrong is told of a run of any length."""
+MOST_LINES = 200
+"""Of a bill's steps, agents, models in the JSON: those that cost most."""
 
 
-def _bill(bill: Bill) -> dict[str, Any]:
+def _bill(bill: Bill, steps: int = MOST_LINES) -> dict[str, Any]:
     return {
-        "limit_usd": _usd(bill.limit_usd), "total": _line(bill.total), "steps": [_line(r) for r in bill.steps],
-        "agents": [_line(r) for r in bill.agents], "models": [_line(r) for r in bill.models],
+        "limit_usd": _usd(bill.limit_usd), "total": _line(bill.total), "steps": [_line(r) for r in _costly(bill.steps, steps)],
+        "agents": [_line(r) for r in _costly(bill.agents, steps)], "models": [_line(r) for r in _costly(bill.models, steps)],
     }  # fmt: skip
+
+
+def _costly(rows: list[Line], most: int) -> list[Line]:
+    """At most `most` lines, in their order: those that cost most, or where nothing did, took most tokens."""
+    if len(rows) <= most:
+        return rows
+    kept = {id(r) for r in sorted(rows, key=lambda r: (-r.spent_usd, -r.tokens))[:most]}
+    return [r for r in rows if id(r) in kept]
 
 
 def _line(row: Line) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from orch_nb.notebook import markup
 from orch_nb.notebook.bill_table import bill_line, bill_table, bill_tables_html, money_text
 from orch_nb.notebook.decision_table import decision_table, flow_lines, tally
 from orch_nb.notebook.said import SAID_LIMIT, said_html
-from orch_nb.notebook.svg import svg
+from orch_nb.notebook.svg import describe, svg
 from orch_nb.notebook.table import Column, Table
-from orch_nb.notebook.trace_table import trace_table
+from orch_nb.notebook.trace_table import LIVE_ROWS, trace_table
 from orch_nb.notebook.visible import FIELD_LIMIT, as_text, escape_line, line
 from orch_nb.notebook.words import COLOURS, NOTICE, REUSE, WARN, count, glyph, seconds, usd, word
 from orch_nb.trace.brief import brief
@@ -23,11 +23,19 @@ if TYPE_CHECKING:
     from orch_nb.trace.run_view import RunView
 
 
+SVG_ROOM, INNER_ROOM, TWIN_ROOM = 240_000, 40_000, 24_000
+"""Characters: of a picture, of all pictures inside it together, and up to which a picture also carries itself as an image."""
+
+
 # ------------------------------------------------------------------ whole panels
-def run_html(
-    view: RunView, *, live: dict[str, dict[str, Any]] | None = None, as_of: str = "", notes: Sequence[str] = ()
-) -> str:
-    """The run's panel, script-free."""
+def run_html(view: RunView, *, as_of: str = "", notes: Sequence[str] = (), image: bytes = b"") -> str:
+    """The run's panel, script-free.
+
+    Parameters
+    ----------
+    image
+        A PNG of the picture, for pages that take SVG away.
+    """
     if is_batch(view):
         return markup.panel(_head_html(view, as_of), markup.section(markup.prose(batch_line(view)), first=True))
     parts = [
@@ -37,13 +45,53 @@ def run_html(
         _problem_html(view),
         _waiting_html(view),
     ]
-    parts.append(markup.drawing(svg(view.picture), twin=not as_of))
-    for inner in view.graphs[1:]:
-        parts.append(markup.folded(f"inside {inner.path}: {tally(inner)}", markup.drawing(svg(inner))))
-    if live:
-        parts.append(markup.section(_live_html(live)))
+    parts += _drawings(view, image)
     parts.append(markup.section(trace_table(view).html()))
     return markup.panel(*parts, *_folds(view))
+
+
+def live_html(
+    view: RunView, *, live: dict[str, dict[str, Any]], as_of: str, notes: Sequence[str] = (), drawn: str = ""
+) -> str:
+    """A run under way, in little room: how it stands, its picture, what is being said, the newest steps."""
+    return markup.panel(
+        _head_html(view, as_of), *(_note_html(n) for n in notes), _problem_html(view), _waiting_html(view), markup.drawing(drawn),
+        markup.section(_live_html(live)) if live else "", markup.section(trace_table(view, LIVE_ROWS).html()),
+    )  # fmt: skip
+
+
+def live_text(view: RunView, *, live: dict[str, dict[str, Any]], as_of: str, notes: Sequence[str] = ()) -> str:
+    """The same in plain text."""
+    return "\n".join([
+        head_line(view, as_of), *(line(n, 300) for n in notes), *_problem_lines(view), *_waiting_lines(view),
+        *(f"{glyph('running')} {line(key, 80)} {tail}" for key, tail in streams(live)), *_more_streams(live),
+        trace_table(view, LIVE_ROWS).text(),
+    ])  # fmt: skip
+
+
+def streams(live: dict[str, dict[str, Any]], most: int = 6) -> list[tuple[str, str]]:
+    """The ends of what is being said right now, the most recent first: (key, the last words)."""
+    newest = sorted(live.items(), key=lambda row: -float(row[1].get("since", 0.0)))[:most]
+    return [(key, line(str(row.get("text", ""))[-120:], 120)) for key, row in newest]
+
+
+def _more_streams(live: dict[str, dict[str, Any]]) -> list[str]:
+    return [f"and {len(live) - 6:,} more are answering"] if len(live) > 6 else []
+
+
+def _drawings(view: RunView, image: bytes) -> list[str]:
+    """The run's graph, and those inside it, for as long as there is room."""
+    drawn = svg(view.picture)
+    if len(drawn) > SVG_ROOM:
+        return [markup.section(markup.quiet(f"{describe(view.picture)} `run.plot()` draws it."), first=True)]
+    out = [markup.drawing(drawn, twin=len(drawn) <= TWIN_ROOM, image=image)]
+    room = INNER_ROOM
+    for inner in view.graphs[1:]:
+        drawn = svg(inner)
+        room -= len(drawn)
+        shown = markup.drawing(drawn) if room > 0 else markup.quiet(describe(inner))
+        out.append(markup.folded(f"inside {inner.path}: {tally(inner)}", shown))
+    return out
 
 
 def _folds(view: RunView) -> list[str]:
@@ -252,12 +300,10 @@ def _waiting_html(view: RunView) -> str:
 
 def _live_html(live: dict[str, dict[str, Any]]) -> str:
     """What is being said right now: the end of each stream."""
-    rows = []
-    for key, row in list(live.items())[:6]:
-        tail = line(str(row.get("text", ""))[-160:], 160)
-        rows.append(f"<div>{glyph('running')} <b>{escape_line(key)}</b> {markup.quiet(tail)}</div>")
-    if len(live) > 6:
-        rows.append(f"<div>{markup.quiet(f'and {len(live) - 6} more')}</div>")
+    rows = [
+        f"<div>{glyph('running')} <b>{escape_line(key)}</b> {markup.quiet(tail)}</div>" for key, tail in streams(live)
+    ]
+    rows += [f"<div>{markup.quiet(text)}</div>" for text in _more_streams(live)]
     return "".join(rows)
 
 

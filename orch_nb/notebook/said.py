@@ -15,25 +15,33 @@ MAX_SAID = 24
 """Calls whose prompt and answer a display carries, the latest."""
 SAID_LIMIT = 2000
 """Characters of a prompt or an answer in the HTML; the JSON carries 8 kB, the store everything."""
+SAID_ROOM = 10_000
+"""Characters of all of them together."""
 
 
 def said_html(view: RunView) -> str:
     """Prompts and answers of the latest calls, and what people changed."""
     rows = [s for s in view.spans if s.kind in ("model", "tool") or s.diff]
-    out = []
-    for span in rows[-MAX_SAID:]:
-        title = (
-            f"{span.key}{f' · {span.target}' if span.target else ''}{f' · call {span.call}' if span.call > 1 else ''}"
-        )
-        out.append(f'<div style="font-weight:600;opacity:.8;margin-top:4px">{escape_line(title, 200)}</div>')
-        if span.diff:
-            out.append(markup.code(span.diff, SAID_LIMIT))
-            continue
-        out.append(markup.code(conversation(span.request), SAID_LIMIT))
-        out.append(markup.quiet("answer") + markup.code(answer_of(span), SAID_LIMIT))
-    if len(rows) > MAX_SAID:
-        out.insert(0, markup.quiet(f"the last {MAX_SAID} of {len(rows)} calls"))
+    out: list[str] = []
+    room = SAID_ROOM
+    for span in reversed(rows[-MAX_SAID:]):
+        made = _one(span)
+        room -= len(made)
+        if room < 0 and out:
+            break
+        out.insert(0, made)
+    if len(rows) > len(out):
+        out.insert(0, markup.quiet(f"the last {len(out)} of {len(rows):,} calls; `run.view.spans` has all"))
     return "".join(out)
+
+
+def _one(span: Span) -> str:
+    title = f"{span.key}{f' · {span.target}' if span.target else ''}{f' · call {span.call}' if span.call > 1 else ''}"
+    head = f'<div style="font-weight:600;opacity:.8;margin-top:4px">{escape_line(title, 200)}</div>'
+    if span.diff:
+        return head + markup.code(span.diff, SAID_LIMIT)
+    said = markup.code(conversation(span.request), SAID_LIMIT)
+    return head + said + markup.quiet("answer") + markup.code(answer_of(span), SAID_LIMIT)
 
 
 def conversation(request: Any) -> str:

@@ -69,7 +69,7 @@ class Session:
         """Show a run in this cell and keep its display fresh."""
         controls = self._controls(handle, is_background=is_background, is_batch=is_batch)
         kind = live.BatchDisplay if is_batch else live.RunDisplay
-        shown = kind(handle, self.screen, notes=notes, controls=controls)
+        shown = kind(handle, self.screen, notes=notes, controls=controls, is_published=not self.is_attended)
         self.displays[handle.run] = shown
         shown.show()
         if controls is not None:

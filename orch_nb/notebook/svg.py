@@ -164,7 +164,7 @@ class Drawing:
             else ""
         )
         title = f"<title>{escape_line(full, 1200)}</title>" if full else ""
-        return f"<g>{title}{''.join(parts)}</g>"
+        return f"<g>{title}{' '.join(parts)}</g>"
 
     def drawing_order(self) -> list[int]:
         """Arrows in the order in which they are drawn: those that were taken lie over the others."""
@@ -210,7 +210,7 @@ class Drawing:
                 parts.append(_text(right, first + 14.5 * k, number, SMALL, anchor="end", opacity=0.8 * ink + 0.05))
         if box.room:
             parts.append(_out_stub(box))
-        return f"<g>{''.join(parts)}</g>"
+        return f"<g>{' '.join(parts)}</g>"  # blanks: where a page takes the shapes away, the words stay apart
 
 
 def _merged(edges: list[EdgeView]) -> list[EdgeView]:

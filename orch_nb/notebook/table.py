@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from orch_nb.notebook import markup
 from orch_nb.notebook.visible import escape_line, line
 
-CELL = "padding:2px 10px 2px 0;text-align:{align};white-space:nowrap"
+CELL = "padding:2px 10px 2px 0;text-align:{align}"
+_LINE = ";white-space:nowrap"
+_FITS = 64
+"""Characters of a cut cell that a page of usual width shows: only longer ones say themselves again in a tooltip."""
 NUMBERS = "font-variant-numeric:tabular-nums"
 
 
@@ -84,7 +87,7 @@ class Table:
 
 
 def _head(column: Column) -> str:
-    style = CELL.format(align=_align(column))
+    style = CELL.format(align=_align(column)) + _LINE
     width = ";width:100%" if column.rest else f";width:{column.width}" if column.width else ""
     border = "border-bottom:1px solid var(--jp-border-color2, rgba(127,127,127,.35))"
     head = f'<span style="opacity:.7">{escape_line(column.head)}</span>' if column.head else ""
@@ -95,8 +98,6 @@ def _cell(cell: Cell, column: Column) -> str:
     if not cell.text and not cell.html:
         return "<td></td>"
     inner = cell.html or markup.prose(cell.text, 400)
-    if cell.quiet:
-        inner = f'<span style="opacity:.68">{inner}</span>'
     if cell.strong:
         inner = f"<b>{inner}</b>"
     if cell.colour:
@@ -104,10 +105,14 @@ def _cell(cell: Cell, column: Column) -> str:
     style = CELL.format(align=_align(column))
     more = ""
     if column.wrap:
-        style = f"{style.replace('nowrap', 'normal')};overflow-wrap:anywhere"
+        style += ";white-space:normal;overflow-wrap:anywhere"
+    elif cell.html or " " in cell.text:
+        style += _LINE
     if column.rest:
-        style += ";width:100%;max-width:0;overflow:hidden;text-overflow:ellipsis"
-        more = f' title="{escape_line(cell.text, 400)}"'
+        style += ";max-width:0;overflow:hidden;text-overflow:ellipsis"
+        more = f' title="{escape_line(cell.text, 400)}"' if len(cell.text) > _FITS else ""
+    if cell.quiet:
+        style += ";opacity:.68"
     return f'<td style="{style}"{more}>{inner}</td>'
 
 

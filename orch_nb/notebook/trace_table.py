@@ -2,43 +2,60 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb.notebook import markup
+from orch_nb.notebook.span_data import choose, critical_places, rows_of
 from orch_nb.notebook.table import Cell, Column, Table
 from orch_nb.notebook.visible import escape_line, line
 from orch_nb.notebook.words import COLOURS, RUN, glyph, places, seconds, usd, word
+from orch_nb.trace.critical import critical_path
 from orch_nb.trace.span import CALLS
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
+    from orch_nb.notebook.span_data import Row
     from orch_nb.trace.run_view import RunView
     from orch_nb.trace.span import Span
 
-MAX_ROWS = 300
-"""Rows of a trace in one display: the first and the last of them; the whole is one line of Python away."""
+MAX_ROWS = 32
+"""Rows of a trace below a run: what went wrong, the critical path, the outermost steps, the newest."""
+AXIS = 170
+"""Pixels of a row's place in time."""
+LIVE_ROWS = 10
+"""Rows while a run goes on: what went wrong, and the newest."""
+TRACE_ROWS = 300
+"""Rows where the trace alone is shown; `--full` shows every one."""
 
 
 def trace_table(view: RunView, max_rows: int = MAX_ROWS) -> Table:
-    """Steps in tree order with their place in time, tokens and dollars."""
+    """Steps in tree order with their place in time, tokens and dollars; where rows are left out, how many."""
     rows = _shown_rows(view)
+    path = critical_path(view)
+    critical = critical_places(view, path)
     digits = places(s.cost_usd for s in view.spans)
     table = Table(
         [
-            Column("step"), Column("state"), Column(_axis(view), picture=True, width="170px"), Column("seconds", "r"),
+            Column("step"), Column("state"), Column(_axis(view), picture=True, width=f"{AXIS}px"), Column("seconds", "r"),
             Column("queued", "r"), Column("tokens in", "r"), Column("out", "r"), Column("$", "r"), Column("model"),
             Column("what", rest=True),
         ]
     )  # fmt: skip
-    cut = _cut_rows(rows, max_rows)
-    for row in cut:
-        if row is None:
-            hidden = len(rows) - (len(cut) - 1)
-            table.add(Cell(f"… {hidden:,} more", quiet=True), *[""] * 9)
-        else:
-            span, start = row
-            table.add(*_trace_row(view, span, start, digits))
+    kept = choose(rows, critical, max_rows)
+    place = {row[0]: k for k, row in enumerate(rows)}
+    before = -1
+    for row in [*kept, None]:
+        at = len(rows) if row is None else place[row[0]]
+        if at - before > 1:
+            table.add(Cell(f"… {at - before - 1:,} more", quiet=True), *[""] * 9)
+        if row is not None:
+            table.add(*_trace_row(view, row[1], row[2], digits))
+        before = at
+    if len(kept) < len(rows):
+        run = line(view.run, 40)
+        way = f"`%orch trace {run}`" if max_rows < TRACE_ROWS else f"`%orch trace {run} --full`"
+        table.notes.append(f"{len(kept):,} of {len(rows):,} rows: {way} shows more")
     skipped = [s.key for s in view.spans if s.state == "skipped" and s.started_at is None]
     if skipped:
         more = f" and {len(skipped) - 20:,} more" if len(skipped) > 20 else ""
@@ -50,28 +67,23 @@ def _axis(view: RunView) -> str:
     return f"0 to {seconds(view.wall_s)}"
 
 
-def _shown_rows(view: RunView) -> list[tuple[Span, float | None]]:
+def _shown_rows(view: RunView) -> list[Row]:
     """Activations; their calls only where there is more to say than the activation's own row says."""
-    out: list[tuple[Span, float | None]] = []
+    out: list[Row] = []
     told: set[int] = set()
-    for span, start in zip(view.spans, view.starts, strict=True):
+    for row in rows_of(view):
+        span = row[1]
         if span.state == "skipped" and span.started_at is None:
             continue
         if span.kind in CALLS or span.kind == "attempt":
             if id(span) not in told:
-                out.append((span, start))
+                out.append(row)
             continue
         only = span.children[0] if len(span.children) == 1 else None
         if only is not None and only.kind in CALLS and only.exit == "success" and only.source is None:
             told.add(id(only))
-        out.append((span, start))
+        out.append(row)
     return out
-
-
-def _cut_rows(rows: list[Any], limit: int) -> list[Any]:
-    if len(rows) <= limit:
-        return rows
-    return [*rows[: limit // 2], None, *rows[-(limit - limit // 2) :]]
 
 
 def _trace_row(view: RunView, span: Span, start: float | None, digits: int) -> list[str | Cell]:
@@ -126,7 +138,7 @@ def _label_html(span: Span) -> str:
 def _state_html(span: Span) -> str:
     colour = COLOURS.get(span.state, "")
     mark = f'<span style="color:{colour}">{glyph(span.state)}</span>' if colour else glyph(span.state)
-    return f'{mark} <span style="opacity:.72">{word(span.state)}</span>'
+    return f"{mark} {word(span.state)}"
 
 
 def _bar_html(view: RunView, span: Span, start: float | None) -> str:
@@ -136,24 +148,18 @@ def _bar_html(view: RunView, span: Span, start: float | None) -> str:
     if span.state == "due":
         return ""
     length = span.latency_s if span.latency_s is not None else max(0.0, view.wall_s - start)
-    left = min(start / view.wall_s, 1.0)
-    width = min(length / view.wall_s, 1.0 - left)
-    waited = min(span.queued_s / view.wall_s, left)
+    scale = AXIS / view.wall_s
+    left = min(start * scale, AXIS - 1)
+    width = max(1.0, min(length * scale, AXIS - left))
+    waited = min(span.queued_s * scale, left)
     colour = COLOURS.get(span.state, RUN) if span.state not in ("success", "passed", "done") else RUN
     thin = span.kind in CALLS or span.kind == "attempt"
-    piece = "display:inline-block;height:{h}px;border-radius:2px;vertical-align:middle;background:{c};width:{w:.2f}%;margin-left:{m:.2f}%"
-    height = 5 if thin else 8
-    queue = (
-        f'<span style="{piece.format(h=height, c="rgba(127,127,127,.3)", w=waited * 100, m=(left - waited) * 100)}"></span>'
-        if waited > 0.002
-        else ""
-    )
-    margin = 0.0 if queue else left * 100
-    full = piece.format(h=height, c=colour, w=max(width * 100, 0.6), m=min(margin, 99.4))
-    opacity = ";opacity:.55" if thin else ""
+    queue = f"border-left:{waited:.0f}px solid rgba(127,127,127,.35);" if waited >= 0.5 else ""
+    queued = waited if queue else 0.0
+    look = "height:5px;opacity:.6" if thin else "height:8px"
     return (
-        '<span style="display:block;width:170px;line-height:1;font-size:0;white-space:nowrap;background:rgba(127,127,127,.09);'
-        f'border-radius:2px">{queue}<span style="{full}{opacity}"></span></span>'
+        f'<span style="display:block;{look};{queue}background:{colour};border-radius:2px;width:{width:.0f}px;'
+        f'margin:0 {max(0.0, AXIS - left - width):.0f}px 0 {left - queued:.0f}px"></span>'
     )
 
 

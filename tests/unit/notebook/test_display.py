@@ -14,7 +14,15 @@ from orch_nb.agents.agent import Agent
 from orch_nb.graph.builder import Graph
 from orch_nb.notebook import batch_panel
 from orch_nb.notebook.bundle import GRAPH, TRACE
-from orch_nb.notebook.display import agent_bundle, batch_bundle, graph_bundle, run_bundle, trace_bundle, users_of
+from orch_nb.notebook.display import (
+    agent_bundle,
+    batch_bundle,
+    graph_bundle,
+    live_bundle,
+    run_bundle,
+    trace_bundle,
+    users_of,
+)
 from orch_nb.notebook.markup import CLASSES
 from orch_nb.notebook.svg import svg
 from orch_nb.runtime.batch import BatchHandle, Row
@@ -181,6 +189,77 @@ def test_without_inline_svg_an_image_of_the_picture_is_left():
     ET.fromstring(image)
 
 
+PUBLISHED = {
+    "tags": {
+        "h1", "h2", "h3", "h4", "h5", "h6", "br", "b", "i", "strong", "em", "a", "pre", "code", "img", "tt", "div",
+        "ins", "del", "sup", "sub", "p", "ol", "ul", "table", "thead", "tbody", "tfoot", "blockquote", "dl", "dt",
+        "dd", "kbd", "q", "samp", "var", "hr", "ruby", "rt", "rp", "li", "tr", "td", "th", "s", "strike", "summary",
+        "details", "caption", "figure", "figcaption", "abbr", "bdo", "cite", "dfn", "mark", "small", "span", "time",
+        "wbr",
+    },
+    "attributes": {"title", "alt", "aria-label", "role", "width", "height", "align", "colspan", "rowspan", "open", "href", "src"},
+    "sources": ("data:image/png;base64,", "data:image/jpeg;base64,", "https://"),
+}  # fmt: skip
+"""What a hosting site leaves of a notebook's HTML (GitHub's list): no SVG, no style, no class, no script; images as PNG."""
+
+
+class Sanitiser(HTMLParser):
+    """Leaves of a page what `PUBLISHED` lists; of other elements their text, of scripts and styles nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.words: list[str] = []
+        self.images: list[tuple[str, str]] = []
+        self.kept: set[str] = set()
+        self.silent = 0
+
+    def handle_starttag(self, tag, attrs):
+        self.silent += tag in ("script", "style")
+        if tag not in PUBLISHED["tags"]:
+            return
+        left = {k: v for k, v in attrs if k in PUBLISHED["attributes"]}
+        if tag == "img" and left.get("src", "").startswith(PUBLISHED["sources"]):
+            self.images.append((left["src"], left.get("alt", "")))
+        self.kept.add(tag)
+
+    def handle_endtag(self, tag):
+        self.silent -= tag in ("script", "style")
+
+    def handle_data(self, data):
+        if not self.silent:
+            self.words.append(data)
+
+
+def published(html: str) -> Sanitiser:
+    made = Sanitiser()
+    made.feed(html)
+    made.close()
+    return made
+
+
+def test_a_published_run_keeps_picture_and_facts_on_a_hosting_site():
+    """Where SVG, styles and classes are taken away, the graph is left as a PNG, and every figure, state and answer as text."""
+    left = published(run_bundle(run_view(h.support_run()), is_published=True)["text/html"])
+    ((source, said),) = left.images
+    assert base64.b64decode(source.partition(",")[2]).startswith(b"\x89PNG")
+    assert said == "Graph support: 9 nodes, 13 arrows; 4 success, 4 skipped, 1 passed."
+    words = " ".join(" ".join(left.words).split())
+    for fact in ("$0.0121", "✓ success", "↻ reused", "429: slow down", "0.52", "0.91", "saved $0.0002", "Answer the billing question",
+                 "706", "round 2", "mid", "gate passed", "{sent: true}", "output"):  # fmt: skip
+        assert fact in words, fact
+    assert "billing ✓ success mid · ×2 $0.0089" in words, "what is left of the drawing's words is apart"
+    assert {"table", "tr", "td", "details", "img", "pre"} <= left.kept
+
+
+def test_a_run_seen_by_a_person_needs_no_matplotlib():
+    """The PNG is drawn where nobody waits for it: a notebook that is executed to be read elsewhere."""
+    made = run_bundle(run_view(h.support_run()))["text/html"]
+    assert "data:image/png" not in made
+    assert published(made).images == []
+    size = len(run_bundle(run_view(h.support_run()), is_published=True)["text/html"]) - len(made)
+    assert size < 20_000
+
+
 def test_the_svg_is_well_formed():
     """The picture is XML as it stands, whatever names and conditions it shows."""
     for make in h.EVERY.values():
@@ -264,7 +343,8 @@ def test_hostile_text_is_inert_wherever_it_comes_from(payload):
     error = ev.ErrorInfo("ORCH305", payload, payload, "transient", payload)
     r.add(ev.Failed("", "billing", 1, None, error, r.at, r.at)).end("failed", payload, error, "billing")
     view = run_view(r.events)
-    made = [run_bundle(view, notes=[payload], live={"triage": {"text": payload}}), trace_bundle(view)]
+    made = [run_bundle(view, notes=[payload]), trace_bundle(view)]
+    made.append(live_bundle(view, live={"triage": {"text": payload}}, as_of="now", notes=[payload]))
     asked = h.waiting_run()
     asked[-1].question, asked[-1].shown = payload, {"a": payload}
     made.append(run_bundle(run_view(asked)))
@@ -283,22 +363,25 @@ def test_hostile_text_is_inert_wherever_it_comes_from(payload):
 
 
 def test_large_runs_are_cut_and_say_so():
-    """A run of 10,000 steps is shown by its first and last rows, with how many are left out; the display stays small."""
-    view = run_view(h.long_run(10_000))
-    made = run_bundle(view)
-    assert "… 9,700 more" in made["text/plain"]
-    assert len(made["text/html"]) < 400_000
-    assert made[TRACE]["spans_left_out"] == 9_000
-    assert len(json.dumps(made[TRACE])) < 1_000_000
+    """A run of 10,000 steps is shown by its most telling rows, with how many are left out and how to see more."""
+    made = run_bundle(run_view(h.long_run(10_000)))
+    assert "… 9,968 more" in made["text/plain"]
+    assert "32 of 10,000 rows: `%orch trace 7` shows more" in made["text/plain"]
+    assert len(made["text/html"]) < 100_000
+    full = trace_bundle(run_view(h.long_run(1_000)), full=True)
+    assert "more" not in full["text/plain"]
+    assert "300 of 1,000 rows: `%orch trace 7 --full`" in trace_bundle(run_view(h.long_run(1_000)))["text/plain"]
 
 
 def test_long_texts_are_cut_in_every_form():
-    """A reply of a megabyte makes no display of a megabyte."""
+    """A reply of a megabyte makes no display of a megabyte; each field is cut at 8 kB, and says so."""
     r = h.Recorder(h.support_plan(), {"ticket": "x" * 1_000_000, "policy": ""})
     r.call("triage", "small", "y" * 1_000_000, {"category": "z" * 1_000_000}, (1, 1), "0.1", 0.1, taken=())
     made = run_bundle(run_view(r.events))
-    assert sum(len(json.dumps(v)) for v in made.values()) < 60_000
+    assert sum(len(json.dumps(v)) for v in made.values()) < 90_000
     assert "cut:" in made["text/html"]
+    assert max(map(len, made[TRACE]["texts"])) < 8_300
+    assert "… (cut: 8,192 of 1,000,000 characters)" in "".join(made[TRACE]["texts"])
 
 
 def test_a_batch_shows_progress_and_rows():

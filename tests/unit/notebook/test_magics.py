@@ -12,6 +12,7 @@ import pytest
 from orch_nb.agents.agent import Agent
 from orch_nb.graph.builder import Graph
 from orch_nb.runtime.handle import RunHandle
+from tests.unit.notebook.unpacked import rows_of
 
 MOOD = """%%agent mood --model echo   # a comment
 ---
@@ -532,8 +533,12 @@ def test_a_route_is_defined_run_and_explained(shell):
     assert shown.value[0].options[0].verdict == "chosen"
     bundle = run._repr_mimebundle_()
     assert "rule 1 is true" in bundle["text/html"]
-    spans = bundle["application/vnd.orch.trace+json"]["spans"]
-    assert next(s for s in spans if s["kind"] == "route")["choices"][0]["chosen"] == "big"
+    data = bundle["application/vnd.orch.trace+json"]
+    told = data["details"][
+        str(next(i for i, row in enumerate(rows_of(data)) if row["step"] == "a" and row["kind"] == "agent"))
+    ]
+    assert told["choices"][0]["chosen"] == "big"
+    assert told["decisions"][0]["target"] == "big"
     assert "rule 1 is true" in shell.good("%orch trace").text
 
 
