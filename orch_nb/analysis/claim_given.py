@@ -11,6 +11,7 @@ from orch_nb.analysis.quantity import Quantity, UnitError
 from orch_nb.analysis.stored import numbers
 from orch_nb.analysis.workload import named
 from orch_nb.errors import BadOption
+from orch_nb.routing import models
 
 if TYPE_CHECKING:
     from orch_nb.analysis.claim_value import Values
@@ -79,7 +80,10 @@ def _found(values: Values, given: Given) -> Any:
     try:
         return values.sources.find(given.node.name)
     except BadOption as error:
-        raise values.text.error(str(error), given.number, given.node.column, error.hint) from None
+        book = values.sources.models or models.current()
+        is_model = any(offer.name == given.node.name for offer in book.offers())
+        hint = f"`against: all on {given.node.name}`, if the model is meant" if is_model else error.hint
+        raise values.text.error(str(error), given.number, given.node.column, hint) from None
 
 
 def _scores(values: Values, given: Given) -> Scores | None:

@@ -16,7 +16,7 @@ A header is ``key: …``, anything else is a claim; ``#`` begins a comment. The 
     power   = atom ("^" atom)?
     atom    = figure | NAME | FUNCTION "(" sum, … ")" | "(" sum ")" | "-" atom
     figure  = ["$"] NUMBER ["%" | "x" | K | M | thousand | million] [s | ms | min | h | day(s) | NOUN]
-              [("a" | "per") [thousand | million] (day | month | year | NOUN)]
+              [("a" | "per" | "/") [thousand | million] (day | month | year | NOUN)]
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ COMPARISONS = {
 MAX_TEXT, MAX_DEPTH = 64 * 1024, 40
 
 _TOKEN = re.compile(
-    r"(?P<space>\s+)|(?P<number>(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)|(?P<word>speed-up|[^\W\d]\w*)"
+    r"(?P<space>\s+)|(?P<number>(?:\d{1,3}(?:[,_]\d{3})+|\d+)(?:\.\d+)?)|(?P<word>speed-up|[^\W\d]\w*)"
     r"|(?P<sign><=|>=|==|[<>=~≈≤≥+\-*×/^(),$%.])|(?P<other>.)"
 )
 
@@ -177,6 +177,8 @@ class _Reader:
 
     # -------------------------------------------------------------- lines
     def claim(self) -> Line:
+        if self.now.text in HEADERS and self.peek().kind in ("word", "number"):
+            raise self.fail(f"`{self.now.text}` needs a colon.", f"`{self.now.text}: …`", self.peek())
         sides, signs = [self.sum()], []
         while self.now.text in COMPARISONS:
             signs.append(COMPARISONS[self.take().text])
@@ -335,9 +337,9 @@ class _Reader:
         token = self.now
         is_usd = self.accept("$") is not None
         digits = self.take()
-        if digits.kind != "number" or len(digits.text) > 40:
-            raise self.fail("a figure needs digits, 40 at most.", "such as `$0.15` or `60 %`", digits)
-        value = Fraction(digits.text.replace(",", ""))
+        if digits.kind != "number" or len(digits.text) > 30:
+            raise self.fail("a figure needs digits, 30 at most.", "such as `$0.15` or `60 %`", digits)
+        value = Fraction(digits.text.replace(",", "").replace("_", ""))
         decimals = len(digits.text.partition(".")[2])
         sign, value, decimals = self.scale(value, decimals, is_usd)
         percent, times = sign == "%", sign == "x"
@@ -373,7 +375,10 @@ class _Reader:
         return "", False, self.take().text if is_noun else ""
 
     def per(self) -> tuple[int, str, str]:
-        """What follows "a" or "per": (divisor, period, noun)."""
+        """What follows "a" or "per", or the "/" of ``$500/day``: (divisor, period, noun)."""
+        if self.now.text == "/" and self.peek().text in PERIODS:
+            self.take()
+            return 1, self.take().text, ""
         if self.now.text not in ("a", "an", "per"):
             return 1, "", ""
         self.take()

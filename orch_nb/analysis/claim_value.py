@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 MAX_POWER = 1000
 MAX_BITS = 20_000
-"""Of an exact result: above, the arithmetic is no claim about money."""
+LARGEST = 10**30
+"""Of an exact result, in bits and in size: above, the arithmetic is no claim about money."""
 
 
 class Values:
@@ -99,10 +100,11 @@ class Values:
         size = left.value.numerator.bit_length() + left.value.denominator.bit_length()
         if size * abs(int(right.value)) > MAX_BITS:
             raise self.text.error("the power has too many digits to be exact.", number, node.column)
-        return Quantity(left.value ** int(right.value))
+        return self._bounded(Quantity(left.value ** int(right.value)), node, number)
 
     def _bounded(self, made: Quantity, node: Operation, number: int) -> Quantity:
-        if made.value.numerator.bit_length() + made.value.denominator.bit_length() > MAX_BITS:
+        is_long = made.value.numerator.bit_length() + made.value.denominator.bit_length() > MAX_BITS
+        if is_long or abs(made.value) > LARGEST:
             raise self.text.error("the result has too many digits to be exact.", number, node.column)
         return made
 

@@ -12,7 +12,7 @@ from orch_nb.analysis.bootstrap import Band, band
 from orch_nb.analysis.quantity import rounded
 from orch_nb.analysis.saving import PARTS, Saving, saving_against
 from orch_nb.analysis.scenario import ZERO, Parts, Scenario, check_swap, mean_cost, price_call, share, taken
-from orch_nb.analysis.stored import is_name, recorded_runs
+from orch_nb.analysis.stored import has_stored_runs, recorded_runs
 from orch_nb.analysis.workload import Pricing, Workload, workload_of
 from orch_nb.errors import BadOption
 from orch_nb.schema.messages import Usage
@@ -301,7 +301,7 @@ def forecast(
     Parameters
     ----------
     given
-        A graph, an agent or the name of one: its stored runs in this notebook. Or runs (handles, or lists of events), a step
+        A graph, an agent, the name of one, or a batch: its stored runs in this notebook. Or runs (handles, or lists of events), a step
         table (rows or a data frame: `step`, `usd` of a call or `model`
         with `input_tokens` and `output_tokens`, `calls` a run), or dollars a run.
     per_day
@@ -343,7 +343,7 @@ def forecast(
     (Decimal('460'), Decimal('379600'))
     """
     pricing = Pricing.of(models, token_ratio)
-    if is_name(given):
+    if has_stored_runs(given):
         given = recorded_runs(given)
     workload = workload_of(given, pricing, name)
     scenario = Scenario(

@@ -39,6 +39,8 @@ class Measured:
     most: Fraction | None = None
     """Bounds that no such figure can leave, in the quantity's own unit."""
     bound_why: str = ""
+    confidence: float = 0.95
+    """Of the interval."""
 
 
 class Nothing:
@@ -46,9 +48,10 @@ class Nothing:
 
     def measure(self, name: str, part: str, kind: Kind) -> Measured:
         """Nothing can be."""
-        raise NotMeasured(
-            f"`{name.replace('_', '-')}` of what?", hint="`given: NAME at 10000 a day` says what is measured"
-        )
+        hint = "`given: NAME at 10000 a day` says what is measured"
+        if name in ("speed_up", "time"):
+            hint = "`given: 10 min to 3 min`, or the name of a graph that has run"
+        raise NotMeasured(f"`{name.replace('_', '-')}` of what?", hint=hint)
 
 
 @dataclass(slots=True)
@@ -153,6 +156,7 @@ class Runs:
         return Measured(
             self._per(total, kind), why, None if low is None else self._per(low, kind),
             None if high is None else self._per(high, kind), Fraction(0), None, "no call costs less than nothing",
+            self.made.confidence,
         )  # fmt: skip
 
     def _saving(self, part: str, kind: Kind) -> Measured:

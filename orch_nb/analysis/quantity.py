@@ -128,6 +128,10 @@ class Quantity:
         return f"{_digits(value, decimals)}{unit}{per}{tail}"
 
 
+MOST_PLACES = 18
+"""Digits after the point that are ever shown."""
+
+
 def _dollars(value: Fraction) -> Decimal:
     """Cents from a dollar up; below, as many digits as the amount has, or four significant ones."""
     if value >= 1 or not value:
@@ -135,7 +139,7 @@ def _dollars(value: Fraction) -> Decimal:
     exact = next((n for n in range(2, 5) if rounded(value, n) == _exact(value)), None)
     if exact is not None:
         return rounded(value, exact)
-    places = 3 - _exact(value).adjusted()
+    places = min(MOST_PLACES, 3 - _exact(value).adjusted())
     shown = rounded(value, places).normalize()
     return shown if int(shown.as_tuple().exponent) <= -2 else rounded(value, 2)
 
@@ -158,7 +162,7 @@ def _digits(value: Fraction, decimals: int | None) -> str:
 def rounded(value: Fraction, places: int) -> Decimal:
     """`value` as a decimal with `places` digits after the point, halves away from zero: as bills are rounded."""
     with localcontext() as precise:
-        precise.prec = 60
+        precise.prec = 80
         return (Decimal(value.numerator) / Decimal(value.denominator)).quantize(
             Decimal(1).scaleb(-places), ROUND_HALF_UP
         )

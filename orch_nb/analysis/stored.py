@@ -71,6 +71,8 @@ class Sources:
         value = self.names.get(name)
         if isinstance(value, str):
             raise BadOption(f"`{name}` is a text; it has no cost.", hint="a graph with stored runs, or a step table")
+        if is_batch(value):
+            return recorded_runs(value)
         if value is not None and not is_definition(value):
             return value
         runs = self.runs_of(name if value is None else value.name)
@@ -90,21 +92,32 @@ def is_definition(value: Any) -> bool:
     return type(value).__name__ in ("Graph", "Agent") and type(value).__module__.startswith("orch_nb.")
 
 
-def is_name(value: Any) -> bool:
-    """Whether it is a graph, an agent, or a text that names one rather than a sum of dollars."""
-    return is_definition(value) or (
-        isinstance(value, str) and not value.strip().lstrip("$").replace(".", "", 1).isdigit()
+def is_batch(value: Any) -> bool:
+    """Whether it is a batch, whose rows are stored runs."""
+    return type(value).__name__ == "BatchHandle" and type(value).__module__.startswith("orch_nb.")
+
+
+def has_stored_runs(value: Any) -> bool:
+    """Whether it is a graph, an agent, a batch, or a text that names one of them rather than a sum of dollars."""
+    return (
+        is_definition(value)
+        or is_batch(value)
+        or (isinstance(value, str) and not value.strip().lstrip("$").replace(".", "", 1).isdigit())
     )
 
 
 def recorded_runs(given: Any) -> list[Any]:
-    """The stored runs of a graph or agent, or of the one of that name, in the current runtime.
+    """The stored runs of a graph, of an agent, of the one of that name, or of a batch's rows, in the current runtime.
 
     Raises
     ------
     BadOption
         There is none.
     """
+    if is_batch(given):
+        from orch_nb import runtime
+
+        return [runtime.current().open(row.run) for row in given.rows if row.run]
     name = given if isinstance(given, str) else given.name
     found = current_runs(name)
     if not found:

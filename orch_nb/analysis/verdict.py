@@ -94,7 +94,7 @@ class Judge:
         try:
             ours.quantity.check(stated)
         except UnitError as error:
-            raise self.values.text.error(str(error), line.number, _column(left), error.hint) from None
+            raise self.values.text.error(str(error), line.number, left.column, error.hint) from None
         if isinstance(left, Name) and left.name == "speed_up":
             style = replace(style, times=True)
         return self._found(line, ours, sign, stated, style, left)
@@ -134,8 +134,9 @@ class Judge:
         )
         sure = self._is_sure(ours, sign, stated, holds)
         if ours.low is not None and ours.high is not None:
-            span = f"95 % interval {self.shown(ours.low, style)} to {self.shown(ours.high, style)}"
-            why = f"{why}; {span}" + ("" if sure else ", which is on both sides")
+            span = f"{self.shown(ours.low, style)} to {self.shown(ours.high, style)}"
+            why = f"{why}; {ours.confidence * 100:g} % interval {span}"
+            why += ", which is on both sides" if sure is False else ""
         if holds:
             return Finding(line.text, line.number, "holds", *shown, "", why, sure, ours.quantity, stated)
         gap = Quantity(abs(ours.quantity.value - stated.value), *stated.kind)
@@ -293,10 +294,6 @@ def _inner(node: Apply | Operation) -> list[Node]:
     if isinstance(node, Apply):
         return list(node.arguments)
     return [n for n in (node.left, node.right) if n is not None]
-
-
-def _column(node: Node) -> int:
-    return node.column
 
 
 def _short(value: Fraction, decimals: int | None, exact: bool = False) -> str:

@@ -354,7 +354,9 @@ def verbs(known: Mapping[str, Any]) -> Shown:
     table = Table([Column("verb"), Column("does", wrap=True)])
     for name, verb_ in known.items():
         table.add(f"%orch {name}".strip(), verb_.says.partition(";")[0].partition(". ")[0])
-    cells = "`%%agent NAME --model small` and `%%graph NAME` define; `%orch help VERB` says more"
+    cells = (
+        "`%%agent NAME --model small` and `%%graph NAME` define, `%%claim` checks figures; `%orch help VERB` says more"
+    )
     return Shown.of_table("orch_nb", table, cells, value=list(known))
 
 

@@ -60,6 +60,9 @@ def said(text: str, **more: Any) -> str:
         ("60 % <= 2/3 <= 65 %", "off by 1.67 points"),
         ("$0.004 = $0.00", "holds"),
         ("price x 5 = 0.15", "holds"),
+        ("$0.046 x 10_000/day = $460/day", "holds"),
+        ("$12 / 4 = $3", "holds"),
+        ("10K tickets a day x $0.03 = $9,000 a month", "holds"),
         ("2 ^ 10 = 1024", "holds"),
         ("-(2 - 5) = 3", "holds"),
     ],
@@ -182,6 +185,9 @@ def test_stored_runs_come_with_their_interval() -> None:
     assert "95 % interval" in sure.why
     (unsure,) = checked(text.format(46), runs_of=runs_of).findings
     assert (unsure.verdict, unsure.is_sure) == ("holds", False)
+    (exact,) = checked("given: desk at 1000 a day\ncost = $45.30 a day", runs_of=runs_of).findings
+    assert (exact.verdict, exact.is_sure) == ("holds", None)
+    assert "both sides" not in exact.why
     assert said("given: desk\nspeed-up >= 1x", runs_of=runs_of) == "holds"
     with pytest.raises(BadExpression, match="`desc` is no variable and has no stored run"):
         said("given: desc\ncost = $1", runs_of=runs_of)
@@ -212,6 +218,9 @@ def test_two_bare_amounts_are_a_change() -> None:
         ("given: hybrid\ngiven: five\ncost = $1", 3, "stands twice"),
         ("against: five\n1 = 1", 2, "`against:` without `given:`"),
         ("given: hybrd\ncost = $1", 2, "did you mean `hybrid`"),
+        ("given hybrid at 10 a day\ncost = $1", 2, "`given` needs a colon"),
+        ("given: hybrid\nagainst: big\ncost = $1", 3, "`against: all on big`, if the model is meant"),
+        ("speed-up >= 3x with 3 branches", 2, "`given: 10 min to 3 min`"),
         ("given: word\ncost = $1", 2, "`word` is a text; it has no cost"),
         ("given: hybrid at $5\ncost = $1", 2, "is no volume"),
         ("1 = 1\n\nsaving >= 60 %", 4, "`saving` of what?"),
@@ -266,7 +275,14 @@ def test_an_error_has_a_caret() -> None:
 
 def test_what_is_too_much_is_refused() -> None:
     """Deep brackets, endless digits, huge powers and huge cells end in an error at once, not in a hang."""
-    for text in ("(" * 60 + "1" + ")" * 60 + " = 1", "9" * 60 + " = 1", "9 ^ 999 x 9 ^ 999 ^ 9 = 1", "2 ^ 9999 = 1"):
+    assert said("0.0001 ^ 45 = 0") == "holds"
+    for text in (
+        "99.99 ^ 45 = 1",
+        "(" * 60 + "1" + ")" * 60 + " = 1",
+        "9" * 60 + " = 1",
+        "9 ^ 999 x 9 ^ 999 ^ 9 = 1",
+        "2 ^ 9999 = 1",
+    ):
         with pytest.raises(BadExpression):
             checked(text)
     with pytest.raises(CellError, match="65,536 is the most"):

@@ -42,6 +42,16 @@ def test_a_graph_is_projected_from_its_runs(desk):
     assert desk.good("orch.forecast('support', per_day=10_000)").table() == made.table()
 
 
+def test_a_batch_is_projected_from_its_rows(desk):
+    """A batch's rows are runs like any other: a forecast of the batch is one of them, and of no other run."""
+    desk.good("rows = [{'message': 'word ' * n} for n in range(1, 8)]\nbatch = %orch batch support rows")
+    made = desk.good("%orch forecast batch at 100 a day")
+    assert len(made.workload.runs) == 7
+    assert "left out" not in repr(made)
+    assert desk.good("import orch_nb as orch\norch.forecast(batch, per_day=100)").table() == made.table()
+    assert len(desk.good("%orch forecast support at 100 a day").workload.runs) == 13
+
+
 def test_a_step_table_needs_no_run(shell):
     """Typed steps are projected before anything exists, against a table, at any volume's wording."""
     shell.good(STEPS)
