@@ -183,6 +183,9 @@ class Performer:
     async def _slot(self) -> Any:
         yield
 
+    def at_limit(self, node: Any, refusal: Refusal) -> str:
+        return "stop"
+
     def slot(self, name: str) -> Any:
         return self._slot()
 

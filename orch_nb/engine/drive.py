@@ -22,7 +22,7 @@ from orch_nb.engine.outcome import asked_by, error_info, frame_output, settled_e
 from orch_nb.engine.policy import Policy
 from orch_nb.engine.ports import Call, Hold, Outcome
 from orch_nb.engine.reading import incoming_value, read_digest, read_values, resolve
-from orch_nb.engine.state import DONE, Activate, Frame, RunState
+from orch_nb.engine.state import AGAIN, DONE, Activate, Frame, RunState
 from orch_nb.errors import BudgetExceeded, LimitReached, NodeTimeout, OrchError, SemanticFailure, WaitingForPerson
 from orch_nb.schema import events as ev
 from orch_nb.schema.events import ErrorInfo
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from orch_nb.engine.plan import Plan, PlanNode, Retry
-    from orch_nb.engine.ports import Perform, Prepared, Refusal, RunLog
+    from orch_nb.engine.ports import Perform, Prepared, Refusal, Result, RunLog
     from orch_nb.schema.events import Event
 
 _ZERO = Decimal(0)
 
 
-BROKEN = frozenset({"retry", "cancelled"})
-"""Notes of calls that a conversation does not count: they are, or will be, made again."""
+MORE = ("raise", "stop")
+"""What a person may answer who is asked for more budget."""
 
 
 class Expand:
@@ -457,16 +457,25 @@ class Driver:
         machine = self.perform.machine(spec, values, key)
         queued = started - act.ready_at
         while True:
-            settled = [s for s in self.state.calls.get(key, ()) if s.note not in BROKEN]
+            settled = [s for s in self.state.calls.get(key, ()) if not s.fate]
             step = machine.next(settled)
             if not isinstance(step, Call):
                 if step.error is not None:
                     return self._failure(act, spec, step.error, started, fingerprint, retry=False)
-                return await self._finish(act, step.value, started, fingerprint, note=step.decision)
+                return await self._finish_agent(act, key, step, started, fingerprint)
             refused = await self._call(act, spec, key, step, queued, fingerprint)
             queued = 0.0
             if refused is not None:
                 return refused
+
+    async def _finish_agent(
+        self, act: Activate, key: str, step: Result, started: float, fingerprint: str
+    ) -> list[Event]:
+        """The answer. One that a cheaper model gave for want of budget says so, and has no fingerprint: it is never reused."""
+        why = self.state.degraded.get(key)
+        if why is None:
+            return await self._finish(act, step.value, started, fingerprint, note=step.decision)
+        return await self._finish(act, step.value, started, "", note={**(step.decision or {}), "degraded": why})
 
     def _next_call(self, act: Activate) -> int:
         return self.state.last_call.get(act.key, 0) + 1
@@ -480,17 +489,22 @@ class Driver:
             call = self._next_call(act)
             prepared = self.perform.prepare(spec, step, f"{self.state.run}/{key}/{call}")
             asked_at = self.now()
-            async with self.perform.slot(prepared.slot):
-                sent_at = self.now()
-                sent = ev.Sent(*at, call, prepared.kind, prepared.target, prepared.request, prepared.request_hash, sent_at,
-                               prepared.reserved_usd, prepared.reserved_tokens, attempt, queued + sent_at - asked_at,
-                               f"{self.state.run}/{key}/{call}", prepared.route, fingerprint)  # fmt: skip
-                refusal = await self._admit(sent, prepared)
-                if refusal is not None:
+            while True:
+                async with self.perform.slot(prepared.slot):
+                    sent_at = self.now()
+                    sent = ev.Sent(*at, call, prepared.kind, prepared.target, prepared.request, prepared.request_hash, sent_at,
+                                   prepared.reserved_usd, prepared.reserved_tokens, attempt, queued + sent_at - asked_at,
+                                   f"{self.state.run}/{key}/{call}", prepared.route, fingerprint)  # fmt: skip
+                    refusal = await self._admit(sent, prepared)
+                    if refusal is None:
+                        outcome, took_s = await self._perform_call(prepared, at, call, key)
+                        break
+                other = self._degraded(spec, step, f"{self.state.run}/{key}/{call}", prepared, refusal)
+                if other is None:
                     return await self._refuse(act, spec, refusal, asked_at)
-                outcome, took_s = await self._perform_call(prepared, at, call, key)
+                prepared = other  # reserved at less than the one before: this ends
             delay = self._retry_delay(outcome, spec.retry, attempt)
-            settled = settled_event(at, call, self.now(), outcome, "retry" if delay is not None else outcome.note)
+            settled = settled_event(at, call, self.now(), outcome, "retry" if delay is not None else "")
             self._settle_now(settled, self._hold_name(key, call), outcome, used_by(prepared, outcome, took_s))
             if delay is None:
                 return None
@@ -540,10 +554,19 @@ class Driver:
         self.log.settle([event], hold, outcome.cost_usd or _ZERO, outcome.overrun_usd or _ZERO, used)
         self._visible(event)
 
+    def _degraded(self, spec: PlanNode, step: Call, key: str, prepared: Prepared, refusal: Refusal) -> Prepared | None:
+        """Another call in the place of a refused one, where its budget wants that and one fits."""
+        if self.perform.at_limit(spec, refusal) != "degrade":
+            return None
+        return self.perform.degrade(spec, step, key, prepared, refusal)
+
     async def _refuse(self, act: Activate, spec: PlanNode, refusal: Refusal, started: float) -> list[Event]:
         at = (act.frame.key, spec.name, act.frame.round[act.node], act.item)
         refused = ev.Refused(*at, refusal.scope, refusal.limit_usd, refusal.spent_usd, refusal.held_usd,
                              refusal.asked_usd, self.now(), refusal.unit)  # fmt: skip
+        if self.policy.attended and not act.unasked and self.perform.at_limit(spec, refusal) == "ask":
+            question, shown = self.perform.ask_more(spec, refusal)
+            return [refused, *self._ask(act, spec, shown, question, MORE)]
         error = BudgetExceeded(
             scope=refusal.scope, node=act.key, limit_usd=refusal.limit_usd, spent_usd=refusal.spent_usd,
             held_usd=refusal.held_usd, asked_usd=refusal.asked_usd, run=self.state.run, unit=refusal.unit,
@@ -591,17 +614,30 @@ class Driver:
             raise OrchError(f"`{action}` is no answer to `{key}`.", hint=f"one of {', '.join(asked.options)}")
         if action in ("approve", "reject"):
             value = asked.shown if action == "approve" else None
-        value = plain(value, where=f"the answer to {key}")
         frame = self.state.frames[asked.frame]
         node = frame.topo.index[asked.node]
+        if action == "raise":
+            value = None if value is None else str(value)
+            self.perform.raise_limit(frame.plan.nodes[node], asked.shown, value, self.now(), is_trial=True)
+        value = plain(value, where=f"the answer to {key}")
         taken = None
         if action == "reject":
             taken, _ = deciding.decide(frame, node, value, None, exits="else")
-        elif action != "again" and not frame.topo.simple[node]:
+        elif action not in AGAIN and not frame.topo.simple[node]:
             taken, _ = deciding.decide(frame, node, value, self._field_choice(frame, node, value))
         diff = text_diff(asked.shown, value) if action in ("edit", "answer") else ""
         at = (asked.frame, asked.node, asked.round, asked.item)
         return ev.Answered(*at, action, value, by, self.now(), asked.shown_hash, taken, comment, diff)
+
+    def answer_events(self, key: str, action: str, value: Any, by: str, comment: str = "") -> list[Event]:
+        """The events of a person's answer, what it changes included."""
+        asked = self.state.waiting.get(key)
+        answered = self.answered(key, action, value, by, comment)
+        if action != "raise" or asked is None:
+            return [answered]
+        frame = self.state.frames[asked.frame]
+        spec = frame.plan.nodes[frame.topo.index[asked.node]]
+        return [*self.perform.raise_limit(spec, asked.shown, value, self.now()), answered]
 
     def _field_choice(self, frame: Frame, node: int, value: Any) -> dict[str, Any] | None:
         spec = frame.plan.nodes[node]

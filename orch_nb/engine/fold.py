@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.plan import from_data
 from orch_nb.engine.state import (
+    AGAIN,
     DONE,
     FAILED,
     IDLE,
@@ -213,6 +214,7 @@ def _done(
         key = ev.key_of(event.frame, event.node, event.round, event.item)
         state.last_call.pop(key, None)
         state.calls.pop(key, None)
+        state.degraded.pop(key, None)
         state.frames.pop(key, None)
         if frame.plan.open:
             state.ready.pop((key, -1, None), None)
@@ -294,6 +296,8 @@ def _sent(plan: Plan, state: RunState, event: ev.Sent) -> None:
     state.open_calls[key, event.call] = event
     state.last_call[key] = event.call
     state.has_sent = True
+    if event.route is not None and "degraded" in event.route:
+        state.degraded[key] = event.route["degraded"]
     if event.reserved_usd:
         state.held_usd += event.reserved_usd
 
@@ -357,12 +361,14 @@ def _answered(plan: Plan, state: RunState, event: ev.Answered) -> None:
         state.status = "running"
     frame = state.frames[event.frame]
     node = frame.topo.index[event.node]
-    if event.action == "again":
+    if event.action in AGAIN:
         for call in [c for c in state.open_calls if c[0] == key]:
             del state.open_calls[call]
-        frame.status[node] = READY
+        if event.item is None:
+            frame.status[node] = READY
         _make_ready(state, frame, node, event.item)
-        state.ready[event.frame, node, event.item].cleared = True
+        state.ready[event.frame, node, event.item].cleared = event.action == "again"
+        state.ready[event.frame, node, event.item].unasked = event.action == "stop"
         return
     for call in [c for c in state.open_calls if c[0] == key]:
         del state.open_calls[call]

@@ -81,9 +81,10 @@ def used_by(prepared: Prepared, outcome: Outcome, took_s: float) -> dict[str, De
 
 
 def settled_event(
-    at: tuple[str, str, int, int | None], call: int, now: float, outcome: Outcome, note: str
+    at: tuple[str, str, int, int | None], call: int, now: float, outcome: Outcome, fate: str
 ) -> ev.Settled:
-    """The `Settled` that records `outcome`."""
+    """The `Settled` that records `outcome`; `fate` is "retry", "cancelled" or ""."""
+    note = "; ".join(dict.fromkeys(filter(None, (fate, outcome.note))))
     return ev.Settled(*at, call, now, outcome.ok, outcome.reply, outcome.usage, outcome.cost_usd,
                       outcome.overrun_usd or _ZERO, outcome.error, outcome.finish_reason, outcome.first_token_s,
                       outcome.price, note)  # fmt: skip

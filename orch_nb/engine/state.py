@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 IDLE, READY, DONE, SKIPPED, FAILED, WAITING, OPEN = range(7)
 """What a node is in its current round. OPEN: it became a frame, or a map."""
 
+AGAIN = frozenset({"again", "raise", "stop"})
+"""Answers after which the activation that asked is due again: the effect is repeated, the budget was raised, or was not."""
+
 NAMES = ("idle", "ready", "done", "skipped", "failed", "waiting", "open")
 
 ZERO = Decimal(0)
@@ -45,17 +48,29 @@ class Activate:
     """An activation that is due. `action`: "run" it, or "close" it (its frame or its map is complete).
 
     `attempt` counts tries; `not_before` is the earliest time of a retry; `in_doubt` says that a declared effect of it was
-    under way when the process died, so that a person has to say whether it happened; `cleared` that one said "again".
+    under way when the process died, so that a person has to say whether it happened; `cleared` that one said "again"; `unasked` that one would not give it
+    more budget.
     """
 
-    __slots__ = ("action", "attempt", "cleared", "frame", "in_doubt", "item", "node", "not_before", "ready_at")
+    __slots__ = (
+        "action",
+        "attempt",
+        "cleared",
+        "frame",
+        "in_doubt",
+        "item",
+        "node",
+        "not_before",
+        "ready_at",
+        "unasked",
+    )
 
     def __init__(
         self, frame: Frame, node: int, item: int | None, action: str = "run", attempt: int = 1, not_before: float = 0.0
     ) -> None:
         self.frame, self.node, self.item, self.action = frame, node, item, action
         self.attempt, self.not_before = attempt, not_before
-        self.in_doubt = self.cleared = False
+        self.in_doubt = self.cleared = self.unasked = False
         self.ready_at = 0.0
 
     @property
@@ -206,7 +221,7 @@ class RunState:
     `spent + held + in_doubt <= limit` is kept by admission (the ledger), and checked on every prefix by the tests.
     """
 
-    __slots__ = ("budget", "calls", "ended", "error", "failed", "frames", "fresh", "graph", "has_sent", "held_usd", "in_doubt_usd",
+    __slots__ = ("budget", "calls", "degraded", "ended", "error", "failed", "frames", "fresh", "graph", "has_sent", "held_usd", "in_doubt_usd",
                  "last_call", "open_calls", "output", "overrun_usd", "plan", "ready", "record", "run", "seq", "spent_usd",
                  "stale", "status", "used", "waiting")  # fmt: skip
 
@@ -220,6 +235,8 @@ class RunState:
         self.fresh: list[Activate] = []
         self.calls: dict[str, list[Settled]] = {}
         self.open_calls: dict[tuple[str, int], Sent] = {}
+        self.degraded: dict[str, str] = {}
+        """Activations under way that a cheaper model was asked for, and why."""
         self.last_call: dict[str, int] = {}
         """Number of the latest call of each activation under way: numbers are not used twice, even for a call in doubt."""
         self.waiting: dict[str, Waiting] = {}

@@ -21,8 +21,10 @@ LABELS = {
     "reject": "Reject",
     "done": "It happened",
     "again": "Do it again",
+    "raise": "Raise the budget",
+    "stop": "Stop here",
 }
-STYLES = {"approve": "primary", "edit": "primary", "done": "primary"}
+STYLES = {"approve": "primary", "edit": "primary", "done": "primary", "raise": "primary"}
 """One strong button at a time: Approve is off while the text is edited, "as edited" while it is not."""
 EDIT_LIMIT = 64 * 1024
 """Characters that can be edited in a box. What is longer is edited in Python: `%orch answer edit variable`."""

@@ -281,7 +281,9 @@ def _waiting_lines(view: RunView) -> list[str]:
 def answer_lines(run: str, key: str, asked: ev.Waiting, *, several: bool = False) -> str:
     """The lines that answer a question, to be typed."""
     node = f" --node {key}" if several else ""
-    words = {"edit": 'edit "…"', "approve": "approve", "reject": "reject"}
+    words = {"edit": 'edit "…"', "approve": "approve", "reject": "reject", "raise": "raise 0.10"}
+    if "raise" in asked.options and isinstance(asked.shown, dict) and asked.shown.get("unit") != "usd":
+        words["raise"] = "raise 10"
     said = [f"`%orch answer {words.get(o, o)}{node}`" for o in asked.options]
     return f"answer: {', '.join(said)} (run {run})"
 

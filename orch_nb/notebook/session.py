@@ -82,7 +82,7 @@ class Session:
         """Widgets, where somebody may click them and there may be something to click."""
         if not (self.screen.can_update and self.is_attended):
             return None
-        may_ask = not is_batch and has_people(handle.plan)
+        may_ask = not is_batch and (has_people(handle.plan) or asks_for_more(handle, self.runtime.budget().at_limit))
         if not (may_ask or is_background):
             return None
         try:
@@ -149,6 +149,13 @@ def has_people(plan: Any) -> bool:
     if any(n.kind == "human" or n.effects for n in plan.nodes):
         return True
     return any(has_people(sub) for sub in plan.subplans.values())
+
+
+def asks_for_more(handle: Any, at_limit: str) -> bool:
+    """Whether a person may be asked for more budget: by the notebook's (`at_limit`), the run's own or a node's."""
+    limits = [getattr(event, "limits", None) or {} for event in handle.events[:1]]
+    nodes = [node.budget or {} for node in handle.plan.nodes] if handle.plan is not None else []
+    return at_limit == "ask" or any(row.get("at_limit") == "ask" for row in (*limits, *nodes))
 
 
 def widget_bundle(widget: Any) -> dict[str, Any]:

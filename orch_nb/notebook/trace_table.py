@@ -167,6 +167,8 @@ def _what(span: Span) -> str:
     """What there is to say of a row beside its figures."""
     if span.error is not None:
         return line(f"{span.error.type}: {span.error.message}", 90)
+    if span.remark:
+        return line(span.remark, 90)
     if span.by and span.output_text:
         return line(f"{span.action}: {span.output_text}", 90)
     if span.exit == "reused" or span.count is not None or span.kind == "human" or span.state in ("passed", "skipped"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -214,12 +215,16 @@ def _several_wait(command: Command, waiting: Sequence[Any]) -> OrchError:
 
 
 def _answer_of(command: Command, names: Names) -> tuple[str, Any]:
-    actions = {"approve", "edit", "reject", "answer", "done", "again"}
+    actions = {"approve", "edit", "reject", "answer", "done", "again", "raise", "stop"}
     if not command.words:
         raise command.error("what is the answer?", hint='approve, edit "…", reject, or "…"')
     first, *rest = command.words
     if is_text(first.text):
         return "answer", value_of(first.text, names, command=command, at=first)
+    if _AMOUNT.fullmatch(first.text):
+        return "raise", first.text
+    if first.text == "raise":
+        return "raise", rest[0].text if rest else None
     if first.text not in actions:
         near = nearest(first.text, actions)
         hint = f"did you mean `{near}`?" if near else 'approve, edit "…", reject, or an answer in quotes'
@@ -231,6 +236,10 @@ def _answer_of(command: Command, names: Names) -> tuple[str, Any]:
             )
         return first.text, value_of(rest[0].text, names, command=command, at=rest[0])
     return first.text, None
+
+
+_AMOUNT = re.compile(r"\+?\$?\d[\d_]*(\.\d+)?")
+"""An answer to "how much more?": ``0.10``, ``+0.10``, ``20``."""
 
 
 def _comment(command: Command, names: Names) -> str:
@@ -486,8 +495,8 @@ VERBS: dict[str, Verb] = {
         resume, {**_BUDGET, "bg": False, "wait": False, "as": True}, words=1, is_async=True,
     ),
     "answer": Verb(
-        '%orch answer approve | edit "…" | reject | "…" [--node KEY] [--run RUN] [--comment "…"] [--wait]',
-        "answer what a person is asked; the run goes on in the background",
+        '%orch answer approve | edit "…" | reject | "…" | AMOUNT | stop [--node KEY] [--run RUN] [--comment "…"] [--wait]',
+        "answer what a person is asked; the run goes on in the background. AMOUNT: by how much a budget that ran out is raised",
         answer, {"node": True, "run": True, "comment": True, "wait": False}, words=2, is_async=True,
     ),
     "stop": Verb("%orch stop [RUN|all]", "stop a run; what was spent is booked, what is recorded stays", stop, words=1),

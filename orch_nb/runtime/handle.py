@@ -179,7 +179,8 @@ class RunHandle:
     def answer(
         self, action: str, value: Any = None, *, node: str | None = None, comment: str = "", by: str = ""
     ) -> None:
-        """Answer what a person is asked: "approve", "edit" with a value, "reject", "answer" with a value.
+        """Answer what a person is asked: "approve", "edit" with a value, "reject", "answer" with a value; where a budget ran
+        out, "raise" with an amount (None: just enough for the call that asked), or "stop".
 
         Parameters
         ----------
@@ -213,7 +214,9 @@ class RunHandle:
                 self.rest = Future()
             self._status = "running"
         # A second click may have been posted meanwhile: the first answer counts.
-        driver.post(lambda: [driver.answered(node, action, value, by, comment)] if node in driver.state.waiting else [])
+        driver.post(
+            lambda: driver.answer_events(node, action, value, by, comment) if node in driver.state.waiting else []
+        )
 
     # ---------------------------------------------------------------- on the loop's thread
     def _on_events(self, events: Sequence[Event]) -> None:

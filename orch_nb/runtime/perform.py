@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from orch_nb.engine.drive import Expand
     from orch_nb.engine.plan import Chooser, Plan, PlanNode
-    from orch_nb.engine.ports import Limit, Machine
+    from orch_nb.engine.ports import Limit, Machine, Refusal
     from orch_nb.routing.prices import Price
     from orch_nb.runtime.runtime import Runtime
 
@@ -238,7 +238,7 @@ class Performer:
         said = "".join(self._said.pop(id(prepared), ()))
         s = settle_usage(None, request=request, price=price, reserved_usd=prepared.reserved_usd, answer=said)
         return Outcome(
-            False, {"text": said}, s.usage, s.cost_usd, s.overrun_usd, error, price=_label(price), note="cancelled",
+            False, {"text": said}, s.usage, s.cost_usd, s.overrun_usd, error, price=_label(price), note=s.note,
             tokens=s.tokens,
         )  # fmt: skip
 
@@ -251,6 +251,36 @@ class Performer:
         except Exception as error:
             return Outcome(False, cost_usd=ZERO, error=error_info(error))
         return Outcome(True, value, cost_usd=ZERO)
+
+    # ---------------------------------------------------------------- at a limit
+    def at_limit(self, node: PlanNode, refusal: Refusal) -> str:
+        """What the budget that refused wants: "stop", "degrade" or "ask"."""
+        from orch_nb.runtime.at_limit import budget_at
+
+        return budget_at(self, node, refusal.scope).at_limit
+
+    def degrade(self, node: PlanNode, call: Call, key: str, refused: Prepared, refusal: Refusal) -> Prepared | None:
+        """The same call to a cheaper model that fits, or None."""
+        from orch_nb.runtime.at_limit import degraded
+
+        return degraded(self, node, call, key, refused, refusal)
+
+    def ask_more(self, node: PlanNode, refusal: Refusal) -> tuple[str, dict[str, str]]:
+        """What a person is asked who may raise the budget, and what they are shown."""
+        from orch_nb.runtime.at_limit import question_of, shown_to_person
+
+        return question_of(node.name, refusal), shown_to_person(refusal)
+
+    def raise_limit(
+        self, node: PlanNode, shown: Mapping[str, str], amount: Any, now: float, *, is_trial: bool = False
+    ) -> list[Any]:
+        """Raise the budget that was shown; a trial only checks that the answer is an amount."""
+        from orch_nb.runtime.at_limit import budget_at, raise_limit, raised_budget
+
+        if is_trial:
+            raised_budget(shown, amount, budget_at(self, node, shown["scope"]))
+            return []
+        return raise_limit(self, node, shown, amount, now)
 
     # ---------------------------------------------------------------- the rest
     async def choose(self, chooser: Chooser, text: str) -> dict[str, Any]:

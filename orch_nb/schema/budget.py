@@ -51,7 +51,7 @@ class Budget:
         "stop": the run ends with what it has. "degrade": the call goes to a cheaper model that fits. "ask": a person is
         asked for more; unattended, it stops.
     degrade
-        The notebook's name of the model to degrade to; "": the dearest of the cheaper ones that fits.
+        The notebook's name of the model to degrade to; "": the cheapest of the notebook's models that can take the request.
     """
 
     usd: Decimal | None = None

@@ -133,10 +133,15 @@ class Sent:
     fingerprint: str = ""
 
 
+BROKEN = frozenset({"retry", "cancelled"})
+"""First clauses of the notes of calls that are, or will be, made again."""
+
+
 @dataclass(slots=True)
 class Settled:
     """A call came back. `cost_usd` is what it is billed at here (capped at the reservation); what a provider bills above
-    is `overrun_usd`. `reply` is {"text", "tool_calls", ...} for a model, the result for a tool."""
+    is `overrun_usd`. `reply` is {"text", "tool_calls", ...} for a model, the result for a tool. `note` has clauses joined by
+    "; ": what becomes of the call (`fate`), then what was wrong with its bill (`remark`)."""
 
     TYPE: ClassVar[str] = "settled"
     frame: str
@@ -155,6 +160,17 @@ class Settled:
     first_token_s: float | None = None
     price: str = ""
     note: str = ""
+
+    @property
+    def fate(self) -> str:
+        """What becomes of a call that a conversation does not count, "retry" or "cancelled"; "" for all others."""
+        first = self.note.partition("; ")[0]
+        return first if first in BROKEN else ""
+
+    @property
+    def remark(self) -> str:
+        """What was not as it should be with its bill, in one clause."""
+        return self.note.removeprefix(self.fate).removeprefix("; ")
 
 
 @dataclass(slots=True)

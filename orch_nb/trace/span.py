@@ -88,6 +88,7 @@ class Span:
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     estimated: bool = False
+    remark: str = ""
     cost_usd: Decimal | None = ZERO
     reserved_usd: Decimal | None = ZERO
     overrun_usd: Decimal = ZERO

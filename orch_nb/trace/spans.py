@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.engine.fold import fold
 from orch_nb.engine.plan import from_data
 from orch_nb.engine.reading import incoming_value, read_values
-from orch_nb.engine.state import SKIPPED, RunState
+from orch_nb.engine.state import AGAIN, SKIPPED, RunState
 from orch_nb.errors import SemanticFailure
 from orch_nb.schema import events as ev
-from orch_nb.schema.cached_reply import CACHED, saved_by, source_of
+from orch_nb.schema.cached_reply import saved_by, source_of
 from orch_nb.trace.brief import brief
 from orch_nb.trace.span import CALLS, Span
 from orch_nb.trace.watch import Watch
@@ -263,14 +263,14 @@ class Walk:
             return
         call.value, call.error, call.finish_reason = event.reply, event.error, event.finish_reason
         call.cost_usd, call.overrun_usd, call.price = event.cost_usd, event.overrun_usd, event.price
-        call.first_token_s = event.first_token_s
+        call.first_token_s, call.remark = event.first_token_s, event.remark
+        exit_ = "success" if event.ok else "semantic_failure" if _is_semantic(event) else "exception"
         if (source := source_of(event)) is not None:
-            call.source, call.saved_usd = source, saved_by(event)
+            call.source, call.saved_usd, call.remark = source, saved_by(event), ""
             call.action = f"answer of run {source.get('run', '?')} from the cache"
         call.output_text = brief(event.error.message if event.error else _answer(event.reply))
         _count_tokens(call, event)
-        exit_ = "success" if event.ok else "semantic_failure" if _is_semantic(event) else "exception"
-        state = {"retry": "retried", "cancelled": "cancelled", CACHED: "reused"}.get(event.note, exit_)
+        state = {"retry": "retried", "cancelled": "cancelled"}.get(event.fate, exit_ if source is None else "reused")
         call.ended_at, call.exit, call.state = event.at, exit_, state
         self._book(self._acts[key], call)
 
@@ -289,6 +289,7 @@ class Walk:
             known = around.inner_cost_usd is not None and call.cost_usd is not None
             around.inner_cost_usd = around.inner_cost_usd + call.cost_usd if known else None  # type: ignore[operator]
             around = self._acts.get(around.parent)
+        span.remark = (call.remark if call.exit == "success" else "") or span.remark
         if call.kind == "model":
             span.model_s += call.latency_s or 0.0
             span.first_token_s = call.first_token_s if span.first_token_s is None else span.first_token_s
@@ -319,7 +320,7 @@ class Walk:
         span.value, span.diff, span.by = event.value, event.diff, event.by
         span.action = f"{_ANSWERS.get(event.action, event.action)} by {event.by or 'a person'}"
         span.output_text = brief(event.comment or event.value)
-        if event.action == "again":
+        if event.action in AGAIN:
             span.state = "running"
             return
         self._end(span, event, "success", "rejected" if event.action == "reject" else "success")
@@ -407,6 +408,8 @@ _ANSWERS = {
     "reject": "rejected",
     "answer": "answered",
     "done": "known to be done",
+    "raise": "budget raised",
+    "stop": "no more budget",
 }
 
 

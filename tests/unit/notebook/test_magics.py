@@ -596,3 +596,17 @@ def test_four_fifths_of_the_notebooks_budget_are_said_with_the_run_that_crossed_
     assert "! the notebook has used 100% of its budget: 2 of 2 calls" in shell('%orch run a x="2"').out
     assert "! the notebook has used 100%" in shell.good("%orch budget").text
     assert "the notebook has used 100%" in shell.good("%orch cost").text
+
+
+def test_a_budget_that_asks_is_answered_with_an_amount(shell, monkeypatch):
+    """The waiting cell shows the figures and the line to type; `%orch answer 1` raises the limit and the run goes on."""
+    monkeypatch.setattr("orch_nb.notebook.session.is_attended", lambda shell: True)
+    shell.good("%%agent a --model echo\nSay {{ x }}")
+    shell.good("%%agent b --model echo\nAgain {{ a }}")
+    shell.good("%%graph two\na -> b")
+    out = shell('%orch run two x="1" --budget "1 call, ask"').out
+    assert "has 0 calls left of 1 calls; `b` asks for up to 1 calls. How much more?" in out
+    assert "`%orch answer raise 10`, `%orch answer stop`" in out
+    assert "no number of calls" in shell("%orch answer raise plenty").error
+    shell.good("%orch answer 1 --wait")
+    assert shell.names["run"].status == "done"

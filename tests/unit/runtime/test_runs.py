@@ -142,7 +142,7 @@ async def test_transient_failures_are_retried_at_most_three_times(rt, scripted):
 
     assert run.result() == "ok"
     assert len(provider.requests) == 3
-    assert [e.note for e in run.events if isinstance(e, ev.Settled)][:2] == ["retry", "retry"]
+    assert [e.fate for e in run.events if isinstance(e, ev.Settled)] == ["retry", "retry", ""]
     assert [e.attempt for e in run.events if isinstance(e, ev.Sent)] == [1, 2, 3]
 
 
@@ -288,7 +288,11 @@ async def test_stop_books_what_was_spent_and_the_run_can_go_on(rt, scripted):
     with pytest.raises(RunCancelled):
         handle.result()
     settled = next(e for e in handle.events if isinstance(e, ev.Settled))
-    assert (settled.ok, settled.note) == (False, "cancelled")
+    assert (settled.ok, settled.fate, settled.remark) == (
+        False,
+        "cancelled",
+        "no usage was sent: estimated from the texts",
+    )
     assert rt.store.balance(f"run:{handle.run}").held_usd == 0
     again = await orch.resume(handle.run)
     assert again.result() == "again"

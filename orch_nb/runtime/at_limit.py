@@ -1,0 +1,155 @@
+"""What happens to a call that does not fit in a budget: the run stops, a cheaper model is asked, or a person is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.errors import OrchError
+from orch_nb.schema import events as ev
+from orch_nb.schema.budget import Budget, parse_budget
+from orch_nb.trace.watch import money
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from orch_nb.engine.plan import PlanNode
+    from orch_nb.engine.ports import Call, Prepared, Refusal
+    from orch_nb.runtime.perform import Performer
+
+NOT_ASKED = frozenset({"echo"})
+"""Providers that no call is degraded to unless a budget names them: they answer nothing."""
+
+
+def budget_at(performer: Performer, node: PlanNode, scope: str) -> Budget:
+    """The budget of a scope around `node`: as this run has it, else as the store does (a notebook's)."""
+    limit = dict(performer.scopes_of(node)).get(scope)
+    if limit is None:
+        balance = performer.runtime.store.balance(scope)
+        made: Budget = balance.budget
+        return made
+    return limit if isinstance(limit, Budget) else Budget(limit)
+
+
+# ------------------------------------------------------------------ a cheaper model
+def degraded(
+    performer: Performer, node: PlanNode, call: Call, key: str, refused: Prepared, refusal: Refusal
+) -> Prepared | None:
+    """The same call to the cheapest model that fits in what is left, or to the one that the budget names; None: to none.
+
+    Notes
+    -----
+    Only dollars can be saved so. A model that cannot take the request (its tools, its schema, its length), that has no
+    price, no key, or whose provider is down is passed over; so is one that would be reserved at no less. The call is repaired, retried and billed like
+    any other, and its route says why it went there.
+    """
+    room = refusal.limit_usd - refusal.spent_usd
+    if refusal.unit != "usd" or call.kind != "model" or refusal.asked_usd <= room - refusal.held_usd:
+        return None
+    named = budget_at(performer, node, refusal.scope).degrade
+    found = [
+        made
+        for made in _prepared(performer, node, call, key, [named] if named else _names(performer, call))
+        if made.reserved_usd is not None and made.reserved_usd <= room and made.reserved_usd < refusal.asked_usd
+    ]
+    if not found:
+        return None
+    chosen = min(found, key=lambda made: made.reserved_usd or Decimal(0))
+    return replace(chosen, route=_route(chosen, refused, refusal))
+
+
+def _names(performer: Performer, call: Call) -> Iterator[str]:
+    """The notebook's models that can take the request at all."""
+    for offer in performer.runtime.models.offers():
+        asked = call.request
+        can = (offer.tools or not asked.tools) and (offer.json or asked.schema is None)
+        is_own = offer.name not in ("smollm2", "echo")  # these are there as `small`, when they can be asked
+        if can and is_own and offer.provider not in NOT_ASKED:
+            yield offer.name
+
+
+def _prepared(performer: Performer, node: PlanNode, call: Call, key: str, names: Any) -> Iterator[Prepared]:
+    for name in names:
+        try:
+            offer = performer.runtime.models.resolve(name)
+            performer.runtime.check_key(performer.runtime.provider(offer.provider))
+            if performer.runtime.availability.why_not(offer.provider):
+                continue
+            yield performer.prepare(node, replace(call, target=name), key)
+        except OrchError:
+            continue  # no key, no price, does not fit: not a way out, and the refusal already is the error
+
+
+def _route(chosen: Prepared, refused: Prepared, refusal: Refusal) -> dict[str, Any]:
+    """The chosen model's route, the refused one among its candidates."""
+    left = refusal.limit_usd - refusal.spent_usd - refusal.held_usd
+    why = (
+        f"degraded to `{chosen.target}`: the budget of {whose(refusal.scope)} has {money(left)} left, "
+        f"`{refused.target}` needs {money(refusal.asked_usd)}"
+    )
+    before = [{**c, "refused": c.get("refused") or why} for c in (refused.route or {}).get("candidates", ())]
+    route = dict(chosen.route or {})
+    return {**route, "because": why, "degraded": why, "candidates": [*before, *route.get("candidates", ())]}
+
+
+def whose(scope: str) -> str:
+    """A scope in words: ``run 7``, ``notebook n``, ``node `draft` of run 7``."""
+    head, _, node = scope.partition("/node:")
+    kind, _, name = head.partition(":")
+    return f"node `{node}` of {kind} {name}" if node else f"{kind} {name}".rstrip()
+
+
+# ------------------------------------------------------------------ a person
+def shown_to_person(refusal: Refusal) -> dict[str, str]:
+    """The figures that a person decides by; kept in the `Waiting` event."""
+    return {
+        "scope": refusal.scope, "unit": refusal.unit, "limit": str(refusal.limit_usd), "used": str(refusal.spent_usd),
+        "held": str(refusal.held_usd), "asked": str(refusal.asked_usd),
+    }  # fmt: skip
+
+
+def question_of(node: str, refusal: Refusal) -> str:
+    """What a person is asked."""
+
+    def said(amount: Decimal) -> str:
+        return money(amount) if refusal.unit == "usd" else f"{amount.normalize():,f} {refusal.unit}"
+
+    left = refusal.limit_usd - refusal.spent_usd - refusal.held_usd
+    needs = f"`{node}` asks for up to {said(refusal.asked_usd)}" if refusal.asked_usd else f"`{node}` asks to go on"
+    return f"The budget of {whose(refusal.scope)} has {said(left)} left of {said(refusal.limit_usd)}; {needs}. How much more?"
+
+
+def raised_budget(shown: Mapping[str, str], amount: Any, before: Budget) -> Budget:
+    """The budget after a person's answer.
+
+    Parameters
+    ----------
+    shown
+        What they were shown.
+    amount
+        By how much, in the unit that ran out; None: just enough for the call that asked.
+
+    Raises
+    ------
+    BadOption
+        It is no amount.
+    """
+    unit = shown["unit"]
+    if amount is None:
+        limit, *used = (Decimal(shown[name]) for name in ("limit", "used", "held", "asked"))
+        least = Decimal("0.001") if unit == "seconds" else Decimal(0)
+        amount = format(max(sum(used, Decimal(0)) - limit, least), "f")
+    text = str(amount).strip().removeprefix("+")
+    return parse_budget({unit: f"+{text}"}, "the raise", before=before)
+
+
+def raise_limit(performer: Performer, node: PlanNode, shown: Mapping[str, str], amount: Any, now: float) -> list[Any]:
+    """Put a person's answer in force; the events that say so. A limit outside the run changes in the store at once."""
+    scope, own = shown["scope"], f"run:{performer.run}"
+    budget = raised_budget(shown, amount, budget_at(performer, node, scope))
+    if scope != own and not scope.startswith(own + "/"):
+        performer.runtime.store.set_limit(scope, budget)
+        return []
+    performer.raised[scope] = budget
+    return [ev.LimitChanged(budget.usd, now, budget.beside_usd(), "" if scope == own else scope)]
