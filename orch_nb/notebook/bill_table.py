@@ -95,10 +95,23 @@ def _spent(row: Line, digits: int) -> str:
     return f"{text} + {row.unpriced} × $?" if row.unpriced else text
 
 
+def savings_table(bill: Bill) -> Table | None:
+    """What was not paid, kind by kind, and how that was worked out; None where nothing was saved."""
+    if not bill.savings:
+        return None
+    digits = places(s.usd for s in bill.savings)
+    table = Table([Column("saved by"), Column("$", "r"), Column("times", "r"), Column("against", rest=True)])
+    for one in bill.savings:
+        table.add(one.kind, usd(one.usd, digits), f"{one.times:,}", Cell(one.how, quiet=True))
+    return table
+
+
 def bill_tables_html(bill: Bill) -> str:
     """By step, by agent where that says more, by model."""
     parts = [bill_table(bill.steps, "step", bill.total)]
     if {a.name for a in bill.agents} != {s.name for s in bill.steps}:
         parts.append(bill_table(bill.agents, "agent"))
     parts.append(bill_table(bill.models, "model"))
+    if (saved := savings_table(bill)) is not None:
+        parts.append(saved)
     return '<div style="height:10px"></div>'.join(p.html() for p in parts)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.errors import OrchError
 from orch_nb.notebook import markup, run_panel
 from orch_nb.notebook.batch_panel import rows_table
-from orch_nb.notebook.bill_table import bill_line, bill_table
+from orch_nb.notebook.bill_table import bill_line, bill_table, savings_table
 from orch_nb.notebook.budget_line import budget_text, near, used_share
 from orch_nb.notebook.bundle import Shown
 from orch_nb.notebook.table import Cell, Column, Table
@@ -226,6 +226,8 @@ def cost(runtime: Runtime, handle: Any, *, alive: bool = False) -> Shown:
     tables = [bill_table(money.steps, "step", money.total), bill_table(money.models, "model")]
     if {a.name for a in money.agents} != {s.name for s in money.steps}:
         tables.insert(1, bill_table(money.agents, "agent"))
+    if (saved := savings_table(money)) is not None:
+        tables.append(saved)
     balance = runtime.budget()
     after = "; ".join([f"notebook: budget {budget_text(balance)}", *near(balance, "the notebook").values()])
     text = "\n\n".join([head, *(t.text() for t in tables), after])
@@ -330,6 +332,48 @@ def models(book: ModelBook) -> Shown:
         )
     after = "`%orch models set small=openai/gpt-4o-mini` gives a name; cells and graphs only know names"
     return Shown.of_table("models", table, after, value=book)
+
+
+def prices(book: ModelBook) -> Shown:
+    """What every model of the notebook costs, and where and when each figure is from."""
+    heads = ["$ per Mtok in", "out", "cached", "cache write", "batch", "per call", "per image"]
+    table = Table([Column("name"), Column("model"), *(Column(h, "r") for h in heads), Column("from", wrap=True)])
+    notes = []
+    for offer in book.offers():
+        price = book.prices.price(offer)
+        table.add(
+            offer.name, f"{offer.provider}/{offer.model}", *_price_cells(price), Cell(_price_from(price), quiet=True)
+        )
+        if price is not None and len(price.tiers) > 1:
+            notes.append(f"{offer.name}: dearer for prompts above {price.tiers[1].above_tokens:,} tokens")
+        if price is not None and price.batch_source and price.batch_source != price.provenance:
+            notes.append(f"batch: {price.batch_source}")
+    table.notes = list(dict.fromkeys(notes))
+    after = "`%orch models price NAME input=USD output=USD` sets your own; a run keeps the prices it was billed at"
+    return Shown.of_table("prices", table.without_empty(), after, value=book.prices)
+
+
+def _price_cells(price: Any) -> list[str]:
+    if price is None:
+        return ["?", "?", "", "", "", "", ""]
+    first = price.tiers[0]
+    rates = [_rate(v) for v in (first.input, first.output, first.cached, first.cache_write)]
+    batch = "" if price.batch is None else f"{price.batch * 100:.0f} %"
+    return [*rates, batch, *("" if not v else usd(v) for v in (price.per_call, price.per_image))]
+
+
+def _rate(amount: Decimal | None) -> str:
+    """Dollars per million tokens: two digits at least, all that there are at most."""
+    if amount is None:
+        return ""
+    text = format(amount.normalize(), "f")
+    return f"{amount:.2f}" if len(text.partition(".")[2]) < 2 else text
+
+
+def _price_from(price: Any) -> str:
+    if price is None:
+        return "unknown: under a budget it is refused"
+    return f"{price.provenance}{', ' if price.date else ''}{price.date}"
 
 
 def _rates(price: Any) -> tuple[str, str]:

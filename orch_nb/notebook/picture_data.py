@@ -216,6 +216,7 @@ def _bill(bill: Bill, steps: int = MOST_LINES) -> dict[str, Any]:
     return {
         "limit_usd": _usd(bill.limit_usd), "total": _line(bill.total), "steps": [_line(r) for r in _costly(bill.steps, steps)],
         "agents": [_line(r) for r in _costly(bill.agents, steps)], "models": [_line(r) for r in _costly(bill.models, steps)],
+        "savings": [{"kind": s.kind, "usd": str(s.usd), "times": s.times, "how": s.how} for s in bill.savings],
     }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.notebook import markup
-from orch_nb.notebook.bill_table import bill_line, bill_table, bill_tables_html, money_text
+from orch_nb.notebook.bill_table import bill_line, bill_table, bill_tables_html, money_text, savings_table
 from orch_nb.notebook.decision_table import decision_table, flow_lines, tally
 from orch_nb.notebook.said import SAID_LIMIT, said_html
 from orch_nb.notebook.svg import describe, svg
@@ -155,6 +155,8 @@ def run_text(view: RunView, *, as_of: str = "", notes: Sequence[str] = ()) -> st
             parts += ["", f"inside {picture.path}:" if picture.path else "arrows:", *flow]
     if view.bill.total.calls or view.bill.total.reused or view.bill.total.hits:
         parts += ["", f"bill: {bill_line(view.bill)}", bill_table(view.bill.models, "model").text()]
+        if (saved := savings_table(view.bill)) is not None:
+            parts.append(saved.text())
     if view.state:
         parts += ["", state_table(view).text()]
     if view.status == "done" and view.output is not None:

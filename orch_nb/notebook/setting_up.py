@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from orch_nb.notebook.session import Session
 
 Names = dict[str, Any]
+PRICES = ("input", "output", "cached", "cache_write", "per_call", "per_image", "batch")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?|\.[0-9]+")
 
 
@@ -33,8 +34,13 @@ def models(session: Session, command: Command, names: Names) -> Shown:
             book.set(**{pair.name: _model_text(command, pair, pair.text)})
     elif words[:1] == ["add"]:
         _add_model(command, book)
+    elif words[:1] == ["price"]:
+        _set_price(command, book)
+        return listing.prices(book)
+    elif words == ["prices"]:
+        return listing.prices(book)
     elif words:
-        near = nearest(words[0], ("set", "add"))
+        near = nearest(words[0], ("set", "add", "price", "prices"))
         raise command.error(
             f"`models {words[0]}` does not exist.", command.words[0], hint=f"did you mean `models {near or 'set'}`?"
         )
@@ -50,7 +56,25 @@ def _add_model(command: Command, book: Any) -> None:
     provider, slash, identity = _model_text(command, model, model.text).partition("/")
     if not slash:
         raise command.error(f"`{model.text}` does not say whose model it is.", model, hint="PROVIDER/MODEL")
-    known = {"input", "output", "cached", "per_call", "context_tokens"}
+    price = _figures(command, {*PRICES, "context_tokens"})
+    context = price.pop("context_tokens", None)
+    tokens = None if context is None else whole_number(command, context)
+    book.add(check_name(given.text, "model"), identity, provider, price=price or None, context_tokens=tokens)
+
+
+def _set_price(command: Command, book: Any) -> None:
+    if len(command.words) != 2 or not command.pairs:
+        raise command.error(
+            "which model costs what?",
+            hint="`%orch models price big input=2 output=8`; also cached, cache_write, batch, per_call",
+        )
+    name = command.words[1].text
+    book.resolve(name)
+    book.prices.set(name, **_figures(command, set(PRICES)))
+
+
+def _figures(command: Command, known: set[str]) -> dict[str, Any]:
+    """What is said of a model by ``name=number``."""
     price: dict[str, Any] = {}
     for pair in command.pairs:
         if pair.name not in known:
@@ -65,9 +89,7 @@ def _add_model(command: Command, book: Any) -> None:
                 f"`{pair.text}` is no price.", pair, hint="a number: dollars per million tokens, 0 if it is free"
             )
         price[pair.name] = pair.text
-    context = price.pop("context_tokens", None)
-    tokens = None if context is None else whole_number(command, context)
-    book.add(check_name(given.text, "model"), identity, provider, price=price or None, context_tokens=tokens)
+    return price
 
 
 def _model_text(command: Command, at: Any, text: str) -> str:

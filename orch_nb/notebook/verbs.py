@@ -519,8 +519,8 @@ VERBS: dict[str, Verb] = {
         budget, words=9, takes_pairs=True,
     ),
     "models": Verb(
-        "%orch models [set NAME=MODEL … | add NAME PROVIDER/MODEL input=USD output=USD context_tokens=N]",
-        "the notebook's names of models; prices are dollars per million tokens", setting_up.models, words=3, takes_pairs=True,
+        "%orch models [set NAME=MODEL … | add NAME PROVIDER/MODEL input=USD output=USD context_tokens=N | price NAME input=USD output=USD … | prices]",
+        "the notebook's names of models; prices are dollars per million tokens; `prices` shows all of them and where each is from", setting_up.models, words=3, takes_pairs=True,
     ),
     "notebook": Verb("%orch notebook [NAME]", "the name under which the budget and the runs are kept", setting_up.notebook, words=1),
     "load": Verb("%orch load FILE|FOLDER …", "read agents from `.agent.md` files", setting_up.load),

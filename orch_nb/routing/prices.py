@@ -8,7 +8,7 @@ nobody knows is None, not 0.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal, localcontext
 from functools import lru_cache
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.errors import BadOption
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from orch_nb.routing.offers import Offer
     from orch_nb.schema.messages import ModelRequest, Usage
@@ -43,6 +43,14 @@ class Rates:
     reasoning: Decimal | None = None
     above_tokens: int = 0
 
+    def row(self) -> tuple[Decimal | None, ...]:
+        """The rates in order of their fields, without the bound."""
+        return (self.input, self.output, self.cached, self.cache_write, self.reasoning)
+
+    def times(self, share: Decimal) -> Rates:
+        """Every rate multiplied."""
+        return _rates([None if v is None else v * share for v in self.row()], self.above_tokens)
+
     @property
     def highest_input(self) -> Decimal:
         """The dearest way in which a prompt token may be billed."""
@@ -62,8 +70,11 @@ class Price:
     ----------
     tiers
         At least one; in rising order of `above_tokens`. A prompt above a tier's bound is billed at that tier as a whole.
-    per_call
-        US dollars for each call, besides tokens.
+    per_call, per_image
+        US dollars for each call, and for each image, besides tokens.
+    batch
+        What a call through the provider's batch interface costs, as a share of this price (0.5: half); None where there is
+        no such interface, or nobody knows.
     provenance
         Where the figure comes from, in words that can be shown.
     date
@@ -74,18 +85,23 @@ class Price:
     per_call: Decimal = Decimal(0)
     provenance: str = ""
     date: str = ""
+    per_image: Decimal = Decimal(0)
+    batch: Decimal | None = None
+    batch_source: str = ""
 
     @property
     def label(self) -> str:
         """One line: the figures, how they are counted and where they come from."""
         first = self.tiers[0]
         parts = []
-        if first.input or first.output or not self.per_call:
+        if first.input or first.output or not (self.per_call or self.per_image):
             parts.append(f"${first.input} in, ${first.output} out per million tokens")
         if first.cached is not None:
             parts.append(f"${first.cached} cached")
         if self.per_call:
             parts.append(f"${self.per_call} per call")
+        if self.per_image:
+            parts.append(f"${self.per_image} per image")
         if len(self.tiers) > 1:
             parts.append(f"dearer above {self.tiers[1].above_tokens:,} tokens")
         return f"{', '.join(parts)} ({self.provenance}{', ' if self.date else ''}{self.date})"
@@ -94,12 +110,40 @@ class Price:
         """The tier of a prompt of this size."""
         return next((t for t in reversed(self.tiers) if input_tokens > t.above_tokens), self.tiers[0])
 
+    def in_batch(self) -> Price | None:
+        """What a call through the batch interface costs; None where there is none."""
+        if self.batch is None:
+            return None
+        tiers = tuple(t.times(self.batch) for t in self.tiers)
+        named = f"batch price, {self.batch:%} of {self.provenance}"
+        return replace(self, tiers=tiers, per_call=self.per_call * self.batch, provenance=named, batch=None)
+
+    def figures(self) -> dict[str, Any]:
+        """The figures alone, as plain data: what a run keeps of the prices it was billed at. `price_of` undoes it."""
+        rates = [[None if v is None else str(v) for v in t.row()] + [t.above_tokens] for t in self.tiers]
+        made: dict[str, Any] = {"rates": rates, "from": self.provenance, "date": self.date}
+        if self.per_call:
+            made["per_call"] = str(self.per_call)
+        return made
+
+
+def price_of(figures: Mapping[str, Any]) -> Price:
+    """The price that `Price.figures` wrote."""
+    tiers = tuple(_rates([None if v is None else Decimal(v) for v in row[:-1]], row[-1]) for row in figures["rates"])
+    return Price(tiers, Decimal(figures.get("per_call", 0)), figures.get("from", ""), figures.get("date", ""))
+
+
+def _rates(row: Sequence[Decimal | None], above_tokens: int) -> Rates:
+    """The rates of `Rates.row`."""
+    given, made, cached, cache_write, reasoning = row
+    return Rates(given or Decimal(0), made or Decimal(0), cached, cache_write, reasoning, above_tokens)
+
 
 FREE = Price((Rates(Decimal(0), Decimal(0)),), provenance="runs on this machine")
 
 
-def cost(usage: Usage, price: Price) -> Decimal:
-    """What these tokens cost, exactly: no rounding, so that a sum of steps is the total.
+def cost(usage: Usage, price: Price, *, images: int = 0) -> Decimal:
+    """What these tokens (and images) cost, exactly: no rounding, so that a sum of steps is the total.
 
     Cached tokens are part of the input tokens and reasoning tokens of the output tokens (`Usage`); each is billed at its
     own rate where there is one.
@@ -113,7 +157,7 @@ def cost(usage: Usage, price: Price) -> Decimal:
         total += cached * (rates.input if rates.cached is None else rates.cached)
         total += (usage.output_tokens - reasoning) * rates.output
         total += reasoning * (rates.output if rates.reasoning is None else rates.reasoning)
-        return _trim(total / MILLION + price.per_call)
+        return _trim(total / MILLION + price.per_call + images * price.per_image)
 
 
 def bound_tokens(request: ModelRequest) -> int:
@@ -182,9 +226,9 @@ class PriceBook:
     Examples
     --------
     >>> book = PriceBook()
-    >>> book.set("my-model", input="0.50", output=2)
-    >>> book.find("any", "my-model").label
-    '$0.50 in, $2 out per million tokens (set by you)'
+    >>> book.set("my-model", input="0.50", output=2, note="of my contract")
+    >>> book.find("any", "my-model").label.partition(",")[0]
+    '$0.50 in'
     """
 
     _own: dict[str, Price] = field(default_factory=dict)
@@ -196,15 +240,24 @@ class PriceBook:
         input: Any = None,  # noqa: A002  (the word of the price list)
         output: Any = None,
         cached: Any = None,
+        cache_write: Any = None,
         per_call: Any = None,
+        per_image: Any = None,
+        batch: Any = None,
         note: str = "set by you",
     ) -> None:
-        """Use this price for a model from now on: US dollars per million tokens, or per call, or both.
+        """Use this price for a model from now on: US dollars per million tokens, per call, per image, or several of them.
 
         Parameters
         ----------
         model
             The notebook's name for it, or the provider's id, or ``provider/id``.
+        cached, cache_write
+            Prompt tokens read from, and written to, the provider's cache; as `input` unless told.
+        batch
+            What the batch interface costs, as a share from 0 to 1: 0.5 is half. Unless told, what is known of the provider.
+        note
+            Where the price is from, for people; today's date is kept with it.
 
         Raises
         ------
@@ -216,19 +269,28 @@ class PriceBook:
             raise BadOption(
                 f"the price of `{model}` gives only one of input and output.", hint="give both, 0 if it is free"
             )
-        if input is None and per_call is None:
+        if input is None and per_call is None and per_image is None:
             raise BadOption(
-                f"the price of `{model}` is empty.", hint="give input and output per million tokens, or per_call"
+                f"the price of `{model}` is empty.",
+                hint="give input and output per million tokens, or per_call, or per_image",
             )
         rates = Rates(
             check_usd(0 if input is None else input, "input"),
             check_usd(0 if output is None else output, "output"),
             None if cached is None else check_usd(cached, "cached"),
+            None if cache_write is None else check_usd(cache_write, "cache_write"),
         )
-        self._own[model] = Price((rates,), check_usd(0 if per_call is None else per_call, "per_call"), note)
+        share = None if batch is None else _share(batch)
+        self._own[model] = Price(
+            (rates,), check_usd(0 if per_call is None else per_call, "per_call"), note, datetime.now(UTC).date().isoformat(),
+            check_usd(0 if per_image is None else per_image, "per_image"), share, note if share is not None else "",
+        )  # fmt: skip
 
     def price(self, offer: Offer, *, at: datetime | None = None) -> Price | None:
         """What an offer costs at a time (now unless told), or None when nobody knows."""
+        return _with_batch(self._price(offer, at), offer.price_ref.partition("/")[0] or offer.provider)
+
+    def _price(self, offer: Offer, at: datetime | None) -> Price | None:
         for key in (offer.name, offer.price_ref, f"{offer.provider}/{offer.model}", offer.model):
             if key in self._own:
                 return self._own[key]
@@ -257,6 +319,29 @@ class PriceBook:
             price = self.find(provider, model)
             out[ref] = None if price is None else sum((cost(u, price) for u in used), Decimal(0))
         return out
+
+
+BATCH_SHARES = {
+    "openai": (Decimal("0.5"), "OpenAI, Batch API: half the synchronous price (2025-07)"),
+    "anthropic": (Decimal("0.5"), "Anthropic, Message Batches: half the standard price (2025-07)"),
+    "google": (Decimal("0.5"), "Google, Gemini Batch Mode: half the standard price (2025-07-07)"),
+}
+"""Provider -> what its batch interface costs as a share of the ordinary price, and who says so. The bundled data have none."""
+
+
+def _with_batch(price: Price | None, provider: str) -> Price | None:
+    """The price with what is known of its provider's batch interface, unless the user's own says more."""
+    if price is None or price.batch is not None or provider not in BATCH_SHARES:
+        return price
+    share, source = BATCH_SHARES[provider]
+    return replace(price, batch=share, batch_source=source)
+
+
+def _share(value: Any) -> Decimal:
+    share = check_usd(value, "batch")
+    if share > 1:
+        raise BadOption(f"`batch` is {value}; it is a share of the ordinary price.", hint="0.5 is half of it")
+    return share
 
 
 def check_usd(value: Any, key: str) -> Decimal:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orch_nb.engine.plan import Plan
     from orch_nb.runtime.loop import RunLoop
     from orch_nb.schema.events import Event
+    from orch_nb.trace.bill import Bill
     from orch_nb.trace.run_view import RunView
 
 
@@ -271,6 +272,12 @@ class RunHandle:
         from orch_nb.trace.bill import bill
 
         return bill(self.events).spent_usd
+
+    def bill(self) -> Bill:
+        """What the run cost so far, by step, agent and model, and what it saved; ``.against("big")`` prices it anew."""
+        from orch_nb.trace.bill import bill
+
+        return bill(self.events, alive=not self.done() and self._driver is not None)
 
     @property
     def nx(self) -> Any:

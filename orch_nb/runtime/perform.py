@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from orch_nb.engine.drive import Expand
     from orch_nb.engine.plan import Chooser, Plan, PlanNode
     from orch_nb.engine.ports import Limit, Machine, Refusal
+    from orch_nb.routing.offers import Offer
     from orch_nb.routing.prices import Price
     from orch_nb.runtime.runtime import Runtime
 
@@ -72,6 +73,7 @@ class Performer:
         self._calls: dict[int, tuple[PlanNode, Any]] = {}
         self._said: dict[int, list[str]] = {}
         self.routes = Routes(runtime, namespace)
+        self._priced: set[str] = set()
         self.cache = ResponseCache(runtime.answers, run, now)
 
     # ---------------------------------------------------------------- functions
@@ -156,8 +158,21 @@ class Performer:
         price = self.runtime.models.prices.price(offer)
         reserved = None if price is None else bound(request, price)
         payload = (offer, request, price)
+        route = {**route, **self._figures(node, offer, price)}
         return Prepared("model", offer.name, said, identity, reserved, bound_tokens(request), scopes, route,
                         f"model:{offer.provider}", payload)  # fmt: skip
+
+    def _figures(self, node: PlanNode, offer: Offer, price: Price | None) -> dict[str, Any]:
+        """The prices in force of the models that this agent may call, once for each: what the run is re-priced by later."""
+        made: dict[str, Any] = {}
+        names = dict.fromkeys([offer.name, *(m["name"] for m in node.spec.get("models", ()))])
+        for name in names:
+            if name not in self._priced:
+                self._priced.add(name)
+                known = price if name == offer.name else self.runtime.price_of(name)
+                if known is not None:
+                    made[name] = known.figures()
+        return {"prices": made} if made else {}
 
     async def call(self, prepared: Prepared, key: str) -> Outcome:
         """Do it. Never raises for the call's own failure; a cancellation goes through (see `cancelled`)."""

@@ -8,6 +8,7 @@ nothing.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -44,6 +45,8 @@ TOOL_RESULT = 500
 """Tokens of a tool's result."""
 FUNCTION_S = 5.0
 """Seconds of a function at the high end."""
+JUDGED_TOKENS = 60
+"""Tokens in which a judge names a model and says why."""
 LIST_ITEMS = 3
 CALLS_AT_ONCE = 8
 """Items of a map that a provider answers side by side."""
@@ -92,6 +95,8 @@ class NodeSize:
     """The conversation, where everything that the agent reads is known already."""
     offer: Offer | None = None
     max_visits: float = 1.0
+    models: frozenset[str] = frozenset()
+    """``provider/model`` of every model that it may call."""
 
 
 @dataclass(slots=True)
@@ -211,7 +216,7 @@ class _Sizing:
             NodeSize(
                 step, use.name, use.calls.times(times), usd, seconds, use.tokens.times(times),
                 None if use.batch_usd is None else use.batch_usd * _decimal(times.expected),
-                use.machine, use.offer, times.high,
+                use.machine, use.offer, times.high, use.ids,
             )
         )  # fmt: skip
         if step in self.answers:
@@ -320,7 +325,15 @@ class _Use:
         self.name, self.offer = first[0][0]["name"], first[0][1]
         is_typed, has_tools = node.spec.get("schema") is not None, bool(node.spec.get("tools"))
         most_turns = TOOL_TURNS if has_tools else 0
-        self.calls = Range(1.0, 2.0 if has_tools else 1.0, float(len(self.models) + is_typed + most_turns))
+        self.others = [(m, self._offer(m)) for m in node.spec.get("others", ())]
+        self.samples = _samples(node.spec.get("route"))
+        asked = [offer for _, offer in (*self.models, *self.others) if offer is not None]
+        self.ids = frozenset(f"{offer.provider}/{offer.model}" for offer in asked)
+        self.calls = Range(
+            1.0,
+            2.0 if has_tools else 1.0,
+            float(len(self.models) * self.samples + len(self.others) + is_typed + most_turns),
+        )
         self.unpriced: list[str] = []
         self.usd = self._dollars(first, is_typed, most_turns)
         self.batch_usd = self._batch(first[0][1])
@@ -373,27 +386,32 @@ class _Use:
             if number < len(first):
                 turns = 1 + (1 if most_turns else 0)
                 lows.append(cost(Usage(fewest, 1), price))
-                means.append(turns * cost(Usage(usual + (turns - 1) * TOOL_RESULT // 2, likely), price))
-            high += bound(longest, price)
+                means.append(turns * self.samples * cost(Usage(usual + (turns - 1) * TOOL_RESULT // 2, likely), price))
+            high += self.samples * bound(longest, price)
             if number == 0:
                 for turn in range(1, most_turns + 1 + is_typed):
                     more = "x" * (turn * (most + TOOL_RESULT))
                     high += bound(_longer(longest, more), price)
+        judged = ZERO
+        for model, offer in self.others:
+            price = self._price(offer, model["name"])
+            if price is not None:
+                judged += cost(Usage(usual, JUDGED_TOKENS), price)
+                high += bound(longest, price)
         self.tokens = Range(
             min(t.low for t in tokens), sum(t.expected for t in tokens) / len(tokens), sum(t.high for t in tokens)
         )
         self.seconds = self._seconds(likely, self.tokens)
         if self.unpriced:
             return None
-        return Dollars(min(lows), sum(means, ZERO) / len(means), high)
+        return Dollars(min(lows), sum(means, ZERO) / len(means) + judged, high)
 
     def _batch(self, offer: Offer | None) -> Decimal | None:
         """Expected dollars of one visit where the provider's batch interface is used."""
         if self.usd is None or offer is None:
             return None
         price = self.book.prices.price(offer)
-        share = None if price is None else getattr(price, "batch_share", None)
-        return None if share is None else self.usd[1] * share
+        return None if price is None or price.batch is None else self.usd.expected * price.batch
 
     def _seconds(self, likely: int, tokens: Range) -> Range:
         """From the first word sent to the last received. Models in this process that compute nothing answer at once."""
@@ -428,6 +446,13 @@ class _Use:
         assert isinstance(step, Call)  # a conversation begins with a question
         request: ModelRequest = step.request
         return request
+
+
+def _samples(route: Any) -> int:
+    """Answers that a route compares of each model: ``by: agreement(3)`` asks three times."""
+    by = str(route.get("by", "")) if isinstance(route, dict) else ""
+    found = re.fullmatch(r"agreement\((\d+)\)", by.strip())
+    return int(found[1]) if found else 1
 
 
 def answer_size(schema: Any, max_tokens: int) -> Size:

@@ -181,7 +181,7 @@ class Quoter:
     def __init__(self, runtime: Runtime, plan: Plan, past: Sequence[PastRun]) -> None:
         self.runtime, self.plan, self.book = runtime, plan, runtime.models
         cold = plan_size(plan, {}, self.book)
-        self._agents = {node.step: _model_id(node, self.book) for node in cold.nodes}
+        self._agents = {node.step: node.models for node in cold.nodes}
         self._learn(past)
 
     def _learn(self, past: Sequence[PastRun]) -> None:
@@ -213,12 +213,12 @@ class Quoter:
         self.node_seconds.setdefault(node.step, []).append(took / max(node.seconds.expected, LEAST_SCALE))
 
     def _alike(self, run: PastRun, size: PlanSize) -> set[str]:
-        """Steps of a past run that this plan has too, with the same model."""
+        """Steps of a past run that this plan has too, all of whose calls went to models that it may call now."""
         called = run.models()
         made = set()
         for node in size.nodes:
             models = called.get(node.step, set()) - {""}
-            if node.step in self._agents and (not models or self._agents[node.step] in models):
+            if node.step in self._agents and models <= self._agents[node.step]:
                 made.add(node.step)
         return made
 
@@ -396,10 +396,6 @@ def _baseline(size: PlanSize, inputs: Mapping[str, Any], book: ModelBook) -> tup
             return None, ""
         found.append((cost(usage, price), node.model))
     return max(found, default=(None, ""))
-
-
-def _model_id(node: NodeSize, book: ModelBook) -> str:
-    return "" if node.offer is None else f"{node.offer.provider}/{node.offer.model}"
 
 
 def _prices(book: ModelBook) -> tuple[tuple[str, str, str], ...]:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from orch_nb.routing.evidence import Evidence
     from orch_nb.routing.models import ModelBook
     from orch_nb.routing.offers import Offer
+    from orch_nb.routing.prices import Price
     from orch_nb.runtime.quote import Quote
     from orch_nb.runtime.response_cache import AnswerBook
 
@@ -200,6 +201,15 @@ class Runtime:
         """The offer of a call, and why. The plan's own record of the model stands for the whole run."""
         route = fixed(self.models, limited).route(name, request)
         return route.offer, route.as_data()
+
+    def price_of(self, name: str) -> Price | None:
+        """Today's price of the model of this name; None where nobody knows, or where the name means nothing."""
+        from orch_nb.errors import UnknownModel
+
+        try:
+            return self.models.prices.price(self.models.resolve(name))
+        except UnknownModel:
+            return None
 
     def has_limit(self, scopes: tuple[tuple[str, Limit], ...]) -> bool:
         """Whether any of these scopes has a limit in the ledger."""

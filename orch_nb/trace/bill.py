@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from orch_nb.trace.savings import Repriced, Saving, repriced, savings
 from orch_nb.trace.span import ZERO
 from orch_nb.trace.spans import Walk
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from decimal import Decimal
 
+    from orch_nb.routing.prices import Price
     from orch_nb.schema.events import Event
     from orch_nb.trace.span import Span
 
@@ -103,13 +105,54 @@ class Line:
 
 @dataclass(slots=True)
 class Bill:
-    """What a run cost: `total`, and the same by step (in order of first use), by agent and by model."""
+    """What a run cost: `total`, and the same by step (in order of first use), by agent and by model; what was saved, by kind."""
 
     total: Line
     steps: list[Line] = field(default_factory=list)
     agents: list[Line] = field(default_factory=list)
     models: list[Line] = field(default_factory=list)
     limit_usd: Decimal | None = None
+    _rows: list[Span] = field(default_factory=list, repr=False)
+    _savings: list[Saving] | None = field(default=None, repr=False)
+
+    @property
+    def savings(self) -> list[Saving]:
+        """What the run did not pay, kind by kind: reuse, response cache, batch price, early exit, routing. Worked out when first
+        asked for."""
+        if self._savings is None:
+            self._savings = savings(self._rows)
+        return self._savings
+
+    def against(self, model: str, price: Price | None = None) -> Repriced:
+        """What the same tokens would have cost on one model alone: ``run.bill().against("big").saved_usd``.
+
+        Parameters
+        ----------
+        model
+            The notebook's name of it.
+        price
+            Its price; without one today's is taken. The bill itself keeps the prices of its day.
+
+        Raises
+        ------
+        UnknownModel, UnknownPrice
+            The name means nothing; nobody knows its price.
+        """
+        if price is None:
+            from orch_nb.routing import models
+            from orch_nb.routing.fixed import unknown_price
+
+            book = models.current()
+            offer = book.resolve(model)
+            price = book.prices.price(offer)
+            if price is None:
+                raise unknown_price(offer)
+        return repriced(self._rows, model, price)
+
+    @property
+    def saved_usd(self) -> Decimal:
+        """All that was saved, whatever the kind. Routing and early exit are comparisons, the others were once billed."""
+        return sum((s.usd for s in self.savings), ZERO)
 
     @property
     def spent_usd(self) -> Decimal:
@@ -145,6 +188,7 @@ def bill_of(rows: Iterable[Span], limit_usd: Decimal | None = None) -> Bill:
     steps: dict[str, Line] = {}
     agents: dict[str, Line] = {}
     models: dict[str, Line] = {}
+    rows = list(rows)
     for span in rows:
         if span.kind in ("model", "tool"):
             step = _line(steps, step_of(span))
@@ -155,7 +199,7 @@ def bill_of(rows: Iterable[Span], limit_usd: Decimal | None = None) -> Bill:
         elif span.exit == "reused":
             for line in (total, _line(steps, step_of(span)), _line(agents, span.agent)):
                 line.add_reuse(span)
-    return Bill(total, list(steps.values()), list(agents.values()), list(models.values()), limit_usd)
+    return Bill(total, list(steps.values()), list(agents.values()), list(models.values()), limit_usd, rows)
 
 
 def step_of(span: Span) -> str:

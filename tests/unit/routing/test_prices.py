@@ -91,7 +91,8 @@ def test_a_call_may_be_priced_by_the_call():
     book.set("m", per_call="0.002")
     price = book.find("any", "m")
     assert cost(Usage(10_000, 10_000), price) == D("0.002")
-    assert price.label == "$0.002 per call (set by you)"
+    today = datetime.now(UTC).date().isoformat()
+    assert price.label == f"$0.002 per call (set by you, {today})"
 
 
 @pytest.mark.parametrize(
@@ -194,3 +195,40 @@ def test_costs_add_up_exactly(usages):
     price = Price((Rates(D("0.15"), D("0.6")),))
     total = Usage(sum(u.input_tokens for u in usages), sum(u.output_tokens for u in usages))
     assert sum((cost(u, price) for u in usages), D(0)) == cost(total, price)
+
+
+def test_a_price_of_ones_own_has_its_day():
+    """What the user set says so, with the day it was set."""
+    book = PriceBook()
+    book.set("big", input=1, output=2)
+    today = datetime.now(UTC).date().isoformat()
+    assert (book.price(MINI).provenance, book.price(MINI).date) == ("set by you", today)
+
+
+def test_cache_writing_and_images_have_prices_of_their_own():
+    """Both are taken as given; images are counted beside tokens."""
+    book = PriceBook()
+    book.set("m", input=1, output=2, cache_write="1.25", per_image="0.04")
+    price = book.find("any", "m")
+    assert price.tiers[0].cache_write == D("1.25")
+    assert cost(Usage(1_000_000, 0), price, images=3) == D("1.12")
+    assert "$0.04 per image" in price.label
+    book.set("painter", per_image="0.04")
+    assert cost(Usage(10, 10), book.find("any", "painter"), images=2) == D("0.08")
+
+
+def test_batch_prices_are_a_share_of_the_price_in_force():
+    """Half at three providers, with who says so; the user's own share wins; elsewhere there is none."""
+    book = PriceBook()
+    price = book.price(MINI)
+    assert price.batch == D("0.5")
+    assert "Batch API" in price.batch_source
+    halved = price.in_batch()
+    assert cost(Usage(1_000, 500, cached_tokens=400), halved) == cost(Usage(1_000, 500, cached_tokens=400), price) / 2
+    assert halved.batch is None
+    assert "batch price, 50" in halved.label
+    book.set("big", input=1, output=2, batch="0.4")
+    assert cost(Usage(1_000_000, 0), book.price(MINI).in_batch()) == D("0.4")
+    assert FREE.in_batch() is None
+    with pytest.raises(BadOption, match="share of the ordinary price"):
+        book.set("big", input=1, output=2, batch=2)

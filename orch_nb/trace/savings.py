@@ -1,0 +1,155 @@
+"""What a run did not have to pay, and why: each kind by itself, in dollars.
+
+Reuse and the response cache count what was billed when the result was made. Batch prices count the difference to the ordinary
+price of the same call. Early exit counts the expected cost of the dearer models that a ladder did not come to: an estimate, made
+before the first call. Routing compares the run's own calls with the same tokens at the dearest model that it knew.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orch_nb.routing.prices import cost, price_of
+from orch_nb.schema.messages import Usage
+from orch_nb.trace.span import ZERO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from orch_nb.routing.prices import Price
+    from orch_nb.trace.span import Span
+
+BATCH = "batch"
+"""The key in a call's reply under which a batch-priced call keeps what it would have cost at the ordinary price."""
+
+
+class Saving(NamedTuple):
+    """Dollars of one kind that were not paid: how often, and how that was worked out."""
+
+    kind: str
+    usd: Decimal
+    times: int
+    how: str
+
+
+class Repriced(NamedTuple):
+    """The run's calls at another price: what was billed, what the same tokens would have cost, and the difference.
+
+    `unknown` counts calls that could not be compared: their tokens or their dollars are not known.
+    """
+
+    model: str
+    spent_usd: Decimal
+    usd: Decimal
+    calls: int
+    unknown: int
+
+    @property
+    def saved_usd(self) -> Decimal:
+        """What the run cost less than that; negative where it cost more."""
+        return self.usd - self.spent_usd
+
+    @property
+    def saved_share(self) -> float | None:
+        """The same as a share of the other price; None where that is 0."""
+        return float(self.saved_usd / self.usd) if self.usd else None
+
+
+def savings(rows: Sequence[Span]) -> list[Saving]:
+    """What the run of these spans did not pay, kind by kind; kinds that saved nothing are left out."""
+    made = [_reuse(rows), _cache(rows), _batch(rows), _early_exit(rows), _routing(rows)]
+    return [one for one in made if one is not None and one.usd > 0]
+
+
+def _reuse(rows: Sequence[Span]) -> Saving | None:
+    taken = [s.saved_usd or ZERO for s in rows if s.exit == "reused" and s.kind != "model"]
+    return _saving("reuse", taken, "results of earlier runs, at what they were billed then")
+
+
+def _cache(rows: Sequence[Span]) -> Saving | None:
+    taken = [s.saved_usd or ZERO for s in rows if s.kind == "model" and s.source is not None]
+    return _saving("response cache", taken, "answers given again, at what they were billed then")
+
+
+def _batch(rows: Sequence[Span]) -> Saving | None:
+    taken = [
+        Decimal(s.value[BATCH]["standard_usd"]) - s.cost_usd
+        for s in rows
+        if s.kind == "model" and isinstance(s.value, dict) and BATCH in s.value and s.cost_usd is not None
+    ]
+    return _saving("batch price", taken, "the same calls at the ordinary price")
+
+
+def _early_exit(rows: Sequence[Span]) -> Saving | None:
+    """Rungs of ladders that were not reached. The last decision of an activation has the ladder as it was then."""
+    ladders: dict[str, dict[str, Any]] = {}
+    called: dict[str, set[str]] = {}
+    for span in rows:
+        if span.kind == "route" and isinstance(span.value, dict):
+            ladders.setdefault(span.key, span.value)
+        elif span.kind == "model" and span.target:
+            called.setdefault(span.key, set()).add(span.target)
+    spared = []
+    for key, decision in ladders.items():
+        if decision.get("by") == "cascade" and called.get(key):
+            spared += _not_reached(decision, called[key])
+    return _saving("early exit", spared, "dearer models that were not asked, at their expected cost (estimate)")
+
+
+def _not_reached(decision: Mapping[str, Any], called: set[str]) -> list[Decimal]:
+    expected = {
+        row["offer"]: row.get("expected_usd") for row in decision.get("candidates", ()) if not row.get("refused")
+    }
+    order = [name for name in decision.get("order", ()) if name in expected]
+    last = max((order.index(name) for name in called if name in order), default=len(order))
+    return [Decimal(expected[name]) for name in order[last + 1 :] if expected[name] is not None]
+
+
+def _routing(rows: Sequence[Span]) -> Saving | None:
+    best = all_premium(rows)
+    if best is None:
+        return None
+    return Saving("routing", best.saved_usd, best.calls, f"all calls on `{best.model}`, at the same tokens")
+
+
+def _saving(kind: str, amounts: Sequence[Decimal], how: str) -> Saving | None:
+    return Saving(kind, sum(amounts, ZERO), len(amounts), how) if amounts else None
+
+
+# ------------------------------------------------------------------ other prices
+def all_premium(rows: Sequence[Span]) -> Repriced | None:
+    """The run's calls, all on the dearest model that any of its agents may call, at the prices of its day; None where no
+    price was recorded, or where only one model is known."""
+    known = prices_of(rows)
+    if len(known) < 2:
+        return None
+    return max((repriced(rows, name, price) for name, price in known.items()), key=lambda r: r.usd)
+
+
+def prices_of(rows: Iterable[Span]) -> dict[str, Price]:
+    """Model -> the price that was in force when the run was billed."""
+    found: dict[str, Price] = {}
+    for span in rows:
+        for name, figures in (span.route or {}).get("prices", {}).items():
+            found[name] = price_of(figures)
+    return found
+
+
+def repriced(rows: Iterable[Span], name: str, price: Price) -> Repriced:
+    """The model calls of these spans at one price, token for token. Answers of the cache are no calls."""
+    made = [s for s in rows if s.kind == "model" and s.source is None and s.exit]
+    known = [s for s in made if s.cost_usd is not None and s.tokens]
+    unknown = sum(1 for s in made if s.cost_usd is None or (s.cost_usd and not s.tokens))
+    spent = sum((s.cost_usd or ZERO for s in known), ZERO)
+    return Repriced(name, spent, _cost_of(known, price), len(known), unknown)
+
+
+def _cost_of(calls: Sequence[Span], price: Price) -> Decimal:
+    """What these calls cost at one price. Without tiers a price is linear: all tokens at once, and the calls."""
+    usages = [Usage(s.input_tokens, s.output_tokens, s.cached_tokens, s.reasoning_tokens) for s in calls]
+    if len(price.tiers) > 1 or not usages:
+        return sum((cost(usage, price) for usage in usages), ZERO)
+    names = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
+    together = Usage(*(sum(getattr(usage, name) for usage in usages) for name in names))
+    return cost(together, price) + price.per_call * (len(usages) - 1)
