@@ -83,7 +83,7 @@ def _question(machine: AgentMachine, **more: Any) -> Question:
     first = [_model(spec, route["models"][0])]
     return Question(
         spec["name"], route, Talk(machine, first).request(), machine.inputs, machine.prompt,
-        tuple(spec.get("fallback", ())), frozenset(needs), sla_s=spec.get("sla_s"), **more,
+        tuple(spec.get("fallback", ())), frozenset(needs), sla_s=spec.get("sla_s"), template=spec["prompt"], **more,
     )  # fmt: skip
 
 

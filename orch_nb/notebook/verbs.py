@@ -319,6 +319,23 @@ def why(session: Session, command: Command, names: Names) -> Shown:
     return shown(view, node, made)
 
 
+def route(session: Session, command: Command, names: Names) -> Shown:
+    """The rule that was learned for an agent, with its evidence; accepted or taken back."""
+    from orch_nb.notebook.why import proposal
+
+    action = _run_word(command) if _run_word(command) in ("accept", "reject") else ""
+    at = command.words[1:] if action else command.words
+    if not at:
+        raise command.error("which agent?", hint=f"usage: `{VERBS['route'].usage}`")
+    agent = names.get(at[0].text)
+    if type(agent).__name__ != "Agent":
+        near = nearest(at[0].text, [n for n, v in names.items() if type(v).__name__ == "Agent"])
+        raise command.error(f"there is no agent `{at[0].text}`.", at[0], hint=f"did you mean `{near}`?" if near else "")
+    runtime = session.runtime
+    do = {"accept": runtime.accept_route, "reject": runtime.reject_route}.get(action, runtime.propose_route)
+    return proposal(do(agent))
+
+
 def budget(session: Session, command: Command, names: Names) -> Shown:
     """The notebook's budget: shown, set (`0.50 calls=100`), raised (`+0.50`), taken away (`none`), counted anew (`reset`)."""
     runtime = session.runtime
@@ -504,6 +521,10 @@ VERBS: dict[str, Verb] = {
     "trace": Verb("%orch trace [RUN]", "every step of a run, the last one unless named", trace, words=1),
     "why": Verb(
         "%orch why [NODE] [--run RUN]", "why a node chose its model or the next node, and why not the others", why, {"run": True}, words=1,
+    ),
+    "route": Verb(
+        "%orch route [accept|reject] AGENT", "what was learned about an agent's models, with its evidence; let it choose, or take that back",
+        route, words=2,
     ),
     "cost": Verb("%orch cost [RUN]", "the bill of a run by step, agent and model", cost, words=1),
     "forecast": Verb(

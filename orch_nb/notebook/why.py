@@ -9,10 +9,12 @@ from orch_nb.notebook.bundle import Shown
 from orch_nb.notebook.table import Cell, Column, Table
 from orch_nb.notebook.visible import clean, line
 from orch_nb.notebook.words import BAD, OK, usd
+from orch_nb.routing.learning import acceptance_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from orch_nb.routing.learning import Proposal
     from orch_nb.trace.choices import Choice, Option
     from orch_nb.trace.run_view import RunView
 
@@ -39,6 +41,42 @@ def why(view: RunView, node: str, made: Sequence[Choice]) -> Shown:
         parts.append(markup.section(markup.quiet(rest)))
     html = markup.panel(markup.bar(markup.prose(head)), *parts)
     return Shown("\n".join(text), html, list(made))
+
+
+def proposal(made: Proposal) -> Shown:
+    """A learned rule with its evidence, and the line that accepts it."""
+    rule = made.rule
+    state = acceptance_text(made.accepted) if made.accepted else "not accepted"
+    head = f"route of {line(rule.agent, 64)} · learned from {made.outcomes:,} outcomes · {state}"
+    table = Table(
+        [
+            Column("model"),
+            Column("outcomes", "r"),
+            Column("measured quality", "r"),
+            Column("$ a call", "r"),
+            Column("would be chosen", "r"),
+        ]
+    )
+    for row in made.rows:
+        share = f"{row.chosen / made.prompts:.0%} of {made.prompts:,}" if made.prompts else ""
+        name = line(row.offer, 64) + (" (baseline)" if row.offer == made.baseline else "")
+        cost = "" if row.cost_usd is None else f"{row.cost_usd:.3g}"
+        table.add(name, f"{row.outcomes:,}", "" if row.mean is None else f"{row.mean:.2f}", cost, share)
+    return Shown.of_table(head, table, *_advice(made), value=made)
+
+
+def _advice(made: Proposal) -> list[str]:
+    agent = line(made.rule.agent, 64)
+    if not made.is_enough:
+        return [f"not enough evidence: {made.rule.minimum} outcomes of two models are needed; `%%compare` gives them"]
+    saving = "" if made.saving is None else f", {made.saving:+.0%} of its cost saved"
+    said = f"against always `{made.baseline}`: quality {made.gain:+.3f}{saving}, by the rule's own estimates on {made.prompts:,} logged prompts"
+    todo = (
+        f"`%orch route reject {agent}` takes it back"
+        if made.accepted
+        else f"`%orch route accept {agent}` lets it choose"
+    )
+    return [said, todo]
 
 
 def headline(choice: Choice) -> str:

@@ -44,6 +44,8 @@ class Facts:
         The tightest budget; None where no limit is in force.
     seconds
         Name -> (median seconds, calls) of its recent calls.
+    unfit
+        Name -> what it was measured to fail at, of what is asked here. It refuses only where another candidate is fit.
     """
 
     offers: Mapping[str, Offer]
@@ -51,6 +53,7 @@ class Facts:
     unavailable: Mapping[str, str] = field(default_factory=dict)
     room: Room | None = None
     seconds: Mapping[str, tuple[float, int]] = field(default_factory=dict)
+    unfit: Mapping[str, str] = field(default_factory=dict)
 
 
 def filtered(question: Question, facts: Facts) -> list[Candidate]:
@@ -82,11 +85,14 @@ def _lacking(question: Question, facts: Facts) -> dict[str, str]:
     }
     fewest = min(len(needs) for needs in lacks.values())
     words = {"tools": "takes no tools", "json": "enforces no JSON"}
-    return {
+    found = {
         name: f"its interface {' and '.join(words[need] for need in needs)}"
         for name, needs in lacks.items()
         if len(needs) > fewest
     }
+    if len(facts.unfit) < len(question.models):
+        found = {**facts.unfit, **found}
+    return found
 
 
 def _misfit(question: Question, offer: Offer, price: Price | None, facts: Facts) -> str:

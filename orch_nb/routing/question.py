@@ -39,6 +39,8 @@ class Question:
         What the judge said, once it was asked.
     sla_s
         Seconds that an answer may take; None for no promise.
+    template
+        The prompt as the agent's author wrote it, without the values: what kind of task it is.
     """
 
     agent: str
@@ -52,6 +54,7 @@ class Question:
     keeps: bool = False
     said: Mapping[str, Any] | None = None
     sla_s: float | None = None
+    template: str = ""
 
     @property
     def models(self) -> tuple[str, ...]:

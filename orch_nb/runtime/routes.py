@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from orch_nb.engine.ports import Call
     from orch_nb.routing.decision import Decision
-    from orch_nb.routing.offers import Candidate
+    from orch_nb.routing.offers import Candidate, Offer
     from orch_nb.routing.question import Question
     from orch_nb.runtime.runtime import Runtime
 
@@ -94,8 +94,32 @@ class Routes:
                 )
             case "judge":
                 return judge.by_judge(question, candidates)
+            case "learned" | "auto":
+                return await self._learned(question, candidates)
             case _:
                 return cascade.climb(question, candidates, how=how)
+
+    async def _learned(self, question: Question, candidates: list[Candidate]) -> Decision:
+        """By outcomes: those of this agent, under the names that the models have now."""
+        from orch_nb.routing.auto import by_auto
+        from orch_nb.routing.decision import decide
+        from orch_nb.routing.learning import Log, Rule, accepted_for, by_learning
+
+        runtime, route = self.runtime, question.route
+        rule = Rule.of(question.agent, route)
+        log = Log.of(runtime.store.evidence(question.agent), {c.offer.name: c.offer for c in candidates})
+        accepted = accepted_for(rule, runtime.accepted.find("route", question.agent))
+        advice = None
+        if route["how"] == "learned" or (accepted is not None and log.is_enough(rule.minimum)):
+            costs = {c.offer.name: None if c.expected_usd is None else float(c.expected_usd) for c in candidates}
+            loop = asyncio.get_running_loop()
+            advice = await loop.run_in_executor(
+                runtime.embed_pool, runtime.learning.advise, rule, log, question.prompt, costs
+            )
+        if route["how"] == "auto":
+            return by_auto(question, candidates, advice, log, accepted)
+        assert advice is not None
+        return decide("learned", question.agent, candidates, by_learning(question, advice, log, accepted))
 
     async def _similar(self, question: Question) -> dict[str, Any]:
         """The similarity of the prompt to each model's examples, on the thread that embeds."""
@@ -124,7 +148,22 @@ class Routes:
             {name: why for name, offer in offers.items() if (why := self._unavailable(offer.provider))},
             self.room(scopes),
             seen,
+            self._unfit(question, offers) if question.route["how"] == "auto" else {},
         )
+
+    @staticmethod
+    def _unfit(question: Question, offers: Mapping[str, Offer]) -> dict[str, str]:
+        """What models were measured to fail at, of what this agent asks. A list that the user wrote is the user's business."""
+        from orch_nb.agents.abilities import failing
+
+        found = {}
+        for name, offer in offers.items():
+            tasks = failing(
+                offer.family, question.request.schema, has_tools="tools" in question.needs, prompt=question.template
+            )
+            if tasks:
+                found[name] = f"it fails at {tasks[0].task} ({tasks[0].figure})"
+        return found
 
     def _unavailable(self, provider: str) -> str:
         try:

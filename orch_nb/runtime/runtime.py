@@ -33,11 +33,13 @@ if TYPE_CHECKING:
     from orch_nb.engine.ports import Balance, Limit, RunLog
     from orch_nb.routing.availability import Availability
     from orch_nb.routing.evidence import Evidence
+    from orch_nb.routing.learning import Learning, Proposal
     from orch_nb.routing.models import ModelBook
     from orch_nb.routing.offers import Offer
     from orch_nb.routing.prices import Price
     from orch_nb.runtime.quote import Quote
     from orch_nb.runtime.response_cache import AnswerBook
+    from orch_nb.store.accepted import Accepted
 
 MAX_THREADS = 32
 """Sync functions under way at once; more would only fight for the interpreter."""
@@ -72,6 +74,8 @@ class Runtime:
         self._slots: dict[str, asyncio.Semaphore] = {}
         self._choosers: dict[str, Any] = {}
         self._availability: Availability | None = None
+        self._accepted: Accepted | None = None
+        self._learning: Learning | None = None
         self._embedder: Any = None
         self._handles: dict[str, RunHandle] = {}
         self._lock = threading.Lock()
@@ -226,6 +230,61 @@ class Runtime:
 
         made = SimilarityChooser(self.embedder, candidates, threshold)
         return self._choosers.setdefault(made.key, made)
+
+    @property
+    def accepted(self) -> Accepted:
+        """What was agreed to for all runs; kept beside the store, where that has a place."""
+        if self._accepted is None:
+            from orch_nb.store.accepted import NAME, Accepted
+
+            path = getattr(self.store, "path", None)
+            self._accepted = Accepted(None if path is None else Path(path).with_name(NAME))
+        return self._accepted
+
+    @property
+    def learning(self) -> Learning:
+        """Learned routers of this process."""
+        if self._learning is None:
+            from orch_nb.routing.learning import Learning
+
+            self._learning = Learning(lambda: self.embedder)
+        return self._learning
+
+    def propose_route(self, agent: Any) -> Proposal:
+        """The rule that was learned for an agent's route, with its evidence; see `accept_route`.
+
+        Parameters
+        ----------
+        agent
+            An `Agent` whose route is `auto` or learned.
+
+        Raises
+        ------
+        BadOption
+            Its route learns nothing.
+        """
+        from orch_nb.runtime.proposing import proposal
+
+        return proposal(self, agent)
+
+    def accept_route(self, agent: Any, *, by: str = "") -> Proposal:
+        """Let the learned rule of an agent choose from now on; each decision names the acceptance.
+
+        It stands until the candidates, the minimum, the tradeoff or the baseline change; later outcomes go on teaching it.
+
+        Raises
+        ------
+        BadOption
+            Its route learns nothing, or there is not enough evidence.
+        """
+        from orch_nb.runtime.proposing import accept
+
+        return accept(self, agent, by=by)
+
+    def reject_route(self, agent: Any) -> Proposal:
+        """Take the acceptance of an agent's learned rule back: the static choice answers again."""
+        self.accepted.put("route", agent.name, None)
+        return self.propose_route(agent)
 
     @property
     def availability(self) -> Availability:

@@ -17,50 +17,15 @@ from orch_nb.errors import (
     ProviderUnavailable,
     RateLimited,
 )
-from orch_nb.providers.fakes import ScriptedProvider
 from orch_nb.schema import events as ev
 from orch_nb.trace.bill import bill
 from orch_nb.trace.choices import choices
 from orch_nb.trace.spans import spans
 from tests.unit.runtime.conftest import reply
+from tests.unit.runtime.routed import YES, agent, calls, decisions
 
-OUT = "{label: yes | no}"
-YES, NO, BAD = '{"label": "yes"}', '{"label": "no"}', "nonsense"
+NO, BAD = '{"label": "no"}', "nonsense"
 ERRORS = [AuthFailed, RateLimited, ContextTooLong, BadRequest, ProviderUnavailable, ProviderTimeout, MalformedReply]
-
-
-@pytest.fixture
-def models(rt):
-    """``models(small=[replies], big=[replies])``: 100 tokens a reply, at 1, 10 and 100 dollars a million."""
-
-    def make(**replies):
-        made = {}
-        for name, usd in (("small", 1), ("mid", 10), ("big", 100)):
-            script = replies.get(name, [])
-            script = script if callable(script) else [reply(r) if isinstance(r, str) else r for r in script]
-            made[name] = ScriptedProvider(script, name=f"{name}co")
-            rt.add_provider(made[name])
-            rt.models.add(name, f"{name}-1", f"{name}co", price={"input": usd, "output": usd})
-        return made
-
-    return make
-
-
-def agent(route, **keys):
-    keys.setdefault("out", OUT)
-    return orch.Agent("a", keys.pop("prompt", "Label {{ text }}"), route=route, max_tokens=50, retry=1, **keys)
-
-
-def calls(run):
-    return [(e.kind, e.target) for e in run.events if isinstance(e, ev.Sent)]
-
-
-def decisions(run):
-    return [
-        e.reply
-        for e in run.events
-        if isinstance(e, ev.Settled) and isinstance(e.reply, dict) and "candidates" in e.reply
-    ]
 
 
 CASCADE = {"cascade": ["small", "big"]}

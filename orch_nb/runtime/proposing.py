@@ -1,0 +1,58 @@
+"""Learned routes as proposals: shown with their evidence, accepted by a person, named by every decision that follows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.errors import BadOption
+from orch_nb.routing.learning import Log, Proposal, Rule, accepted_for, propose
+
+if TYPE_CHECKING:
+    from orch_nb.runtime.runtime import Runtime
+
+LEARNS = ("auto", "learned")
+
+
+def proposal(runtime: Runtime, agent: Any) -> Proposal:
+    """The rule of an agent as its evidence stands now (see `Runtime.propose_route`)."""
+    rule = _rule(runtime, agent)
+    offers = {name: runtime.models.resolve(name) for name in rule.offers}
+    log = Log.of(runtime.evidence(rule.agent), offers)
+    costs = {name: _mean_cost(log, name) for name in rule.offers}
+    accepted = accepted_for(rule, runtime.accepted.find("route", rule.agent))
+    return runtime.embed_pool.submit(propose, runtime.learning, rule, log, costs, accepted).result()
+
+
+def accept(runtime: Runtime, agent: Any, *, by: str = "") -> Proposal:
+    """Accept the rule as it is proposed (see `Runtime.accept_route`)."""
+    made = proposal(runtime, agent)
+    if not made.is_enough:
+        known = ", ".join(f"`{row.offer}` has {row.outcomes}" for row in made.rows)
+        raise BadOption(
+            f"there is not enough evidence for `{made.rule.agent}`: {known} outcomes, and {made.rule.minimum} of two models are needed.",
+            hint="compare models on its task first (`%%compare`), or lower `minimum`",
+        )
+    entry = {
+        "rule": made.rule.as_data(),
+        "on": datetime.now(UTC).date().isoformat(),
+        "by": by,
+        "outcomes": made.outcomes,
+    }
+    runtime.accepted.put("route", made.rule.agent, entry)
+    return proposal(runtime, agent)
+
+
+def _rule(runtime: Runtime, agent: Any) -> Rule:
+    route = agent.definition(runtime.models).get("route") or {}
+    if route.get("how") not in LEARNS:
+        raise BadOption(
+            f"`{agent.name}` learns no route: it has {'`route: ' + route['how'] + '`' if route else 'one model'}.",
+            hint="`route: auto`, or `route: {learned: [small, big]}`",
+        )
+    return Rule.of(agent.name, route)
+
+
+def _mean_cost(log: Log, offer: str) -> float | None:
+    paid = [float(row.cost_usd) for row in log.rows if row.offer == offer and row.cost_usd is not None]
+    return sum(paid) / len(paid) if paid else None

@@ -1,0 +1,136 @@
+"""Learned routes: evidence decides, after a person has accepted it; every decision names the acceptance."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+import orch_nb as orch
+from orch_nb.errors import BadOption, CorruptStore
+from orch_nb.providers.embeddings import HashingEmbedder
+from orch_nb.routing.availability import FAILURES
+from orch_nb.routing.evidence import Evidence
+from orch_nb.routing.learning import Log, Rule, accepted_for
+from orch_nb.routing.offers import Offer
+from orch_nb.schema.events import ErrorInfo
+from orch_nb.store.accepted import Accepted
+from tests.unit.runtime.conftest import reply
+from tests.unit.runtime.routed import YES, agent, calls, decisions
+
+pytest.importorskip("numpy")
+pytest.importorskip("orch_nb.routing.learned")
+LEARNED = {"learned": ["small", "big"], "minimum": 5, "tradeoff": 0.5, "baseline": "big"}
+
+
+def evidence(offer, number, quality, *, task="a"):
+    usd = {"small": "0.0001", "big": "0.01"}[offer]
+    prompt = f"Label question {number}"
+    return Evidence(task, offer, f"{offer}-1", f"{offer}co", prompt, quality, Decimal(usd), 0.1, "compare", "exact", float(number), f"{task}/{offer}/{number}")  # fmt: skip
+
+
+def both_right(rt, n=8):
+    """The cheap model is as good as the dear one. (Hashed words embed: no model has to be loaded for that.)"""
+    rt._embedder = HashingEmbedder()
+    rt.add_evidence([evidence(offer, i, 1.0) for offer in ("small", "big") for i in range(n)])
+
+
+def all_say_yes(models):
+    return models(small=lambda r: reply(YES), big=lambda r: reply(YES))
+
+
+async def test_without_evidence_the_baseline_answers(rt, models):
+    """Never below the static choice: no outcome, no learned choice."""
+    all_say_yes(models)
+    run = await orch.run(agent(LEARNED), text="hi")
+    assert calls(run) == [("route", "learned"), ("model", "big")]
+    assert decisions(run)[0]["seen"]["outcomes of small"] == 0
+
+
+async def test_a_learned_rule_applies_after_acceptance_only(rt, models):
+    """The proposal shows its evidence; unaccepted, the baseline answers and says so; accepted, the rule does, by name."""
+    all_say_yes(models)
+    both_right(rt)
+    maker = agent(LEARNED)
+    before = await orch.run(maker, text="hi")
+    proposed = rt.propose_route(maker)
+    rt.accept_route(maker, by="Ann")
+    after = await orch.run(maker, text="hi")
+    rt.reject_route(maker)
+    last = await orch.run(maker, text="hi")
+
+    assert [calls(r)[-1][1] for r in (before, after, last)] == ["big", "small", "big"]
+    assert "is not accepted (it would choose `small`" in decisions(before)[0]["because"]
+    assert "accepted on " in decisions(after)[0]["because"]
+    assert "by Ann with 16 outcomes" in decisions(after)[0]["because"]
+    assert all(row["score"] is not None for row in decisions(after)[0]["candidates"])
+    assert (proposed.accepted, proposed.outcomes, [r.outcomes for r in proposed.rows]) == (None, 16, [8, 8])
+    assert proposed.saving > 0.9
+
+
+async def test_auto_learns_where_it_may_and_cascades_where_it_may_not(rt, models):
+    """Evidence alone does not choose: `auto` cascades, says what waits to be accepted, and follows the rule afterwards."""
+    all_say_yes(models)
+    rt.models._own.pop("mid")
+    both_right(rt, 30)
+    maker = agent("auto")
+    before = await orch.run(maker, text="hi")
+    rt.accept_route(maker)
+    after = await orch.run(maker, text="hi")
+
+    assert decisions(before)[0]["by"] == "cascade"
+    assert "`%orch route a`" in decisions(before)[0]["because"]
+    assert decisions(after)[0]["by"] == "learned"
+
+
+async def test_too_little_evidence_cannot_be_accepted(rt, models):
+    """Four outcomes where five are needed: the refusal says how many there are."""
+    models()
+    rt.add_evidence([evidence(offer, i, 1.0) for offer in ("small", "big") for i in range(4)])
+    with pytest.raises(BadOption, match="`small` has 4"):
+        rt.accept_route(agent(LEARNED))
+    with pytest.raises(BadOption, match="learns no route"):
+        rt.propose_route(orch.Agent("a", "x", model="small"))
+
+
+async def test_a_refused_choice_of_the_rule_gives_way(rt, models):
+    """What was learned is asked of what can answer: a provider that fails is left out, and the next best answers."""
+    all_say_yes(models)
+    both_right(rt)
+    maker = agent(LEARNED)
+    rt.accept_route(maker)
+    for _ in range(FAILURES):
+        rt.availability.note("smallco", "small", ErrorInfo("ORCH305", "ProviderUnavailable", "down", "transient"), 0.0)
+    run = await orch.run(maker, text="hi")
+    assert calls(run)[-1] == ("model", "big")
+    assert "`small` comes first" in decisions(run)[0]["because"]
+
+
+def test_a_changed_rule_has_to_be_accepted_again():
+    """Another tradeoff or another candidate is another rule."""
+    rule = Rule("a", ("small", "big"), 30, 0.7, "big")
+    entry = {"rule": rule.as_data(), "on": "2026-11-21", "by": "", "outcomes": 80}
+    assert accepted_for(rule, entry) is entry
+    assert accepted_for(Rule("a", ("small", "big"), 30, 0.8, "big"), entry) is None
+    assert accepted_for(rule, None) is None
+
+
+def test_evidence_stays_with_the_model_whatever_it_is_called():
+    """`small` stood for another model when it was measured: its outcomes do not count for the new one."""
+    offers = {"cheap": Offer("cheap", "small-1", "smallco"), "small": Offer("small", "other", "smallco")}
+    log = Log.of([evidence("small", 1, 1.0)], offers)
+    assert log.counts == {"cheap": 1, "small": 0}
+
+
+def test_what_was_accepted_is_kept_beside_the_store(tmp_path):
+    """Another process reads it; what is no such file is refused and not overwritten."""
+    path = tmp_path / "routes.json"
+    Accepted(path).put("route", "a", {"on": "2026-11-21"})
+    other = Accepted(path)
+    assert other.find("route", "a") == {"on": "2026-11-21"}
+    Accepted(path).put("route", "a", None)
+    assert other.find("route", "a") is None
+    path.write_text("[]", encoding="utf-8")
+    with pytest.raises(CorruptStore, match=r"routes\.json"):
+        other.find("route", "a")
+    assert path.read_text(encoding="utf-8") == "[]"
