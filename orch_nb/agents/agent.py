@@ -167,20 +167,30 @@ class Agent:
                 for t in self.tools
             ],
         }
-        return made if spec.route is None else {**made, **self._route(book)}
+        return {**made, **self._routing(book)} if spec.route is not None or spec.second_opinion is not None else made
+
+    def _routing(self, book: ModelBook | None) -> dict[str, Any]:
+        """What a plan keeps of how models are chosen, and of those that answer something else than the task."""
+        spec = self.spec
+        made = {} if spec.route is None else self._route(book)
+        others = [made["route"]["judge"]] if "judge" in made.get("route", ()) else []
+        if spec.second_opinion is not None:
+            made["second_opinion"] = route_spec.complete_second_opinion(spec.second_opinion)
+            others.append(made["second_opinion"]["model"])
+        if others:
+            made["others"] = [self._model(name, book) for name in dict.fromkeys(others)]
+        if self._check:
+            made["check"] = self._check
+        return made
 
     def _route(self, book: ModelBook | None) -> dict[str, Any]:
-        """What a plan keeps of the route: completed, its candidates named, so that nothing is looked up later."""
+        """The route completed, its candidates named, so that nothing is looked up later."""
         spec = self.spec
         route = route_spec.complete(spec.route)
         route["models"] = [name for name in self._model_names(book) if name not in spec.fallback] or list(spec.fallback)
         made: dict[str, Any] = {"route": route, "fallback": list(spec.fallback)}
         if spec.sla is not None:
             made["sla_s"] = spec.sla["seconds"]
-        if "judge" in route:
-            made["others"] = [self._model(route["judge"], book)]
-        if self._check:
-            made["check"] = self._check
         return made
 
     def _model(self, name: str, book: ModelBook | None) -> dict[str, Any]:
@@ -216,7 +226,7 @@ class Agent:
         from orch_nb.agents.turn import AgentMachine
         from orch_nb.engine.ports import Call
 
-        definition = {k: v for k, v in self.definition(book).items() if k != "route"}
+        definition = {k: v for k, v in self.definition(book).items() if k not in ("route", "second_opinion")}
         step = AgentMachine(definition, dict(values or {}), out=self.out).next(())
         assert isinstance(step, Call)
         messages: tuple[Message, ...] = step.request.messages
@@ -341,8 +351,8 @@ def _check_hash(spec: AgentSpec, namespace: Mapping[str, Any]) -> dict[str, str]
     """The function that checks answers, and the hash of its source where it is at hand: another check, another answer."""
     from orch_nb.agents.source import function_fingerprint
 
-    by = spec.route.get("by", "") if isinstance(spec.route, dict) else ""
-    name = route_spec.measure(by).name if by else ""
+    ways = [part["by"] for part in (spec.route, spec.second_opinion) if isinstance(part, dict) and "by" in part]
+    name = next((found for by in ways if (found := route_spec.measure(by).name)), "")
     if not name:
         return {}
     target = namespace.get(name)

@@ -48,11 +48,18 @@ class Answer:
 def routed(machine: AgentMachine) -> Steps:
     """The whole conversation; returns its `Result`."""
     answer = yield from _answered(machine)
+    if "second_opinion" in machine.definition:
+        from orch_nb.agents.second import with_second
+
+        answer = yield from with_second(machine, answer)
     return replace(answer.result, decision={"route": answer.note}) if answer.note else answer.result
 
 
 def _answered(machine: AgentMachine) -> Steps:
-    decision = yield from _decided(machine)
+    if "route" not in machine.definition:
+        talk = Talk(machine)
+        return Answer((yield from spoken(talk)), talk)
+    decision = yield from decided(machine)
     if isinstance(decision, ErrorInfo):
         return Answer(Result(error=decision))
     if decision.get("ask"):
@@ -65,7 +72,7 @@ def _answered(machine: AgentMachine) -> Steps:
 
 
 # ------------------------------------------------------------------ decisions
-def _decided(machine: AgentMachine, **more: Any) -> Steps:
+def decided(machine: AgentMachine, **more: Any) -> Steps:
     """The recorded decision, or the error of a question that nobody can answer."""
     question = _question(machine, **more)
     outcome = yield Call("route", question.route["how"], question)
@@ -76,26 +83,27 @@ def _decided(machine: AgentMachine, **more: Any) -> Steps:
 
 def _question(machine: AgentMachine, **more: Any) -> Question:
     spec = machine.definition
-    route = spec["route"]
     needs = {"tools"} if spec.get("tools") else set()
     if spec.get("schema") is not None and spec.get("enforce", "provider") != "validate":
         needs.add("json")
-    first = [_model(spec, route["models"][0])]
+    route = more.pop("route", None) or spec["route"]
+    fallback = more.pop("fallback", tuple(spec.get("fallback", ())))
+    request = Talk(machine, [model_of(spec, route["models"][0])]).request()
     return Question(
-        spec["name"], route, Talk(machine, first).request(), machine.inputs, machine.prompt,
-        tuple(spec.get("fallback", ())), frozenset(needs), sla_s=spec.get("sla_s"), template=spec["prompt"], **more,
+        spec["name"], route, request, machine.inputs, machine.prompt, fallback, frozenset(needs),
+        sla_s=spec.get("sla_s"), template=spec["prompt"], **more,
     )  # fmt: skip
 
 
 def _judged(machine: AgentMachine, decision: Decided) -> Steps:
     """The judge is asked, and what it said is decided upon."""
     spec = machine.definition
-    judge = _model(spec, decision["ask"])
+    judge = model_of(spec, decision["ask"])
     about = {row["offer"]: _about(row) for row in decision["candidates"]}
     choices = [(name, about[name]) for name in decision["order"]]
     request = judge_request(judge["model"], machine.prompt, choices, spec["route"]["criteria"])
     outcome = yield Call("model", judge["name"], request, f"it judges which model is to answer for `{spec['name']}`")
-    return (yield from _decided(machine, said=judged(outcome, decision["order"])))
+    return (yield from decided(machine, said=judged(outcome, decision["order"])))
 
 
 def _about(row: Mapping[str, Any]) -> str:
@@ -103,7 +111,7 @@ def _about(row: Mapping[str, Any]) -> str:
     return f"{row['model']}, {cost} for this task"
 
 
-def _model(spec: Mapping[str, Any], name: str) -> dict[str, Any]:
+def model_of(spec: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The plan's record of a model."""
     found: dict[str, Any] = next(m for m in (*spec["models"], *spec.get("others", ())) if m["name"] == name)
     return found
@@ -111,7 +119,7 @@ def _model(spec: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 # ------------------------------------------------------------------ one model, others only when it fails
 def _asked(machine: AgentMachine, decision: Decided) -> Steps:
-    models = [_model(machine.definition, name) for name in decision["order"]]
+    models = [model_of(machine.definition, name) for name in decision["order"]]
     talk = Talk(machine, models, because=decision["because"][:MAX_BECAUSE])
     result = yield from spoken(talk)
     note = {
@@ -153,7 +161,7 @@ def _climbed(machine: AgentMachine, decision: Decided) -> Steps:
             kept = answer if kept is None or _sure(answer) > _sure(kept) else kept
         if is_top:
             return _ended(machine, decision, kept or answer, tried)
-        again = yield from _decided(machine, tried=tuple(tried), keeps=kept is not None)
+        again = yield from decided(machine, tried=tuple(tried), keeps=kept is not None)
         if isinstance(again, ErrorInfo):
             return _ended(machine, decision, kept or Answer(Result(error=_both(answer, again)), answer.talk), tried)
         if not again["offer"]:
@@ -163,7 +171,7 @@ def _climbed(machine: AgentMachine, decision: Decided) -> Steps:
 
 def _rung(machine: AgentMachine, decision: Decided, before: Talk | None, *, is_top: bool) -> Steps:
     """One model's answer and how sure it is. Below the top nothing is repaired: the next rung is the remedy."""
-    model = _model(machine.definition, decision["offer"])
+    model = model_of(machine.definition, decision["offer"])
     because = decision["because"][:MAX_BECAUSE]
     talk = following(machine, [model], before, repairs=int(is_top), because=because)
     result = yield from spoken(talk)

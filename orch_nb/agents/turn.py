@@ -66,7 +66,7 @@ class AgentMachine:
 
     def next(self, settled: Sequence[Any]) -> Call | Result:
         """The next call, or the result. The same outcomes give the same answer, in any process."""
-        if "route" in self.definition:
+        if "route" in self.definition or "second_opinion" in self.definition:
             from orch_nb.agents.routed import routed
 
             return replayed(routed(self), settled)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.engine.reading import path_text, resolve
+from orch_nb.engine.reading import path_text, resolve, stated_paths
 from orch_nb.errors import SemanticFailure
 
 if TYPE_CHECKING:
@@ -81,7 +81,10 @@ def decide(
             continue
         elif edge.kind == "when":
             true, values = evaluate(frame, edge.condition, edge.reads, None, (name, value))
-            seen[f"{edge.target}: {edge.condition}"] = {"values": values, "result": true, "exhausted": exhausted}
+            row: dict[str, Any] = {"values": values, "result": true, "exhausted": exhausted}
+            if stated := stated_paths(plan, edge.reads):
+                row["stated"] = stated
+            seen[f"{edge.target}: {edge.condition}"] = row
             if true and not exhausted:
                 taken.append(position)
         elif edge.kind == "by":

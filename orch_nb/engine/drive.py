@@ -21,7 +21,7 @@ from orch_nb.engine.fold import fold
 from orch_nb.engine.outcome import asked_by, error_info, frame_output, settled_event, split_key, text_diff, used_by
 from orch_nb.engine.policy import Policy
 from orch_nb.engine.ports import Call, Hold, Outcome
-from orch_nb.engine.reading import incoming_value, read_digest, read_values, resolve
+from orch_nb.engine.reading import incoming_value, read_digest, read_values, resolve, stated_paths
 from orch_nb.engine.state import AGAIN, DONE, Activate, Frame, RunState
 from orch_nb.errors import BudgetExceeded, LimitReached, NodeTimeout, OrchError, SemanticFailure, WaitingForPerson
 from orch_nb.schema import events as ev
@@ -305,6 +305,8 @@ class Driver:
                 is_open, seen = deciding.gate_is_open(frame, act.node, act.item)
                 if not is_open:
                     gate = {"gate": spec.gate, "values": seen, "result": False}
+                    if stated := stated_paths(frame.plan, spec.gate_reads):
+                        gate["stated"] = stated
                     return await self._finish(act, incoming_value(frame, act.node), started, "", "passed", gate)
             if spec.each is not None and act.item is None:
                 return self._map(act, spec)

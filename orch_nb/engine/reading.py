@@ -9,12 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.fingerprint import reads_digest
+from orch_nb.engine.plan import index_of
 from orch_nb.engine.state import DONE, MISSING
 from orch_nb.errors import SemanticFailure
 from orch_nb.schema.values import dig, fingerprint_of, share
 
 if TYPE_CHECKING:
-    from orch_nb.engine.plan import Read
+    from collections.abc import Sequence
+
+    from orch_nb.engine.plan import Plan, Read
     from orch_nb.engine.state import Frame
 
 SCALARS = frozenset({int, str, float, bool, type(None), bytes})
@@ -105,6 +108,25 @@ def resolve(frame: Frame, read: Read, item: int | None, *, overlay: tuple[str, A
         if read.optional:
             return None
         raise _absent(read, f"has no `{error.args[0]}`") from None
+
+
+STATED = frozenset({"confidence", "certainty", "probability", "likelihood", "score"})
+"""Fields in which models write numbers about themselves. Such a number says how a model talks; nothing measured it."""
+
+
+def stated_paths(plan: Plan, reads: Sequence[Read]) -> list[str]:
+    """Those of a condition's paths that are numbers which an agent states about its own answer."""
+    suspects = [read for read in reads if read.path and read.path[-1] in STATED and read.source in ("node", "group")]
+    if not suspects:
+        return []
+    at = index_of(plan)
+    agents = {
+        name
+        for r in suspects
+        for name in (r.members or (r.ref,))
+        if name in at and plan.nodes[at[name]].kind == "agent"
+    }
+    return [path_text(read) for read in suspects if agents & {read.ref, *read.members}]
 
 
 def path_text(read: Read) -> str:

@@ -177,6 +177,17 @@ def exit_notes(view: GraphView, written: Container[str]) -> list[str]:
     ]
 
 
+def stated_notes(view: GraphView) -> list[str]:
+    """One for each arrow or gate that a number guards which a model states about itself: a lint mark, not an error."""
+    rows = [(f"`{e.source} -> {e.target} when {e.label}`", e.stated) for e in view.edges if e.stated]
+    rows += [(f"`{n.name} when {n.gate}`", n.stated) for n in view.nodes.values() if n.stated]
+    return [
+        f"{what} rests on {', '.join(f'`{path}`' for path in paths)}, which the model states about itself and nothing measures. "
+        "Measured: `route: {cascade: […], by: agreement(3)}`, `second_opinion`, or `by similarity(…)`."
+        for what, paths in rows
+    ]
+
+
 def spec_view(spec: GraphSpec, namespace: Mapping[str, Any]) -> GraphView:
     """The picture of an edited graph that need not compile: unknown names are marked."""
     view = GraphView(spec.name, groups=dict(spec.groups), out=spec.out)

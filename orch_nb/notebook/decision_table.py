@@ -30,6 +30,7 @@ def decision_table(view: RunView) -> Table | None:
         for edge in picture.edges:
             for o in edge.outcomes:
                 saw = ", ".join(f"{k} = {brief(v, 30)}" for k, v in o.values.items())
+                saw += " (stated by the model)" if edge.stated else ""
                 said = "yes" if o.result and not o.exhausted else "yes, but at most is used up" if o.result else "no"
                 table.add(at + edge.source, str(o.round), f"{edge.label} (→ {edge.target})", saw, said)
     for one in choices(view.spans):
@@ -41,7 +42,14 @@ def decision_table(view: RunView) -> Table | None:
         gate = (span.decision or {}).get("gate")
         if gate:
             saw = ", ".join(f"{k} = {brief(v, 30)}" for k, v in (span.decision or {}).get("values", {}).items())
-            table.add(span.key, str(span.round), f"gate: if {gate}", saw, "no: passed")
+            stated = (span.decision or {}).get("stated")
+            table.add(
+                span.key,
+                str(span.round),
+                f"gate: if {gate}",
+                f"{saw} (stated by the model)" if stated else saw,
+                "no: passed",
+            )
     return table if table.rows else None
 
 

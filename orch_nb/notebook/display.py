@@ -39,7 +39,7 @@ def graph_bundle(graph: Any, *, names: Mapping[str, Any] | None = None) -> Bundl
     """A graph's card: picture, inputs and outputs, what is wrong, its cell."""
     view = card.graph_view(graph, namespace() if names is None else names)
     cell = graph.to_cell()
-    notes = (*notes_on(graph), *card.exit_notes(view, graph.nx.nodes))
+    notes = (*notes_on(graph), *card.exit_notes(view, graph.nx.nodes), *card.stated_notes(view))
     return bundle(
         card.graph_text(view, cell, notes=notes), card.graph_html(view, cell, notes=notes), kind=GRAPH,
         data={"kind": "graph", "pictures": [graph_data(view)], "cell": cell[: card.PROMPT_LIMIT]},

@@ -167,6 +167,7 @@ HINTS = {
     "temperature": "0 repeats itself, 1 varies",
     "retry": "tries at a transient failure; 1 means once",
     "route": "`route: auto`, or e.g. `route: {cascade: [small, big], confidence: 0.7, by: agreement(3)}`",
+    "second_opinion": "e.g. `second_opinion: {model: big, below: 0.7, by: agreement(3)}`",
     "sla": "e.g. `sla: {seconds: 5}`",
     "writes": "e.g. `writes: {findings: append}`",
     "prompt": "the text below the line (and below the second `---`) is the prompt",

@@ -18,7 +18,7 @@ from orch_nb.reducers import reducer
 from orch_nb.schema.budget import Budget, parse_budget
 from orch_nb.schema.duration import duration_s
 from orch_nb.schema.names import check_name
-from orch_nb.schema.route_spec import check_route, check_sla
+from orch_nb.schema.route_spec import check_route, check_second_opinion, check_sla
 
 MAX_BUDGET_USD = Decimal(1_000_000)
 MAX_TOKENS = 1_000_000
@@ -71,6 +71,9 @@ class AgentSpec(BaseModel):
         Tries at a transient failure, the first one included, 1 to 10.
     fallback
         Models that are asked when the one before failed for good.
+    second_opinion
+        ``{model: big, below: 0.7, by: agreement(3)}``: where the answer is less sure than `below`, this model answers too and
+        both are weighed. Apart from any review by a person, and from its threshold.
     sla
         ``{seconds: 5}``: a route leaves out models whose recent calls took longer in the median.
     cache
@@ -104,6 +107,7 @@ class AgentSpec(BaseModel):
     timeout: float | None = None
     retry: int = 3
     fallback: tuple[str, ...] = ()
+    second_opinion: Any = None
     sla: Any = None
     cache: str | None = None
     writes: dict[str, str] = {}
@@ -212,6 +216,11 @@ class AgentSpec(BaseModel):
     @classmethod
     def _route(cls, value: Any) -> Any:
         return check_route(value)
+
+    @field_validator("second_opinion", mode="before")
+    @classmethod
+    def _second_opinion(cls, value: Any) -> Any:
+        return check_second_opinion(value)
 
     @field_validator("sla", mode="before")
     @classmethod

@@ -144,6 +144,15 @@ def _of_activation(span: Span) -> list[Choice]:
         out.append(_of_chooser(span, decision["chooser"]))
     if decision.get("predicates"):
         out.append(_of_conditions(span, decision["predicates"]))
+    if route and route.get("measured") and not (route.get("ladder") or route.get("second_opinion")):
+        sure = _sureness(route.get("confidence"), str(route["measured"]))
+        out.append(
+            Choice(
+                span.key, span.node, span.round, "answer", "confidence", str(route.get("offer", "")), f"{sure}: enough"
+            )
+        )
+    if route and route.get("second_opinion"):
+        out.append(_of_second(span, route))
     if decision.get("gate"):
         because = ", ".join(f"{k} = {brief(v, 40)}" for k, v in decision.get("values", {}).items())
         out.append(Choice(span.key, span.node, span.round, "node", f"gate: {decision['gate']}", "passed", because))
@@ -153,10 +162,39 @@ def _of_activation(span: Span) -> list[Choice]:
 def _of_ladder(span: Span, route: Mapping[str, Any]) -> Choice:
     made = Choice(span.key, span.node, span.round, "answer", str(route.get("how", "")), str(route.get("offer", "")), str(route.get("because", "")))  # fmt: skip
     made.rungs = [_rung(row) for row in route["ladder"]]
-    if route.get("confidence") is not None:
-        mark = ", stated by the model: not measured" if str(route.get("measured", "")).startswith("stated") else ""
-        made.seen.append(f"confidence {route['confidence']:.2f} by {route.get('measured', '')}{mark}")
+    if route.get("confidence") is not None and "second_opinion" not in route:
+        made.seen.append(_sureness(route["confidence"], str(route.get("measured", ""))))
     return made
+
+
+def _of_second(span: Span, route: Mapping[str, Any]) -> Choice:
+    made: Mapping[str, Any] = route["second_opinion"]
+    sure = route.get("confidence")
+    if "refused" in made:
+        choice = Choice(span.key, span.node, span.round, "answer", "second opinion", str(route.get("offer", "")), f"nobody else could be asked: {made['refused']}")  # fmt: skip
+    else:
+        both = (
+            "both answers agree"
+            if made.get("agreed")
+            else "both were weighed"
+            if "synthesis" in made
+            else "the second model failed"
+        )
+        choice = Choice(span.key, span.node, span.round, "answer", "second opinion", str(route.get("offer", "")), f"{made['because']}; {both}")  # fmt: skip
+        for row in (made["first"], made["second"]):
+            said = f"it answered {brief(row['answer'], 120)}" if "answer" in row else str(row["failed"])
+            choice.options.append(Option(str(row["offer"]), "asked", said, row.get("confidence")))
+        if "synthesis" in made:
+            choice.seen.append(f"synthesis by {made['synthesis']['offer']}: {brief(made['synthesis']['answer'], 160)}")
+    choice.seen.append(_sureness(sure, str(route.get("measured", ""))))
+    return choice
+
+
+def _sureness(confidence: float | None, measured: str) -> str:
+    """How sure an answer is, and by what; a number that the model stated is marked."""
+    figure = "not measured" if confidence is None else f"{confidence:.2f}"
+    mark = ", stated by the model: not measured" if measured.startswith("stated") else ""
+    return f"confidence {figure} by {measured}{mark}"
 
 
 def _of_chooser(span: Span, made: Mapping[str, Any]) -> Choice:
@@ -184,7 +222,8 @@ def _of_conditions(span: Span, predicates: Mapping[str, Any]) -> Choice:
         true = row.get("result") and not row.get("exhausted")
         values = ", ".join(f"{k} = {brief(v, 40)}" for k, v in row.get("values", {}).items())
         said = "true" if true else "true, but `at most` is used up" if row.get("result") else "false"
-        options.append(Option(target, "chosen" if true else "not chosen", f"{condition} is {said} ({values})"))
+        mark = f"; {', '.join(row['stated'])}: stated by the model, not measured" if row.get("stated") else ""
+        options.append(Option(target, "chosen" if true else "not chosen", f"{condition} is {said} ({values}){mark}"))
     chosen = ", ".join(o.name for o in options if o.verdict == "chosen") or "else"
     return Choice(span.key, span.node, span.round, "node", "when", chosen, "every true condition is taken", options)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.engine.reading import path_text
+from orch_nb.engine.reading import path_text, stated_paths
 
 if TYPE_CHECKING:
     from orch_nb.engine.plan import Edge, Plan, PlanNode
@@ -51,6 +51,8 @@ class NodeView:
     seconds: float = 0.0
     share: float = 0.0
     note: str = ""
+    stated: tuple[str, ...] = ()
+    """Paths of its gate that are numbers which a model states about itself."""
 
 
 @dataclass(slots=True)
@@ -74,6 +76,8 @@ class EdgeView:
     at_most: int | None = None
     taken: int | None = None
     outcomes: list[Outcome] = field(default_factory=list)
+    stated: tuple[str, ...] = ()
+    """Paths of its condition that are numbers which a model states about itself."""
 
     @property
     def state(self) -> str:
@@ -124,11 +128,14 @@ def picture(plan: Plan, path: str = "") -> GraphView:
     )
     for node in plan.nodes:
         view.nodes[node.name] = node_view(node, is_out=node.name in plan.out)
+        view.nodes[node.name].stated = tuple(stated_paths(plan, node.gate_reads))
         if node.chooser is not None:
             text = path_text(node.chooser.read)
             text = text if node.chooser.how == "field" else f"{node.chooser.how}({text})"
             view.choices[node.name] = ChoiceView(node.name, text, node.chooser.how)
     view.edges = [edge_view(edge) for edge in plan.edges]
+    for seen, edge in zip(view.edges, plan.edges, strict=True):
+        seen.stated = tuple(stated_paths(plan, edge.reads))
     return view
 
 

@@ -252,6 +252,99 @@ def test_a_judge_that_fails_is_said_to_have_failed():
     assert steps[2].request.said == {"problem": "AuthFailed: it broke"}
 
 
+# ------------------------------------------------------------------ second opinions
+SECOND = {"model": "big", "below": 0.7, "by": "agreement(3)"}
+
+
+def opined(*outcomes, second=SECOND, **keys):
+    keys.setdefault("out", "{label: yes | no}")
+    made = Agent("a", "Label {{ text }}", model="small", second_opinion=second, **keys).definition(BOOK)
+    return play(made, {"text": "hi"}, *outcomes)
+
+
+def second_asked(*order):
+    return chose(*order, how="second_opinion", by="cascade")
+
+
+def test_a_sure_answer_asks_nobody_else():
+    """Three of three agree: the first answer stands, its confidence is in the record."""
+    steps = opined(said(GOOD), said(GOOD), said(GOOD))
+    assert steps[-1].value == GOOD
+    assert steps[-1].decision["route"] == {"offer": "small", "confidence": 1.0, "measured": "agreement(3)"}
+
+
+def test_an_unsure_answer_is_weighed_with_a_second_one():
+    """Below 0.7 the other model answers, then weighs both without being told whose they are; all three are recorded."""
+    steps = opined(said({"label": "no"}), said(GOOD), second_asked("big"), said(GOOD), said(GOOD))
+    assert [asked(s) for s in steps[:-1]] == [
+        ("model", "small"), ("model", "small"), ("route", "second_opinion"), ("model", "big"), ("model", "big"),
+    ]  # fmt: skip
+    weighing = steps[4].request.messages[-1].content
+    assert '{"label":"no"}' in weighing.replace(" ", "")
+    assert "small" not in weighing
+    made = steps[-1].decision["route"]["second_opinion"]
+    assert (made["first"]["answer"], made["first"]["confidence"]) == ({"label": "no"}, 0.5)
+    assert (made["second"]["answer"], made["agreed"], made["synthesis"]["answer"]) == (GOOD, False, GOOD)
+    assert steps[-1].value == GOOD
+
+
+def test_two_models_that_agree_need_no_synthesis():
+    """The second answer is the first one: nothing is weighed, nothing more is paid."""
+    steps = opined(said(GOOD), said({"label": "no"}), second_asked("big"), said(GOOD))
+    assert steps[-1].value == GOOD
+    assert steps[-1].decision["route"]["second_opinion"]["agreed"] is True
+
+
+def test_a_second_opinion_that_cannot_be_had_leaves_the_first_answer():
+    """No budget, no key, or a failing model: the first answer stands, and why is recorded."""
+    none = chose(how="second_opinion", by="cascade", because="it may cost $1, and $0 is left")
+    steps = opined(said(GOOD), said({"label": "no"}), none)
+    assert (steps[-1].value, steps[-1].decision["route"]["second_opinion"]) == (
+        GOOD,
+        {"refused": "it may cost $1, and $0 is left"},
+    )
+    steps = opined(said(GOOD), said({"label": "no"}), second_asked("big"), failed())
+    assert steps[-1].value == GOOD
+    assert "ProviderUnavailable" in steps[-1].decision["route"]["second_opinion"]["second"]["failed"]
+
+
+def test_a_failed_synthesis_leaves_the_second_answer():
+    """Both answers are there: the second model's stands when it cannot weigh them."""
+    steps = opined(said(GOOD), said({"label": "no"}), second_asked("big"), said({"label": "no"}), failed())
+    assert steps[-1].value == {"label": "no"}
+    assert "the second answer stands" in steps[-1].decision["route"]["second_opinion"]["synthesis"]["failed"]
+
+
+def test_a_stated_number_is_used_where_told_and_marked():
+    """`stated(FIELD)` takes the model's own word, at its own risk: the record says that it is stated."""
+    second = {"model": "big", "by": "stated(confidence)"}
+    out = "{label: yes | no, confidence: float}"
+    sure, unsure = {"label": "yes", "confidence": 0.9}, {"label": "yes", "confidence": 0.2}
+    assert opined(said(sure), second=second, out=out)[-1].decision["route"]["measured"] == "stated(confidence)"
+    steps = opined(said(unsure), second_asked("big"), said(sure), said(sure), second=second, out=out)
+    assert "stated by the model, below 0.70" in steps[-1].decision["route"]["second_opinion"]["because"]
+
+
+def test_a_ladders_own_confidence_is_what_the_second_opinion_goes_by():
+    """What a ladder measured is not measured again."""
+    made = definition(
+        {"cascade": ["small", "mid"], "by": "agreement(2)", "confidence": 0.9}, second_opinion={"model": "big"}
+    )
+    none = chose(how="cascade", because="no rung is left")
+    steps = play(
+        made,
+        {"text": "hi"},
+        rung("small", "mid"),
+        said(GOOD),
+        said({"label": "no"}),
+        none,
+        second_asked("big"),
+        said(GOOD),
+    )
+    assert [asked(s) for s in steps[3:-1]] == [("route", "cascade"), ("route", "second_opinion"), ("model", "big")]
+    assert steps[-1].value == GOOD
+
+
 # ------------------------------------------------------------------ properties
 OUTCOMES = st.lists(
     st.sampled_from(

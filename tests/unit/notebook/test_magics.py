@@ -610,3 +610,16 @@ def test_a_budget_that_asks_is_answered_with_an_amount(shell, monkeypatch):
     assert "no number of calls" in shell("%orch answer raise plenty").error
     shell.good("%orch answer 1 --wait")
     assert shell.names["run"].status == "done"
+
+
+def test_a_number_that_a_model_states_is_linted_where_it_guards_an_arrow(shell):
+    """A confidence in `out` that guards an arrow or a gate gets a mark on the card, and `why` says stated, not measured."""
+    shell.good("%%agent t --model echo\n---\nout: {kind: a | b, confidence: float}\n---\n{{ x }}")
+    shell.good("%%agent s --model echo\n{{ t.kind }}")
+    card = shell.good("%%graph g\nt -> s when t.confidence > 0.8\nt -> p else\np: human")
+    text = card._repr_mimebundle_()["text/plain"]
+    assert "`t -> s when t.confidence > 0.8` rests on `t.confidence`, which the model states about itself" in text
+    shell("%orch run g x=1")
+    assert "t.confidence: stated by the model, not measured" in shell.good("%orch why t").text
+    fine = shell.good("%%graph h\nt -> s when t.kind == 'a'\nt -> p else\np: human")
+    assert "states about itself" not in fine._repr_mimebundle_()["text/plain"]

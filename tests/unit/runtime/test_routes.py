@@ -142,6 +142,37 @@ async def test_auto_climbs_over_the_notebooks_models_and_asks_the_only_one(rt, m
     assert [row["offer"] for row in decisions(run)[0]["candidates"]] == ["big", "mid", "small"]
 
 
+async def test_a_second_opinion_shows_both_answers_and_the_synthesis(models):
+    """Below the threshold the mapped model answers too: both answers, the synthesis and its cost are in the trace."""
+    models(small=[YES, NO], big=[NO, NO])
+    maker = orch.Agent(
+        "a", "Label {{ text }}", model="small", out="{label: yes | no}", max_tokens=50, second_opinion="big"
+    )
+    run = await orch.run(maker, text="hi")
+
+    assert run.result() == {"label": "no"}
+    assert run.spent_usd == Decimal("0.0202")
+    choice = next(c for c in choices(spans(run.events)) if c.how == "second opinion")
+    assert [(o.name, o.why) for o in choice.options] == [
+        ("small", 'it answered {label: "yes"}'), ("big", 'it answered {label: "no"}'),
+    ]  # fmt: skip
+    assert choice.seen[0].startswith("synthesis by big")
+
+
+async def test_a_second_opinion_stays_inside_the_budget(models):
+    """No room for the dear model: the first answer stands, and the record says what it would have cost."""
+    made = models(small=[YES, NO], big=[NO, NO])
+    maker = orch.Agent(
+        "a", "Label {{ text }}", model="small", out="{label: yes | no}", max_tokens=50, second_opinion="big"
+    )
+    run = await orch.run(maker, text="hi", budget_usd="0.005")
+
+    assert run.result() == {"label": "yes"}
+    assert made["big"].requests == []
+    finished = next(e for e in run.events if isinstance(e, ev.Finished))
+    assert "is left in run:" in finished.decision["route"]["second_opinion"]["refused"]
+
+
 # ------------------------------------------------------------------ faults
 @pytest.mark.parametrize("error", ERRORS, ids=lambda e: e.__name__)
 @pytest.mark.parametrize(
