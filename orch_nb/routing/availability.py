@@ -1,6 +1,7 @@
 """What this process has seen of providers lately: which of them fail, and how long their models take.
 
-Only routers look at it: an agent with one model asks that model, whatever was seen.
+Routers pass over what is down. An agent with one model waits for it instead: while a provider's circuit is open, one call
+at a time tries it, at growing distances, and the others wait for what comes of that.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ if TYPE_CHECKING:
 
 FAILURES = 3
 """Failures in a row after which a provider's circuit is open: one may be chance, and a node retries thrice."""
-COOLDOWN_S = 30.0
-"""Seconds for which an open circuit refuses; then one call may try, and closes or opens it again."""
+FIRST_COOLDOWN_S, COOLDOWN_S = 1.0, 30.0
+"""Seconds for which a circuit that has just opened refuses; then one call may try, and closes it or opens it again, each
+time for twice as long, up to the second figure. A provider that is down for a minute is so tried six times."""
 REMEMBERED = 50
 """Calls of a model whose seconds are kept."""
 DOWN = frozenset({"ProviderUnavailable", "ProviderTimeout", "RateLimited", "AuthFailed", "MalformedReply"})
 """Errors that say something of the provider. A refused request or a too long prompt says something of the request."""
+WORTH_WAITING = frozenset({"ProviderUnavailable", "ProviderTimeout"})
+"""Of them, those that pass by themselves and name no time of their own."""
 
 
 @dataclass(slots=True)
@@ -64,7 +68,7 @@ class Availability:
         circuit = self._circuits.get(provider)
         if circuit is None or circuit.opened_at is None:
             return ""
-        left = circuit.opened_at + COOLDOWN_S - self.clock()
+        left = self._left(circuit)
         failed = f"`{provider}` failed {circuit.failures} times in a row, last with {circuit.last}"
         if left > 0:
             return f"{failed}; it is tried again in {left:.0f} s"
@@ -75,6 +79,32 @@ class Availability:
         circuit = self._circuits.get(provider)
         if circuit is not None and circuit.opened_at is not None:
             circuit.is_probed = True
+
+    def wait_s(self, provider: str) -> float | None:
+        """Seconds until the next call may try a provider that is down; 0 while another call is trying it. None: no wait."""
+        circuit = self._circuits.get(provider)
+        if circuit is None or circuit.opened_at is None or circuit.last not in WORTH_WAITING:
+            return None
+        left = self._left(circuit)
+        return left if left > 0 else 0.0 if circuit.is_probed else None
+
+    def try_again(self) -> None:
+        """A person starts a run: whatever was seen, it may be tried now."""
+        for circuit in self._circuits.values():
+            if circuit.opened_at is not None:
+                circuit.opened_at, circuit.is_probed = -COOLDOWN_S + self.clock(), False
+
+    def gave_up(self, provider: str) -> None:
+        """The call that tried a provider was broken off: another one may."""
+        circuit = self._circuits.get(provider)
+        if circuit is not None:
+            circuit.is_probed = False
+
+    def _left(self, circuit: _Circuit) -> float:
+        """Seconds for which an open circuit still refuses."""
+        assert circuit.opened_at is not None
+        grown = FIRST_COOLDOWN_S * 2.0 ** min(circuit.failures - FAILURES, 10)
+        return circuit.opened_at + min(COOLDOWN_S, grown) - self.clock()
 
     def seconds(self, offer: str) -> tuple[float, int] | None:
         """(median seconds, calls) of an offer's recent calls that went well; None for none."""

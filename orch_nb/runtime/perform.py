@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 ZERO = Decimal(0)
 CACHE_SLOT = "model:cache"
 """Answers that are there already wait for no provider."""
+DOWN_POLL_S = 0.05
+"""How often a call that waits for a provider looks whether its time has come, or the one that tries it is back."""
 FREED_POLL_S = 0.25
 """Another process's settlement is not announced to us: look again this often."""
 
@@ -183,6 +185,7 @@ class Performer:
         if isinstance(prepared.payload, Hit):
             return prepared.payload.outcome()
         offer, request, price = prepared.payload
+        waited_s = await self._until_up(offer.provider)
         said = self._said[id(prepared)] = []
         started = asyncio.get_running_loop().time()
         first: list[float] = []
@@ -203,12 +206,28 @@ class Performer:
         except TimeoutError as error:
             return self._failed(prepared, ProviderTimeout(f"`{offer.model}` gave no end within {request.timeout_s:g} s.",
                                                           provider=offer.provider, model=offer.model, billed=True), error)  # fmt: skip
+        except asyncio.CancelledError:
+            self.runtime.availability.gave_up(offer.provider)
+            raise
         finally:
             if self.on_call_end is not None:
                 self.on_call_end(key)
         self._said.pop(id(prepared), None)
         self.runtime.availability.note(offer.provider, offer.name, None, asyncio.get_running_loop().time() - started)
-        return _settle(prepared, reply, price, first[0] if first else None)
+        outcome = _settle(prepared, reply, price, first[0] if first else None)
+        if waited_s:
+            remark = f"waited {waited_s:.1f} s for `{offer.provider}`, which was down"
+            outcome.note = "; ".join(filter(None, (outcome.note, remark)))
+        return outcome
+
+    async def _until_up(self, provider: str) -> float:
+        """Wait while a provider is down and another call tries it; how many seconds that took. Stop and timeouts end it."""
+        seen, loop = self.runtime.availability, asyncio.get_running_loop()
+        began = loop.time()
+        while seen.wait_s(provider) is not None:  # noqa: ASYNC110 - a time is waited for as well as an event
+            await asyncio.sleep(DOWN_POLL_S)
+        seen.chosen(provider)
+        return loop.time() - began
 
     def _failed(self, prepared: Prepared, error: OrchError, cause: BaseException | None = None) -> Outcome:
         from orch_nb.routing.settlement import settle_usage

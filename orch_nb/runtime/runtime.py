@@ -503,9 +503,12 @@ class Runtime:
         bound = callables(plan, namespace, graph_spec(target) if target is not None else None)
         policy = Policy(attended=attended, again=again)
         store = self.store
-        baseline = None if (parent or {}).get("of_batch") else baseline_of(self, plan, given)
+        of_batch = (parent or {}).get("of_batch")
+        baseline = None if of_batch else baseline_of(self, plan, given)
 
         def begin() -> tuple[RunHandle, RunLog, RunState]:
+            if not of_batch:
+                self.availability.try_again()
             name = run or store.next_run()
             log = store.create(name)
             event = ev.RunStarted(
@@ -640,6 +643,7 @@ class Runtime:
         limit = self._limit_of(budget_usd, limits.pop("", Budget()))
 
         def begin() -> tuple[RunLog, RunState, list[Any]]:
+            self.availability.try_again()
             log = self.store.open(run)
             new: list[Any] = [ev.Resumed(policy.clock.now(), attended)]
             if budget_usd is not None:

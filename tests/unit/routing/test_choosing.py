@@ -254,6 +254,60 @@ def test_a_request_that_is_refused_says_nothing_of_the_provider():
     assert seen.why_not("co") == ""
 
 
+def test_a_provider_that_is_down_for_a_minute_is_tried_a_few_times_and_one_call_at_a_time():
+    """The distance between two tries doubles up to 30 s; while one call tries, nobody else does; a success ends it all."""
+    now = [0.0]
+    seen = Availability(lambda: now[0])
+    for _ in range(FAILURES):
+        seen.note("co", "m", error(), 1.0)
+    tries = 0
+    while now[0] < 60:
+        if seen.wait_s("co") is None:
+            tries += 1
+            seen.chosen("co")
+            assert seen.wait_s("co") == 0.0
+            seen.note("co", "m", error(), 0.0)
+        now[0] += 0.5
+    assert tries == 5
+    now[0] += COOLDOWN_S
+    assert seen.wait_s("co") is None
+    seen.note("co", "m", None, 1.0)
+    assert seen.wait_s("co") is None
+
+
+def test_a_provider_that_names_its_own_time_is_not_waited_for():
+    """Rate limits have a Retry-After, and a wrong key does not mend itself: neither makes other calls wait."""
+    seen = Availability(lambda: 0.0)
+    for kind in ("RateLimited", "AuthFailed"):
+        for _ in range(10):
+            seen.note("co", "m", error(kind), 1.0)
+        assert seen.wait_s("co") is None
+        assert seen.why_not("co")
+
+
+def test_who_starts_a_run_may_try_at_once():
+    """A circuit opened by an earlier run does not make a person wait who runs again."""
+    seen = Availability(lambda: 0.0)
+    for _ in range(FAILURES):
+        seen.note("co", "m", error(), 1.0)
+    assert seen.wait_s("co") > 0
+    seen.try_again()
+    assert seen.wait_s("co") is None
+
+
+def test_a_try_that_is_broken_off_leaves_the_place_to_another():
+    """Stop in the middle of the one call that tries a provider does not lock the others out."""
+    now = [0.0]
+    seen = Availability(lambda: now[0])
+    for _ in range(FAILURES):
+        seen.note("co", "m", error(), 1.0)
+    now[0] = COOLDOWN_S + 1
+    seen.chosen("co")
+    assert seen.wait_s("co") == 0.0
+    seen.gave_up("co")
+    assert seen.wait_s("co") is None
+
+
 # ------------------------------------------------------------------ properties
 @given(
     prompt=st.text(max_size=200), room=st.none() | st.decimals(0, 1, places=4),
