@@ -343,7 +343,9 @@ def _calls(rows: Iterable[Span]) -> Iterable[Call]:
     from orch_nb.trace.bill import step_of
 
     for span in rows:
-        if span.kind == "model":
+        if span.kind == "model" and span.source is not None:
+            yield Call(step_of(span), saved_usd=Fraction(span.saved_usd or 0))
+        elif span.kind == "model":
             usd = span.reserved_usd if span.state == "in doubt" else span.cost_usd
             known = None if usd is None else Fraction(usd)
             usage = Usage(span.input_tokens, span.output_tokens, span.cached_tokens, span.reasoning_tokens)

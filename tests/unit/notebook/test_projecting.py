@@ -52,6 +52,17 @@ def test_a_batch_is_projected_from_its_rows(desk):
     assert len(desk.good("%orch forecast support at 100 a day").workload.runs) == 13
 
 
+def test_answers_of_the_cache_are_its_saving(desk):
+    """What the response cache answered costs nothing here, is counted as a hit, and is the cache's part of the saving."""
+    desk.good("%%agent kept --model house --cache 1h\nAnswer: {{ message }}")
+    for _ in range(4):
+        desk.good("%orch run kept message='the same'")
+    made = desk.good("%orch forecast kept at 100 a day against='all on house'")
+    assert "cache hits 75.0 % of calls" in repr(made)
+    rows = {row["part"]: row["run_usd"] for row in made.saving_rows()}
+    assert rows["cache"] == rows["together"] == made.run_usd * 3 > 0
+
+
 def test_a_step_table_needs_no_run(shell):
     """Typed steps are projected before anything exists, against a table, at any volume's wording."""
     shell.good(STEPS)
