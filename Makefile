@@ -65,7 +65,7 @@ notebooks: $(VENV)/.installed-dev model
 	  --ExecutePreprocessor.record_timing=False $(ALL_NOTEBOOKS)
 
 test: $(VENV)/.installed-dev model chromium
-	@$(BIN)/python -m pytest tests $(ALL_NOTEBOOKS) --nbval-lax --nbval-current-env $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest tests $(ALL_NOTEBOOKS) --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev
 	@$(BIN)/ruff check .
