@@ -94,7 +94,7 @@ class Learned:
     An answer costs 1 ms and less beside that. Nothing is random: the same evidence gives the same choice.
 
     Never knowingly worse than the static choice (each offer's mean): what a prompt changes is believed only where outcomes that
-    the fit had not seen bear it out, by one and a half standard errors.
+    the fit had not seen bear it out, and in full only by two standard errors.
 
     Examples
     --------

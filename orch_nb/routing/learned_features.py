@@ -23,14 +23,23 @@ WIDTH = 2_048
 
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 _NUMBER = re.compile(
-    r"\d[\d,.]*|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|fifty|hundred|thousand|dozen"
+    r"(?<![\d.,])(?!(?:1[5-9]|20)\d\d(?![\d.,%]))\d[\d,.]*|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|fifty|hundred|thousand|dozen"
     r"|half|third|quarter|twice|thrice|double|triple)s?\b", re.IGNORECASE
 )  # fmt: skip
 _RELATION = re.compile(
-    r"%|\b(?:percent|each|per|every|times|twice|half|third|quarter|double|triple|ratio|rate|average|mean|total|altogether"
-    r"|remain(?:s|ing|der)?|left|rest|more than|less than|fewer than|as many|as much|as old|another|additional|extra|discount"
-    r"|increase[sd]?|decrease[sd]?|combined|split|divided|share[sd]?|between|after|before|until|then)\b", re.IGNORECASE
+    r"\b(?:times|twice|half|third|quarter|double|triple|total|altogether|remain(?:s|ing|der)?|left|rest|as many|as much|as old"
+    r"|another|additional|extra|increase[sd]?|decrease[sd]?|combined|split|divided|share[sd]?|between|after|before|until|then"
+    r"|(?:more|less|fewer|older|younger|longer|faster|cheaper) than)\b", re.IGNORECASE
 )  # fmt: skip
+_RATE = re.compile(
+    r"%|\b(?:percent|each|per|every|ratio|rate|average|mean|discount|interest|profit|speed)\b|\d/\d|\d\.\d",
+    re.IGNORECASE,
+)
+_UNIT = re.compile(
+    r"\b(?:seconds?|minutes?|hours?|days?|weeks?|months?|years?|dozens?|inch(?:es)?|feet|foot|yards?|miles?|k?m|cm|kg|pounds?|ounces?"
+    r"|gallons?|lit(?:er|re)s?|cents?|dollars?)\b", re.IGNORECASE
+)  # fmt: skip
+_NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]+")
 _CONDITION = re.compile(
     r"\b(?:if|unless|suppose|assum(?:e|es|ing)|given|provided|whether|although|however|but|because|while|when|otherwise"
     r"|such that|only|must|at least|at most|exactly|without)\b", re.IGNORECASE
@@ -74,8 +83,11 @@ COMMON_RANK = 2_000
 SIGNS: dict[str, float] = {
     "words": 0.30,
     "sentences": 0.20,
-    "numbers": 0.25,
-    "relations": 0.20,
+    "numbers": 0.40,
+    "relations": 0.30,
+    "rates": 0.20,
+    "units": 0.05,
+    "names": 0.05,
     "conditions": 0.20,
     "formal": 0.15,
     "code": 0.10,
@@ -84,7 +96,7 @@ SIGNS: dict[str, float] = {
     "combined": 0.25,
     "dispute": 0.35,
     "patient": 0.10,
-    "passage": -0.45,
+    "passage": -0.90,
     "blank": -0.25,
     "definition": -0.20,
     "long words": -0.10,
@@ -185,6 +197,9 @@ def signs(prompt: str, rank: Callable[[str], int] | None = None) -> list[float]:
         math.log1p(len(_SENTENCE.findall(stem))) - 0.7,
         math.log1p(_count(_NUMBER, stem)),
         math.log1p(_count(_RELATION, stem)),
+        math.log1p(_count(_RATE, stem)),
+        math.log1p(len({own.casefold() for own in _UNIT.findall(stem)})),
+        math.log1p(len(set(_NAME.findall(stem)))),
         math.log1p(_count(_CONDITION, stem)),
         min(math.log1p(_count(_FORMAL, text)), 3.0),
         min(math.log1p(_count(_CODE, text)), 2.0),

@@ -20,9 +20,11 @@ BELIEVED, BELIEF = 0.10, 200.0
 
 At 300 real outcomes that show nothing it is dropped, at 1,000 a tenth of that effect must be seen. See `trusted`."""
 
-MARGIN = 1.5
-"""Standard errors by which a fit must beat what stands before it, on outcomes it has not seen. A choice of strength and of
-shares has been made on the same outcomes: at 1.5 noise passes in fewer than one of ten logs, and then with small shares."""
+MARGIN = (0.5, 2.0)
+"""Standard errors by which a fit must beat what stands before it, on outcomes it has not seen, to be believed a little and to be
+believed in full. A choice of strength and of shares was made on the same outcomes, so that pure noise often shows half a one.
+With an all-or-nothing rule at 1.5 a weak signal went unused in 1,000 outcomes (made-up world `mild`, APGR 0.493 for
+0.521), at 0.7 noise cost 13 models 0.015 of the gap."""
 
 
 @dataclass(slots=True)
@@ -126,6 +128,12 @@ def surpasses(old: Any, new: Any) -> tuple[float, float]:
         return 0.0, 0.0
     each = float(gain.mean()) / spread
     return each * float(np.sqrt(len(gain))), each
+
+
+def belief(errors: float) -> float:
+    """Share, 0 to 1, in which a fit is believed that is better by so many standard errors."""
+    low, high = MARGIN
+    return min(max((errors - low) / (high - low), 0.0), 1.0)
 
 
 def trusted(each: float, n: int) -> bool:

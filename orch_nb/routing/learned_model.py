@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.routing.learned_features import KINDS, WIDTH, focus, hardness, hashed, kind_of, signs
-from orch_nb.routing.learned_fit import MARGIN, Kernel, Ridge, fit_kernel, fit_ridge, shares, surpasses, trusted
+from orch_nb.routing.learned_fit import MARGIN, Kernel, Ridge, belief, fit_kernel, fit_ridge, shares, surpasses, trusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -182,7 +182,7 @@ class QualityModel:
     offers, the only thing a choice depends on. They are expected first as the prior says (log odds fall with hardness, so
     that a strong offer is ahead most in between), if outcomes do not speak against it; then as ridge regressions on
     the counts, the words, the vectors, a kernel and the level, stacked by shares that leave-one-out errors choose, and only
-    where these beat the step before by `MARGIN` standard errors. Where every offer answered every prompt the contrasts are
+    as far as these beat the step before by more than chance (`belief`). Where every offer answered every prompt the contrasts are
     first turned to their main directions, so that what a family of models has in common is learned once, from all of them.
     """
 
@@ -364,7 +364,7 @@ def _fit_parts(tables: list[Any], left: Any, seen: Any) -> tuple[list[_Part], bo
 
 
 def _fit_part(tables: list[Any], left: Any, turn: Any) -> tuple[_Part, bool]:
-    """Stacked fits of `left @ turn`; columns whose unseen errors are not clearly smaller get shares of 0."""
+    """Stacked fits of `left @ turn`; a column's shares shrink, to 0, as its unseen errors are less clearly smaller."""
     import numpy as np
 
     goal = left @ turn
@@ -374,8 +374,7 @@ def _fit_part(tables: list[Any], left: Any, turn: Any) -> tuple[_Part, bool]:
     found = shares(unseen, goal)
     total = sum(s * u for s, u in zip(found, unseen, strict=True))
     for k in range(goal.shape[1]):
-        if surpasses(goal[:, k] ** 2, (goal[:, k] - total[:, k]) ** 2)[0] < MARGIN:
-            found[:, k] = 0.0
+        found[:, k] *= belief(surpasses(goal[:, k] ** 2, (goal[:, k] - total[:, k]) ** 2)[0])
     slim = [Ridge(fit.weights, fit.offset, None) for fit in fits]
     return _Part(slim, found, turn), bool(np.any(found > 0))
 
@@ -414,7 +413,7 @@ def fit_costs(costs: Any, tables: list[Any]) -> CostModel:
         fit = fit_ridge(tables[JOINED][rows], ratio)
         better = [
             k for k in range(len(columns))
-            if surpasses((ratio[:, k] - 1.0) ** 2, (ratio[:, k] - fit.unseen[:, k]) ** 2)[0] > MARGIN
+            if surpasses((ratio[:, k] - 1.0) ** 2, (ratio[:, k] - fit.unseen[:, k]) ** 2)[0] > MARGIN[1]
         ]  # fmt: skip
         bent += [columns[k] for k in better]
         found.append((fit.weights[:, better], fit.offset[better]))

@@ -189,7 +189,8 @@ def world(kind: str, n: int, *, models: int = 2, seed: int = 0) -> list[Record]:
     Parameters
     ----------
     kind
-        ``noise`` (the text says nothing), ``topic``, ``length``, ``both``, or ``reversed`` (long and stepwise texts are easy for
+        ``noise`` (the text says nothing), ``topic``, ``length``, ``both``, ``mild`` (both, half as strong: as weak as
+        between real models), or ``reversed`` (long and stepwise texts are easy for
         all, the short ones hard).
     n
         Records.
@@ -201,9 +202,9 @@ def world(kind: str, n: int, *, models: int = 2, seed: int = 0) -> list[Record]:
     visible = [v for *_, v in items]
     middle = sum(visible) / n
     width = math.sqrt(sum((v - middle) ** 2 for v in visible) / n)
-    steepness = {"noise": 0.0, "topic": 0.0, "length": 0.9, "both": 0.6, "reversed": -0.9}[kind]
+    steepness = {"noise": 0.0, "topic": 0.0, "length": 0.9, "both": 0.6, "mild": 0.35, "reversed": -0.9}[kind]
     skill = {
-        (topic, m): chance.gauss(0, 0.8 if kind in ("topic", "both") else 0.0)
+        (topic, m): chance.gauss(0, {"topic": 0.8, "both": 0.8, "mild": 0.4}.get(kind, 0.0))
         for topic in sorted({t for _, t, _ in items})
         for m in range(models)
     }
@@ -220,7 +221,7 @@ def world(kind: str, n: int, *, models: int = 2, seed: int = 0) -> list[Record]:
     return out
 
 
-KINDS = ("noise", "topic", "length", "both", "reversed")
+KINDS = ("noise", "topic", "length", "both", "mild", "reversed")
 
 
 def shared_tools() -> Path | None:
