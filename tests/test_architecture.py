@@ -22,6 +22,7 @@ DOORS = {
     ("agents.agent", "notebook.display"),
     ("runtime.handle", "notebook.display"),
     ("runtime.batch", "notebook.display"),
+    ("trace.diff", "notebook.display"),
     ("analysis.forecast", "notebook.display"),
     ("analysis.claims", "notebook.display"),
     ("runtime.quote", "notebook.display"),

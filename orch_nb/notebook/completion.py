@@ -64,7 +64,7 @@ def _after(verb: str, words: list[str], session: Session) -> list[str]:
             ]
         case "run" | "batch":
             return [*(f"{i}=" for i in _inputs(names, first[0])), *flags]
-        case "resume" | "trace" | "cost" | "stop" if not first:
+        case "resume" | "trace" | "cost" | "stop" | "critical" | "diff" if not first:
             return [*_runs(session), *flags]
         case "answer" if not first:
             return ["approve", "edit", "reject"]

@@ -6,14 +6,13 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import BadOption, nearest
-from orch_nb.notebook import batch_panel, card, claim_panel, forecast_panel, markup, run_panel
+from orch_nb.notebook import batch_panel, card, claim_panel, diff_panel, forecast_panel, markup, run_panel
 from orch_nb.notebook.bundle import GRAPH, QUOTE, TRACE, bundle
 from orch_nb.notebook.notes import notes_on
 from orch_nb.notebook.packed import HARD_BYTES, SOFT_BYTES, saved_bytes, sent_bytes
 from orch_nb.notebook.picture_data import graph_data, live_data, run_data
 from orch_nb.notebook.quote_table import quote_data, quote_html, quote_text
 from orch_nb.notebook.svg import svg
-from orch_nb.notebook.trace_table import TRACE_ROWS, trace_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from orch_nb.analysis.forecast import Forecast
     from orch_nb.notebook.figure import Picture
     from orch_nb.runtime.quote import Quote
+    from orch_nb.trace.diff import RunDiff
     from orch_nb.trace.run_view import RunView
 
 Bundle = dict[str, Any]
@@ -181,12 +181,14 @@ def ladder_bundle(made: Any) -> Bundle:
 
 def trace_bundle(view: RunView, *, full: bool = False) -> Bundle:
     """The trace alone: the most telling rows, or every one of them."""
-    table = trace_table(view, max_rows=len(view.spans) if full else TRACE_ROWS)
-    rows = run_panel.notice_lines(view)
-    text = "\n".join([run_panel.head_line(view), *rows, table.text()])
-    said = "".join(f"<div>{markup.prose(row)}</div>" for row in rows)
-    head = markup.bar(run_panel.head_line(view))
-    return bundle(text, markup.panel(head, markup.section(said + table.html(), first=True)))
+    from orch_nb.notebook.trace_views import trace
+
+    return trace(view, full=full)._repr_mimebundle_()
+
+
+def diff_bundle(made: RunDiff) -> Bundle:
+    """Two runs side by side: what is different in path, outputs, tokens, dollars, time."""
+    return bundle(diff_panel.diff_text(made), diff_panel.diff_html(made), kind=TRACE, data=diff_panel.diff_data(made))
 
 
 def forecast_bundle(made: Forecast) -> Bundle:

@@ -59,6 +59,18 @@ def choose(rows: list[Row], critical: Collection[int], most: int) -> list[Row]:
     return [row for k, row in enumerate(rows) if k in kept]
 
 
+def with_around(rows: list[Row], only: Callable[[Span], bool]) -> list[Row]:
+    """The rows that are wanted, and those around them."""
+    above = _parents([span for _, span, _ in rows])
+    kept: set[int] = set()
+    for k, row in enumerate(rows):
+        at = k if only(row[1]) else -1
+        while at >= 0 and at not in kept:
+            kept.add(at)
+            at = above[at]
+    return [row for k, row in enumerate(rows) if k in kept]
+
+
 def by_interest(rows: list[Row], critical: Collection[int]) -> Iterator[int]:
     """Positions in `rows`: what went wrong or waits, the critical path, the steps of the outermost graph, the newest.
 

@@ -347,6 +347,9 @@ def _outline(node: NodeView) -> str:
     if node.state in FRAMED:
         return f'fill="{colour}" fill-opacity="0.09" stroke="{colour}" stroke-width="1.8"{dash}'
     strong = "0.75" if node.state else "0.5"
+    if node.heat > 0.005:
+        tint = _n(0.05 + 0.45 * min(1.0, node.heat))
+        return f'fill="{RUN}" fill-opacity="{tint}" stroke="currentColor" stroke-opacity="{strong}" stroke-width="1.1"{dash}'
     return f'fill="currentColor" fill-opacity="0.03" stroke="currentColor" stroke-opacity="{strong}" stroke-width="1.1"{dash}'
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orch_nb.notebook import markup
-from orch_nb.notebook.span_data import choose, critical_places, rows_of
+from orch_nb.notebook.span_data import choose, critical_places, rows_of, with_around
 from orch_nb.notebook.table import Cell, Column, Table
 from orch_nb.notebook.visible import escape_line, line
 from orch_nb.notebook.words import COLOURS, RUN, glyph, places, seconds, usd, word
@@ -13,6 +13,7 @@ from orch_nb.trace.critical import critical_path
 from orch_nb.trace.span import CALLS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from decimal import Decimal
 
     from orch_nb.notebook.span_data import Row
@@ -29,9 +30,15 @@ TRACE_ROWS = 300
 """Rows where the trace alone is shown; `--full` shows every one."""
 
 
-def trace_table(view: RunView, max_rows: int = MAX_ROWS) -> Table:
-    """Steps in tree order with their place in time, tokens and dollars; where rows are left out, how many."""
-    rows = _shown_rows(view)
+def trace_table(view: RunView, max_rows: int = MAX_ROWS, *, only: Callable[[Span], bool] | None = None) -> Table:
+    """Steps in tree order with their place in time, tokens and dollars; where rows are left out, how many.
+
+    Parameters
+    ----------
+    only
+        Which rows are wanted; the steps around them are shown too, so that one sees where they belong.
+    """
+    rows = _shown_rows(view) if only is None else with_around(rows_of(view), only)
     path = critical_path(view)
     critical = critical_places(view, path)
     digits = places(s.cost_usd for s in view.spans)

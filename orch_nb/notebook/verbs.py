@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.errors import MissingInput, OrchError, nearest
 from orch_nb.notebook import asking_first, comparing, display, listing, live, name, projecting, setting_up
 from orch_nb.notebook.bundle import QUOTE, Shown
-from orch_nb.notebook.command import is_text, value_of, whole_number
+from orch_nb.notebook.command import Word, is_text, value_of, whole_number
 from orch_nb.notebook.quote_table import quote_data
 from orch_nb.schema.names import check_name
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from orch_nb.engine.plan import Plan
-    from orch_nb.notebook.command import Command, Word
+    from orch_nb.notebook.command import Command
     from orch_nb.notebook.session import Session
 
 Names = dict[str, Any]
@@ -283,15 +283,43 @@ def runs(session: Session, command: Command, names: Names) -> Shown:
 
 
 def trace(session: Session, command: Command, names: Names) -> Shown:
-    """The trace of a run, every row of it."""
-    from orch_nb.trace.run_view import run_view
+    """The trace of a run: its rows, some of them, or another reading of it."""
+    from orch_nb.notebook import trace_views
 
     handle = _open(session, command)
-    view = run_view(handle.events, alive=_is_alive(handle))
+    view = handle.view
     if (view.parent or {}).get("batch"):
         return listing.batch(session.runtime, handle)
-    made = display.trace_bundle(view)
-    return Shown(made["text/plain"], made["text/html"], view.spans)
+    flags = {k: _unquoted(command, names, k) for k in ("view", "heat", "agent", "status", "text")}
+    if flags["view"]:
+        return trace_views.reading(view, handle.events, flags["view"])
+    if flags["heat"]:
+        return trace_views.heat(view, flags["heat"])
+    sought = {k: flags[k] for k in ("agent", "status", "text")}
+    only = trace_views.matching(view, **sought) if any(sought.values()) else None
+    return trace_views.trace(view, full=bool(command.flags.get("full")), only=only)
+
+
+def _unquoted(command: Command, names: Names, flag: str) -> str:
+    """A flag's value as text, with or without quotes; "" where it is not there."""
+    text = str(command.flags.get(flag, ""))
+    return str(value_of(text, names, command=command, at=Word(text, 1))) if is_text(text) else text
+
+
+def critical(session: Session, command: Command, names: Names) -> Shown:
+    """The critical path of a run: what to speed up first."""
+    from orch_nb.notebook.trace_views import critical as shown
+
+    return shown(_open(session, command).view)
+
+
+def diff(session: Session, command: Command, names: Names) -> Any:
+    """Two runs side by side; the last one unless two are named."""
+    if not command.words:
+        raise command.error("which runs?", hint=f"usage: `{VERBS['diff'].usage}`")
+    a = session.runtime.open(command.words[0].text)
+    b = session.runtime.open(command.words[1].text) if len(command.words) > 1 else session.runtime.latest()
+    return a.diff(b)
 
 
 def cost(session: Session, command: Command, names: Names) -> Shown:
@@ -310,6 +338,10 @@ def why(session: Session, command: Command, names: Names) -> Shown:
     handle = session.runtime.open(number) if number else session.runtime.latest()
     view = run_view(handle.events, alive=_is_alive(handle))
     node = _run_word(command)
+    if len(command.words) > 1:
+        from orch_nb.notebook.trace_views import why_called
+
+        return why_called(view, node, command.words[1].text)
     made = choices(view.spans, node)
     known = {s.node for s in view.spans} | {s.key for s in view.spans}
     if node and not made and node not in known and not any(s.key.startswith(f"{node}/") for s in view.spans):
@@ -518,9 +550,18 @@ VERBS: dict[str, Verb] = {
     ),
     "stop": Verb("%orch stop [RUN|all]", "stop a run; what was spent is booked, what is recorded stays", stop, words=1),
     "runs": Verb("%orch runs [--limit N] [--all]", "runs of this notebook (`--all`: of every one), newest first", runs, {"limit": True, "all": False}, words=0),
-    "trace": Verb("%orch trace [RUN]", "every step of a run, the last one unless named", trace, words=1),
+    "trace": Verb(
+        '%orch trace [RUN] [--agent NAME] [--status failed] [--text "…"] [--full] [--view messages|conversation|state|decisions] [--heat usd|tokens|seconds]',
+        "the steps of a run, the last one unless named: those of one agent, in one state, with some text; `--full` every one. `--view`: who "
+        "called whom, all that was said, the state after each step, the decisions. `--heat`: where dollars, tokens or seconds went",
+        trace, {"agent": True, "status": True, "text": True, "full": False, "view": True, "heat": True}, words=1,
+    ),
+    "critical": Verb("%orch critical [RUN]", "the chain of steps that made a run as long as it was, waiting apart from models", critical, words=1),
+    "diff": Verb("%orch diff RUN [RUN]", "two runs side by side (the second is the last one unless named): path, outputs as text, tokens, dollars, time", diff, words=2),
     "why": Verb(
-        "%orch why [NODE] [--run RUN]", "why a node chose its model or the next node, and why not the others", why, {"run": True}, words=1,
+        "%orch why [NODE [NODE]] [--run RUN]",
+        "why a node chose its model or the next node, and why not the others; of two nodes: why the first called the second",
+        why, {"run": True}, words=2,
     ),
     "route": Verb(
         "%orch route [accept|reject] AGENT", "what was learned about an agent's models, with its evidence; let it choose, or take that back",

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from orch_nb.runtime.loop import RunLoop
     from orch_nb.schema.events import Event
     from orch_nb.trace.bill import Bill
+    from orch_nb.trace.diff import RunDiff
+    from orch_nb.trace.message import Message
     from orch_nb.trace.run_view import RunView
 
 
@@ -310,6 +312,41 @@ class RunHandle:
         from orch_nb.trace.run_view import run_view
 
         return run_view(self.events, alive=not self.done() and self._driver is not None)
+
+    @property
+    def messages(self) -> list[Message]:
+        """Who called whom, in order of time: along arrows, to models and tools and back, to people."""
+        from orch_nb.trace.message import messages
+
+        return messages(self.view)
+
+    def state_at(self, step: str) -> dict[str, Any]:
+        """The state right after a step: typed fields, and each node's latest value.
+
+        Parameters
+        ----------
+        step
+            Key of an activation (``qa[2]``), or a node's name: its latest end.
+
+        Raises
+        ------
+        OrchError
+            No such step has ended; the nearest is named.
+        """
+        from orch_nb.trace.state_steps import state_at
+
+        return state_at(self.events, step)
+
+    def diff(self, other: RunHandle) -> RunDiff:
+        """This run and another side by side, aligned by node and round; it shows itself.
+
+        Notes
+        -----
+        `.pairs` has each step of both with a text diff of what it gave, `.first` the first difference, `.usd` the dollars more.
+        """
+        from orch_nb.trace.diff import diff
+
+        return diff(self.view, other.view)
 
     def __repr__(self) -> str:
         return f"<run {self.run} of {self.graph}: {self.status}>"

@@ -27,6 +27,8 @@ class NodeView:
     state
         A word, or "" before a run: running, waiting, due, success, passed, reused, skipped, rejected, semantic_failure,
         exception, cancelled, interrupted, "in doubt".
+    heat
+        0 to 1: how strongly it is tinted, where a display shows shares by colour.
     share
         Its share of the run's dollars (or of its time where nothing cost anything), 0 to 1.
     """
@@ -50,6 +52,7 @@ class NodeView:
     cost_usd: Decimal | None = Decimal(0)
     seconds: float = 0.0
     share: float = 0.0
+    heat: float = 0.0
     note: str = ""
     stated: tuple[str, ...] = ()
     """Paths of its gate that are numbers which a model states about itself."""

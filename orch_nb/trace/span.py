@@ -51,6 +51,8 @@ class Span:
         Version of the input: events' schema, and the head of the definition's fingerprint where it has one.
     inner_cost_usd, inner_tokens
         The same summed over the activations inside: a map's items, a nested graph's nodes.
+    taken
+        Which of its arrows were taken, as positions in its node's own list; None: all of them.
     paused_s
         Time between two processes, while nothing ran; not part of `latency_s`.
     exit
@@ -99,6 +101,7 @@ class Span:
     state: str = "running"
     error: ErrorInfo | None = None
     decision: dict[str, Any] | None = None
+    taken: tuple[int, ...] | None = ()
     source: dict[str, Any] | None = None
     diff: str = ""
     by: str = ""

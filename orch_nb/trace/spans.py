@@ -199,6 +199,8 @@ class Walk:
 
     def _end(self, span: Span, event: Any, exit_: str, state: str) -> None:
         span.ended_at, span.exit, span.state = event.at, exit_, state
+        is_end = event.__class__ is ev.Failed and event.taken is None  # the run ends there: no arrow leads on
+        span.taken = () if is_end else event.taken
         frame = self.state.frames.get(span.key)
         if frame is not None:
             self.left_frames[span.key] = {n.name: frame.status[i] for i, n in enumerate(frame.plan.nodes)}

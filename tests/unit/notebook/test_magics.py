@@ -209,7 +209,7 @@ def test_a_failed_run_fails_its_cell_with_the_users_own_frames(support):
         ("%orch run support message='a' --budget x", "budget", ""),
         ("%orch run send", "`send` needs `reply`", "inputs"),
         ("%orch trace 99", "99", ""),
-        ("%orch trace 1 2", "`2` is one word too many", "usage: `%orch trace [RUN]`"),
+        ("%orch trace 1 2", "`2` is one word too many", "usage: `%orch trace [RUN] [--agent NAME]"),
         ("%orch stop", "no run is under way here", "`%orch runs`"),
         ("%orch resume", "no run is unfinished", "`%orch runs`"),
         ("%orch answer approve", "no run waits for a person", "`%orch runs`"),
