@@ -2,10 +2,10 @@
 // `node stamp.mjs write` puts it into src/stamp.ts (so that the running extension knows it), `seal` into the build.
 // tests/test_labextension.py computes the same in Python.
 import { createHash } from 'node:crypto';
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 
-const FILES = ['package.json', 'tsconfig.json', 'yarn.lock'];
+const FILES = ['bundle.config.cjs', 'package.json', 'tsconfig.json', 'yarn.lock'];
 const FOLDERS = ['src', 'style'];
 const MADE = 'src/stamp.ts';
 
@@ -32,9 +32,17 @@ function stamp() {
   return hash.digest('hex');
 }
 
+/** The style sheet without comments and without room between its words: a third less to load. */
+function small(css) {
+  const words = css.replace(/\/\*[^]*?\*\//g, '').replace(/\s+/g, ' ');
+  return words.replace(/ ?([{};,>]) ?/g, '$1').replace(/: /g, ':').replaceAll(';}', '}').trim();
+}
+
 const made = `/** Of the sources that this was built from; written by stamp.mjs. */\nexport const STAMP = '${stamp().slice(0, 12)}';\n`;
 if (process.argv[2] === 'write') {
   writeFileSync(MADE, made);
+  mkdirSync('lib', { recursive: true });
+  writeFileSync('lib/style.css', small(readFileSync('style/index.css', 'utf8')));
 } else {
   writeFileSync('../orch_nb/labextension/stamp.json', `${JSON.stringify({ sources: stamp() })}\n`);
 }

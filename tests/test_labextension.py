@@ -20,7 +20,7 @@ MAX_BYTES = 120_000
 
 def stamp() -> str:
     """The hash over the sources' names and contents, as labextension/stamp.mjs computes it."""
-    paths = ["package.json", "tsconfig.json", "yarn.lock"]
+    paths = ["bundle.config.cjs", "package.json", "tsconfig.json", "yarn.lock"]
     for folder in ("src", "style"):
         paths += [p.relative_to(SOURCES).as_posix() for p in (SOURCES / folder).rglob("*") if p.is_file()]
     made = hashlib.sha256()
@@ -51,6 +51,7 @@ def test_the_build_is_small_and_whole() -> None:
     assert {built["extension"], built["mimeExtension"], built["style"]} == {"./extension", "./mimeExtension", "./style"}
     assert len(list((BUILT / "static").glob("remoteEntry.*.js"))) == 1
     assert not list(BUILT.rglob("*.map"))
+    assert ".orch-panel{" in scripts(), "the style sheet is in it"
 
 
 def test_versions_and_licence_agree() -> None:

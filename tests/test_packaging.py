@@ -69,6 +69,7 @@ def test_every_import_is_declared() -> None:
         "nbclient": "jupyterlab",
         "nbconvert": "jupyterlab",
         "PIL": "matplotlib",
+        "comm": "ipykernel",
     }
     used = set()
     for path in (ROOT / "orch_nb").rglob("*.py"):

@@ -2,7 +2,9 @@
 
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import { Widget } from '@lumino/widgets';
+import type { RunRow } from './model/desk.js';
 import { GRAPH, TRACE, readBundle } from './model/run.js';
+import { LIVE, OPEN } from './outputs.js';
 import { Panel } from './view/panel.js';
 
 class OrchRenderer extends Widget implements IRenderMime.IRenderer {
@@ -12,10 +14,14 @@ class OrchRenderer extends Widget implements IRenderMime.IRenderer {
     super();
     this.addClass('orch-output');
     this.node.append(this.panel.node);
+    this.node.addEventListener(LIVE, event => this.panel.live((event as CustomEvent<RunRow>).detail));
+    this.node.addEventListener(OPEN, () => this.panel.openTrace());
   }
 
   renderModel(model: IRenderMime.IMimeModel): Promise<void> {
-    this.panel.show(readBundle(this.mime, model.data[this.mime]));
+    const data = readBundle(this.mime, model.data[this.mime]);
+    this.node.dataset['run'] = data.kind === 'run' ? data.run : '';
+    this.panel.show(data);
     return Promise.resolve();
   }
 }

@@ -1,4 +1,4 @@
-"""Tab completion of our lines: verbs, names, flags, inputs, runs."""
+"""Tab completion of our lines and cells: verbs, names, flags, inputs, runs; keys, models, nodes and their fields."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import OrchError
 from orch_nb.notebook import verbs
+from orch_nb.notebook.cell_check import fields_of
 from orch_nb.notebook.projecting import OPTIONS
 
 if TYPE_CHECKING:
@@ -37,6 +38,76 @@ def complete(text: str, session: Session) -> tuple[str, list[str]]:
     if len(words) <= 1:
         return _of(text, [v for v in verbs.VERBS if v])
     return _of(text, _after(words[0], words[1:], session))
+
+
+# ------------------------------------------------------------------ inside of cells
+_FRONT = re.compile(r"^([\w-]*)$")
+_VALUE = re.compile(r"^\s*([\w-]+)\s*:\s*.*?([\w./-]*)$")
+_INSIDE = re.compile(r"(?<!\\)\{\{\s*([\w.]*)$")
+_PATH = re.compile(r"([^\W\d]\w*\.)?(\w*)$")
+_GRAPH_WORDS = ("by", "when", "else", "at most", "each", "as", "with", "above", "out", "state", "human")
+
+
+def complete_cell(before: str, whole: str, session: Session) -> tuple[str, list[str]]:
+    """What may stand at the end of `before`, the text of a `%%agent` or `%%graph` cell up to the cursor.
+
+    Parameters
+    ----------
+    whole
+        The whole text of the cell: names that it uses elsewhere are candidates too.
+
+    Returns
+    -------
+    tuple
+        (the piece that is replaced, candidates); ("", []) in the first line, and in cells that are not ours.
+    """
+    kind = _CELL.match(before)
+    line = before.rsplit("\n", 1)[-1]
+    if kind is None or "\n" not in before:
+        return "", []
+    names = session.shell.user_ns
+    if kind[1] == "graph":
+        return _in_graph(line, whole, names)
+    body = before.split("\n")[1:-1]
+    fences = [i for i, row in enumerate(body) if row.rstrip() == "---"]
+    if len(fences) == 1 and fences[0] == 0:
+        return _in_front_matter(line, session, names)
+    inside = _INSIDE.search(line)
+    return _path(inside[1], names, ()) if inside is not None else ("", [])
+
+
+def _in_front_matter(line: str, session: Session, names: Mapping[str, Any]) -> tuple[str, list[str]]:
+    from orch_nb.schema.agent_spec import KEYS
+
+    key = _FRONT.match(line)
+    if key is not None:
+        return key[1], [f"{k}: " for k in KEYS if k.startswith(key[1])]
+    value = _VALUE.match(line)
+    if value is None:
+        return "", []
+    known: list[str] = []
+    if value[1] in ("model", "fallback"):
+        known = session.runtime.models.names()
+    elif value[1] == "tools":
+        known = _names(names, "Tool") + _names(names, "function")
+    return value[2], [k for k in known if k.startswith(value[2]) and k != value[2]]
+
+
+def _in_graph(line: str, whole: str, names: Mapping[str, Any]) -> tuple[str, list[str]]:
+    found = _PATH.search(line)
+    piece = found[0] if found is not None else ""
+    used = re.findall(r"[^\W\d]\w*", whole.partition("\n")[2])
+    return _path(piece, names, [*used, *_GRAPH_WORDS])
+
+
+def _path(piece: str, names: Mapping[str, Any], more: Iterable[str]) -> tuple[str, list[str]]:
+    """A name of a node, or `node.field`."""
+    head, dot, rest = piece.rpartition(".")
+    if dot:
+        return rest, [f for f in fields_of(names.get(head)) if f.startswith(rest) and f != rest]
+    nodes = [n for kind in ("Agent", "Graph", "Tool", "function") for n in _names(names, kind)]
+    found = dict.fromkeys([*nodes, *more])
+    return piece, [n for n in found if n.startswith(piece) and n != piece]
 
 
 def _of(text: str, candidates: Iterable[str]) -> tuple[str, list[str]]:
@@ -117,9 +188,12 @@ def make_matcher(session: Session) -> Any:
 
     @context_matcher()
     def orch_matcher(context: Any) -> dict[str, Any]:
-        piece, found = complete(
-            context.line_with_cursor[: context.cursor_position] if _cuts(context) else context.line_with_cursor, session
-        )
+        line = context.line_with_cursor
+        line = line[: context.cursor_position] if len(line) > context.cursor_position else line
+        piece, found = complete(line, session)
+        if not found and context.cursor_line:
+            above = context.full_text.split("\n")[: context.cursor_line]
+            piece, found = complete_cell("\n".join([*above, line]), context.full_text, session)
         return {
             "completions": [SimpleCompletion(c, type="orch") for c in found],
             "suppress": bool(found),
@@ -127,8 +201,3 @@ def make_matcher(session: Session) -> Any:
         }
 
     return orch_matcher
-
-
-def _cuts(context: Any) -> bool:
-    """Whether the context's line goes on after the cursor."""
-    return bool(len(context.line_with_cursor) > context.cursor_position)

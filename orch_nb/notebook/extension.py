@@ -6,7 +6,7 @@ import ast
 import re
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.notebook import display, listing
+from orch_nb.notebook import comm, display, listing
 from orch_nb.notebook.session import Session
 from orch_nb.notebook.verbs import ASYNC
 
@@ -80,6 +80,7 @@ class _Loaded:
         if getattr(shell, "Completer", None) is not None:
             shell.Completer.custom_matchers.append(self.matcher)
         self._show_runs(shell)
+        self.front = comm.connect(self.session)
 
     def transform(self, lines: list[str]) -> list[str]:
         """`await_our_magics` for cells. The body of another magic (`%%time`) is run without a loop to await in: there the
@@ -90,11 +91,15 @@ class _Loaded:
         """Keep the cell's text: errors point into it."""
         self.session.cell = info.raw_cell or ""
         self.is_running = True
+        if self.front is not None:
+            self.front.cell_began()
 
     def forget(self, result: Any) -> None:
         """The cell has ended: what it has shown may be asked for again."""
         self.is_running = False
         self.session.shown.clear()
+        if self.front is not None:
+            self.front.cell_ended()
 
     def _show_runs(self, shell: Any) -> None:
         """A run shows itself once: not again where its own cell has just shown it."""
@@ -108,6 +113,8 @@ class _Loaded:
 
     def remove(self, shell: Any) -> None:
         """Take everything away again."""
+        if self.front is not None:
+            self.front.close()
         shell.input_transformers_post[:] = [t for t in shell.input_transformers_post if t != self.transform]
         shell.events.unregister("pre_run_cell", self.remember)
         shell.events.unregister("post_run_cell", self.forget)

@@ -6,6 +6,7 @@ Ctrl+Enter sent too early is silently lost. So a page is ready when the session 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -27,6 +28,7 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 TOKEN = "browser-tests"
+BUILT = Path(__file__).resolve().parents[2] / "orch_nb" / "labextension"
 SHOTS = Path(__file__).parent / "shots"
 HARMLESS = re.compile(r"reading 'schema'|favicon|ResizeObserver loop|Failed to load resource.*(40[34])", re.IGNORECASE)
 
@@ -47,10 +49,10 @@ def chromium() -> str | None:
 
 
 class Lab:
-    """JupyterLab on loopback over `folder`. Use as a context manager."""
+    """JupyterLab on loopback over `folder`, with this tree's front end or with none of it. Use as a context manager."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, extension: bool = True) -> None:
+        self.folder, self.extension = folder, extension
         self.url = ""
         self._started = threading.Event()
         self._lines: list[str] = []
@@ -62,6 +64,7 @@ class Lab:
         (self.folder / "work").mkdir(parents=True, exist_ok=True)
         quiet = Path(own["JUPYTERLAB_SETTINGS_DIR"]) / "@jupyterlab" / "apputils-extension"
         quiet.mkdir(parents=True)
+        self._link(Path(own["JUPYTER_DATA_DIR"]), Path(own["JUPYTER_CONFIG_DIR"]))
         (quiet / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
         command = [
             sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port=0", "--ServerApp.ip=127.0.0.1",
@@ -76,6 +79,17 @@ class Lab:
             self._server.kill()
             raise RuntimeError("JupyterLab did not start:\n" + "".join(self._lines[-20:]))
         return self
+
+    def _link(self, data: Path, config: Path) -> None:
+        """The built front end of this tree comes before one that may be installed."""
+        place = data / "labextensions" / "@orch-nb"
+        place.mkdir(parents=True)
+        if self.extension:
+            (place / "labextension").symlink_to(BUILT, target_is_directory=True)
+            return
+        (config / "labconfig").mkdir(parents=True)
+        off = {"disabledExtensions": {"@orch-nb/labextension": True}}
+        (config / "labconfig" / "page_config.json").write_text(json.dumps(off))
 
     def _read(self) -> None:
         assert self._server.stderr

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).resolve().parents[2]
-BUILT = ROOT / "orch_nb" / "labextension"
 AXE = ROOT / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
 SHARED = Path(os.environ.get("ORCH_SHARED", ROOT.parent / "shared"))
 NOWHERE = "127.0.0.1:9/"
@@ -88,9 +87,6 @@ CONTRAST = """() => {
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A JupyterLab that has this tree's extension and no kernel at all."""
     folder = tmp_path_factory.mktemp("viewer")
-    place = folder / "config" / "jupyter_data_dir" / "labextensions" / "@orch-nb"
-    place.mkdir(parents=True)
-    (place / "labextension").symlink_to(BUILT, target_is_directory=True)
     config = folder / "config" / "jupyter_config_dir"
     config.mkdir(parents=True)
     none = {"KernelSpecManager": {"allowed_kernelspecs": ["none"], "ensure_native_kernel": False}}

@@ -20,6 +20,20 @@ export function cellKind(first: string): CellKind | null {
   return found === null ? null : (found[1] as CellKind);
 }
 
+/** Whether a cell is one of ours, or has a `%orch` line. */
+export function isOurs(cell: string): boolean {
+  return cellKind(cell.split('\n', 1)[0] ?? '') !== null || /^[ \t]*(?:[\w., ]+=[ \t]*)?%orch(?=\s|$)/m.test(cell);
+}
+
+/** The line, from 0, of the first `%orch run` or `%orch batch`; -1 where there is none. */
+export function runLine(cell: string): number {
+  return cell.includes('%orch') && cellKind(cell) === null ? cell.split('\n').findIndex(line => /^\s*(?:[\w., ]+=\s*)?%orch\s+(?:run|batch)\s/.test(line)) : -1;
+}
+
+/** What an inserted cell begins with. */
+export const AGENT_CELL = '%%agent name --model small\n---\nout: {answer: str}\n---\nAnswer the question in one sentence.\n\nQuestion: {{ question }}';
+export const GRAPH_CELL = '%%graph name\nfirst -> second\nsecond -> first   when second.score < 0.6   at most 2\nout second';
+
 /** Where in a cell the stream is. */
 export interface CellState {
   kind: CellKind;

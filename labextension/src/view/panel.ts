@@ -2,6 +2,7 @@
 
 import { committed } from '../model/bill.js';
 import { defaultHeat, isNode, type GraphNode, type Heat, type Picture } from '../model/picture.js';
+import type { RunRow } from '../model/desk.js';
 import type { Graph, Refusal, Run } from '../model/run.js';
 import type { Span } from '../model/span.js';
 import { stepOf } from '../model/trace.js';
@@ -34,6 +35,7 @@ export class Panel {
   private readonly name = `orch-panel-${++made}`;
   private readonly head = el('div', { class: 'orch-top' });
   private readonly notices = el('div', { class: 'orch-notices' });
+  private readonly said = el('div', { class: 'orch-live', role: 'log', 'aria-label': 'what is being said', 'aria-live': 'off' });
   private readonly tabs = el('div', { class: 'orch-tabs', role: 'tablist', 'aria-label': 'views of the run' });
   private readonly tools = el('div', { class: 'orch-tools' });
   private readonly canvas: Canvas;
@@ -66,13 +68,34 @@ export class Panel {
       return;
     }
     if (this.shown === null) {
-      only(this.node, this.head, this.notices, this.tabs, this.body);
+      only(this.node, this.head, this.notices, this.said, this.tabs, this.body);
     }
     this.shown = data;
     if (data.kind === 'run') {
       this.trace.show(data.trace, data.spansLeftOut > 0 ? `${counted(data.spansLeftOut, 'more span')} in the full record: %orch trace ${data.run}` : '');
     }
     this.draw();
+  }
+
+  /** What the run says between two drawings: cost, state, and the end of each stream. */
+  live(row: RunRow): void {
+    const shown = this.shown;
+    if (shown?.kind !== 'run' || shown.run !== row.run || isOver(shown.status)) {
+      return;
+    }
+    const cost = this.head.querySelector('.orch-money-head b');
+    if (cost !== null && row.spent !== null) {
+      cost.textContent = usd(Math.max(row.spent, shown.bill.total.spent));
+    }
+    only(this.said, ...row.said.map(([who, tail]) => el('div', { class: 'orch-said-line' }, who === '' ? null : el('b', {}, who), ' ', who === '' ? quiet(tail) : tail)));
+  }
+
+  /** Turn to the trace, ready for the keyboard. */
+  openTrace(): void {
+    if (this.shown?.kind === 'run') {
+      this.turn('Trace');
+      this.trace.focus();
+    }
   }
 
   // ---------------------------------------------------------------- drawing
@@ -82,6 +105,9 @@ export class Panel {
       return;
     }
     this.tabs.hidden = shown.kind === 'graph';
+    if (shown.kind === 'graph' || isOver(shown.status)) {
+      only(this.said);
+    }
     only(this.head, ...(shown.kind === 'run' ? runHead(shown) : graphHead(shown)));
     only(this.notices, ...(shown.kind === 'run' ? runNotices(shown) : (shown.pictures[0]?.problems ?? []).map(problem => el('div', { class: 'orch-problem' }, problem))));
     this.drawTabs(shown);
@@ -272,6 +298,10 @@ function press(event: KeyboardEvent): boolean {
     return true;
   }
   return false;
+}
+
+function isOver(status: string): boolean {
+  return status !== 'running' && status !== 'waiting';
 }
 
 function placeOf(picture: Picture, node: GraphNode): string {

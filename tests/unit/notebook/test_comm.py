@@ -1,0 +1,200 @@
+"""What a front end hears and asks: paced, small, silent until it is there. The wire is a list, the clock is turned by hand."""
+
+from __future__ import annotations
+
+import json
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from orch_nb import runtime
+from orch_nb.notebook.comm import MAX_BYTES, FrontEnd, connect, fitted
+from orch_nb.notebook.session import Session
+
+FLOW = """import orch_nb as orch, threading
+go = threading.Event()
+@orch.node
+def look(ticket):
+    go.wait(20)
+    return {"about": ticket}
+@orch.node
+def reply(look):
+    return look["about"]"""
+
+
+class Desk:
+    """A front end by hand: what was sent, what is due."""
+
+    def __init__(self, shell) -> None:
+        self.sent, self.due = [], []
+        self.front = FrontEnd(Session(shell.ip), self, lambda seconds, do: self.due.append(do))
+
+    def send(self, data) -> None:
+        self.sent.append(json.loads(json.dumps(data)))  # it must be JSON
+
+    def close(self) -> None:
+        self.sent.append({"kind": "closed"})
+
+    def turn(self) -> list:
+        """Let what is due happen once; the messages that came of it."""
+        due, self.due = self.due, []
+        before = len(self.sent)
+        for do in due:
+            do()
+        return self.sent[before:]
+
+    def ask(self, **asked):
+        self.front.hear({"id": 7, **asked})
+        return self.sent[-1]
+
+
+@pytest.fixture
+def desk(shell):
+    """A desk at a shell with a flow that waits to be let go."""
+    shell.good(FLOW)
+    return Desk(shell)
+
+
+def ended(handle) -> None:
+    """Wait for a run's end."""
+    handle.future.result(20)
+
+
+def test_nothing_is_said_before_a_front_end_is_there(shell, desk):
+    """Cells come and go without one message; after `hello` the list of runs follows, once."""
+    desk.front.cell_began()
+    desk.front.cell_ended()
+    assert (desk.sent, desk.due) == ([], [])
+    assert desk.ask(ask="hello")["version"] == 1
+    (told,) = desk.turn()
+    assert (told["v"], told["kind"], told["runs"]) == (1, "runs", [])
+    assert desk.due == [], "with nothing under way nobody looks again"
+
+
+def test_a_run_is_told_while_it_goes_on_and_when_it_has_ended(shell, desk):
+    """It appears as running, its cost and seconds follow in place, and the last list has it done."""
+    desk.ask(ask="hello")
+    desk.turn()
+    shell.good("%%graph desk\nlook -> reply")
+    handle = shell.good("%orch run desk ticket='t' --bg")
+    desk.front.cell_ended()
+    (told,) = desk.turn()
+    assert [(r["status"], r["is_here"]) for r in told["runs"]] == [("running", True)]
+    shell.names["go"].set()
+    ended(handle)
+    said = [m for _ in range(3) for m in desk.turn()]
+    (row,) = [m for m in said if m["kind"] == "runs"][-1]["runs"]
+    assert (row["run"], row["status"], row["is_here"], row["graph"]) == (handle.run, "done", False, "desk")
+    assert desk.due == []
+
+
+def test_many_changes_are_one_message(shell, desk):
+    """However often something wakes it, one look is due, and a look tells at most one thing."""
+    desk.ask(ask="hello")
+    for _ in range(50):
+        desk.front.cell_began()
+        desk.front.cell_ended()
+    assert len(desk.due) == 1
+    assert len(desk.turn()) == 1
+
+
+def test_stop_stops_the_run(shell, desk):
+    """The panel's Stop is `%orch stop`."""
+    shell.good("%%graph desk\nlook -> reply")
+    handle = shell.good("%orch run desk ticket='t' --bg")
+    assert desk.ask(ask="stop", run=handle.run)["ok"] is True
+    shell.names["go"].set()
+    ended(handle)
+    assert handle.status == "cancelled"
+    told = desk.ask(ask="stop", run=handle.run)
+    assert (told["ok"], told["id"]) == (False, 7)
+    assert "not under way" in told["error"]
+
+
+def test_a_question_is_told_and_answered(shell, desk):
+    """The question comes with its options; the answer sends the run on; an unknown answer is refused with the nearest."""
+    shell.names["go"].set()
+    shell.good('%%graph gated\nlook -> approve -> reply\napprove: human "Send?"')
+    now = runtime.current()
+    handle = now.start(shell.names["gated"], {"ticket": "t"}, namespace=shell.names, attended=True)
+    handle.wait(20)
+    desk.ask(ask="hello")
+    (told,) = desk.turn()
+    (asked,) = told["runs"][0]["asked"]
+    assert (asked["key"], asked["question"]) == ("approve", "Send?")
+    assert "approve" in asked["options"]
+    wrong = desk.ask(ask="answer", run=handle.run, node="approve", action="aprove")
+    assert (wrong["ok"], wrong["hint"]) == (False, "did you mean `approve`?")
+    assert desk.ask(ask="answer", run=handle.run, node="approve", action="approve")["ok"] is True
+    ended(handle)
+    assert handle.status == "done"
+
+
+def test_marks_and_quotes_are_asked_for(shell, desk):
+    """A cell's marks come back as rows; a line that was run before is quoted by what its runs cost."""
+    shell.names["go"].set()
+    (mark,) = desk.ask(ask="check", cell="%orch runn x")["marks"]
+    assert (mark["line"], mark["column"], mark["length"], mark["tone"]) == (1, 7, 4, "error")
+    shell.good("%%graph desk\nlook -> reply")
+    ended(shell.good("%orch run desk ticket='t' --bg"))
+    assert float(desk.ask(ask="quote", line="%orch run desk ticket='u'")["expected_usd"]) == 0
+    assert "expected_usd" not in desk.ask(ask="quote", line="%orch run nosuch")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        None,
+        [],
+        {"ask": "format"},
+        {"ask": "check"},
+        {"ask": "check", "cell": 7},
+        {"ask": "check", "cell": "x" * 70_000},
+    ],
+)
+def test_nonsense_is_answered_and_does_no_harm(desk, message):
+    """Whatever comes, one answer goes back that says what is wrong."""
+    desk.front.hear(message)
+    assert desk.sent[-1]["ok"] is False
+    assert desk.sent[-1]["error"]
+
+
+def test_no_message_is_over_32_kilobytes():
+    """Long questions and streams are cut before rows are, and rows are cut at the end."""
+    rows = [
+        {"run": str(i), "said": [["a", "x" * 900]] * 8, "asked": [{"key": "k", "shown": "y" * 600}]} for i in range(20)
+    ]
+    made = fitted({"kind": "live", "runs": rows})
+    assert len(json.dumps(made)) <= MAX_BYTES
+    assert len(made["runs"]) == 20
+    huge = fitted({"kind": "runs", "runs": [{"run": str(i), "what": "z" * 9000} for i in range(20)]})
+    assert len(json.dumps(huge)) <= MAX_BYTES
+    assert [row["run"] for row in huge["runs"]] == ["0", "1", "2"]
+
+
+def test_closing_is_the_end(desk):
+    """After unloading nothing is sent, even where a look was due."""
+    desk.ask(ask="hello")
+    desk.front.close()
+    assert desk.turn() == []
+    assert desk.sent[-1] == {"kind": "closed"}
+
+
+def test_a_terminal_has_no_comm(shell):
+    """Without a kernel there is none, and nothing is missed."""
+    assert connect(Session(shell.ip)) is None
+    assert connect(SimpleNamespace(shell=SimpleNamespace(kernel=object()))) is None, "no loop to send from"
+
+
+def test_the_runs_thread_never_sends(shell, desk):
+    """Messages leave from the thread that turns the kernel's loop."""
+    places = []
+    desk.send = lambda data: places.append(threading.current_thread())
+    desk.front.hear({"ask": "hello"})
+    shell.names["go"].set()
+    shell.good("%%graph desk\nlook -> reply")
+    ended(shell.good("%orch run desk ticket='t' --bg"))
+    desk.turn()
+    assert set(places) == {threading.current_thread()}
+    assert runtime.current().live_runs() == []
