@@ -2,7 +2,7 @@
 // `node stamp.mjs write` puts it into src/stamp.ts (so that the running extension knows it), `seal` into the build.
 // tests/test_labextension.py computes the same in Python.
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 
 const FILES = ['bundle.config.cjs', 'package.json', 'tsconfig.json', 'yarn.lock'];
@@ -38,11 +38,13 @@ function small(css) {
   return words.replace(/ ?([{};,>]) ?/g, '$1').replace(/: /g, ':').replaceAll(';}', '}').trim();
 }
 
-const made = `/** Of the sources that this was built from; written by stamp.mjs. */\nexport const STAMP = '${stamp().slice(0, 12)}';\n`;
+const made = [
+  '/** Of the sources that this was built from, and the style sheet made small; written by stamp.mjs. */',
+  `export const STAMP = '${stamp().slice(0, 12)}';`,
+  `export const STYLE = ${JSON.stringify(small(readFileSync('style/index.css', 'utf8')))};\n`
+].join('\n');
 if (process.argv[2] === 'write') {
   writeFileSync(MADE, made);
-  mkdirSync('lib', { recursive: true });
-  writeFileSync('lib/style.css', small(readFileSync('style/index.css', 'utf8')));
 } else {
   writeFileSync('../orch_nb/labextension/stamp.json', `${JSON.stringify({ sources: stamp() })}\n`);
 }

@@ -5,6 +5,7 @@ import { INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook';
 import type { Kernel, KernelMessage } from '@jupyterlab/services';
 import type { JSONObject } from '@lumino/coreutils';
 import { Token } from '@lumino/coreutils';
+import { dress } from './dress.js';
 import { Desk, TARGET } from './model/desk.js';
 import { fields, type Fields } from './model/plain.js';
 
@@ -108,6 +109,7 @@ const plugin: JupyterFrontEndPlugin<Links> = {
   requires: [INotebookTracker],
   provides: ILinks,
   activate: (_app, tracker: INotebookTracker): Links => {
+    dress();
     const links = new WeakMap<NotebookPanel, Link>();
     const of = (panel: NotebookPanel): Link => {
       const link = links.get(panel) ?? new Link(panel);

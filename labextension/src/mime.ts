@@ -2,6 +2,7 @@
 
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import { Widget } from '@lumino/widgets';
+import { dress } from './dress.js';
 import type { RunRow } from './model/desk.js';
 import { GRAPH, TRACE, readBundle } from './model/run.js';
 import { LIVE, OPEN } from './outputs.js';
@@ -35,5 +36,7 @@ function extension(mime: string, name: string): IRenderMime.IExtension {
     dataType: 'json'
   };
 }
+
+dress();
 
 export default [extension(GRAPH, 'graph'), extension(TRACE, 'trace')];

@@ -52,7 +52,8 @@ FIRST_PAINT = """async ([mime, data]) => {
   made.node.remove();
   return [took, rows];
 }"""
-IS_RENDERED = """i => document.querySelectorAll('.orch-panel')[i].querySelector('.orch-status').checkVisibility({ contentVisibilityAuto: true })"""
+VIOLATIONS = """() => axe.run('.orch-panel').then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html.slice(0, 160)).slice(0, 3)]))"""
+IS_RENDERED = """i => document.querySelectorAll(".orch-output .orch-panel")[i].querySelector('.orch-status').checkVisibility({ contentVisibilityAuto: true })"""
 """Lab lays out no cell that is out of sight (`content-visibility: auto`): such a cell's inner text is empty until it is."""
 CONTRAST = """() => {
   const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
@@ -119,7 +120,7 @@ class Viewer:
 
     def one(self, selector: str) -> Any:
         """The first element of a kind in the first panel."""
-        return self.page.locator(".orch-panel").first.locator(selector).first
+        return self.page.locator(".orch-output .orch-panel").first.locator(selector).first
 
     def turn(self, tab: str) -> None:
         """Press one of the tabs."""
@@ -318,7 +319,7 @@ def test_a_run_that_goes_on_keeps_the_readers_place(view: Callable[..., Viewer])
     assert lab.one("h3").inner_text() == chosen
     assert lab.one(".orch-tab[aria-selected=true]").inner_text() == "Trace"
     assert lab.page.evaluate("() => document.activeElement.getAttribute('role')") == "treegrid"
-    assert lab.page.locator(".orch-panel").count() == 1
+    assert lab.page.locator(".orch-output .orch-panel").count() == 1
 
 
 def test_another_version_is_refused_in_one_line(view: Callable[..., Viewer]) -> None:
@@ -427,6 +428,40 @@ def test_hostile_texts_are_inert_in_every_view(view: Callable[..., Viewer]) -> N
     assert lab.page.evaluate("() => window.__pwned === undefined")
 
 
+def compared() -> dict[str, Any]:
+    """Two runs of one graph, compared."""
+
+    def half(**more: Any) -> dict[str, Any]:
+        return {"state": "success", "model": "mid", "seconds": 1.52, "tokens": 912, "usd": "0.0061", **more}
+
+    rows = [
+        {"key": "triage", "step": "triage", "round": 1, "a": half(model="small", usd="0.0002", seconds=0.41), "b": half(model="small", usd="0.0002", seconds=0.43), "what": "same", "diff": []},
+        {"key": "billing", "step": "billing", "round": 1, "a": half(), "b": half(model="small", usd="0.0004", seconds=0.62), "what": "changed",
+         "diff": [[" ", "Thank you for writing."], ["-", "The second charge is a hold; it drops off in 3 to 5 days."], ["+", "You were charged twice. We refund one of them today."]]},
+        {"key": "qa[2]", "step": "qa", "round": 2, "a": half(usd="0.0011"), "b": None, "what": "only a", "diff": []},
+    ]  # fmt: skip
+    side = {"graph": "support", "status": "done", "tokens": 2140}
+    data = {"v": 1, "kind": "compare", "a": {"run": "7", "wall_s": 3.4, "usd": "0.0074", **side}, "b": {"run": "8", "wall_s": 2.1, "usd": "0.0006", **side},
+            "rows": rows, "same_output": False, "rows_left_out": 0}  # fmt: skip
+    return {TRACE: data, "text/plain": "compared"}
+
+
+def test_two_runs_are_compared_by_keyboard(view: Callable[..., Viewer]) -> None:
+    """Steps stand side by side; what a step said unfolds by Enter, line by line with its sign, and the page stays the notebook's."""
+    lab = view(("%orch diff 7 8", compared()))
+    assert "2 steps of 3 differ; B cost $0.0068 less" in lab.one(".orch-compare-sum").inner_text()
+    lab.one("summary").focus()
+    lab.page.keyboard.press("Enter")
+    lab.page.wait_for_selector(".orch-diff[open]")
+    assert "- The second charge" in lab.one(".orch-removed").inner_text()
+    assert "+ You were charged" in lab.one(".orch-added").inner_text()
+    assert lab.page.locator(".jp-Notebook.jp-mod-editMode").count() == 0
+    for dark in (True, False):
+        lab.theme(dark)
+        assert lab.page.evaluate(CONTRAST) == []
+        lab.shot(f"view-compare-{'dark' if dark else 'light'}")
+
+
 # ------------------------------------------------------------------ looks
 def test_text_has_contrast_in_every_tab(view: Callable[..., Viewer]) -> None:
     """Every visible text has a contrast of at least 4.5 to 1 in JupyterLab's two themes, skipped steps included."""
@@ -446,7 +481,7 @@ def test_every_kind_of_run_is_shown_without_a_fault(view: Callable[..., Viewer])
     """Failed, waiting, in doubt, edited, mapped and nested: each says its state in words, and its text has contrast."""
     names = ("failed", "waiting", "doubtful", "edited", "map", "recorded")
     lab = view(*((f"%orch run {name}", run_bundle(run_view(h.EVERY[name]()))) for name in names))
-    panels = lab.page.locator(".orch-panel")
+    panels = lab.page.locator(".orch-output .orch-panel")
     for i in range(len(names)):
         panels.nth(i).scroll_into_view_if_needed()
         lab.page.wait_for_function(IS_RENDERED, arg=i)
@@ -483,10 +518,11 @@ def test_axe_finds_nothing_to_complain_of(view: Callable[..., Viewer]) -> None:
     lab.page.evaluate(AXE.read_text(encoding="utf-8"))
     for tab in ("Graph", "Trace", "Bill", "Decisions"):
         lab.turn(tab)
-        found = lab.page.evaluate(
-            "() => axe.run('.orch-panel').then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html.slice(0, 160)).slice(0, 3)]))"
-        )
+        found = lab.page.evaluate(VIOLATIONS)
         assert found == [], tab
+    other = view(("%orch diff 7 8", compared()))
+    other.page.evaluate(AXE.read_text(encoding="utf-8"))
+    assert other.page.evaluate(VIOLATIONS) == []
 
 
 # ------------------------------------------------------------------ speed

@@ -122,12 +122,17 @@ function point(data: unknown): readonly [number, number] {
   return [number(row[0], 0, -FAR, FAR), number(row[1], 0, -FAR, FAR)];
 }
 
+/** A list of points, or `x,y x,y`. */
+function readPoints(data: unknown): (readonly [number, number])[] {
+  return (typeof data === 'string' ? data.slice(0, 20_000).split(' ').map(one => one.split(',')) : list(data, 400)).slice(0, 400).map(point);
+}
+
 function readEdge(data: unknown): GraphEdge {
   const row = fields(data);
   return {
     source: text(row['source'], 200), target: text(row['target'], 200), kind: text(row['kind'], 20),
     condition: text(row['condition'], 2000), atMost: known(row['at_most']), taken: known(row['taken']),
-    lane: row['style'] === 'lane', points: list(row['points'], 400).map(point), label: words(row['label'], 4, 400),
+    lane: row['style'] === 'lane', points: readPoints(row['points']), label: words(row['label'], 4, 400),
     labelAt: point(row['label_at']), outcomes: words(row['outcomes'], 40, 400)
   };
 }

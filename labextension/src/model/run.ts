@@ -1,6 +1,7 @@
 /** What a MIME bundle says: a graph, a run, or something that is not understood. */
 
 import { readBill, type Bill } from './bill.js';
+import { readComparison, type Comparison } from './compare.js';
 import { readPicture, type Picture } from './picture.js';
 import { count, fields, known, list, number, text, words, type Fields } from './plain.js';
 import { readDecision, readSpans, type Decision, type Span } from './span.js';
@@ -40,6 +41,32 @@ export interface TakenDecision extends Decision {
   readonly round: number;
 }
 
+/** What a step changed in the graph's state. */
+export interface StateChange {
+  readonly after: string;
+  readonly at: number | null;
+  readonly field: string;
+  readonly before: string;
+  readonly now: string;
+}
+
+/** Something that went from one participant to another. */
+export interface Message {
+  readonly from: string;
+  readonly to: string;
+  readonly at: number | null;
+  readonly text: string;
+  readonly kind: string;
+}
+
+/** The chain of steps that decided how long the run took. */
+export interface Critical {
+  readonly total: number;
+  readonly model: number;
+  readonly queued: number;
+  readonly steps: readonly (readonly [string, number])[];
+}
+
 export interface Run {
   readonly kind: 'run';
   readonly run: string;
@@ -61,6 +88,11 @@ export interface Run {
   readonly error: Failure | null;
   readonly inputs: readonly (readonly [string, string])[];
   readonly output: string;
+  readonly changes: readonly StateChange[];
+  readonly messages: readonly Message[];
+  readonly critical: Critical | null;
+  /** The line that shows everything. */
+  readonly full: string;
 }
 
 export interface Graph {
@@ -75,7 +107,7 @@ export interface Refusal {
 }
 
 /** Read a bundle's data. Whatever it is, an answer comes: data of another version or shape is a `Refusal`. */
-export function readBundle(mime: string, data: unknown): Run | Graph | Refusal {
+export function readBundle(mime: string, data: unknown): Run | Graph | Comparison | Refusal {
   const row = fields(data);
   const version = row['v'];
   if (version !== VERSION) {
@@ -83,6 +115,9 @@ export function readBundle(mime: string, data: unknown): Run | Graph | Refusal {
   }
   if (mime === GRAPH) {
     return { kind: 'graph', pictures: readPictures(row), cell: text(row['cell']) };
+  }
+  if (mime === TRACE && row['kind'] === 'compare') {
+    return readComparison(row);
   }
   return mime === TRACE && Object.keys(row).length > 1
     ? readRun(row)
@@ -110,8 +145,28 @@ function readRun(row: Fields): Run {
     decisions: Array.isArray(row['decisions']) ? list(row['decisions'], 2000).map(readTaken) : fromArrows(pictures), waiting: list(row['waiting'], 100).map(readWaiting),
     error: readFailure(row['error']),
     inputs: Object.entries(fields(row['inputs'])).slice(0, 60).map(([name, value]) => [text(name, 200), text(value)] as const),
-    output: text(row['output'])
+    output: text(row['output']), changes: list(row['states'], 2000).flatMap(readChanges).slice(0, 2000),
+    messages: list(row['messages'], 1000).map(readMessage), critical: readCritical(row['critical']),
+    full: text(row['full'], 200).replaceAll('`', '') || `%orch trace ${text(row['run'], 80)}`
   };
+}
+
+function readChanges(data: unknown): StateChange[] {
+  const row = fields(data);
+  return list(row['changes'], 200).map(fields).map(one => ({
+    after: text(row['after'], 400), at: known(row['at_s']), field: text(one['field'], 200), before: text(one['before'], 2100), now: text(one['after'], 2100)
+  }));
+}
+
+function readMessage(data: unknown): Message {
+  const row = fields(data);
+  return { from: text(row['from'], 80), to: text(row['to'], 80), at: known(row['at_s']), text: text(row['text'], 400), kind: text(row['kind'], 20) };
+}
+
+function readCritical(data: unknown): Critical | null {
+  const row = fields(data);
+  const steps = list(row['by_step'], 20).map(fields).map(one => [text(one['name'], 200), number(one['seconds'], 0, 0)] as const);
+  return steps.length === 0 ? null : { total: number(row['total_s'], 0, 0), model: number(row['model_s'], 0, 0), queued: number(row['queued_s'], 0, 0), steps };
 }
 
 function readState(data: unknown): StateRow {

@@ -146,20 +146,42 @@ export function readSpans(source: SpanSource): Span[] {
   });
 }
 
-/** Columns become mappings. A column of `INTERNED` holds places of `texts`; what is missing has its usual value. */
+/**
+ * Columns become mappings. A column is a list, or one string with commas; one of `INTERNED` holds places of `names` (or of
+ * `texts`); what is missing has its usual value. `keys` has one line a row, empty where the key is that of the row around.
+ */
 function fromColumns(table: Fields, texts: readonly unknown[]): Fields[] {
   const total = count(table['count'], MAX_SPANS);
+  const names = typeof table['names'] === 'string' ? table['names'].split('\n') : texts;
   const rows: Record<string, unknown>[] = Array.from({ length: total }, () => ({}));
   for (const [name, column] of entries(table['columns'], 60)) {
     const interned = INTERNED.has(name);
-    list(column, total).forEach((value, i) => {
+    unpacked(column, total).forEach((value, i) => {
       const row = rows[i];
-      if (row !== undefined) {
-        row[name] = interned && typeof value === 'number' ? texts[value] : value;
+      if (row !== undefined && value !== null) {
+        row[name] = interned && typeof value === 'number' ? names[value] : value;
       }
     });
   }
+  if (typeof table['keys'] === 'string') {
+    giveKeys(rows, table['keys'].split('\n', total));
+  }
   return rows;
+}
+
+function unpacked(column: unknown, total: number): readonly unknown[] {
+  return typeof column === 'string' ? column.split(',', total).map(value => (value === '' ? null : Number(value))) : list(column, total);
+}
+
+function giveKeys(rows: readonly Record<string, unknown>[], keys: readonly string[]): void {
+  const above: string[] = [];
+  rows.forEach((row, i) => {
+    const depth = count(row['depth'], MAX_DEPTH);
+    const key = keys[i] || above[Math.min(depth, above.length) - 1] || '';
+    above.length = Math.min(depth, above.length);
+    above.push(key);
+    row['task_id'] = key;
+  });
 }
 
 const INTERNED: ReadonlySet<string> = new Set(['task_id', 'step', 'kind', 'agent_id', 'action', 'target', 'model', 'state']);

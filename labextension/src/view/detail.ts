@@ -36,7 +36,7 @@ export function spanDetail(run: Run, span: Span, asks: Asks): HTMLElement {
     decisionsView(span.detail.decisions),
     pairsView('writes', span.detail.writes),
     roundsView(run, step, span, asks),
-    span.detail.leftOut ? el('p', { class: 'orch-note' }, `The rest of this span is in the full record: %orch trace ${run.run}`) : null);
+    span.detail.leftOut ? el('p', { class: 'orch-note' }, `The rest of this span is in the full record: ${run.full}`) : null);
 }
 
 function heading(name: string, more: string, state: string, asks: Asks): HTMLElement {

@@ -2,22 +2,25 @@
 
 import { committed } from '../model/bill.js';
 import { defaultHeat, isNode, type GraphNode, type Heat, type Picture } from '../model/picture.js';
+import type { Comparison } from '../model/compare.js';
 import type { RunRow } from '../model/desk.js';
 import type { Graph, Refusal, Run } from '../model/run.js';
 import type { Span } from '../model/span.js';
 import { stepOf } from '../model/trace.js';
 import { counted, seconds, usd } from '../model/words.js';
 import { billView } from './bill.js';
+import { compareView } from './compare.js';
 import { Canvas } from './canvas.js';
 import { nodeDetail, spanDetail, type Asks } from './detail.js';
 import { button, el, only, quiet, type Child } from './dom.js';
 import { isPlain, ownKeys } from './keys.js';
+import { messagesView } from './messages.js';
 import { decisionList, runDetail, stateView } from './lists.js';
 import { stateMark } from './state.js';
 import { code, shareBar } from './table.js';
 import { TraceList, idOf } from './trace.js';
 
-type Tab = 'Graph' | 'Trace' | 'Bill' | 'State' | 'Decisions';
+type Tab = 'Graph' | 'Trace' | 'Bill' | 'Messages' | 'State' | 'Decisions';
 
 /** What is looked at: a span by its identity, or a node by the picture's path and its name; both "" for the whole. */
 interface Looked {
@@ -56,15 +59,21 @@ export class Panel {
     this.trace = new TraceList((span, open) => this.lookAtSpan(span, open));
     this.split = el('div', { class: 'orch-split' }, this.trace.node, this.detail);
     this.body = el('div', { class: 'orch-body', role: 'tabpanel', id: `${this.name}-body` }, this.tools, this.canvas.node, this.split, this.sheet);
+    ownKeys(this.node, event => (event.key === 'Enter' || event.key === ' ') && isPlain(event) && press(event));
     ownKeys(this.detail, event => this.keyInDetail(event));
     ownKeys(this.tabs, event => this.keyInTabs(event));
   }
 
   /** Show what a bundle says; the reader's tab, selection and place stay. */
-  show(data: Run | Graph | Refusal): void {
+  show(data: Run | Graph | Comparison | Refusal): void {
     if (data.kind === 'refused') {
       this.shown = null;
       only(this.node, el('div', { class: 'orch-refused', role: 'note' }, data.reason));
+      return;
+    }
+    if (data.kind === 'compare') {
+      this.shown = null;
+      only(this.node, ...compareView(data));
       return;
     }
     if (this.shown === null) {
@@ -72,7 +81,7 @@ export class Panel {
     }
     this.shown = data;
     if (data.kind === 'run') {
-      this.trace.show(data.trace, data.spansLeftOut > 0 ? `${counted(data.spansLeftOut, 'more span')} in the full record: %orch trace ${data.run}` : '');
+      this.trace.show(data.trace, data.spansLeftOut > 0 ? `${counted(data.spansLeftOut, 'more span')} in the full record: ${data.full}` : '');
     }
     this.draw();
   }
@@ -270,7 +279,7 @@ export class Panel {
   private keyInTabs(event: KeyboardEvent): boolean {
     const by = event.key === 'ArrowRight' ? 1 : event.key === 'ArrowLeft' ? -1 : 0;
     if (by === 0 || !isPlain(event) || this.shown === null) {
-      return (event.key === 'Enter' || event.key === ' ') && isPlain(event) && press(event);
+      return false;
     }
     const names = tabsOf(this.shown);
     this.turn(names[(names.indexOf(this.tab) + by + names.length) % names.length] ?? 'Graph');
@@ -283,17 +292,14 @@ export class Panel {
       this.trace.focus();
       return true;
     }
-    if ((event.key === 'Enter' || event.key === ' ') && isPlain(event)) {
-      return press(event);
-    }
     return false;
   }
 }
 
-/** A button hears Enter and Space, not the notebook around it. */
+/** A button, or what unfolds, hears Enter and Space, not the notebook around it. */
 function press(event: KeyboardEvent): boolean {
   const target = event.target;
-  if (target instanceof HTMLButtonElement) {
+  if (target instanceof HTMLElement && /^(BUTTON|SUMMARY)$/.test(target.tagName)) {
     target.click();
     return true;
   }
@@ -312,7 +318,7 @@ function tabsOf(shown: Run | Graph): Tab[] {
   if (shown.kind === 'graph') {
     return ['Graph'];
   }
-  return ['Graph', 'Trace', 'Bill', ...(shown.state.length > 0 ? ['State' as const] : []), ...(shown.decisions.length > 0 ? ['Decisions' as const] : [])];
+  return ['Graph', 'Trace', 'Bill', ...(shown.messages.length > 0 ? ['Messages' as const] : []), ...(shown.state.length + shown.changes.length > 0 ? ['State' as const] : []), ...(shown.decisions.length > 0 ? ['Decisions' as const] : [])];
 }
 
 // ------------------------------------------------------------------ parts
@@ -368,6 +374,8 @@ function runSheet(run: Run, tab: Tab): HTMLElement | null {
   switch (tab) {
     case 'Bill':
       return billView(run);
+    case 'Messages':
+      return messagesView(run.messages);
     case 'State':
       return stateView(run);
     case 'Decisions':
