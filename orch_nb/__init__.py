@@ -35,6 +35,8 @@ _WHERE = {
     "runs": "orch_nb.runtime.api",
     "open_run": "orch_nb.runtime.api",
     "models": "orch_nb.runtime.api",
+    "compare": "orch_nb.analysis.compare_api",
+    "matrix": "orch_nb.analysis.compare_api",
     "budget": "orch_nb.runtime.api",
     "forecast": "orch_nb.analysis.forecast",
     "claim": "orch_nb.analysis.claims",

@@ -28,6 +28,8 @@ DOORS = {
     ("runtime.quote", "notebook.display"),
     ("analysis.compare", "notebook.display"),
     ("analysis.compare_table", "notebook.display"),
+    ("analysis.matrix", "notebook.display"),
+    ("analysis.pairs", "notebook.display"),
     ("engine.deciding", "graph.predicate"),
 }
 """The upward calls that ARCHITECTURE.md allows: inside a function or for a type hint, never at import."""

@@ -201,13 +201,14 @@ def _shared(
     columns = {name for row in rows for name in row.record}
     shared, notes = {}, []
     for name in wanted:
-        if name not in columns and _is_data(names.get(name)):
+        if name not in columns and is_data(names.get(name)):
             shared[name] = names[name]
             notes.append(f"`{name}` is the notebook's variable, the same for every row")
     return shared, notes
 
 
-def _is_data(value: Any) -> bool:
+def is_data(value: Any) -> bool:
+    """Whether a variable can be an input that nobody named: data, no agent, function or module, and not None."""
     ours = type(value).__module__.startswith("orch_nb.")
     return value is not None and not callable(value) and not ours and type(value).__name__ != "module"
 

@@ -191,6 +191,27 @@ def diff_bundle(made: RunDiff) -> Bundle:
     return bundle(diff_panel.diff_text(made), diff_panel.diff_html(made), kind=TRACE, data=diff_panel.diff_data(made))
 
 
+def matrix_bundle(made: Any) -> Bundle:
+    """A routing matrix: task × model, what is chosen, what would tell most."""
+    from orch_nb.notebook import matrix_panel
+
+    return bundle(matrix_panel.matrix_text(made), matrix_panel.matrix_html(made))
+
+
+def plot_matrix(made: Any) -> Any:
+    """A routing matrix as a matplotlib figure that shows itself."""
+    from orch_nb.notebook.plot_matrix import plot_matrix as plot
+
+    return plot(made)
+
+
+def pairs_bundle(made: Any) -> Bundle:
+    """A test of pairs: pass rates, why pairs fail."""
+    from orch_nb.notebook import matrix_panel
+
+    return bundle(matrix_panel.pairs_text(made), matrix_panel.pairs_html(made))
+
+
 def forecast_bundle(made: Forecast) -> Bundle:
     """A forecast: a day, a month, a year, where a saving comes from, each step, what it rests on."""
     return bundle(forecast_panel.forecast_text(made), forecast_panel.forecast_html(made))

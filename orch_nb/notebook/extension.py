@@ -107,6 +107,7 @@ class _Loaded:
         formatter.for_type_by_name("orch_nb.runtime.handle", "RunHandle", self._shower(_run_bundle))
         formatter.for_type_by_name("orch_nb.runtime.batch", "BatchHandle", self._shower(display.batch_bundle))
         formatter.for_type_by_name("orch_nb.analysis.compare", "Comparison", self._shower(display.compare_bundle))
+        formatter.for_type_by_name("orch_nb.analysis.pairs", "Pairs", self._shower(display.pairs_bundle))
 
     def _shower(self, make: Callable[[Any], dict[str, Any]]) -> Callable[[Any], None]:
         return lambda handle: self.session.show_result(handle, make)
@@ -128,6 +129,7 @@ class _Loaded:
             ("orch_nb.runtime.handle", "RunHandle"),
             ("orch_nb.runtime.batch", "BatchHandle"),
             ("orch_nb.analysis.compare", "Comparison"),
+            ("orch_nb.analysis.pairs", "Pairs"),
         ):
             formatter.deferred_printers.pop((module, name), None)
             for cls in [c for c in formatter.type_printers if c.__module__ == module and c.__name__ == name]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import MissingInput, OrchError, nearest
-from orch_nb.notebook import asking_first, comparing, display, listing, live, name, projecting, setting_up
+from orch_nb.notebook import asking_first, comparing, display, listing, live, measuring, name, projecting, setting_up
 from orch_nb.notebook.bundle import QUOTE, Shown
 from orch_nb.notebook.command import Word, is_text, value_of, whole_number
 from orch_nb.notebook.quote_table import quote_data
@@ -583,6 +583,14 @@ VERBS: dict[str, Verb] = {
     "models": Verb(
         "%orch models [set NAME=MODEL … | add NAME PROVIDER/MODEL input=USD output=USD context_tokens=N | price NAME input=USD output=USD … | prices]",
         "the notebook's names of models; prices are dollars per million tokens; `prices` shows all of them and where each is from", setting_up.models, words=3, takes_pairs=True,
+    ),
+    "matrix": Verb(
+        "%orch matrix [TASK|FILE.json] [--baseline MODEL] [--tolerance 0.05] [--minimum 8] | export FILE.json [--sign NAME] "
+        "| pairs PRODUCER CONSUMER models=[…] inputs=TABLE [score=…] [--budget USD]",
+        "the routing matrix of what was compared: quality, cost, the chosen model by task; sign it off as a file; test which "
+        "model can work with what another writes",
+        measuring.matrix, {**_BUDGET, "baseline": True, "tolerance": True, "minimum": True, "sign": True}, words=3,
+        is_async=True, takes_pairs=True,
     ),
     "notebook": Verb("%orch notebook [NAME]", "the name under which the budget and the runs are kept", setting_up.notebook, words=1),
     "load": Verb("%orch load FILE|FOLDER …", "read agents from `.agent.md` files", setting_up.load),

@@ -159,6 +159,64 @@ def test_a_comparison_costs_what_its_runs_cost(bench) -> None:
     assert now.budget().spent_usd == made.spent_usd
 
 
+# ------------------------------------------------------------------ %orch matrix
+def test_the_matrix_is_shown_and_signed_off(bench, tmp_path) -> None:
+    """`%orch matrix` shows what comparisons have measured; `export --sign` writes it with a hash that is checked when it is read."""
+    assert "nothing was measured yet" in repr(bench.good("%orch matrix")._repr_mimebundle_()["text/plain"])
+    bench.good(COMPARE)
+    made = bench.good("%orch matrix --minimum 2 --tolerance 0.1 --baseline big")
+    assert (made.row("triage").chosen, made.baseline, made.count) == ("big", "big", 4)
+    assert bench.good("%orch matrix triage").count == 4
+    said = bench('%orch matrix export routing_matrix.json --minimum 2 --sign "A. Analyst"')
+    assert "signed by A. Analyst" in said.out + repr(said.value)
+    again = bench.good("%orch matrix routing_matrix.json")
+    assert (again.row("triage").chosen, again.signed_by) == ("big", "A. Analyst")
+    assert "the evidence is still what it was then" in repr(again._repr_mimebundle_())
+    bench.good(COMPARE.replace("inputs: tickets", "inputs: [{ticket: new, category: other}]"))
+    assert (
+        "changed since it was written: triage on big: 3 judgements, 2 then"
+        in bench.good("%orch matrix routing_matrix.json").notes
+    )
+    (tmp_path / "routing_matrix.json").write_text(
+        (tmp_path / "routing_matrix.json").read_text().replace("big", "small")
+    )
+    assert "was changed since it was written" in bench("%orch matrix routing_matrix.json").error
+    assert bench.good("import orch_nb as orch\norch.matrix(minimum=2)").row("triage").chosen == "big"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("%orch matrix triag", "`triag`"),
+        ("%orch matrix export", "which file?"),
+        ("%orch matrix export m.json", "nothing was measured yet"),
+        ("%orch matrix --tolerance x", "tolerance is `x`"),
+        ("%orch matrix a=1", "takes no inputs"),
+        ("%orch matrix pairs triage", "pairs of which two agents?"),
+        ("%orch matrix pairs triage nobody models=[small] inputs=tickets", "no agent `nobody`"),
+        ("%orch matrix pairs triage triage models=[small]", "need `inputs=`"),
+        ("%orch matrix pairs triage triage models=[small] inputs=tickets x=3", "take no `x`"),
+    ],
+)
+def test_a_wrong_line_is_said_with_the_right_one(bench, line: str, says: str) -> None:
+    """What is wrong with a line of `%orch matrix` is a typed error with what to type."""
+    done = bench(line)
+    assert says in done.error
+    assert "hint:" in done.error
+
+
+def test_pairs_run_from_a_line(bench) -> None:
+    """`%orch matrix pairs` tests every ordered pair of models, waits for it, and shows pass rates and reasons once."""
+    bench.good(
+        "%%agent route --model small\n---\nout: {category: billing | technical}\n---\nRoute {{ triage.category }}"
+    )
+    done = bench("%orch matrix pairs triage route models=[small, big] inputs=tickets score=exact(category) --budget 1")
+    assert done.raised is None, done.error
+    assert len(done.value.pairs()) == 4
+    assert done.out.count("triage → route") == 1
+    assert "why pairs fail" in done.out
+
+
 @pytest.mark.local_model
 def test_the_local_model_is_compared_with_itself_on_two_prompts(shell) -> None:
     """A real comparison without a key: SmolLM2 on two prompts, scored exactly, at a known price of nothing."""

@@ -1,0 +1,180 @@
+"""`%orch matrix`: the routing matrix, its export and sign-off, and tests of pairs."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.errors import OrchError, nearest
+from orch_nb.notebook import display, live
+from orch_nb.notebook.bundle import Shown
+from orch_nb.notebook.command import is_text, value_of, whole_number
+
+if TYPE_CHECKING:
+    from orch_nb.notebook.command import Command, Pair
+    from orch_nb.notebook.session import Session
+
+Names = dict[str, Any]
+PAIR_USAGE = "`%orch matrix pairs PRODUCER CONSUMER models=[small, big] inputs=tickets`"
+
+
+class PairsDisplay(live.RunDisplay):
+    """The display of a test of pairs."""
+
+    def bundle(self) -> dict[str, Any]:
+        """Pass rates so far."""
+        return display.pairs_bundle(self.handle)
+
+
+def matrix(session: Session, command: Command, names: Names) -> live.Pending:
+    """The routing matrix, or that of a file; `export FILE` writes it, `pairs A B` tests pairs of models."""
+    word = command.words[0].text if command.words else ""
+    if word == "pairs":
+        return _pairs(session, command, names)
+    if command.pairs:
+        raise command.error("the matrix takes no inputs.", command.pairs[0], hint=PAIR_USAGE)
+    made = _export(session, command) if word == "export" else _matrix(session, command, word)
+
+    async def at_once() -> Any:
+        return made
+
+    return live.Pending(made, at_once, "the routing matrix is there.")
+
+
+def _matrix(session: Session, command: Command, task: str) -> Any:
+    from orch_nb.analysis.compare_api import matrix_of, signed_matrix
+
+    if len(command.words) > 1:
+        raise command.error(
+            f"`{command.words[1].text}` is one word too many.", command.words[1], hint="one task, or none for all"
+        )
+    if task.endswith(".json"):
+        return signed_matrix(session.runtime, _text(task))
+    if task:
+        known = {e.task for e in session.runtime.evidence()}
+        if task not in known:
+            near = nearest(task, [*known, "export", "pairs"])
+            there = f"tasks: {', '.join(sorted(known))}" if known else "`%%compare NAME` makes evidence"
+            raise command.error(
+                f"nothing was measured of a task `{task}`.",
+                command.words[0],
+                hint=f"did you mean `{near}`?" if near else there,
+            )
+    return matrix_of(session.runtime, task or None, **_options(command))
+
+
+def _options(command: Command) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    flags = command.flags
+    if "baseline" in flags:
+        out["baseline"] = _text(flags["baseline"])
+    if "minimum" in flags:
+        out["minimum"] = whole_number(command, flags["minimum"])
+    if "tolerance" in flags:
+        try:
+            out["tolerance"] = float(flags["tolerance"])
+        except ValueError:
+            raise command.error(
+                f"the tolerance is `{flags['tolerance']}`.", hint="a number from 0 to 1, e.g. `--tolerance 0.05`"
+            ) from None
+    return out
+
+
+def _text(value: str) -> str:
+    return value[1:-1] if is_text(value) else value
+
+
+def _export(session: Session, command: Command) -> Shown:
+    from orch_nb.analysis.compare_api import matrix_of
+
+    if len(command.words) != 2:
+        raise command.error("which file?", hint='`%orch matrix export routing_matrix.json --sign "A. Analyst"`')
+    made = matrix_of(session.runtime, **_options(command))
+    if not made.rows:
+        raise OrchError(
+            "nothing was measured yet; there is no matrix to export.", hint="`%%compare NAME` with a `score:`"
+        )
+    sign = _text(command.flags.get("sign", ""))
+    target = Path(_text(command.words[1].text))
+    path = made.write(target if target.is_absolute() else session.runtime.folder / target, sign=sign)
+    who = f"signed by {sign}" if sign else 'not signed: `--sign "NAME"`'
+    said = f"written to {target}: {len(made.rows)} tasks, {made.count} judgements, {who}; `%orch matrix {target}` checks its hash"
+    return Shown.lines(said, value=path)
+
+
+# ------------------------------------------------------------------ pairs
+def _pairs(session: Session, command: Command, names: Names) -> live.Pending:
+    from orch_nb.analysis.pairs import start_pairs
+
+    if len(command.words) != 3:
+        raise command.error("pairs of which two agents?", hint=PAIR_USAGE)
+    producer, consumer = (_agent(command, word, names) for word in command.words[1:])
+    given = {pair.name: pair for pair in command.pairs}
+    for name, pair in given.items():
+        if name not in ("models", "inputs", "score", "seed"):
+            raise command.error(f"pairs take no `{name}`.", pair, hint=PAIR_USAGE)
+    for name in ("models", "inputs"):
+        if name not in given:
+            raise command.error(f"pairs need `{name}=`.", hint=PAIR_USAGE)
+    score = (
+        [given["score"].text if not is_text(given["score"].text) else _text(given["score"].text)]
+        if "score" in given
+        else []
+    )
+    made = start_pairs(
+        session.runtime, producer, consumer, _models(command, given["models"]), _inputs(command, given["inputs"], names),
+        names=names, score=score, budget=command.flags.get("budget"),
+        seed=value_of(given["seed"].text, names, command=command, at=given["seed"]) if "seed" in given else 0,
+    )  # fmt: skip
+    return _follow(session, made)
+
+
+def _agent(command: Command, word: Any, names: Names) -> Any:
+    from orch_nb.agents.agent import Agent
+
+    found = names.get(word.text)
+    if not isinstance(found, Agent):
+        near = nearest(word.text, [n for n, v in names.items() if isinstance(v, Agent)])
+        raise command.error(
+            f"there is no agent `{word.text}`.",
+            word,
+            hint=f"did you mean `{near}`?" if near else "`%%agent NAME` defines one",
+        )
+    return found
+
+
+def _models(command: Command, pair: Pair) -> list[str]:
+    """Names of models, with or without quotes: ``[small, big]``."""
+    inner = pair.text.strip().removeprefix("[").removesuffix("]")
+    names = [_text(part.strip()) for part in inner.split(",") if part.strip()]
+    if not names:
+        raise command.error("`models` is empty.", pair, hint="`models=[small, big]`")
+    return names
+
+
+def _inputs(command: Command, pair: Pair, names: Names) -> Any:
+    """Rows: a literal, or an expression that a comparison takes as well."""
+    try:
+        return ast.literal_eval(pair.text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return pair.text
+
+
+def _follow(session: Session, made: Any) -> live.Pending:
+    """Show the test while it runs; the cell waits for it."""
+    shown = PairsDisplay(made, session.screen)
+    session.displays[made.run] = shown
+    shown.show()
+    if session.screen.can_update:
+        live.REFRESHER.add(shown)
+
+    async def wait() -> Any:
+        await live.until(made, made.done, lambda: session.finish(made))
+        session.finish(made)
+        error = made.future.exception()
+        if error is not None:
+            raise error
+        return made
+
+    return live.Pending(made, wait, f"pairs {made.run} of {made.graph} go on in the background.")
