@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.analysis import compare_table as table_of
 from orch_nb.analysis import fixtures, picks
 from orch_nb.analysis.compare_inputs import InputRow
-from orch_nb.analysis.compare_judge import Bench, agreement, judge_agent, judge_row, judging_model, named, orders
+from orch_nb.analysis.compare_judge import Bench, judge_agent, judge_row, judging_model, named, orders
 from orch_nb.analysis.compare_start import Candidate, make
 from orch_nb.analysis.formats import Flag, flags
 from orch_nb.analysis.scorers import Answered, Score, Scorers, read_scorers
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from orch_nb.analysis.compare_cell import CompareCell
+    from orch_nb.analysis.compare_judge import Agreement
     from orch_nb.engine.plan import Plan
     from orch_nb.runtime.batch import BatchHandle, Row
     from orch_nb.runtime.runtime import Runtime
@@ -298,9 +299,9 @@ class Comparison:
         """
         return table_of.ladder(self.standings(), self.passes if passes is None else passes)
 
-    def agreements(self) -> dict[str, Any]:
+    def agreements(self) -> dict[str, Agreement]:
         """Judge -> how well it agrees with itself when the order is turned."""
-        return {bench.judge.text: agreement(bench.choices) for bench in self.benches}
+        return {bench.judge.text: bench.agreement for bench in self.benches}
 
     def to_cell(self) -> str:
         """The ``%%agent`` cell of the winner: its prompt on its model."""
@@ -375,7 +376,7 @@ class Comparison:
         return [one for one in found if one is not None]
 
     def _evidence(self, row: int, candidate: int) -> Evidence | None:
-        quality = self.quality(row, candidate)
+        quality = self._tells(row, candidate)
         if quality is None:
             return None
         one, cell = self.candidates[candidate], self.cell(row, candidate)
@@ -384,6 +385,14 @@ class Comparison:
             self.task, one.model, one.model_id, one.provider, self.prompt_of(row, candidate), quality, cost, cell.seconds,
             "compare", self._judged_by(row, candidate), SystemClock.now(), self._key(row, candidate), cell.run, one.prompt,
         )  # fmt: skip
+
+    def _tells(self, row: int, candidate: int) -> float | None:
+        """The quality that says something of a model. A pick or a judge compares answers: where all are one model's, it tells
+        prompts apart, and nothing of the model; what scores a cell by itself counts there alone."""
+        if self._compares_models:
+            return self.quality(row, candidate)
+        known = [s.value for s in self.scores.get((row, candidate), {}).values() if s.value is not None]
+        return sum(known) / len(known) if known else None
 
     def _key(self, row: int, candidate: int) -> str:
         one, line = self.candidates[candidate], self.rows[row]
@@ -398,7 +407,13 @@ class Comparison:
             if best:
                 self.picked[row] = best
 
+    @property
+    def _compares_models(self) -> bool:
+        return len({(c.provider, c.model_id) for c in self.candidates}) > 1
+
     def _judged_by(self, row: int, candidate: int) -> str:
+        if not self._compares_models:
+            return " + ".join(t for t, s in self.scores.get((row, candidate), {}).items() if s.value is not None)
         if row in self.picked and candidate in self.answers(row):
             return "person"
         own = {b.judge.text for b in self.benches if self.rates_itself(b, candidate)}

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MAX_TEXT = 20_000
 """Characters of an answer that a pattern is held against."""
 
-_NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d{1,3})?")
+_NUMBER = re.compile(r"[-+]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,3})?")
 _KINDS = ("exact", "regex", "numeric", "schema", "judge")
 
 

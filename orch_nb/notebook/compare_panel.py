@@ -80,7 +80,8 @@ def _money(made: Any) -> str:
 
 def _money_html(made: Any) -> str:
     head, comma, rest = _money(made).partition(", ")
-    return markup.strong(head) + (markup.quiet(f"{comma}{rest}") if comma else "")
+    told = markup.strong(head) + (markup.quiet(f"{comma}{rest}") if comma else "")
+    return f'<span style="padding-left:12px">{told}</span>'
 
 
 def remarks_of(made: Any) -> list[str]:
@@ -128,10 +129,8 @@ def _verdict(made: Any) -> list[str]:
 
 
 def _judge_line(made: Any, bench: Any) -> str:
-    from orch_nb.analysis.compare_judge import agreement
-
     own = [c.model for i, c in enumerate(made.candidates) if made.rates_itself(bench, i)]
-    says = agreement(bench.choices).text if bench.choices else "has not judged yet"
+    says = bench.agreement.text if bench.choices else "has not judged yet"
     mark = f"; it rates itself on {', '.join(dict.fromkeys(own))} (marked *)" if own else ""
     return f"{bench.judge.text} by {bench.model}, {bench.judge.k} judgements a row in turned order: {says}{mark}"
 
@@ -164,7 +163,7 @@ def standings_table(made: Any) -> Table:
     if any(s.quality.n for s in lines):
         by = "picked by a person" if made.picked else f"by {scored}" if scored else "the mean of the scorers"
         table.notes.append(f"quality: {by}, with its 95 % interval")
-    return table
+    return table.without_empty()
 
 
 def _best_name(made: Any) -> str:
@@ -183,7 +182,7 @@ def _short_names(made: Any) -> list[str]:
     ]
     if len(prompts) == len(models) == 1:
         names = [f"{c.prompt} · {c.model}" for c in made.candidates]
-    letters = not made.scorers.texts
+    letters = not made.scorers.texts and not made.blind  # a blind row has letters of its own
     return [f"{letter(i)}  {line(n, 48)}" if letters else line(n, 48) for i, n in enumerate(names)]
 
 
@@ -347,7 +346,7 @@ def _cell_html(made: Any, row: int, candidate: int) -> str:
         if candidate in made.picked.get(row, ()) and not made.is_hidden
         else ""
     )
-    told = "".join(f"<div>{escape(fact, 200)}</div>" for fact in facts)
+    told = "".join(f"<div>{_marked(escape(fact, 200))}</div>" for fact in facts)
     tail = f'<div style="opacity:.65;font-size:92%;padding-top:2px">{picked}{told}</div>' if facts or picked else ""
     if cell.status == "done":
         return f'<div style="white-space:pre-wrap">{escape(as_text(_plain(cell.output), MAX_ANSWER), MAX_ANSWER + 60)}</div>{tail}'
@@ -358,6 +357,13 @@ def _cell_html(made: Any, row: int, candidate: int) -> str:
         f'<div><span style="color:{colour}">{glyph(cell.status)}</span> {escape(word(cell.status))}</div>'
         f'<div style="opacity:.8">{escape(said or live, 300)}</div>{tail if cell.status == "failed" else ""}'
     )
+
+
+def _marked(facts: str) -> str:
+    """Right and wrong in their colours: a wrong answer is found at a glance."""
+    for mark, colour in (("✓", OK), ("✕", BAD)):
+        facts = facts.replace(mark, f'<span style="color:{colour}">{mark}</span>')
+    return facts
 
 
 def _plain(output: Any) -> Any:
@@ -402,6 +408,8 @@ def cell_facts(made: Any, row: int, candidate: int) -> list[str]:
     took = [] if cell.seconds is None else [f"{cell.seconds:.2f} s"]
     tokens = f"{cell.input_tokens + cell.output_tokens:,} tokens"
     costs = " · ".join([*took, tokens, "$?" if cell.unpriced else usd(cell.usd)])
+    if len(scores) == 1:
+        return [f"{scores[0]} · {costs}"]
     return [" · ".join(scores), costs] if scores else [costs]
 
 

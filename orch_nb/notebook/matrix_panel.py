@@ -66,15 +66,30 @@ def remarks_of(made: Matrix) -> list[str]:
     """What the choices come to: cost and quality against all on the baseline, and how the choice is made."""
     out = []
     if made.baseline:
-        blend = made.blend()
-        if blend.saving is not None:
-            said = f"all tasks alike: {usd(blend.per_call_usd, 6)} a call against {usd(blend.baseline_usd, 6)} on {made.baseline}, "
+        blend = (
+            made.blend() if len(known := _comparable(made)) == len(made.rows) else made.blend(known) if known else None
+        )
+        if blend is not None and blend.saving is not None:
+            what = "all tasks alike" if len(known) == len(made.rows) else f"{', '.join(known)} alike"
+            said = (
+                f"{what}: {usd(blend.per_call_usd, 6)} a call against {usd(blend.baseline_usd, 6)} on {made.baseline}, "
+            )
             said += f"saves {blend.saving * 100:.1f} %"
             if blend.quality is not None and blend.baseline_quality is not None:
                 said += f"; quality {blend.quality * 100:.1f} % against {blend.baseline_quality * 100:.1f} %"
             out.append(f"{said}. Another mix: `matrix.blend({{…}})`")
     how = f"chosen: the cheapest whose lower bound is within {made.tolerance * 100:g} points of the best, from {made.minimum} judgements on"
     return [*out, how, *made.notes]
+
+
+def _comparable(made: Matrix) -> dict[str, int]:
+    """Tasks with a choice (or the baseline's own figures) and a price on both sides, one share each."""
+    out = {}
+    for row in made.rows:
+        base, one = row.entries.get(made.baseline), row.entries.get(row.chosen or made.baseline)
+        if base is not None and one is not None and base.per_call_usd is not None and one.per_call_usd is not None:
+            out[row.task] = 1
+    return out
 
 
 def _grid(made: Matrix) -> str:

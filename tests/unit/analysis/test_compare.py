@@ -360,7 +360,8 @@ def test_a_judge_sees_answers_in_both_orders_and_its_agreement_is_shown(rt, mode
         {},
     )
     (judge,) = made.agreements().values()
-    assert (judge.rows, judge.share) == (2, 0.0)
+    assert (judge.rows, judge.share, judge.first, judge.ties) == (2, 0.0, 1.0, 0.0)
+    assert "names the first answer shown in 100 %" in made._repr_mimebundle_()["text/plain"]
     assert [s.quality.mean for s in made.standings()] == [0.5, 0.5]
 
 
@@ -388,6 +389,30 @@ def test_a_judge_that_knows_agrees_with_itself_and_is_billed(rt, model, run_cell
     assert not made.standings()[0].of_itself
     assert {e.by for e in rt.evidence() if e.offer == "big"} == {'judge("good", k=4) (of itself)'}
     assert "rates itself on big" in made._repr_mimebundle_()["text/plain"]
+
+
+def test_a_judge_that_always_says_tie_tells_nothing_and_it_is_seen(rt, model, run_cell) -> None:
+    """A judge that agrees with itself because it never decides is shown as such: all ties."""
+    model("small", lambda request: "x")
+    model("big", lambda request: {"why": "x", "best": "tie"} if request.schema else "y")
+    made = run_cell(
+        "reply", 'prompts: {p: "Say {{ t }}"}\nmodels: [small, big]\ninputs: [a]\nscore: judge("good")\n', {}
+    )
+    (judge,) = made.agreements().values()
+    assert (judge.share, judge.ties, judge.first) == (1.0, 1.0, None)
+    assert "100 % ties" in judge.text
+
+
+def test_telling_prompts_apart_says_nothing_of_their_model(rt, model, run_cell) -> None:
+    """A judge or a pick between two prompts on one model is no evidence of the model; an exact score is."""
+    model("small", lambda r: {"why": "x", "best": "A"} if r.schema else "yes")
+    text = 'prompts: {p: "Say {{ t }}", q: "Tell {{ t }}"}\nmodels: [small]\ninputs: [a, b]\n'
+    made = run_cell("reply", text + 'score: judge("good", model=small)\n', {})
+    made.pick(0, "A")
+    assert rt.evidence() == []
+    assert made.winner().quality.n == 2
+    run_cell("reply", text + 'score: [regex("yes"), judge("good", model=small)]\n', {})
+    assert {e.quality for e in rt.evidence()} == {1.0}
 
 
 def test_a_failed_judgement_is_no_judgement(rt, model, run_cell) -> None:

@@ -118,6 +118,7 @@ def test_judges_are_kept_apart_and_repeats_are_one() -> None:
         ("$1,299.50", 1299.5),
         ("-3", -3.0),
         ("1e3", 1000.0),
+        (",.12,", 0.12),
         ("2 or 2", 2.0),
         ("2 or 3", None),
         ("none", None),
