@@ -102,6 +102,35 @@ def decide(
     return tuple(taken), decision or None
 
 
+def fit_facts(frame: Frame, chooser: Chooser, name: str, value: Any) -> dict[str, dict[str, list[str]]]:
+    """What each candidate of `by fit` would find: the reads it needs and those that are missing, the state it reads and
+    what of it holds something."""
+    found = {}
+    for candidate in chooser.candidates:
+        node = frame.plan.nodes[frame.topo.index[candidate]]
+        row: dict[str, list[str]] = {"needs": [], "missing": [], "state": [], "held": []}
+        for read in node.reads:
+            got = _found(frame, read, (name, value))
+            text = path_text(read)
+            if not read.optional:
+                row["needs"].append(text)
+            if not read.optional and got is None:
+                row["missing"].append(text)
+            if read.source == "state":
+                row["state"].append(text)
+                row["held"] += [text] if got else []
+        found[candidate] = row
+    return found
+
+
+def _found(frame: Frame, read: Read, overlay: tuple[str, Any]) -> Any:
+    """What a read finds now; None for nothing."""
+    try:
+        return resolve(frame, read, None, overlay=overlay)
+    except SemanticFailure:
+        return None
+
+
 def choose_by_field(frame: Frame, chooser: Chooser, name: str, value: Any) -> dict[str, Any]:
     """The decision of `by PATH`: the candidate whose name the value is."""
     got = resolve(frame, chooser.read, None, overlay=(name, value))

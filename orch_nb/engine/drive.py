@@ -26,7 +26,7 @@ from orch_nb.engine.state import AGAIN, DONE, Activate, Frame, RunState
 from orch_nb.errors import BudgetExceeded, LimitReached, NodeTimeout, OrchError, SemanticFailure, WaitingForPerson
 from orch_nb.schema import events as ev
 from orch_nb.schema.events import ErrorInfo
-from orch_nb.schema.values import fingerprint_of, plain, share
+from orch_nb.schema.values import compact, fingerprint_of, plain, share
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -667,8 +667,12 @@ class Driver:
         if not frame.topo.simple[node] and (act.item is None):
             if not items:
                 value = plain(value, where=f"the result of `{spec.name}`")
-            chosen = None
-            if spec.chooser is not None:
+            chosen: Any = None
+            if spec.chooser is not None and spec.chooser.how == "judge":
+                chosen = await self._judged(act, spec, value, fingerprint)
+                if chosen.__class__ is list:
+                    return chosen
+            elif spec.chooser is not None:
                 chosen = await self._choose(frame, spec, value)
             taken, decided = deciding.decide(frame, node, value, chosen)
             decision = {**(note or {}), **(decided or {})} or None
@@ -702,11 +706,28 @@ class Driver:
                         started - act.ready_at if act.ready_at else 0.0, fingerprint, status, decision)
         ]  # fmt: skip
 
+    async def _judged(
+        self, act: Activate, spec: PlanNode, value: Any, fingerprint: str
+    ) -> dict[str, Any] | list[Event]:
+        """The decision of a judge, asked once: its call is an event like any other. Events only when money forbids it."""
+        assert spec.chooser is not None
+        key = act.key
+        if not self.state.verdicts.get(key):
+            call = self.perform.judge(spec.chooser, _as_text(value))
+            refused = await self._call(act, spec, key, call, 0.0, fingerprint)
+            if refused is not None:
+                return refused
+        return self.perform.verdict(spec.chooser, self.state.verdicts[key][-1])
+
     async def _choose(self, frame: Frame, spec: PlanNode, value: Any) -> dict[str, Any]:
         chooser = spec.chooser
         assert chooser is not None
         if chooser.how == "field":
             return deciding.choose_by_field(frame, chooser, spec.name, value)
+        if chooser.how == "fit":
+            return await self.perform.choose(
+                chooser, _as_text(value), deciding.fit_facts(frame, chooser, spec.name, value)
+            )
         text = resolve(frame, chooser.read, None, overlay=(spec.name, value))
         if not isinstance(text, str):
             raise SemanticFailure(
@@ -752,6 +773,10 @@ class Driver:
             if made not in used:
                 hints[base] = n
                 return made
+
+
+def _as_text(value: Any) -> str:
+    return value if value.__class__ is str else compact(value)
 
 
 async def _awaited(result: Any) -> Any:

@@ -215,6 +215,7 @@ def _done(
         state.last_call.pop(key, None)
         state.calls.pop(key, None)
         state.degraded.pop(key, None)
+        state.verdicts.pop(key, None)
         state.frames.pop(key, None)
         if frame.plan.open:
             state.ready.pop((key, -1, None), None)
@@ -278,6 +279,7 @@ def _failed(plan: Plan, state: RunState, event: ev.Failed) -> None:
         return
     key = ev.key_of(event.frame, event.node, event.round, event.item)
     done = state.calls.pop(key, None)
+    state.verdicts.pop(key, None)
     if event.taken is None:
         if done and event.error.failure != "semantic":
             # A resume goes on behind the answers that were good; a semantic failure *is* those answers: it starts anew.
@@ -312,7 +314,8 @@ def _settled(plan: Plan, state: RunState, event: ev.Settled) -> None:
     if event.overrun_usd:
         state.overrun_usd += event.overrun_usd
     if sent.kind != "effect":
-        state.calls.setdefault(key, []).append(event)
+        kept = state.verdicts if sent.route and sent.route.get("chooses") else state.calls
+        kept.setdefault(key, []).append(event)
 
 
 def _mapped(plan: Plan, state: RunState, event: ev.Mapped) -> None:

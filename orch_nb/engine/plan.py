@@ -50,15 +50,17 @@ class Edge:
 
 @dataclass(slots=True, frozen=True)
 class Chooser:
-    """How a node's `by` edges are chosen: how = "field" (the value read is a target's name) or "similarity" (embedding of
-    the text read against the candidates' descriptions and examples, at or above `threshold`). Nothing chosen: `else`."""
+    """How a node's `by` edges are chosen: how = "field" (the value read is a target's name), "similarity" (embedding of
+    the text read against the candidates' descriptions and examples, at or above `threshold`), "judge" (`model` chooses, by
+    the descriptions) or "fit" (description, reads, state and availability of each). Nothing chosen: `else`."""
 
-    how: Literal["field", "similarity"]
+    how: Literal["field", "similarity", "judge", "fit"]
     read: Read
     candidates: tuple[str, ...]
     threshold: float = 0.0
     describe: dict[str, str] = field(default_factory=dict)
     examples: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    model: str = ""
 
 
 @dataclass(slots=True, frozen=True)

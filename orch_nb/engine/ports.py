@@ -179,12 +179,14 @@ class SystemClock:
 @dataclass(slots=True)
 class Call:
     """What a machine asks for next: one call, one I/O. `kind`: "model", "tool", "route" (a decision, $0) or "check" (a
-    function judges an answer, $0). `because` says why this model is called now, where a route chose it."""
+    function judges an answer, $0). `because` says why this model is called now, where a route chose it; `chooses` is "node"
+    where its answer is no part of the node's own work, but says where to go next."""
 
     kind: str
     target: str
     request: Any
     because: str = ""
+    chooses: str = ""
 
 
 @dataclass(slots=True)
@@ -247,7 +249,15 @@ class Perform(Protocol):
         """What a call that was broken off has cost so far, by our own count."""
         ...
 
-    async def choose(self, chooser: Any, text: str, /) -> dict[str, Any]: ...
+    async def choose(self, chooser: Any, text: str, facts: Any = None, /) -> dict[str, Any]: ...
+    def judge(self, chooser: Any, text: str, /) -> Call:
+        """The call that asks a judge for the next node."""
+        ...
+
+    def verdict(self, chooser: Any, settled: Any, /) -> dict[str, Any]:
+        """The decision that a judge's answer makes."""
+        ...
+
     def at_limit(self, node: Any, refusal: Refusal, /) -> str:
         """What the refusing budget wants: "stop", "degrade" or "ask"."""
         ...

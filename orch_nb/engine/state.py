@@ -223,7 +223,7 @@ class RunState:
 
     __slots__ = ("budget", "calls", "degraded", "ended", "error", "failed", "frames", "fresh", "graph", "has_sent", "held_usd", "in_doubt_usd",
                  "last_call", "open_calls", "output", "overrun_usd", "plan", "ready", "record", "run", "seq", "spent_usd",
-                 "stale", "status", "used", "waiting")  # fmt: skip
+                 "stale", "status", "used", "verdicts", "waiting")  # fmt: skip
 
     def __init__(self) -> None:
         self.run = self.graph = ""
@@ -234,6 +234,8 @@ class RunState:
         self.ready: dict[ActId, Activate] = {}
         self.fresh: list[Activate] = []
         self.calls: dict[str, list[Settled]] = {}
+        self.verdicts: dict[str, list[Settled]] = {}
+        """What judges said of the next node, by activation: no part of the conversation of the agent that is there."""
         self.open_calls: dict[tuple[str, int], Sent] = {}
         self.degraded: dict[str, str] = {}
         """Activations under way that a cheaper model was asked for, and why."""

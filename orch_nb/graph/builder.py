@@ -100,7 +100,7 @@ class Graph:
         when
             Taken when this condition holds; several may be.
         by
-            A path or ``similarity(PATH)``: exactly one of the `by` arrows of a node is taken.
+            A path, ``similarity(PATH)``, ``judge(MODEL)`` or ``fit``: exactly one of the `by` arrows of a node is taken.
         above
             For similarity: the least similarity, from 0 to 1.
         else_

@@ -9,7 +9,7 @@ import builtins
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from orch_nb.engine.plan import Body, Chooser, Edge, Plan, PlanNode, Read, Retry
 from orch_nb.errors import GraphError, OrchError, nearest
@@ -240,7 +240,7 @@ class Compiler:
     def _exhaustive(self, source: str, edges: list[EdgeSpec]) -> bool:
         """Whether a `by` over an enum covers every value."""
         by = [e for e in edges if e.kind == "by"]
-        if not by or by[0].by.startswith("similarity"):
+        if not by or by[0].by.startswith(("similarity(", "judge(")) or by[0].by == "fit":
             return False
         path = parse_path(by[0].by)
         schema = self._schema_at(path.parts)
@@ -500,6 +500,8 @@ class Compiler:
         if not edges:
             return None
         text, threshold = edges[0].by, edges[0].threshold
+        if text == "fit" or text.startswith("judge("):
+            return self._by_description(name, edges)
         how = "similarity" if text.startswith("similarity(") else "field"
         path = parse_path(text[len("similarity(") : -1] if how == "similarity" else text)
         read = self._resolve(
@@ -511,17 +513,28 @@ class Compiler:
         if how == "field":
             self._check_cases(name, path.parts, candidates, edges)
             return Chooser("field", read, candidates)
+        self._check_described(name, candidates, "similarity", edges[0].line)
+        return Chooser("similarity", read, candidates, threshold or 0.0, *self._described(candidates))
+
+    def _by_description(self, name: str, edges: list[EdgeSpec]) -> Chooser:
+        """`by fit` and `by judge(MODEL)`: what the node gives, against what its candidates say of themselves."""
+        text = edges[0].by
+        how: Literal["judge", "fit"] = "fit" if text == "fit" else "judge"
+        candidates = tuple(dict.fromkeys(e.target for e in edges))
+        self._check_described(name, candidates, how, edges[0].line)
+        model = "" if how == "fit" else text[len("judge(") : -1]
+        read = Read(name, "node", name)
+        return Chooser(how, read, candidates, edges[0].threshold or 0.0, *self._described(candidates), model=model)
+
+    def _check_described(self, name: str, candidates: Iterable[str], how: str, line: int) -> None:
         for c in candidates:
             if not (self.drafts[c].facts.describe or self.drafts[c].facts.examples):
-                self._problem(
-                    f"`{name}` chooses by similarity, but `{c}` has no description and no examples to be similar to.",
-                    edges[0].line,
-                )
-        return Chooser(
-            "similarity", read, candidates, threshold or 0.0,
-            {c: self.drafts[c].facts.describe for c in candidates},
-            {c: self.drafts[c].facts.examples for c in candidates},
-        )  # fmt: skip
+                why = "to be similar to" if how == "similarity" else "to be chosen by"
+                self._problem(f"`{name}` chooses by {how}, but `{c}` has no description and no examples {why}.", line)
+
+    def _described(self, candidates: Iterable[str]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+        facts = {c: self.drafts[c].facts for c in candidates}
+        return {c: f.describe for c, f in facts.items()}, {c: f.examples for c, f in facts.items()}
 
     def _check_cases(self, name: str, parts: tuple[str, ...], candidates: Iterable[str], edges: list[EdgeSpec]) -> None:
         values = (self._schema_at(parts) or {}).get("enum")

@@ -43,7 +43,8 @@ MAX_TRAVERSALS = 1_000_000
 MAX_QUESTION = 4_000
 
 _MODIFIERS = ("by", "when", "else", "at", "each")
-_BY_FORMS = "`by PATH` chooses by a value, `by similarity(PATH)` by the candidates' descriptions"
+_BY_FORMS = "`by PATH` chooses by a value; `by similarity(PATH)`, `by fit` and `by judge(MODEL)` by the candidates' descriptions"
+_CHOOSERS = ("similarity", "judge")
 
 
 def parse_graph(name: str, text: str) -> GraphSpec:
@@ -484,10 +485,18 @@ class _Reader:
             path = line.path()
             line.need(")", "`)` belongs here", "such as: by similarity(ticket)")
             return f"similarity({path})", self._above(line)
-        if call or (line.word == "fit" and line.word_after() in ("", "else")):
-            shown = f"{line.word}(…)" if call else line.word
-            near = "did you mean `similarity`? " if call and nearest(line.word, ["similarity"]) else ""
-            raise line.place.error(f"`by {shown}` is no way to choose yet.", line.token.column, near + _BY_FORMS)
+        if call and line.word == "judge":
+            line.at += 2
+            model = self._name(line, "model")
+            line.need(")", "`)` belongs here", "such as: by judge(big)")
+            return f"judge({model})", None
+        if line.word == "fit" and line.word_after() in ("", "else", "above"):
+            line.at += 1
+            return "fit", self._above(line)
+        if call:
+            found = nearest(line.word, _CHOOSERS)
+            near = f"did you mean `{found}`? " if found else ""
+            raise line.place.error(f"`by {line.word}(…)` is no way to choose.", line.token.column, near + _BY_FORMS)
         path = line.path()
         if line.word == "above":
             raise line.place.error("`above` belongs to `by similarity(PATH)`.", line.token.column, _BY_FORMS)

@@ -44,7 +44,7 @@ class EdgeSpec:
 
     kind: "plain", "when" (`condition`), "by", "else".
     by
-        For kind "by": the text between ``by`` and its end: a path, or ``similarity(PATH)``; `threshold` is ``above X``.
+        For kind "by": the text between ``by`` and its end: a path, ``similarity(PATH)``, ``judge(MODEL)`` or ``fit``; `threshold` is ``above X``.
         All by-edges of one source share one text. ``by … else NAME`` gives one more edge of kind "else".
     at_most
         n of ``at most n``: this edge closes a loop.

@@ -149,6 +149,7 @@ class Performer:
         limited = any(dollars(limit) is not None for _, limit in scopes) or self.runtime.has_limit(scopes)
         offer, route = self.runtime.route(node, call.target, asked, Fixed, limited)
         route = {**route, "because": call.because} if call.because else route
+        route = {**route, "chooses": call.chooses} if call.chooses else route
         request = replace(asked, model=offer.model, idempotency_key=idempotency_key)
         identity = request_hash(request, provider=offer.provider)
         said = {"messages": [_message_data(m) for m in request.messages], "max_tokens": request.max_tokens,
@@ -317,12 +318,22 @@ class Performer:
         return raise_limit(self, node, shown, amount, now)
 
     # ---------------------------------------------------------------- the rest
-    async def choose(self, chooser: Chooser, text: str) -> dict[str, Any]:
-        """The decision of `by similarity`, on a thread: the embedder computes."""
+    async def choose(self, chooser: Chooser, text: str, facts: Any = None) -> dict[str, Any]:
+        """The decision of `by similarity` and `by fit`, on a thread: the embedder computes."""
+        if chooser.how == "fit":
+            return await self.routes.by_fit(self.plan, chooser, text, facts)
         made = self.runtime.chooser(chooser)
         loop = asyncio.get_running_loop()
         decision: dict[str, Any] = await loop.run_in_executor(self.runtime.embed_pool, made.choose, text)
         return {"path": ".".join((chooser.read.ref, *chooser.read.path)), **decision}
+
+    def judge(self, chooser: Chooser, text: str) -> Call:
+        """The call that asks for the next node."""
+        return self.routes.judge(chooser, text)
+
+    def verdict(self, chooser: Chooser, settled: Any) -> dict[str, Any]:
+        """What a judge's answer decides."""
+        return self.routes.verdict(chooser, settled)
 
     @asynccontextmanager
     async def slot(self, name: str) -> AsyncIterator[None]:

@@ -11,14 +11,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.outcome import error_info
-from orch_nb.engine.ports import Limit, Outcome, Prepared, dollars
+from orch_nb.engine.ports import Call, Limit, Outcome, Prepared, dollars
 from orch_nb.errors import NoOffer, OrchError, ToolFailed
 from orch_nb.routing.filters import Facts, Room, filtered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from orch_nb.engine.ports import Call
+    from orch_nb.engine.plan import Chooser, Plan
     from orch_nb.routing.decision import Decision
     from orch_nb.routing.offers import Candidate, Offer
     from orch_nb.routing.question import Question
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 Scopes = tuple[tuple[str, Limit], ...]
 ZERO = Decimal(0)
+NONE = "none"
+"""What a judge says where no candidate fits: the `else` arrow. No node can be called so."""
 
 
 class Routes:
@@ -135,6 +137,47 @@ class Routes:
         offer = next((c.offer for c in made.candidates if c.offer.name == made.chosen), None)
         if offer is not None:
             self.runtime.availability.chosen(offer.provider)
+
+    # ---------------------------------------------------------------- nodes
+    async def by_fit(self, plan: Plan, chooser: Chooser, text: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """The decision of `by fit`: who says that it does this, can be asked, and finds what it needs."""
+        from orch_nb.routing.fit import by_fit
+
+        made = self.runtime.similarity({c: (chooser.describe[c], chooser.examples[c]) for c in chooser.candidates}, 0.0)
+        similar = await asyncio.get_running_loop().run_in_executor(self.runtime.embed_pool, made.choose, text)
+        away = {c: why for c in chooser.candidates if (why := self._nobody_there(plan, c))}
+        return {"path": chooser.read.ref, **by_fit(similar["scores"], facts, away, chooser.threshold)}
+
+    def _nobody_there(self, plan: Plan, name: str) -> str:
+        """Why none of the models of an agent node can be asked now; "" where one can, or where it needs none."""
+        node = next((n for n in plan.nodes if n.name == name), None)
+        names = [m["name"] for m in node.spec.get("models", ())] if node is not None and node.kind == "agent" else []
+        whys = [self._unavailable(self.runtime.models.resolve(model).provider) for model in names]
+        return whys[0] if whys and all(whys) else ""
+
+    def judge(self, chooser: Chooser, text: str) -> Call:
+        """The call that asks `chooser.model` for the next node."""
+        from orch_nb.routing.judge import judge_request
+
+        offer = self.runtime.models.resolve(chooser.model)
+        choices = [(c, chooser.describe[c] or "; ".join(chooser.examples[c][:3])) for c in chooser.candidates]
+        request = judge_request(offer.model, text, [*choices, (NONE, "none of the others fits")], "", what="step")
+        return Call("model", chooser.model, request, f"it judges where `{chooser.read.ref}` goes", chooses="node")
+
+    def verdict(self, chooser: Chooser, settled: Any) -> dict[str, Any]:
+        """What a judge's answer decides; an answer that names nobody leads to `else`."""
+        from orch_nb.routing.judge import judged
+
+        said = judged(settled, (*chooser.candidates, NONE))
+        choice = said.get("choice")
+        is_one = choice in chooser.candidates
+        because = said.get("reason") or said.get("problem") or "no reason given"
+        chose = f"`{choice}`" if is_one else "none"
+        return {
+            "how": f"judge({chooser.model})", "path": chooser.read.ref, "choice": choice if is_one else None,
+            "because": f"`{chooser.model}` said: {because}", "candidates": list(chooser.candidates),
+            "why_not": {c: f"`{chooser.model}` chose {chose}" for c in chooser.candidates if c != choice},
+        }  # fmt: skip
 
     # ---------------------------------------------------------------- facts
     def facts(self, question: Question, scopes: Scopes) -> Facts:

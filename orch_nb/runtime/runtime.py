@@ -434,6 +434,8 @@ class Runtime:
                     offer = self.models.resolve(model["name"])
                     if not is_routed:
                         self.check_key(self.provider(offer.provider))
+            if node.chooser is not None and node.chooser.model:
+                self.check_key(self.provider(self.models.resolve(node.chooser.model).provider))
         for sub in plan.subplans.values():
             self.check_models(sub)
 

@@ -134,12 +134,17 @@ def picture(plan: Plan, path: str = "") -> GraphView:
         view.nodes[node.name].stated = tuple(stated_paths(plan, node.gate_reads))
         if node.chooser is not None:
             text = path_text(node.chooser.read)
-            text = text if node.chooser.how == "field" else f"{node.chooser.how}({text})"
+            text = choice_text(node.chooser.how, text, node.chooser.model)
             view.choices[node.name] = ChoiceView(node.name, text, node.chooser.how)
     view.edges = [edge_view(edge) for edge in plan.edges]
     for seen, edge in zip(view.edges, plan.edges, strict=True):
         seen.stated = tuple(stated_paths(plan, edge.reads))
     return view
+
+
+def choice_text(how: str, path: str, model: str) -> str:
+    """How a node chooses, as it is written after `by`."""
+    return {"field": path, "similarity": f"similarity({path})", "judge": f"judge({model})"}.get(how, how)
 
 
 def node_view(node: PlanNode, *, is_out: bool = False) -> NodeView:
