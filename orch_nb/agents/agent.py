@@ -181,7 +181,17 @@ class Agent:
             made["others"] = [self._model(name, book) for name in dict.fromkeys(others)]
         if self._check:
             made["check"] = self._check
+        if points := self._calibrations(made, book):
+            made["calibration"] = points
         return made
+
+    def _calibrations(self, made: Mapping[str, Any], book: ModelBook | None) -> dict[str, Any]:
+        """What labelled answers of this agent said that its confidences mean, by how they are measured."""
+        from orch_nb.routing import models
+
+        ways = {part["by"] for part in (made.get("route"), made.get("second_opinion")) if part and "by" in part}
+        known = (book or models.current()).calibration
+        return {by: points for by in sorted(ways) if (points := known(self.name, by))}
 
     def _route(self, book: ModelBook | None) -> dict[str, Any]:
         """The route completed, its candidates named, so that nothing is looked up later."""

@@ -7,14 +7,18 @@ model talks, not how often it is right.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.ports import Call, Result
+from orch_nb.routing.confidence import calibrated
 from orch_nb.schema.canonical import digest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from orch_nb.agents.turn import Talk
     from orch_nb.schema.route_spec import Measure
 
@@ -45,6 +49,8 @@ class Sureness:
         Whether the model itself said the number.
     is_enough
         Set where the measure itself decides (a check; an agreement that can no longer fail or succeed).
+    raw
+        What was measured, where labelled answers have said what it means: then `confidence` is that.
     """
 
     value: Any
@@ -53,12 +59,19 @@ class Sureness:
     detail: str
     is_stated: bool = False
     is_enough: bool | None = None
+    raw: float | None = None
 
     def passes(self, least: float) -> bool:
         """Whether it is as sure as it must be. What could not be measured does not pass."""
         if self.is_enough is not None:
             return self.is_enough
         return self.confidence is not None and self.confidence >= least
+
+    def marks(self) -> dict[str, Any]:
+        """What the record says beside the figure: whether labelled answers stand behind it."""
+        if self.confidence is None or self.by.startswith("check("):
+            return {}
+        return {"calibrated": self.raw is not None, **({} if self.raw is None else {"raw": self.raw})}
 
     def because(self, least: float) -> str:
         """In one clause, with the figures."""
@@ -83,14 +96,29 @@ def measured(talk: Talk, value: Any, how: Measure, least: float, *, is_last: boo
         case "check":
             return (yield from _checked(talk, value, how))
         case "stated":
-            return _stated(value, how)
+            return _calibrated(talk, _stated(value, how))
+        case "probability":
+            return _calibrated(talk, _probable(talk, value, how))
     return None
+
+
+def _calibrated(talk: Talk, sure: Sureness) -> Sureness:
+    """The same with the rate of right answers at this score, where labelled answers have given one."""
+    if sure.confidence is None:
+        return sure
+    said = _rate(talk, sure.by, sure.confidence)
+    return sure if said is None else replace(sure, confidence=round(said, 6), raw=sure.confidence)
+
+
+def _rate(talk: Talk, by: str, score: float) -> float | None:
+    points = (talk.definition.get("calibration") or {}).get(by)
+    return None if points is None else calibrated(points, score)
 
 
 # ------------------------------------------------------------------ agreement
 def _agreement(talk: Talk, value: Any, how: Measure, least: float) -> Steps:
     """The share of k answers that are the same. Samples that fail or do not fit count as disagreeing."""
-    needed = max(1, math.ceil(least * how.k - 1e-9))
+    needed = _needed(talk, how, least)
     answers: list[tuple[str, Any]] = [(identity(value, how.field), value)]
     while len(answers) < how.k:
         most = _most(answers)[1]
@@ -107,7 +135,16 @@ def _agreement(talk: Talk, value: Any, how: Measure, least: float) -> Steps:
     confidence = count / (how.k if is_enough else asked)
     cut = f" ({how.k} would have been asked)" if asked < how.k else ""
     detail = f"{count} of {asked} answers agree{cut}"
-    return Sureness(chosen, how.text, round(confidence, 6), detail, is_enough=is_enough)
+    return _calibrated(talk, Sureness(chosen, how.text, round(confidence, 6), detail, is_enough=is_enough))
+
+
+def _needed(talk: Talk, how: Measure, least: float) -> int:
+    """How many of k must agree; k + 1 where no agreement is sure enough."""
+    for count in range(1, how.k + 1):
+        rate = _rate(talk, how.text, count / how.k)
+        if (count / how.k if rate is None else rate) >= least - 1e-9:
+            return count
+    return how.k + 1
 
 
 def _sample(talk: Talk, number: int, how: Measure) -> Steps:
@@ -143,6 +180,46 @@ def identity(value: Any, field: str = "") -> str:
     if isinstance(value, str):
         value = " ".join(value.casefold().split()).rstrip(".!")
     return digest(value)
+
+
+# ------------------------------------------------------------------ probabilities
+_VALUE = re.compile(r'(?:^|[:\[,])\s*("(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false|null)')
+
+
+def _probable(talk: Talk, value: Any, how: Measure) -> Sureness:
+    """How probable the answer's own tokens were.
+
+    Of labels and numbers it is the probability of the values alone: what the form of the answer is made of was demanded,
+    and says nothing. Of free text, where any one wording is improbable, it is the geometric mean over its tokens.
+    """
+    if not talk.scored:
+        return Sureness(value, how.text, None, f"`{talk.models[talk.model]['name']}` sent no probabilities")
+    if _is_label(talk.definition.get("schema")):
+        total, what = math.fsum(_of_values(talk.scored)), "probability of the answer"
+    else:
+        total, what = math.fsum(p for _, p in talk.scored) / len(talk.scored), "mean probability of its tokens"
+    return Sureness(value, how.text, round(math.exp(min(0.0, total)), 6), what)
+
+
+def _of_values(scored: Sequence[Sequence[Any]]) -> Iterator[float]:
+    """Log-probabilities of the tokens in which the values of a JSON text stand; of all where none are found."""
+    text = "".join(token for token, _ in scored)
+    spans = [(m.start(1) + (m[1][0] == '"'), m.end(1) - (m[1][0] == '"')) for m in _VALUE.finditer(text)]
+    at = 0
+    for token, logprob in scored:
+        if not spans or any(start < at + len(token) and at < end for start, end in spans):
+            yield logprob
+        at += len(token)
+
+
+def _is_label(schema: Any) -> bool:
+    """Whether an answer of this schema is made of labels and numbers alone."""
+    if not isinstance(schema, dict):
+        return False
+    if "enum" in schema or "const" in schema or schema.get("type") in ("boolean", "integer", "number", "null"):
+        return True
+    fields = schema.get("properties") or {}
+    return schema.get("type") == "object" and bool(fields) and all(_is_label(part) for part in fields.values())
 
 
 # ------------------------------------------------------------------ a function, or the model's own word

@@ -24,6 +24,7 @@ NOT_CONTENT = frozenset(
         "name",
         "describe",
         "budget_usd",
+        "calibration",
         "cache_s",
         "timeout_s",
         "retry",
@@ -68,5 +69,6 @@ def request_hash(request: ModelRequest, *, provider: str = "") -> str:
             [[m.role, m.content, [[c.id, c.name, c.arguments] for c in m.tool_calls], m.tool_call_id] for m in request.messages],
             request.schema, request.enforce, [[t.name, t.description, t.parameters] for t in request.tools],
             request.max_tokens, request.temperature, request.seed, list(request.stop),
+            *(["logprobs"] if request.logprobs else []),
         ]
     )  # fmt: skip

@@ -57,7 +57,7 @@ def routed(machine: AgentMachine) -> Steps:
 
 def _answered(machine: AgentMachine) -> Steps:
     if "route" not in machine.definition:
-        talk = Talk(machine)
+        talk = Talk(machine, logprobs=machine.definition["second_opinion"]["by"] == "probability")
         return Answer((yield from spoken(talk)), talk)
     decision = yield from decided(machine)
     if isinstance(decision, ErrorInfo):
@@ -173,11 +173,12 @@ def _rung(machine: AgentMachine, decision: Decided, before: Talk | None, *, is_t
     """One model's answer and how sure it is. Below the top nothing is repaired: the next rung is the remedy."""
     model = model_of(machine.definition, decision["offer"])
     because = decision["because"][:MAX_BECAUSE]
-    talk = following(machine, [model], before, repairs=int(is_top), because=because)
+    route = machine.definition["route"]
+    is_scored = route.get("by") == "probability"
+    talk = following(machine, [model], before, repairs=int(is_top), because=because, logprobs=is_scored)
     result = yield from spoken(talk)
     answer = Answer(result, talk)
     if result.error is None:
-        route = machine.definition["route"]
         answer.sureness = yield from measured(
             talk, result.value, measure(route["by"]), route["confidence"], is_last=is_top
         )
@@ -210,6 +211,7 @@ def _step(offer: str, answer: Answer, least: float, *, is_top: bool) -> dict[str
         "confidence": sure.confidence,
         "by": sure.by,
         "because": sure.because(least),
+        **sure.marks(),
     }
 
 
@@ -229,7 +231,8 @@ def _ended(machine: AgentMachine, decision: Decided, answer: Answer, tried: list
     if answer.talk is not None:
         answer.note["offer"] = answer.talk.models[answer.talk.model]["name"]
     if answer.sureness is not None:
-        answer.note |= {"confidence": answer.sureness.confidence, "measured": answer.sureness.by}
+        sure = answer.sureness
+        answer.note |= {"confidence": sure.confidence, "measured": sure.by, **sure.marks()}
     if answer.result.error is None and not last["passed"]:
         if _is_refuted(answer):
             answer.result = Result(error=_nobody(machine.definition["name"], tried))

@@ -31,7 +31,7 @@ def with_second(machine: AgentMachine, first: Answer) -> Steps:
     own = talk.models[talk.model]["name"]
     sure = yield from _sureness(first, talk, rule)
     first.result = Result(sure.value)
-    first.note = {**first.note, "offer": own, "confidence": sure.confidence, "measured": sure.by}
+    first.note = {**first.note, "offer": own, "confidence": sure.confidence, "measured": sure.by, **sure.marks()}
     if (sure.confidence is not None and sure.confidence >= rule["below"]) or own == rule["model"]:
         return first
     because = f"{sure.detail}, below {rule['below']:.2f}"

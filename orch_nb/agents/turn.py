@@ -164,6 +164,9 @@ class Talk:
     temperature: float | None = None
     seed: int | None = None
     because: str = ""
+    logprobs: bool = False
+    scored: Sequence[Sequence[Any]] = ()
+    """Of the answer: its tokens with their log-probabilities, where they were asked for and sent."""
     messages: list[Message] = field(default_factory=list)
     """After the system message, which depends on the model."""
     model: int = 0
@@ -227,6 +230,7 @@ class Talk:
             temperature=spec["temperature"] if self.temperature is None else self.temperature,
             seed=spec.get("seed") if self.seed is None else self.seed,
             timeout_s=spec.get("timeout_s") or DEFAULT_TIMEOUT_S,
+            logprobs=self.logprobs,
         )
 
     # ------------------------------------------------------------ what came back
@@ -244,6 +248,7 @@ class Talk:
 
     def _take_reply(self, reply: Mapping[str, Any], finish_reason: str) -> None:
         text = reply.get("text") or ""
+        self.scored = reply.get("logprobs") or ()
         calls = reply.get("tool_calls") or ()
         if not calls and is_emulated(self.definition, self.models[self.model]):
             text, calls = split_reply(text)

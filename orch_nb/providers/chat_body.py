@@ -36,6 +36,8 @@ def chat_body(request: ModelRequest, *, max_tokens_field: str = "max_tokens", ex
         body["seed"] = request.seed
     if request.stop:
         body["stop"] = list(request.stop)
+    if request.logprobs:
+        body["logprobs"] = True
     if request.tools:
         body["tools"] = [_tool(tool) for tool in request.tools]
     if request.schema is not None and request.enforce != "validate":

@@ -7,6 +7,7 @@ never taken for one.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,10 @@ from orch_nb.schema.messages import Completed, ModelEvent, TextDelta, ToolCall, 
 DONE = "[DONE]"
 MOST_CALLS = 64
 """Tool calls of one reply; more is a model running wild, or an attack."""
+MOST_LOGPROB = 1e-6
+"""Servers round: a token that is certain may come out a little above 0."""
+MOST_SCORED = 512
+"""Tokens of an answer whose log-probabilities are kept: labels are short, and of a text the beginning will do."""
 _FINISHES = {"function_call": "tool_calls", "max_tokens": "length"}
 
 
@@ -41,7 +46,7 @@ def parsed(text: str) -> Any:
 
     Notes
     -----
-    NaN and Infinity pass here: some servers write them into log-probabilities, which are not read, and in the usage they
+    NaN and Infinity pass here: some servers write them into log-probabilities, which are then not used, and in the usage they
     mark the usage as bad without losing the answer. They cannot get into an answer, which is text.
     """
     try:
@@ -78,6 +83,7 @@ class ChatStream:
         self._refused = False
         self._usage: Any = None
         self._half = ""
+        self._logprobs: list[tuple[str, float]] | None = []
 
     def feed(self, data: str) -> list[ModelEvent]:
         """The events of one chunk's `data`. What follows the end mark is ignored.
@@ -118,7 +124,7 @@ class ChatStream:
             raise ChatFault("the text has half a surrogate pair, which is no character")
         calls: list[ModelEvent] = [ToolCallEvent(call) for call in self._whole_calls()]
         why = "refusal" if self._refused and self._finish == "stop" else self._finish
-        return [*calls, Completed(why, usage_of(self._usage), self.model, request_id)]
+        return [*calls, Completed(why, usage_of(self._usage), self.model, request_id, tuple(self._logprobs or ()))]
 
     def _note(self, chunk: dict[str, Any]) -> None:
         if isinstance(chunk.get("model"), str):
@@ -139,6 +145,7 @@ class ChatStream:
         if not isinstance(delta, dict):
             raise ChatFault(f"delta is {_kind(delta)}, not an object")
         self._note_finish(choice.get("finish_reason"))
+        self._note_logprobs(choice.get("logprobs"))
         self._fragments(delta.get("tool_calls") or [])
         return self._text(delta, "content") + self._text(delta, "refusal")
 
@@ -148,6 +155,15 @@ class ChatStream:
         if not isinstance(reason, str) or not reason:
             raise ChatFault(f"finish_reason is {_kind(reason)}, not a word")
         self._finish = _FINISHES.get(reason, _paired(reason[:40]))
+
+    def _note_logprobs(self, sent: Any) -> None:
+        """Log-probabilities of the answer's tokens. They are a help and no part of the answer: what is odd voids them all."""
+        rows = sent.get("content") if isinstance(sent, dict) else None
+        if not rows or self._logprobs is None:
+            return
+        scored = [_scored(row) for row in rows] if isinstance(rows, list) else [None]
+        known = [one for one in scored if one is not None]
+        self._logprobs = [*self._logprobs, *known][:MOST_SCORED] if len(known) == len(scored) else None
 
     def _text(self, delta: dict[str, Any], name: str) -> list[ModelEvent]:
         text = delta.get(name)
@@ -200,6 +216,17 @@ class ChatStream:
         if len({call.id for call in calls}) < len(calls):
             raise ChatFault("two tool calls have the same id")
         return calls
+
+
+def _scored(row: Any) -> tuple[str, float] | None:
+    """A token and its log-probability; None where that is no number that one can be."""
+    row = row if isinstance(row, dict) else {}
+    token: Any = row.get("token")
+    value: Any = row.get("logprob")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not isinstance(token, str) or not is_number or not math.isfinite(value) or value > MOST_LOGPROB:
+        return None
+    return token.encode("utf-8", "replace").decode(), float(value)
 
 
 def _is_first(choice: Any) -> bool:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from importlib import import_module
-from importlib.util import find_spec
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -114,11 +112,12 @@ class Learning:
         return Advice(choice, because, router.estimates(prompt))
 
     def _router(self, rule: Rule, log: Log, baseline: str) -> Any:
-        learned = _learned_class()
+        from orch_nb.routing.learned import Learned
+
         found = self._routers.get((rule, baseline))
         new = {row.key: row for row in log.rows}
         if found is None or any(key not in new for key in found[1]) or len(new) > GROWTH * len(found[1]):
-            made = learned(rule.offers, log.rows, embed=self.embedder(), minimum=rule.minimum, baseline=baseline)
+            made = Learned(rule.offers, log.rows, embed=self.embedder(), minimum=rule.minimum, baseline=baseline)
             self._routers[rule, baseline] = (made, new)
             return made
         router, seen = found
@@ -129,13 +128,6 @@ class Learning:
         return router
 
 
-def _learned_class() -> Any:
-    if find_spec(LEARNED) is None:
-        raise ModelNotInstalled("this installation has no learned router", hint="upgrade orch_nb")
-    return import_module(LEARNED).Learned
-
-
-LEARNED = "orch_nb.routing.learned"
 GROWTH = 1.1
 """Outcomes are learned one by one until there are a tenth more; then all are fitted anew."""
 

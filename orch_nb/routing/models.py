@@ -50,6 +50,8 @@ class ModelBook:
         Where keys are looked for; the process's environment unless told.
     prices
         The price book; its own unless told.
+    calibration
+        ``calibration(agent, by)``: what labelled answers said that an agent's confidences mean, as points; None for nothing.
 
     Examples
     --------
@@ -64,6 +66,7 @@ class ModelBook:
     is_local_installed: Callable[[], bool] = lambda: False
     environ: Mapping[str, str] | None = None
     prices: PriceBook = field(default_factory=PriceBook)
+    calibration: Callable[[str, str], Any] = lambda *_: None
     _own: dict[str, Offer | str] = field(default_factory=dict)
     _providers: dict[str, str] = field(default_factory=lambda: dict(KEYS))
     _files: dict[str, Path] = field(default_factory=dict)

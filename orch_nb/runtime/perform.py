@@ -358,6 +358,8 @@ def _settle(prepared: Prepared, reply: Reply, price: Price | None, first_token_s
         data["tool_calls"] = calls
     if reply.model and reply.model != request.model:
         data["model"] = reply.model
+    if reply.logprobs:
+        data["logprobs"] = [[token, round(value, 6)] for token, value in reply.logprobs]
     return Outcome(
         True, data, s.usage, s.cost_usd, s.overrun_usd, None, reply.finish_reason, first_token_s, _label(price), s.note,
         s.tokens,

@@ -6,9 +6,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import BadOption
+from orch_nb.routing.confidence import calibration
 from orch_nb.routing.learning import Log, Proposal, Rule, accepted_for, propose
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from orch_nb.routing.confidence import Calibration
     from orch_nb.runtime.runtime import Runtime
 
 LEARNS = ("auto", "learned")
@@ -41,6 +45,17 @@ def accept(runtime: Runtime, agent: Any, *, by: str = "") -> Proposal:
     }
     runtime.accepted.put("route", made.rule.agent, entry)
     return proposal(runtime, agent)
+
+
+def calibrate(runtime: Runtime, agent: Any, pairs: Iterable[tuple[float, bool]], by: str = "") -> Calibration:
+    """Keep what an agent's confidences mean (see `Runtime.calibrate`)."""
+    definition = agent.definition(runtime.models)
+    ways = [part["by"] for part in (definition.get("route"), definition.get("second_opinion")) if part and "by" in part]
+    if not (by or ways):
+        raise BadOption(f"`{agent.name}` measures no confidence.", hint="`route: {cascade: [...], by: agreement(3)}`")
+    made = calibration(pairs)
+    runtime.accepted.put("calibration", f"{agent.name} {by or ways[0]}", made.as_data())
+    return made
 
 
 def _rule(runtime: Runtime, agent: Any) -> Rule:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from orch_nb.engine.plan import Chooser, Plan, PlanNode
     from orch_nb.engine.ports import Balance, Limit, RunLog
     from orch_nb.routing.availability import Availability
+    from orch_nb.routing.confidence import Calibration
     from orch_nb.routing.evidence import Evidence
     from orch_nb.routing.learning import Learning, Proposal
     from orch_nb.routing.models import ModelBook
@@ -70,6 +71,8 @@ class Runtime:
         self.run_loop = RunLoop()
         self._store = store
         self._models = models
+        if models is not None:
+            models.calibration = self._calibration
         self._providers: dict[str, Any] = {}
         self._slots: dict[str, asyncio.Semaphore] = {}
         self._choosers: dict[str, Any] = {}
@@ -108,6 +111,7 @@ class Runtime:
             from orch_nb.routing import models
 
             self._models = models.ModelBook(is_local_installed=lambda: LocalModel().is_installed)
+            self._models.calibration = self._calibration
             models.use(self._models)
         return self._models
 
@@ -249,6 +253,31 @@ class Runtime:
 
             self._learning = Learning(lambda: self.embedder)
         return self._learning
+
+    def calibrate(self, agent: Any, pairs: Iterable[tuple[float, bool]], *, by: str = "") -> Calibration:
+        """Let an agent's confidences mean the rate of right answers, by labelled ones; kept beside the store.
+
+        Parameters
+        ----------
+        agent
+            An `Agent` with a cascade or a second opinion.
+        pairs
+            (confidence as it was recorded, whether the answer was right), 20 and more.
+        by
+            How the confidences were measured, such as "agreement(3)"; the agent's own way unless told.
+
+        Raises
+        ------
+        BadOption
+            Too few pairs, a confidence outside 0 to 1, or an agent that measures none.
+        """
+        from orch_nb.runtime.proposing import calibrate
+
+        return calibrate(self, agent, pairs, by)
+
+    def _calibration(self, agent: str, by: str) -> Any:
+        kept = self.accepted.find("calibration", f"{agent} {by}")
+        return None if kept is None else kept["points"]
 
     def propose_route(self, agent: Any) -> Proposal:
         """The rule that was learned for an agent's route, with its evidence; see `accept_route`.

@@ -67,6 +67,8 @@ class ModelRequest:
         Total deadline of the call in seconds, connection to last byte.
     idempotency_key
         Sent as `Idempotency-Key` where the provider takes one.
+    logprobs
+        Ask for the log-probabilities of the answer's tokens, where the interface gives them.
     """
 
     model: str
@@ -80,6 +82,7 @@ class ModelRequest:
     stop: tuple[str, ...] = ()
     timeout_s: float = 60.0
     idempotency_key: str = ""
+    logprobs: bool = False
 
 
 @dataclass(slots=True)
@@ -118,13 +121,15 @@ class Completed:
     """Last event of a stream that ended as the protocol says.
 
     `finish_reason` is one of "stop", "length", "tool_calls", "content_filter" or the provider's own word.
-    `usage` is None when the provider sent none (the caller then estimates).
+    `usage` is None when the provider sent none (the caller then estimates). `logprobs` are the answer's tokens
+    with their log-probabilities; none where they were not asked for, not sent, or not numbers.
     """
 
     finish_reason: str = "stop"
     usage: Usage | None = None
     model: str = ""
     request_id: str = ""
+    logprobs: tuple[tuple[str, float], ...] = ()
 
 
 ModelEvent = TextDelta | ToolCallEvent | Completed
@@ -140,6 +145,7 @@ class Reply:
     usage: Usage | None = None
     model: str = ""
     request_id: str = ""
+    logprobs: tuple[tuple[str, float], ...] = ()
 
 
 @runtime_checkable
@@ -188,8 +194,9 @@ async def collect(stream: AsyncIterator[ModelEvent], *, on_text: Any = None) -> 
                 got.calls.append(call)
             case Completed() as end:
                 return Reply(
-                    "".join(got.text), tuple(got.calls), end.finish_reason, end.usage, end.model, end.request_id
-                )
+                    "".join(got.text), tuple(got.calls), end.finish_reason, end.usage, end.model, end.request_id,
+                    end.logprobs,
+                )  # fmt: skip
     from orch_nb.errors import MalformedReply
 
     raise MalformedReply("the provider's stream ended without saying that it is complete.", billed=True)

@@ -145,7 +145,7 @@ def _of_activation(span: Span) -> list[Choice]:
     if decision.get("predicates"):
         out.append(_of_conditions(span, decision["predicates"]))
     if route and route.get("measured") and not (route.get("ladder") or route.get("second_opinion")):
-        sure = _sureness(route.get("confidence"), str(route["measured"]))
+        sure = _sureness(route)
         out.append(
             Choice(
                 span.key, span.node, span.round, "answer", "confidence", str(route.get("offer", "")), f"{sure}: enough"
@@ -163,13 +163,12 @@ def _of_ladder(span: Span, route: Mapping[str, Any]) -> Choice:
     made = Choice(span.key, span.node, span.round, "answer", str(route.get("how", "")), str(route.get("offer", "")), str(route.get("because", "")))  # fmt: skip
     made.rungs = [_rung(row) for row in route["ladder"]]
     if route.get("confidence") is not None and "second_opinion" not in route:
-        made.seen.append(_sureness(route["confidence"], str(route.get("measured", ""))))
+        made.seen.append(_sureness(route))
     return made
 
 
 def _of_second(span: Span, route: Mapping[str, Any]) -> Choice:
     made: Mapping[str, Any] = route["second_opinion"]
-    sure = route.get("confidence")
     if "refused" in made:
         choice = Choice(span.key, span.node, span.round, "answer", "second opinion", str(route.get("offer", "")), f"nobody else could be asked: {made['refused']}")  # fmt: skip
     else:
@@ -186,15 +185,23 @@ def _of_second(span: Span, route: Mapping[str, Any]) -> Choice:
             choice.options.append(Option(str(row["offer"]), "asked", said, row.get("confidence")))
         if "synthesis" in made:
             choice.seen.append(f"synthesis by {made['synthesis']['offer']}: {brief(made['synthesis']['answer'], 160)}")
-    choice.seen.append(_sureness(sure, str(route.get("measured", ""))))
+    choice.seen.append(_sureness(route))
     return choice
 
 
-def _sureness(confidence: float | None, measured: str) -> str:
-    """How sure an answer is, and by what; a number that the model stated is marked."""
+def _sureness(route: Mapping[str, Any]) -> str:
+    """How sure an answer is, and by what; a number that the model stated is marked, and one that no labels stand behind."""
+    confidence, measured = route.get("confidence"), str(route.get("measured", ""))
     figure = "not measured" if confidence is None else f"{confidence:.2f}"
     mark = ", stated by the model: not measured" if measured.startswith("stated") else ""
-    return f"confidence {figure} by {measured}{mark}"
+    known = (
+        f", calibrated (was {route['raw']:.2f})"
+        if "raw" in route
+        else ", not calibrated"
+        if "calibrated" in route
+        else ""
+    )
+    return f"confidence {figure} by {measured}{mark}{known}"
 
 
 def _of_chooser(span: Span, made: Mapping[str, Any]) -> Choice:

@@ -226,6 +226,53 @@ def test_no_model_that_passes_is_a_semantic_failure_with_the_ladder():
     assert "`small`: `passes` said no; `big`: `passes` said no" in steps[-1].error.message
 
 
+# ------------------------------------------------------------------ probabilities and calibration
+PROBABLE = {"cascade": ["small", "big"], "by": "probability", "confidence": 0.8}
+
+
+def scored(text, *tokens):
+    made = said(text)
+    return {**made, "reply": {**made["reply"], "logprobs": [list(row) for row in tokens]}}
+
+
+def label(logprob):
+    """An answer whose form is improbable, as constrained decoding makes it, and whose value has this log-probability."""
+    return scored(GOOD, ('{"', -9.0), ("label", -4.0), ('": "', -3.0), ("ye", logprob), ("s", 0.0), ('"}', -7.0))
+
+
+def test_the_probability_of_a_label_is_that_of_its_tokens():
+    """Asked for log-probabilities, those of the value decide, not those of the form: 0.9 passes 0.8, 0.5 does not."""
+    steps = played(PROBABLE, rung("small", "big"), label(-0.105))
+    assert steps[1].request.logprobs is True
+    route = steps[-1].decision["route"]
+    assert (round(route["confidence"], 2), route["measured"], route["calibrated"]) == (0.9, "probability", False)
+    steps = played(PROBABLE, rung("small", "big"), label(-0.7))
+    assert asked(steps[-1]) == ("route", "cascade")
+
+
+def test_free_text_is_judged_by_the_mean_of_its_tokens():
+    """No wording of a paragraph is probable as a whole: the geometric mean of its tokens counts."""
+    steps = played(PROBABLE, rung("small", "big"), scored("a long answer", *[("word ", -0.05)] * 100), out="str")
+    assert round(steps[-1].decision["route"]["confidence"], 2) == 0.95
+
+
+def test_without_probabilities_nothing_is_sure():
+    """An interface that sends none measures nothing: the next rung is asked, and the record says why."""
+    steps = played(PROBABLE, rung("small", "big"), said(GOOD), rung("big"), said(GOOD))
+    assert steps[2].request.tried[0]["because"] == "`small` sent no probabilities"
+
+
+def test_labelled_answers_say_what_a_confidence_means():
+    """Calibrated, full agreement of three is right in 6 of 10 cases only: it does not pass 0.7 any more."""
+    made = {**definition(AGREE), "calibration": {"agreement(3)": [[0.33, 0.2], [1.0, 0.6]]}}
+    steps = play(made, {"text": "hi"}, rung("small", "big"), said(GOOD))
+    assert asked(steps[-1]) == ("route", "cascade")
+    generous = {**made, "calibration": {"agreement(3)": [[0.33, 0.5], [0.667, 0.8], [1.0, 0.95]]}}
+    steps = play(generous, {"text": "hi"}, rung("small", "big"), said(GOOD), said(GOOD))
+    route = steps[-1].decision["route"]
+    assert (round(route["confidence"], 2), round(route["raw"], 2), route["calibrated"]) == (0.8, 0.67, True)
+
+
 # ------------------------------------------------------------------ judges
 JUDGE = {"judge": "big", "models": ["small", "mid"], "criteria": "hard: mid"}
 
@@ -270,7 +317,9 @@ def test_a_sure_answer_asks_nobody_else():
     """Three of three agree: the first answer stands, its confidence is in the record."""
     steps = opined(said(GOOD), said(GOOD), said(GOOD))
     assert steps[-1].value == GOOD
-    assert steps[-1].decision["route"] == {"offer": "small", "confidence": 1.0, "measured": "agreement(3)"}
+    assert steps[-1].decision["route"] == {
+        "offer": "small", "confidence": 1.0, "measured": "agreement(3)", "calibrated": False,
+    }  # fmt: skip
 
 
 def test_an_unsure_answer_is_weighed_with_a_second_one():

@@ -87,3 +87,10 @@ def test_extra_fields_add_and_remove() -> None:
     assert "temperature" not in body
     assert body["top_p"] == 0.5
     assert body["max_completion_tokens"] == 1024
+
+
+def test_log_probabilities_are_asked_for_only_when_wanted() -> None:
+    """`logprobs` is in the body where a route measures by it, and nowhere else."""
+    plain = ModelRequest("m", (Message("user", "hi"),))
+    assert "logprobs" not in chat_body(plain)
+    assert chat_body(ModelRequest("m", (Message("user", "hi"),), logprobs=True))["logprobs"] is True

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orch_nb.providers.chat_stream import MOST_CALLS, ChatFault, ChatStream, ReportedError
+from orch_nb.providers.chat_stream import MOST_CALLS, MOST_SCORED, ChatFault, ChatStream, ReportedError
 from orch_nb.providers.sse import SseParser
 from orch_nb.schema.messages import Completed, ModelEvent, TextDelta, ToolCall, ToolCallEvent, Usage
 
@@ -179,3 +179,34 @@ def test_an_error_object_in_the_stream() -> None:
     with pytest.raises(ReportedError) as caught:
         read(data({"content": "x"}), '{"error": {"message": "overloaded"}}')
     assert caught.value.body == {"error": {"message": "overloaded"}}
+
+
+# ------------------------------------------------------------------ log-probabilities
+def with_logprobs(*values: Any) -> str:
+    rows = [{"token": "x", "logprob": value} for value in values]
+    choice = {"index": 0, "delta": {"content": "x"}, "finish_reason": None, "logprobs": {"content": rows}}
+    return json.dumps({"choices": [choice]})
+
+
+def end_of(*chunks: str) -> Completed:
+    last = read(*chunks, data({}, "stop"), "[DONE]")[-1]
+    assert isinstance(last, Completed)
+    return last
+
+
+def test_log_probabilities_of_the_whole_answer_come_with_its_end() -> None:
+    """Each token with its own; without any there are none; a long text keeps the beginning."""
+    assert end_of(with_logprobs(-0.5, -0.25), with_logprobs(-0.25)).logprobs == (
+        ("x", -0.5),
+        ("x", -0.25),
+        ("x", -0.25),
+    )
+    assert end_of(data({"content": "x"})).logprobs == ()
+    assert len(end_of(with_logprobs(*[-0.1] * 2_000)).logprobs) == MOST_SCORED
+
+
+@pytest.mark.parametrize("odd", ["many", None, True, 5.0, float("nan"), float("-inf")])
+def test_odd_log_probabilities_void_all_of_them_and_never_the_answer(odd: Any) -> None:
+    """A help that is broken is no help: the answer stays, the confidence is unknown."""
+    end = end_of(with_logprobs(-0.5), with_logprobs(odd), with_logprobs(-0.5))
+    assert (end.logprobs, end.finish_reason) == ((), "stop")

@@ -19,7 +19,6 @@ from tests.unit.runtime.conftest import reply
 from tests.unit.runtime.routed import YES, agent, calls, decisions
 
 pytest.importorskip("numpy")
-pytest.importorskip("orch_nb.routing.learned")
 LEARNED = {"learned": ["small", "big"], "minimum": 5, "tradeoff": 0.5, "baseline": "big"}
 
 
@@ -134,3 +133,19 @@ def test_what_was_accepted_is_kept_beside_the_store(tmp_path):
     with pytest.raises(CorruptStore, match=r"routes\.json"):
         other.find("route", "a")
     assert path.read_text(encoding="utf-8") == "[]"
+
+
+async def test_labelled_answers_calibrate_the_confidence_of_later_runs(rt, models):
+    """Twenty-four labels: full agreement was right in half of the cases, so it is no longer enough for 0.7."""
+    made = models(small=lambda r: reply(YES), big=lambda r: reply(YES))
+    route = {"cascade": ["small", "big"], "by": "agreement(2)", "confidence": 0.7}
+    before = await orch.run(agent(route), text="hi")
+    kept = rt.calibrate(agent(route), [(1.0, i % 2 == 0) for i in range(24)])
+    after = await orch.run(agent(route), text="hi")
+
+    assert kept.labels == 24
+    assert [c for c in calls(before) if c == ("model", "big")] == []
+    assert calls(after)[-1] == ("model", "big")
+    assert len(made["small"].requests) == 3  # no second sample where no agreement could be enough
+    with pytest.raises(BadOption, match="measures no confidence"):
+        rt.calibrate(orch.Agent("a", "x", model="small"), [])
