@@ -78,6 +78,7 @@ def _shares(lines: list[Line]) -> list[tuple[str, Callable[[Line], str]]]:
 
 
 _EXTRAS: list[tuple[str, Callable[[Line], str]]] = [
+    ("cache writes", lambda r: f"{r.cache_write_tokens:,}" if r.cache_write_tokens else ""),
     ("cached", lambda r: f"{r.cached_tokens:,}" if r.cached_tokens else ""),
     ("held", lambda r: usd(r.held_usd) if r.held_usd else ""),
     ("in doubt", lambda r: f"≤ {usd(r.in_doubt_usd)}" if r.in_doubt else ""),

@@ -231,7 +231,7 @@ def _costly(rows: list[Line], most: int) -> list[Line]:
 def _line(row: Line) -> dict[str, Any]:
     made = {
         "name": row.name, "calls": row.calls, "input_tokens": row.input_tokens, "output_tokens": row.output_tokens,
-        "cached_tokens": row.cached_tokens, "spent_usd": str(row.spent_usd), "unpriced": row.unpriced,
+        "cached_tokens": row.cached_tokens, "cache_write_tokens": row.cache_write_tokens, "spent_usd": str(row.spent_usd), "unpriced": row.unpriced,
         "held_usd": str(row.held_usd), "in_doubt_usd": str(row.in_doubt_usd), "overrun_usd": str(row.overrun_usd),
         "saved_usd": str(row.saved_usd), "retries": row.retries,
     }  # fmt: skip

@@ -33,7 +33,7 @@ def models(session: Session, command: Command, names: Names) -> Shown:
         for pair in command.pairs:
             book.set(**{pair.name: _model_text(command, pair, pair.text)})
     elif words[:1] == ["add"]:
-        _add_model(command, book)
+        _add_model(session, command, book)
     elif words[:1] == ["price"]:
         _set_price(command, book)
         return listing.prices(book)
@@ -47,7 +47,7 @@ def models(session: Session, command: Command, names: Names) -> Shown:
     return listing.models(book)
 
 
-def _add_model(command: Command, book: Any) -> None:
+def _add_model(session: Session, command: Command, book: Any) -> None:
     if len(command.words) != 3:
         raise command.error(
             "a name and a model are needed.", hint="`%orch models add house openai/gpt-4o-mini input=0.15 output=0.60`"
@@ -56,6 +56,7 @@ def _add_model(command: Command, book: Any) -> None:
     provider, slash, identity = _model_text(command, model, model.text).partition("/")
     if not slash:
         raise command.error(f"`{model.text}` does not say whose model it is.", model, hint="PROVIDER/MODEL")
+    session.runtime.check_provider(provider)
     price = _figures(command, {*PRICES, "context_tokens"})
     context = price.pop("context_tokens", None)
     tokens = None if context is None else whole_number(command, context)

@@ -276,7 +276,7 @@ def messages_usage(sent: dict[str, Any] | None) -> Usage | None:
             raise BadCount(f"thinking_tokens {thought:,} exceed output_tokens {written:,}")
     except BadCount as fault:
         return Usage(bad=str(fault))
-    return Usage(fresh + cached + stored, written, cached, thought)
+    return Usage(fresh + cached + stored, written, cached, thought, cache_write_tokens=stored)
 
 
 def _place(event: dict[str, Any]) -> int:

@@ -11,9 +11,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from orch_nb.errors import UnknownModel
+from orch_nb.errors import UnknownModel, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from orch_nb.providers.anthropic_messages import AnthropicMessages
     from orch_nb.providers.gemini import Gemini
     from orch_nb.providers.openai_chat import OpenAIChat
@@ -42,6 +44,18 @@ OWN_SERVERS = {
 ``ORCH_<NAME>_KEY`` holds a key where the server wants one."""
 
 
+def unknown_hint(name: str, others: Iterable[str] = ()) -> str:
+    """What to do about a provider that is not known: the nearest name, and how a cell gives one of its own."""
+    known = [*ADDRESSES, *OWN_SERVERS, "local", "echo", *others]
+    near = nearest(name, known)
+    first = f"did you mean `{near}`?" if near else f"known: {', '.join(dict.fromkeys(known))};"
+    return (
+        f"{first} A server of your own is given in a cell: "
+        "`from orch_nb import providers, runtime`, then "
+        f'`runtime.current().add_provider(providers.OpenAIChat("{name[:40]}", "http://127.0.0.1:8000/v1"))`'
+    )
+
+
 def vendor(name: str) -> OpenAIChat | AnthropicMessages | Gemini:
     """The adapter of a known vendor.
 
@@ -55,8 +69,7 @@ def vendor(name: str) -> OpenAIChat | AnthropicMessages | Gemini:
     if name not in ADDRESSES:
         raise UnknownModel(
             f"provider `{name}` has no adapter here.",
-            hint=f"known: {', '.join([*ADDRESSES, *OWN_SERVERS])}, local, echo; or give one: "
-            "`orch_nb.Runtime.add_provider(OpenAIChat(NAME, URL))`",
+            hint=unknown_hint(name),
         )
     url, variable = ADDRESSES[name]
     url, key = os.environ.get(f"ORCH_{name.upper().replace('-', '_')}_URL", url), f"env:{variable}"

@@ -209,7 +209,9 @@ class ModelBook:
             near = nearest(name, known)
         hint = f"did you mean `{near}`?" if near else f"known: {', '.join(known)}"
         return UnknownModel(
-            f"no model is called `{name}` in this notebook.", hint=f"{hint} `%orch models` lists them", model=name
+            f"no model is called `{name}` in this notebook.",
+            hint=f"{hint}{'' if near else ';'} `%orch models` lists them",
+            model=name,
         )
 
     def names(self) -> list[str]:

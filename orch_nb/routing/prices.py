@@ -145,15 +145,18 @@ FREE = Price((Rates(Decimal(0), Decimal(0)),), provenance="runs on this machine"
 def cost(usage: Usage, price: Price, *, images: int = 0) -> Decimal:
     """What these tokens (and images) cost, exactly: no rounding, so that a sum of steps is the total.
 
-    Cached tokens are part of the input tokens and reasoning tokens of the output tokens (`Usage`); each is billed at its
-    own rate where there is one.
+    Cached and cache-writing tokens are part of the input tokens and reasoning tokens of the output tokens (`Usage`); each is
+    billed at its own rate where there is one. A provider that sells cache entries of several lifetimes does not say in one
+    figure which was written: the dearest stands for all of them.
     """
     rates = price.rates(usage.input_tokens)
     cached = min(usage.cached_tokens, usage.input_tokens)
+    stored = min(usage.cache_write_tokens, usage.input_tokens - cached)
     reasoning = min(usage.reasoning_tokens, usage.output_tokens)
     with localcontext() as exact:
         exact.prec = 50
-        total = (usage.input_tokens - cached) * rates.input
+        total = (usage.input_tokens - cached - stored) * rates.input
+        total += stored * (rates.input if rates.cache_write is None else rates.cache_write)
         total += cached * (rates.input if rates.cached is None else rates.cached)
         total += (usage.output_tokens - reasoning) * rates.output
         total += reasoning * (rates.output if rates.reasoning is None else rates.reasoning)

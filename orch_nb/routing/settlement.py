@@ -115,6 +115,7 @@ def fault_of(usage: Usage) -> str:
         "output": usage.output_tokens,
         "cached": usage.cached_tokens,
         "reasoning": usage.reasoning_tokens,
+        "cache-writing": usage.cache_write_tokens,
     }
     for name, count in counts.items():
         if not isinstance(count, int) or isinstance(count, bool):
@@ -123,6 +124,8 @@ def fault_of(usage: Usage) -> str:
             return f"{name} tokens are {str(count)[:20]}"
     if usage.cached_tokens > usage.input_tokens:
         return f"{usage.cached_tokens} cached of {usage.input_tokens} input tokens"
+    if usage.cached_tokens + usage.cache_write_tokens > usage.input_tokens:
+        return f"{usage.cache_write_tokens} written to a cache of {usage.input_tokens} input tokens"
     if usage.reasoning_tokens > usage.output_tokens:
         return f"{usage.reasoning_tokens} reasoning of {usage.output_tokens} output tokens"
     return ""

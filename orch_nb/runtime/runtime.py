@@ -172,6 +172,22 @@ class Runtime:
             )
         return LocalModel(name, model=path.stem, model_path=path)
 
+    def check_provider(self, name: str) -> None:
+        """Refuse the name of a provider that could not be asked.
+
+        Raises
+        ------
+        UnknownModel
+            There is no adapter of this name; the nearest is named, and the line that gives one.
+        """
+        from orch_nb.errors import UnknownModel
+        from orch_nb.providers.vendors import ADDRESSES, OWN_SERVERS, unknown_hint
+
+        known = {*ADDRESSES, *OWN_SERVERS, "local", "echo", *self._providers}
+        if name not in known and not name.startswith("local:"):
+            hint = unknown_hint(name, self._providers)
+            raise UnknownModel(f"no provider is called `{name}`.", hint=hint, model=name)
+
     def add_provider(self, provider: Any) -> None:
         """Use `provider` for the offers that name it (tests' `ScriptedProvider`, a server of your own)."""
         self._providers[provider.name] = provider

@@ -87,8 +87,8 @@ class ModelRequest:
 
 @dataclass(slots=True)
 class Usage:
-    """Tokens of one call. Buckets are inclusive: `cached_tokens` are part of `input_tokens`, `reasoning_tokens` of
-    `output_tokens`. Adapters normalise to that.
+    """Tokens of one call. Buckets are inclusive: `cached_tokens` (read from a provider's cache) and `cache_write_tokens` are
+    part of `input_tokens`, `reasoning_tokens` of `output_tokens`. Adapters normalise to that.
 
     `estimated` is True when we counted ourselves (broken stream, no usage sent); `bad` names what was wrong with
     the usage the provider sent ("" when it was fine), in which case the call settles at its reservation.
@@ -100,6 +100,7 @@ class Usage:
     reasoning_tokens: int = 0
     estimated: bool = False
     bad: str = ""
+    cache_write_tokens: int = 0
 
 
 @dataclass(slots=True)

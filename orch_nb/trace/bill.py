@@ -49,6 +49,7 @@ class Line:
     output_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
     spent_usd: Decimal = ZERO
     unpriced: int = 0
     held_usd: Decimal = ZERO
@@ -78,6 +79,7 @@ class Line:
         self.input_tokens += call.input_tokens
         self.output_tokens += call.output_tokens
         self.cached_tokens += call.cached_tokens
+        self.cache_write_tokens += call.cache_write_tokens
         self.reasoning_tokens += call.reasoning_tokens
         self.overrun_usd += call.overrun_usd
         self.estimated = self.estimated or call.estimated

@@ -89,6 +89,7 @@ class Span:
     output_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
     estimated: bool = False
     remark: str = ""
     cost_usd: Decimal | None = ZERO

@@ -281,6 +281,7 @@ class Walk:
         span.input_tokens += call.input_tokens
         span.output_tokens += call.output_tokens
         span.cached_tokens += call.cached_tokens
+        span.cache_write_tokens += call.cache_write_tokens
         span.reasoning_tokens += call.reasoning_tokens
         span.estimated = span.estimated or call.estimated
         span.overrun_usd += call.overrun_usd
@@ -456,4 +457,5 @@ def _count_tokens(call: Span, event: ev.Settled) -> None:
         return
     call.input_tokens, call.output_tokens = usage.input_tokens, usage.output_tokens
     call.cached_tokens, call.reasoning_tokens = usage.cached_tokens, usage.reasoning_tokens
+    call.cache_write_tokens = usage.cache_write_tokens
     call.estimated = usage.estimated or bool(usage.bad)

@@ -216,6 +216,16 @@ def test_a_failed_run_fails_its_cell_with_the_users_own_frames(support):
         ("%orch answer aprove", "no run waits", ""),
         ("%orch models set small=opnai/gpt-4o", "no model is called", "openai"),
         ("%orch models frobnicate", "`models frobnicate` does not exist", ""),
+        (
+            "%orch models add house opnai/gpt-4o",
+            "no provider is called `opnai`",
+            "did you mean `openai`? A server of your own",
+        ),
+        (
+            "%orch models add house zzz/m",
+            "no provider is called `zzz`",
+            "runtime.current().add_provider(providers.OpenAIChat",
+        ),
         ("%orch models add house sk-abcdefghijk", "this looks like a key", "environment variable"),
         ("%orch notebook a/b", "`a/b` is no name", "`%orch notebook a_b`"),
         ("%orch budget ten", "budget", ""),

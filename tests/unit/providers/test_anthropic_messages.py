@@ -201,7 +201,7 @@ async def test_a_whole_stream(loopback: Loopback, asked: ModelRequest, recorded:
     """Text, the model, the request id, and usage with the cache inside the input."""
     head = SSE_HEAD.replace(b"\r\n\r\n", b"\r\nrequest-id: req_9\r\n\r\n")
     reply = await reply_of(loopback.serve(head + recorded("anthropic_stream.sse")), asked)
-    usage = Usage(input_tokens=1032, output_tokens=15, cached_tokens=1000)
+    usage = Usage(input_tokens=1032, output_tokens=15, cached_tokens=1000, cache_write_tokens=7)
     assert reply == Reply("Hello 漢🙂", (), "stop", usage, "claude-haiku-4-5-20251001", "req_9")
 
 

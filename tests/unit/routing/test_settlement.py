@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orch_nb.routing.prices import FREE, Price, Rates, bound
-from orch_nb.routing.settlement import settle_usage
+from orch_nb.routing.prices import FREE, Price, Rates, bound, cost
+from orch_nb.routing.settlement import fault_of, settle_usage
 from orch_nb.schema.messages import Message, ModelRequest, Usage
 
 D = Decimal
@@ -93,3 +93,16 @@ def test_no_settlement_exceeds_its_reservation(usage, answer):
     got = settle(usage, answer=answer)
     assert D(0) <= got.cost_usd <= RESERVED
     assert got.overrun_usd >= 0
+
+
+def test_tokens_written_to_a_cache_are_billed_at_their_own_price():
+    """The surcharge of writing to a provider's cache is on the bill, not in the bound alone; without a price of its own it is
+    input; more than there was of input is bad usage."""
+    price = Price((Rates(Decimal(3), Decimal(15), cached=Decimal("0.3"), cache_write=Decimal("3.75")),))
+    usage = Usage(10_000, 100, 2_000, cache_write_tokens=5_000)
+    # 3,000 at $3, 2,000 at $0.30, 5,000 at $3.75, 100 out at $15 per million
+    assert cost(usage, price) == Decimal("0.009") + Decimal("0.0006") + Decimal("0.01875") + Decimal("0.0015")
+    plain = Price((Rates(Decimal(3), Decimal(15)),))
+    assert cost(usage, plain) == cost(Usage(10_000, 100), plain)
+    assert "written to a cache" in fault_of(Usage(100, 1, 60, cache_write_tokens=50))
+    assert "cache-writing tokens" in fault_of(Usage(100, 1, cache_write_tokens=-1))
