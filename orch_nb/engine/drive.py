@@ -89,6 +89,8 @@ class Driver:
         self.plan, self.log, self.perform, self.state, self.policy = plan, log, perform, state, policy
         self.on_events = on_events
         self.now = policy.clock.now
+        self.clean = policy.redactor.event
+        """The door by which events get in: what it finds in them is neither stored nor folded."""
         self.on_waiting: Callable[[], None] | None = None
         """Called when only a person is due."""
         self._expected: dict[str, asyncio.Future[Any]] = {}
@@ -209,6 +211,7 @@ class Driver:
         """Append, then fold. What becomes due starts only after the append is durable."""
         if not events:
             return
+        events = [self.clean(event) for event in events]
         pending = self.log.append(events)
         plan, state = self.plan, self.state
         for event in events:
@@ -553,6 +556,7 @@ class Driver:
             self.on_events([event])
 
     def _settle_now(self, event: ev.Settled, hold: str, outcome: Outcome, used: Mapping[str, Decimal]) -> None:
+        event = self.clean(event)
         self.log.settle([event], hold, outcome.cost_usd or _ZERO, outcome.overrun_usd or _ZERO, used)
         self._visible(event)
 

@@ -22,7 +22,7 @@ KEYS = {
     "cerebras": "CEREBRAS_API_KEY", "ollama": "", "vllm": "", "llamacpp": "",
 }  # fmt: skip
 """Provider -> the environment variable that holds its key ("": a server of one's own needs none). Only the names are ever
-read or shown here."""
+shown."""
 
 GGUF = ".gguf"
 
@@ -236,6 +236,11 @@ class ModelBook:
     def providers(self) -> dict[str, str]:
         """Known remote providers and the environment variable of each one's key ("" when it has none)."""
         return dict(self._providers)
+
+    def key_values(self) -> dict[str, str]:
+        """``env:NAME`` -> value of the keys that are in the environment: to be looked for in values, and for nothing else."""
+        environ = os.environ if self.environ is None else self.environ
+        return {f"env:{k}": value for k in self._providers.values() if k and (value := environ.get(k))}
 
     def keys_found(self) -> dict[str, str]:
         """Provider -> name of the environment variable in which a key lies. Values are never touched."""

@@ -338,7 +338,11 @@ def _begin(
     runtime: Runtime, plan: Plan, rows: list[Row], limit: Budget, parent: dict[str, Any], data: dict[str, Any]
 ) -> str:
     """Write the batch's own first event, with its rows."""
-    store = runtime.store
+    store, redactor = runtime.store, runtime.redactor()
+    replaced: Counter[str] = Counter()
+    for row in rows:
+        row.inputs, found = redactor.clean(row.inputs)
+        replaced += found
     inputs = {**data, "rows": [r.inputs for r in rows], "index": [plain(r.index) for r in rows]}
 
     def begin() -> str:
@@ -346,7 +350,7 @@ def _begin(
         log = store.create(run)
         started = ev.RunStarted(
             run, plan.name, to_data(plan), inputs, _now(), limit.usd, runtime.notebook, parent, "", False,
-            limit.beside_usd(),
+            limit.beside_usd(), None, dict(replaced) or None,
         )  # fmt: skip
         log.append([started])
         store.set_limit(f"batch:{run}", limit)

@@ -57,7 +57,7 @@ class Recording:
         runtime = self.runtime
         limit = Budget() if self.budget_usd is None else parse_budget(self.budget_usd)
         plan = Plan(self.name, (), (), open=True)
-        policy = Policy()
+        policy = Policy(redactor=runtime.redactor())
         store = runtime.store
 
         def begin() -> RunHandle:
@@ -107,7 +107,7 @@ class Recording:
         plan = compile_in(target, namespace, name)
         runtime.check_inputs(plan, inputs)
         runtime.check_models(plan)
-        given = {k: plain(v, where=f"input `{k}`") for k, v in inputs.items()}
+        given, _ = runtime.redactor().clean({k: plain(v, where=f"input `{k}`") for k, v in inputs.items()})
         bound = callables(plan, namespace, graph_spec(target, name))
         answer: Future[Any] = runtime.run_loop.submit(self._open(name, plan, given, bound))
         return await asyncio.wrap_future(answer)

@@ -22,6 +22,7 @@ from orch_nb.runtime.loop import RunLoop
 from orch_nb.runtime.perform import Performer
 from orch_nb.schema import events as ev
 from orch_nb.schema.budget import Budget, budget_of, parse_budget
+from orch_nb.schema.secrets import Redactor
 from orch_nb.schema.values import plain
 from orch_nb.trace.watch import ALERT_FACTOR
 
@@ -200,6 +201,21 @@ class Runtime:
         if made is None:
             made = self._slots[name] = asyncio.Semaphore(1 if name.startswith(LOCAL_SLOT) else CALLS_AT_ONCE_DEFAULT)
         return made
+
+    def redactor(self) -> Redactor:
+        """What finds secrets in this notebook's values: their shapes, and the very keys that are in use here."""
+        from orch_nb.errors import AuthFailed
+        from orch_nb.providers.keys import key_source
+
+        known = self.models.key_values()
+        for name, provider in self._providers.items():
+            source = key_source(getattr(provider, "key_reference", None) or None, name)
+            if source is not None:
+                try:
+                    known[source.reference] = source.resolve().reveal()
+                except AuthFailed:
+                    continue  # a key that is not there is in no value either
+        return Redactor(known)
 
     def limit_calls(self, provider: str, at_once: int) -> None:
         """Cap the calls under way to one provider; the wait is recorded apart from the model's time."""
@@ -545,10 +561,12 @@ class Runtime:
             budget_usd, inputs = inputs["budget"], {name: v for name, v in inputs.items() if name != "budget"}
         self.check_inputs(plan, inputs)
         self.check_models(plan)
-        given = {name: plain(value, where=f"input `{name}`") for name, value in inputs.items()}
+        redactor = self.redactor()
+        refuse_secrets(plan, redactor)
+        given, replaced = redactor.clean({n: plain(value, where=f"input `{n}`") for n, value in inputs.items()})
         limit = self._limit_of(budget_usd)
         bound = callables(plan, namespace, graph_spec(target) if target is not None else None)
-        policy = Policy(attended=attended, again=again)
+        policy = Policy(attended=attended, again=again, redactor=redactor)
         store = self.store
         of_batch = (parent or {}).get("of_batch")
         baseline = None if of_batch else baseline_of(self, plan, given)
@@ -571,6 +589,7 @@ class Runtime:
                 attended,
                 limit.beside_usd(),
                 baseline,
+                dict(replaced) or None,
             )
             log.append([event])
             handle = RunHandle(name, plan, [event], self.run_loop)
@@ -685,7 +704,7 @@ class Runtime:
         plan = from_data(begun.plan)
         bound = callables(plan, namespace)
         check_sources(plan, namespace, run)
-        policy = Policy(attended=attended)
+        policy = Policy(attended=attended, redactor=self.redactor())
         limits = _limits_set(events)
         limit = self._limit_of(budget_usd, limits.pop("", Budget()))
 
@@ -864,6 +883,27 @@ def _limits_set(events: list[Any]) -> dict[str, Budget]:
 
 def _reads(plan: Plan, name: str) -> bool:
     return name in plan.inputs or name in plan.optional_inputs or name in plan.state
+
+
+def refuse_secrets(plan: Plan, redactor: Redactor) -> None:
+    """Refuse a plan whose prompts have keys in them: a prompt is stored, sent to models and shared with the notebook.
+
+    Raises
+    ------
+    BadOption
+        The agent is named; the key is not.
+    """
+    from orch_nb.errors import BadOption
+
+    for node in plan.nodes:
+        texts = [str(node.spec.get(part) or "") for part in ("prompt", "persona", "question")]
+        if any(map(redactor.is_in, texts)):
+            raise BadOption(
+                f"the prompt of `{node.name}` has what looks like a key or a password in it.",
+                hint="take it out, and replace the key: it was in a cell. Keys stay in the environment; models never need them",
+            )
+    for sub in plan.subplans.values():
+        refuse_secrets(sub, redactor)
 
 
 def check_room(now: Balance, wanted: Budget) -> None:

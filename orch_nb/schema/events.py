@@ -57,6 +57,8 @@ class RunStarted:
     attended: bool = True
     limits: dict[str, Any] | None = None
     baseline: dict[str, Any] | None = None
+    secrets: dict[str, int] | None = None
+    """Kind -> how many secrets were replaced in the inputs."""
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.schema import events as ev
 from orch_nb.schema.budget import UNITS, Budget, budget_of
+from orch_nb.schema.secrets import said
 
 if TYPE_CHECKING:
     from orch_nb.engine.state import RunState
@@ -24,7 +25,8 @@ ALERT_FACTOR = Decimal(3)
 
 @dataclass(slots=True)
 class Notice:
-    """One thing that a run says of itself. `kind`: budget | alert | degraded. `key`: the activation where it came about."""
+    """One thing that a run says of itself. `kind`: budget | alert | degraded | secret. `key`: the activation where it came
+    about, "inputs" for what was given to the run."""
 
     kind: str
     key: str
@@ -53,6 +55,10 @@ class Watch:
             self._sent(event)
         elif isinstance(event, ev.RunStarted):
             self._own, self._baseline = budget_of(event.limit_usd, event.limits), event.baseline or {}
+            self._replaced("inputs", event.at, event.secrets)
+        elif isinstance(event, ev.Finished):
+            if event.decision is not None and "secrets" in event.decision:
+                self._replaced(ev.key(event), event.at, event.decision["secrets"])
         elif isinstance(event, ev.LimitChanged):
             self._changed(event, state)
 
@@ -73,6 +79,10 @@ class Watch:
         degraded = (event.route or {}).get("degraded")
         if degraded:
             self.notices.append(Notice("degraded", ev.key(event), event.at, str(degraded)))
+
+    def _replaced(self, key: str, at: float, found: Any) -> None:
+        if found:
+            self.notices.append(Notice("secret", key, at, f"{said(found)} before it was stored"))
 
     def _settled(self, event: ev.Settled, state: RunState) -> None:
         sent = state.open_calls.get((ev.key(event), event.call))

@@ -1,0 +1,229 @@
+"""Secrets in values: replaced before anything is stored, folded, sent on or shown; and said, by count and kind."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import orch_nb as orch
+from orch_nb import runtime as current_runtime
+from orch_nb.errors import BadOption, UnstorableValue
+from orch_nb.notebook.display import run_bundle
+from orch_nb.providers.fakes import ScriptedProvider
+from orch_nb.providers.keys import Key
+from orch_nb.routing import models
+from orch_nb.runtime.runtime import Runtime
+from orch_nb.schema import events as ev
+from orch_nb.schema.messages import ToolCall
+from orch_nb.schema.secrets import Redactor
+from orch_nb.store.lines import to_line
+from orch_nb.store.sqlite import SqliteStore
+from orch_nb.trace.run_view import run_view
+from tests.unit.runtime.conftest import reply
+
+KEYS = {
+    "openai": "sk-proj-Ab0cdEf1GhIj2KlMn3OpQr4StUv",
+    "anthropic": "sk-ant-api03-Zz9yXw8VuTs7RqPo6NmLk",
+    "aws": "AKIAQ7ZJ2M5XN4TB6WRC",
+    "github": "ghp_" + "a1B2c3D4e5F6g7H8i9J0" * 2,
+    "google": "AIza" + "Sy0123456789abcdefghijklmnopqrstuvw",
+    "slack": "xoxb-123456789012-abcdefGHIJ",
+    "jwt": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJlMTIzNDU",
+    "private_key": "-----BEGIN RSA PRIVATE KEY-----\nMIIEow+IBAAK/CAQ\nEAx==\n-----END RSA PRIVATE KEY-----",
+    "bearer": "Bearer abcdefghijklmnopqrstuvwx.yz",
+}
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_well_known_shapes_are_replaced_wherever_they_stand(kind):
+    """In a text, in a list, in a mapping's value and key: the mark names the kind; the same secret gives the same mark."""
+    secret = KEYS[kind]
+    value = {"a": [f"before {secret} after", 7], f"x {secret}": None}
+    made, found = Redactor().clean(value)
+    assert found == {kind: 2}
+    text = made["a"][0]
+    assert re.fullmatch(rf"before ‹secret:{kind}(:[0-9a-f]{{8}})?› after", text)
+    assert secret not in json.dumps(made, ensure_ascii=False)
+    assert Redactor().clean(f"before {secret} after")[0] == text
+
+
+def test_passwords_and_tokens_in_addresses_leave_the_address_readable():
+    """Who, where and which parameter stay; the password and the token do not."""
+    made, found = Redactor().clean("see https://ann:pa55w0rd@db.host/x?api_key=0123456789&page=2")
+    assert made == "see https://‹secret:url_password›@db.host/x?api_key=‹secret:url_token›&page=2"
+    assert found == {"url_password": 1, "url_token": 1}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the task-list of a risk-free desk-bound clerk", "sk-short", "https://host/a:b/c@d", "key=value", "eyJust a word",
+        "AKIA is a prefix", "Bearer of bad news came late yesterday", "0 = 1 - 1", "mailto:ann@host.org", "-----BEGIN CERTIFICATE-----",
+        "ghp_ is how they begin", "git@github.com:owner/repository.git", "https://host/path?page=12345678&token=abc",
+    ],
+)  # fmt: skip
+def test_ordinary_text_stays_as_it_is(text):
+    """What only begins like a key, or is an address without a password, is the same object afterwards."""
+    value = [text]
+    assert Redactor().clean(value)[0] is value
+
+
+texts = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=40)
+
+
+@given(st.recursive(texts, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3), max_leaves=8),
+       st.sampled_from(sorted(KEYS)), texts, texts)  # fmt: skip
+def test_no_surroundings_hide_a_key(value, kind, before, after):
+    """Any text around a key, any data around the text: the key is gone, what had none is equal, and cleaning again changes
+    nothing."""
+    redactor = Redactor({"env:X": "correct horse battery"})
+    glued = f"{before} {KEYS[kind]} correct horse battery {after}"
+    made, found = redactor.clean({"value": value, "text": glued})
+    said = json.dumps(made, ensure_ascii=False)
+    assert KEYS[kind] not in made["text"]
+    assert "correct horse battery" not in said
+    assert found["key_in_use"] >= 1
+    assert redactor.clean(made)[0] == made
+
+
+# ------------------------------------------------------------------ in runs
+AWS, OPENAI = KEYS["aws"], KEYS["openai"]
+
+
+def everything(run, store):
+    """All that is kept of a run, as text."""
+    return "\n".join(to_line(seq, event) for seq, event in store.read(run.run))
+
+
+async def test_inputs_values_replies_tools_and_errors_are_cleaned_before_they_are_stored_or_sent(rt, scripted):
+    """A key that comes in by an input, a function, a model, a tool or an exception is in no event, no prompt and no display."""
+
+    @orch.tool
+    def look(q: str) -> str:
+        """Look.
+
+        Parameters
+        ----------
+        q
+            What for.
+        """
+        return f"found {AWS}"
+
+    def leak(x):
+        return {"text": f"{x} and {OPENAI}", "n": 1}
+
+    def fails(b):
+        raise RuntimeError(f"cannot reach https://ann:pa55w0rd@host for {AWS}")
+
+    provider = scripted(
+        lambda request: (
+            reply(tool_calls=(ToolCall("c", "look", '{"q": "x"}'),))
+            if len(request.messages) < 3
+            else reply(f"the key is {AWS}")
+        )
+    )
+    names = {
+        "leak": leak, "b": orch.Agent("b", "{{ leak.text }}", model="m", max_tokens=50, tools=[look]), "fails": fails, "look": look,
+    }  # fmt: skip
+    run = await orch.run(orch.Graph("g").chain("leak", "b", "fails"), namespace=names, x=f"my {AWS}")
+
+    assert run.status == "failed"
+    kept = everything(run, rt.store)
+    sent = "\n".join(m.content for request in provider.requests for m in request.messages)
+    made = run_bundle(run_view(run.events))
+    shown = made["text/plain"] + made["text/html"] + json.dumps(made["application/vnd.orch.trace+json"])
+    for text in (kept, sent, shown, str(run["leak"]), str(run["b"])):
+        for secret in (AWS, OPENAI, "pa55w0rd"):
+            assert secret not in text
+    assert "‹secret:aws:" in sent, "the model sees the mark"
+    assert run.events[0].secrets == {"aws": 1}
+    said = {(n.key, n.text) for n in run_view(run.events).notices if n.kind == "secret"}
+    assert ("inputs", "1 secret replaced (aws) before it was stored") in said
+    assert ("leak", "2 secrets replaced (openai) before it was stored") not in said
+    assert ("leak", "1 secret replaced (openai) before it was stored") in said
+    assert any("secret replaced (aws)" in e.note for e in run.events if isinstance(e, ev.Settled))
+    assert "! inputs: 1 secret replaced (aws) before it was stored" in made["text/plain"]
+
+
+async def test_the_very_keys_in_use_are_found_whatever_they_look_like(scripted, rt, monkeypatch):
+    """The value of a provider's own key is replaced although nothing about it looks like one."""
+    monkeypatch.setenv("GROQ_API_KEY", "plain-looking words")
+    rt.models.environ = None
+    run = await orch.run(lambda x: f"I saw {x}", x="the plain-looking words here", namespace={})
+    assert "plain-looking words" not in everything(run, rt.store)
+    assert run.events[0].secrets == {"key_in_use": 1}
+
+
+async def test_an_answer_of_a_person_is_cleaned(rt, scripted):
+    """What a person types is a value like any other."""
+    graph = orch.Graph.from_cell("g", "a -> ok -> b\nok: human")
+    run = await orch.run(graph, namespace={"a": lambda: "draft", "b": lambda ok: ok}, attended=True)
+    run.answer("edit", f"use {AWS}")
+    await run
+    assert run.status == "done"
+    assert AWS not in everything(run, rt.store)
+    assert "‹secret:aws:" in run.output
+
+
+async def test_a_key_in_a_prompt_is_refused_and_a_key_object_is_no_value(rt, scripted):
+    """A prompt is stored and shared: a key in it is refused before anything; a wrapped key cannot become a node's value."""
+    provider = scripted([reply()])
+    with pytest.raises(BadOption, match="the prompt of `a` has what looks like a key") as caught:
+        await orch.run(orch.Agent("a", f"Use {OPENAI} for {{{{ x }}}}", model="m"), x="hi")
+    assert OPENAI not in str(caught.value)
+    assert provider.requests == []
+    with pytest.raises(UnstorableValue):
+        (await orch.run(lambda: Key(OPENAI), namespace={})).result()
+
+    @dataclass
+    class Holder:
+        key: Key
+
+    with pytest.raises(UnstorableValue):
+        await orch.run(lambda x: x, x=Holder(Key(OPENAI)), namespace={})
+
+
+async def test_a_batch_and_a_recording_are_cleaned(rt, scripted):
+    """Rows of a table and calls in ordinary Python go through the same door."""
+    scripted(lambda request: reply("ok"))
+    agent = orch.Agent("a", "{{ x }}", model="m", max_tokens=50)
+    batch = await orch.batch(agent, [{"x": f"row {AWS}"}, {"x": "clean"}])
+    kept = "\n".join(everything(row, rt.store) for row in (batch, *batch.rows))
+    assert AWS not in kept
+    async with orch.record() as run:
+        await agent(x=f"call {AWS}")
+    assert AWS not in everything(run, rt.store)
+
+
+async def test_nothing_in_a_store_has_a_secret_in_any_form(tmp_path, shared):
+    """The secret scanner finds no key in the files of a store, in no encoding, compressed or cut."""
+    canary = "sk-canary-Q7ZJ2M5XN4TB6WRC81"
+    book = models.ModelBook(environ={})
+    models.use(book)
+    runtime = Runtime(store=SqliteStore(tmp_path / ".orch" / "runs.sqlite"), models=book)
+    before = current_runtime.use(runtime)
+    try:
+        runtime.add_provider(ScriptedProvider(lambda request: reply(f"{canary} it is"), name="vendor"))
+        book.add("m", "model-1", "vendor", price={"input": 100, "output": 100})
+        names = {"a": orch.Agent("a", "{{ x }}", model="m", max_tokens=50), "b": lambda a: {"seen": [a, canary]}}
+        run = await orch.run(orch.Graph("g").chain("a", "b"), namespace=names, x=f"{canary} " * 400)
+        assert run.status == "done"
+    finally:
+        runtime.close()
+        current_runtime.use(before)
+    scan = shared / "tools" / "faults" / "secretscan.py"
+    found = subprocess.run(
+        [sys.executable, str(scan), "--secret", canary, str(tmp_path / ".orch")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stdout
+    assert json.loads(found.stdout)["files"] >= 1
