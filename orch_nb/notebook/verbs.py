@@ -111,18 +111,30 @@ def batch(session: Session, command: Command, names: Names) -> live.Pending:
     """Run a graph or agent over the rows of a table."""
     target = _target(command, names, "batch", words=2)
     frame, mapping, shared, notes = _rows(command, names, target)
+    price = "batch" if command.flags.get("batch-price") else ""
 
     def start() -> Any:
         return session.runtime.batch(
-            target, frame, mapping, budget_usd=_budget(command), namespace=names, shared=shared
+            target, frame, mapping, budget_usd=_budget(command), namespace=names, shared=shared, price=price
         )
 
+    if price:
+        notes += _ordinary_notes(session, target, names)
     bound = asking_first.bound_of(command)
     if bound is not None:
-        quoted = session.runtime.quote_batch(target, frame, mapping, namespace=names, shared=shared)
+        quoted = session.runtime.quote_batch(target, frame, mapping, namespace=names, shared=shared, price=price)
         if quoted.is_above(bound):
             return asking_first.ask(session, command, quoted, bound, start)
     return _follow(session, command, start(), notes)
+
+
+def _ordinary_notes(session: Session, target: Any, names: Names) -> list[str]:
+    """Which models are called as ever, at the ordinary price, although batch prices were asked for."""
+    from orch_nb.runtime.batch import check_batch_price
+    from orch_nb.runtime.binding import compile_in
+
+    others = check_batch_price(session.runtime, compile_in(target, names))
+    return [f"`{name}` has no batch interface here: called at once, at the ordinary price" for name in others]
 
 
 def _rows(command: Command, names: Names, target: Any) -> tuple[Any, dict[str, str], dict[str, Any], list[str]]:
@@ -158,7 +170,8 @@ def quote(session: Session, command: Command, names: Names) -> Shown:
     target = _target(command, names, "quote")
     if len(command.words) > 1:
         frame, mapping, shared, notes = _rows(command, names, target)
-        made = session.runtime.quote_batch(target, frame, mapping, namespace=names, shared=shared)
+        price = "batch" if command.flags.get("batch-price") else ""
+        made = session.runtime.quote_batch(target, frame, mapping, namespace=names, shared=shared, price=price)
     else:
         inputs, notes = _inputs(command, names, compile_in(target, names))
         made = session.runtime.quote(target, inputs, namespace=names)
@@ -529,14 +542,14 @@ VERBS: dict[str, Verb] = {
         run, {**_BUDGET, "ask-above": True, "bg": False, "wait": False, "as": True, "again": False}, words=1, is_async=True, takes_pairs=True,
     ),
     "batch": Verb(
-        "%orch batch GRAPH|AGENT TABLE input=column … [--budget USD] [--ask-above USD] [--bg] [--as NAME]",
-        "run over the rows of a data frame or a list of mappings; columns bind by name, or as told; at the budget the rest is pending",
-        batch, {**_BUDGET, "ask-above": True, "bg": False, "as": True}, words=2, is_async=True, takes_pairs=True,
+        "%orch batch GRAPH|AGENT TABLE input=column … [--budget USD] [--batch-price] [--ask-above USD] [--bg] [--as NAME]",
+        "run over the rows of a data frame or a list of mappings; columns bind by name, or as told; at the budget the rest is pending. `--batch-price` sends the calls through the providers' batch interfaces: half the price, answers within a day",
+        batch, {**_BUDGET, "batch-price": False, "ask-above": True, "bg": False, "as": True}, words=2, is_async=True, takes_pairs=True,
     ),
     "quote": Verb(
-        "%orch quote GRAPH|AGENT name=value …, or GRAPH|AGENT TABLE input=column …",
+        "%orch quote GRAPH|AGENT name=value …, or GRAPH|AGENT TABLE input=column … [--batch-price]",
         "what a run is likely to cost and to take, in all and for each node, before it is started; nothing is sent",
-        quote, words=2, takes_pairs=True,
+        quote, {"batch-price": False}, words=2, takes_pairs=True,
     ),
     "resume": Verb(
         "%orch resume [RUN] [--budget USD] [--bg] [--wait] [--as NAME]",

@@ -122,6 +122,34 @@ class Http:
         url = self.url.copy_with(path=self.url.path.rstrip("/") + path)
         return Call(self, asked, url, encoded(asked, body), headers=dict(headers or {}), timeout_s=timeout_s)
 
+    def exchange(
+        self, method: str, path: str, content: bytes = b"", *, content_type: str = "application/json", model: str = "",
+        timeout_s: float = 60.0,
+    ) -> Call:  # fmt: skip
+        """Another call than a question to a model: files and jobs. `content` is sent as it is; the reply is read in the same way.
+
+        Raises
+        ------
+        AuthFailed
+            The key cannot be found.
+        """
+        key = self.key.resolve() if self.key else None
+        path, _, query = path.partition("?")
+        url = self.url.copy_with(path=self.url.path.rstrip("/") + path)
+        url = url.copy_with(query=query.encode()) if query else url
+        headers = {"content-type": content_type, "accept": "application/json"}
+        return Call(
+            self, Asked(self.provider, model, key), url, content, headers=headers, timeout_s=timeout_s, method=method
+        )
+
+    def with_caps(self, caps: Caps) -> Http:
+        """The same door with other bounds of a reply."""
+        made = Http.__new__(Http)
+        made.provider, made.key, made.caps, made.url = self.provider, self.key, caps, self.url
+        made.loopback, made.trust_env = self.loopback, self.trust_env
+        made._clients, made._lock = WeakKeyDictionary(), threading.Lock()
+        return made
+
     def client(self) -> httpx.AsyncClient:
         """The running loop's client."""
         loop = asyncio.get_running_loop()
@@ -162,8 +190,10 @@ class Call:
     """
 
     def __init__(
-        self, http: Http, asked: Asked, url: httpx.URL, body: bytes, *, headers: dict[str, str], timeout_s: float
-    ) -> None:
+        self, http: Http, asked: Asked, url: httpx.URL, body: bytes, *, headers: dict[str, str], timeout_s: float,
+        method: str = "POST",
+    ) -> None:  # fmt: skip
+        self._method = method
         self.asked, self.timeout_s, self._http, self._caps = asked, timeout_s, http, http.caps
         self._url, self._body, self._headers = url, body, headers
         self._sent = False
@@ -178,7 +208,7 @@ class Call:
         self._deadline = asyncio.get_running_loop().time() + self.timeout_s
         client = self._http.client()
         request = client.build_request(
-            "POST", self._url, content=self._body, headers=self._sent_headers(), extensions={"trace": self._note}
+            self._method, self._url, content=self._body, headers=self._sent_headers(), extensions={"trace": self._note}
         )
         auth = _Bearer(self.asked.key) if self.asked.key else None
         self._response = await self._within(client.send(request, auth=auth, stream=True))

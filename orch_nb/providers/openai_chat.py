@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from orch_nb.providers.keys import KeySource
+    from orch_nb.providers.openai_batch import OpenAIBatch
     from orch_nb.schema.messages import Json, ModelEvent, ModelRequest
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -46,6 +47,8 @@ class OpenAIChat:
         such as ``{"temperature": None}``.
     caps
         Bounds of a reply.
+    has_batch
+        Whether this server takes batches (``/files`` and ``/batches``); by default OpenAI's own address does.
 
     Notes
     -----
@@ -63,6 +66,7 @@ class OpenAIChat:
         max_tokens_field: str = "",
         extra: Mapping[str, Json] | None = None,
         caps: Caps | None = None,
+        has_batch: bool | None = None,
     ) -> None:
         self.name = name
         self._extra = dict(extra or {})
@@ -71,6 +75,7 @@ class OpenAIChat:
         source = key_source(key, name)
         self._http = Http(name, base_url, key=source, allow_insecure=allow_insecure, trust_env=trust_env, caps=caps)
         openai = self._http.url.host == "api.openai.com"
+        self._has_batch = openai if has_batch is None else has_batch
         self._max_tokens_field = max_tokens_field or ("max_completion_tokens" if openai else "max_tokens")
 
     @classmethod
@@ -115,6 +120,19 @@ class OpenAIChat:
             await call.drain(_DRAIN_S)
         for event in last:
             yield event
+
+    def batch_door(self) -> OpenAIBatch | None:
+        """The way to this provider's batch interface; None where it has none."""
+        from orch_nb.providers.openai_batch import OpenAIBatch
+
+        if not self._has_batch:
+            return None
+        return OpenAIBatch(self.name, self._http, self._whole_body)
+
+    def _whole_body(self, request: ModelRequest) -> dict[str, Json]:
+        """The body of the same question where the answer comes whole."""
+        body = chat_body(request, max_tokens_field=self._max_tokens_field, extra=self._extra)
+        return {name: value for name, value in body.items() if name not in ("stream", "stream_options")}
 
     async def aclose(self) -> None:
         """Close the connections."""

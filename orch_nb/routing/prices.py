@@ -75,6 +75,8 @@ class Price:
     batch
         What a call through the provider's batch interface costs, as a share of this price (0.5: half); None where there is
         no such interface, or nobody knows.
+    share
+        What this price is of the ordinary one: below 1 for a batch price.
     provenance
         Where the figure comes from, in words that can be shown.
     date
@@ -88,6 +90,7 @@ class Price:
     per_image: Decimal = Decimal(0)
     batch: Decimal | None = None
     batch_source: str = ""
+    share: Decimal = Decimal(1)
 
     @property
     def label(self) -> str:
@@ -116,7 +119,9 @@ class Price:
             return None
         tiers = tuple(t.times(self.batch) for t in self.tiers)
         named = f"batch price, {self.batch:%} of {self.provenance}"
-        return replace(self, tiers=tiers, per_call=self.per_call * self.batch, provenance=named, batch=None)
+        return replace(
+            self, tiers=tiers, per_call=self.per_call * self.batch, provenance=named, batch=None, share=self.batch
+        )
 
     def figures(self) -> dict[str, Any]:
         """The figures alone, as plain data: what a run keeps of the prices it was billed at. `price_of` undoes it."""

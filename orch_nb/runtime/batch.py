@@ -15,7 +15,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.plan import Plan, from_data, to_data
-from orch_nb.errors import BudgetExceeded, MissingInput, OrchError, nearest
+from orch_nb.errors import BadOption, BudgetExceeded, MissingInput, OrchError, nearest
+from orch_nb.runtime.batch_desk import BatchDesk
 from orch_nb.runtime.binding import compile_in
 from orch_nb.schema import events as ev
 from orch_nb.schema.budget import Budget, budget_of, parse_budget
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     After = Callable[["BatchHandle"], Awaitable[None]]
 
+ROWS_IN_BATCH = 10_000
+"""Rows under way at once where they wait for a provider's batch: all that are to be in it."""
 ROWS_AT_ONCE = 16
 """Rows under way at once. Providers cap their own calls; this bounds memory and keeps early rows early."""
 
@@ -240,14 +243,22 @@ def _is_nan(value: Any) -> bool:
 def start_batch(
     runtime: Runtime, target: Any, frame: Any, mapping: Mapping[str, str], *, budget_usd: Any = None,
     namespace: Mapping[str, Any] | None = None, shared: Mapping[str, Any] | None = None, rows_at_once: int = ROWS_AT_ONCE,
-    on_change: Callable[[BatchHandle], None] | None = None,
+    on_change: Callable[[BatchHandle], None] | None = None, price: str = "",
 ) -> BatchHandle:  # fmt: skip
     """Start a batch; the handle is there at once.
+
+    Parameters
+    ----------
+    price
+        "batch": model calls go through the providers' batch interfaces at their price (half, mostly), with answers within a
+        day; models whose provider has none are called as ever, at the ordinary price. "": every call is made at once.
 
     Raises
     ------
     GraphError, MissingInput, UnstorableValue, UnknownModel
         Before anything is spent.
+    BadOption
+        `price` is another word, or no model of the graph can be asked in batches.
     """
     namespace = {} if namespace is None else namespace
     plan = compile_in(target, namespace)
@@ -256,10 +267,50 @@ def start_batch(
     if rows:
         runtime.check_inputs(plan, rows[0].inputs)
     limit = Budget() if budget_usd is None else parse_budget(budget_usd)
-    run = _begin(runtime, plan, rows, limit, {"batch": True}, {})
+    parent: dict[str, Any] = {"batch": True}
+    if price:
+        check_batch_price(runtime, plan, price)
+        parent["price"], rows_at_once = price, ROWS_IN_BATCH
+    run = _begin(runtime, plan, rows, limit, parent, {})
+    if price:
+        _open_desk(runtime, run)
     handle = BatchHandle(run, plan.name, rows, frame, on_change=on_change, budget=limit, _runtime=runtime)
     handle._task = runtime.run_loop.submit(_run(runtime, handle, target, {"": plan}, namespace, limit, rows_at_once))
     return handle
+
+
+def check_batch_price(runtime: Runtime, plan: Plan, price: str = "batch") -> list[str]:
+    """The models of a plan that cannot be asked in batches, by name.
+
+    Raises
+    ------
+    BadOption
+        `price` is not "batch", or none of the models can be asked so.
+    """
+    if price != "batch":
+        raise BadOption(f"`price` is {price!r:.40}.", hint='"batch", or leave it out')
+    desk = BatchDesk(runtime, "")
+    names = list(dict.fromkeys(_model_names(plan)))
+    known = {n: runtime.models.resolve(n) for n in names}
+    others = [n for n, offer in known.items() if not desk.takes(offer.provider, runtime.price_of(n))]
+    if len(others) == len(names):
+        shown = ", ".join(f"`{n}`" for n in names) or "no model"
+        raise BadOption(
+            f"{shown} cannot be asked in batches here.",
+            hint="batches are sent to OpenAI, and to servers given as `OpenAIChat(..., has_batch=True)`; leave the batch price out",
+        )
+    return others
+
+
+def _model_names(plan: Plan) -> list[str]:
+    own = [m["name"] for node in plan.nodes if node.kind == "agent" for m in node.spec.get("models", ())]
+    return own + [name for sub in plan.subplans.values() for name in _model_names(sub)]
+
+
+def _open_desk(runtime: Runtime, run: str, *, resumes: bool = False) -> None:
+    """The desk of a batch's calls. Its mark is the same in every process: run and instant of the first event."""
+    begun = runtime.run_loop.ask(lambda: next(event for _, event in runtime.store.read(run)))
+    runtime.desks[f"batch:{run}"] = BatchDesk(runtime, f"run {run} of {begun.at:.6f}", resumes=resumes)
 
 
 def start_rows(
@@ -384,7 +435,11 @@ def resume_batch(
     limit = before if budget_usd is None else parse_budget(budget_usd, before=before)
     runtime.run_loop.ask(store.set_limit, f"batch:{run}", limit)
     handle = BatchHandle(run, plan.name, rows, None, on_change=on_change, budget=limit, _runtime=runtime)
-    handle._task = runtime.run_loop.submit(_run(runtime, handle, None, plans, namespace, limit, ROWS_AT_ONCE, after))
+    at_once = ROWS_AT_ONCE
+    if (begun.parent or {}).get("price") == "batch":
+        _open_desk(runtime, run, resumes=True)
+        at_once = ROWS_IN_BATCH
+    handle._task = runtime.run_loop.submit(_run(runtime, handle, None, plans, namespace, limit, at_once, after))
     return handle
 
 
@@ -424,6 +479,10 @@ async def _run(
     except BaseException as error:
         handle.future.set_exception(error)
         raise
+    finally:
+        desk = runtime.desks.pop(f"batch:{handle.run}", None)
+        if desk is not None:
+            await desk.close(cancels=handle.stopped == "stopped")
     handle.future.set_result(handle)
     handle._changed()
 

@@ -12,6 +12,7 @@ from orch_nb.engine.outcome import error_info
 from orch_nb.engine.plan import to_data
 from orch_nb.engine.ports import Call, Outcome, Prepared, SystemClock, dollars
 from orch_nb.errors import OrchError, ProviderError, ProviderTimeout, ReplayMismatch
+from orch_nb.runtime.batch_desk import SLOT
 from orch_nb.runtime.binding import bound_call, callables, compile_in, function_key, graph_spec
 from orch_nb.runtime.response_cache import Hit, ResponseCache
 from orch_nb.runtime.routes import Routes
@@ -19,6 +20,7 @@ from orch_nb.schema.budget import budget_of
 from orch_nb.schema.events import ErrorInfo
 from orch_nb.schema.messages import ModelRequest, Reply, Usage, collect
 from orch_nb.schema.values import plain
+from orch_nb.trace.savings import BATCH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -76,6 +78,7 @@ class Performer:
         self._said: dict[int, list[str]] = {}
         self.routes = Routes(runtime, namespace)
         self._priced: set[str] = set()
+        self.desk = runtime.desk_of(scopes)
         self.cache = ResponseCache(runtime.answers, run, now)
 
     # ---------------------------------------------------------------- functions
@@ -159,11 +162,14 @@ class Performer:
             if hit is not None:
                 return Prepared("model", offer.name, said, identity, ZERO, 0, (), route, CACHE_SLOT, hit)
         price = self.runtime.models.prices.price(offer)
+        route = {**route, **self._figures(node, offer, price)}
+        slot = f"model:{offer.provider}"
+        if self.desk is not None and self.desk.takes(offer.provider, price):
+            price, slot = price and price.in_batch(), f"{SLOT}{offer.provider}"
         reserved = None if price is None else bound(request, price)
         payload = (offer, request, price)
-        route = {**route, **self._figures(node, offer, price)}
-        return Prepared("model", offer.name, said, identity, reserved, bound_tokens(request), scopes, route,
-                        f"model:{offer.provider}", payload)  # fmt: skip
+        return Prepared("model", offer.name, said, identity, reserved,
+                        bound_tokens(request), scopes, route, slot, payload)  # fmt: skip
 
     def _figures(self, node: PlanNode, offer: Offer, price: Price | None) -> dict[str, Any]:
         """The prices in force of the models that this agent may call, once for each: what the run is re-priced by later."""
@@ -185,6 +191,8 @@ class Performer:
             return await self._tool(prepared)
         if isinstance(prepared.payload, Hit):
             return prepared.payload.outcome()
+        if prepared.slot.startswith(SLOT):
+            return await self._by_batch(prepared)
         offer, request, price = prepared.payload
         waited_s = await self._until_up(offer.provider)
         said = self._said[id(prepared)] = []
@@ -229,6 +237,19 @@ class Performer:
             await asyncio.sleep(DOWN_POLL_S)
         seen.chosen(provider)
         return loop.time() - began
+
+    async def _by_batch(self, prepared: Prepared) -> Outcome:
+        """The answer of the provider's batch interface, billed at its price."""
+        offer, request, price = prepared.payload
+        assert self.desk is not None
+        try:
+            reply, batch = await self.desk.ask(offer.provider, prepared.request_hash, request)
+        except OrchError as error:
+            return self._failed(prepared, error)
+        made = _settle(prepared, reply, price, None)
+        if made.cost_usd is not None:
+            made.reply[BATCH] = {"id": batch, "standard_usd": str(made.cost_usd / price.share)}
+        return made
 
     def _failed(self, prepared: Prepared, error: OrchError, cause: BaseException | None = None) -> Outcome:
         from orch_nb.routing.settlement import settle_usage

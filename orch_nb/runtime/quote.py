@@ -27,6 +27,7 @@ HISTORY = 20
 """Earlier runs of the same graph that are looked at for what is left of a run."""
 ROWS_LOOKED_AT = 200
 """Rows of a table that are quoted one by one; of a longer one as many, evenly spread."""
+DAY_S = 86_400.0
 LEAST_SCALE = 1e-9
 
 
@@ -283,9 +284,14 @@ def quote(
 
 def quote_batch(
     runtime: Runtime, target: Any, frame: Any, mapping: Mapping[str, str] | None = None, *,
-    namespace: Mapping[str, Any] | None = None, shared: Mapping[str, Any] | None = None,
+    namespace: Mapping[str, Any] | None = None, shared: Mapping[str, Any] | None = None, price: str = "",
 ) -> Quote:  # fmt: skip
     """What a batch over the rows of a table is likely to cost: the sum over its rows.
+
+    Parameters
+    ----------
+    price
+        "batch": at the providers' batch prices, where every model has one.
 
     Notes
     -----
@@ -300,7 +306,18 @@ def quote_batch(
     step = max(1, -(-len(rows) // ROWS_LOOKED_AT))
     quoter = Quoter(runtime, plan, past_runs(runtime, plan.name))
     looked = [quoter.quote(row.inputs) for row in rows[::step]]
-    return _of_rows(plan.name, looked, len(rows))
+    made = _of_rows(plan.name, looked, len(rows))
+    return made if price != "batch" else _at_batch_price(made)
+
+
+def _at_batch_price(quote: Quote) -> Quote:
+    """The same calls by the providers' batch interfaces: their price, and their time."""
+    if quote.batch_usd is None or quote.usd is None or not quote.usd.expected:
+        return replace(quote, notes=[*quote.notes, "not every model has a batch price: quoted at the ordinary ones"])
+    share = float(quote.batch_usd / quote.usd.expected)
+    seconds = Range(quote.seconds.low, quote.seconds.expected, max(DAY_S, quote.seconds.high))
+    notes = [*quote.notes, "at the providers' batch prices; answers come within a day"]
+    return replace(quote, usd=quote.usd.times(Range(share, share, share)), seconds=seconds, batch_usd=None, notes=notes)
 
 
 def _of_rows(graph: str, looked: Sequence[Quote], n_rows: int) -> Quote:

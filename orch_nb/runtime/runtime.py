@@ -16,6 +16,7 @@ from orch_nb.engine.policy import Policy
 from orch_nb.engine.state import RunState
 from orch_nb.errors import MissingInput, ModelNotInstalled, OrchError, nearest
 from orch_nb.runtime.baseline import baseline_of
+from orch_nb.runtime.batch_desk import SLOT
 from orch_nb.runtime.binding import callables, check_sources, compile_in, graph_spec
 from orch_nb.runtime.handle import RunHandle
 from orch_nb.runtime.loop import RunLoop
@@ -39,10 +40,13 @@ if TYPE_CHECKING:
     from orch_nb.routing.models import ModelBook
     from orch_nb.routing.offers import Offer
     from orch_nb.routing.prices import Price
+    from orch_nb.runtime.batch_desk import BatchDesk
     from orch_nb.runtime.quote import Quote
     from orch_nb.runtime.response_cache import AnswerBook
     from orch_nb.store.accepted import Accepted
 
+UNBOUNDED = 1_000_000
+"""Calls that wait in a provider's batch take nobody's place."""
 MAX_THREADS = 32
 """Sync functions under way at once; more would only fight for the interpreter."""
 LOCAL_SLOT = "model:local"
@@ -87,6 +91,8 @@ class Runtime:
         self._embed_pool: ThreadPoolExecutor | None = None
         self._freed: asyncio.Event | None = None
         self._answers: AnswerBook | None = None
+        self.desks: dict[str, BatchDesk] = {}
+        """Scope of a batch -> the desk at which its calls wait for the provider's batch interface."""
         self.past: dict[str, Any] = {}
         """Run -> the figures of an ended run that quotes rest on, remembered (`past_runs`)."""
 
@@ -199,7 +205,10 @@ class Runtime:
         """The semaphore of one provider on the run loop."""
         made = self._slots.get(name)
         if made is None:
-            made = self._slots[name] = asyncio.Semaphore(1 if name.startswith(LOCAL_SLOT) else CALLS_AT_ONCE_DEFAULT)
+            at_once = (
+                1 if name.startswith(LOCAL_SLOT) else UNBOUNDED if name.startswith(SLOT) else CALLS_AT_ONCE_DEFAULT
+            )
+            made = self._slots[name] = asyncio.Semaphore(at_once)
         return made
 
     def redactor(self) -> Redactor:
@@ -241,6 +250,10 @@ class Runtime:
         """The offer of a call, and why. The plan's own record of the model stands for the whole run."""
         route = fixed(self.models, limited).route(name, request)
         return route.offer, route.as_data()
+
+    def desk_of(self, scopes: tuple[tuple[str, Limit], ...]) -> BatchDesk | None:
+        """The desk of the batch that these budgets are of; None where calls are made one by one."""
+        return next((self.desks[scope] for scope, _ in scopes if scope in self.desks), None) if self.desks else None
 
     def price_of(self, name: str) -> Price | None:
         """Today's price of the model of this name; None where nobody knows, or where the name means nothing."""
