@@ -77,7 +77,7 @@ class Performer:
         self._calls: dict[int, tuple[PlanNode, Any]] = {}
         self._said: dict[int, list[str]] = {}
         self.routes = Routes(runtime, namespace)
-        self._priced: set[str] = set()
+        self._priced: dict[str, str] = {}
         self.desk = runtime.desk_of(scopes)
         self.cache = ResponseCache(runtime.answers, run, now)
 
@@ -162,7 +162,7 @@ class Performer:
             if hit is not None:
                 return Prepared("model", offer.name, said, identity, ZERO, 0, (), route, CACHE_SLOT, hit)
         price = self.runtime.models.prices.price(offer)
-        route = {**route, **self._figures(node, offer, price)}
+        route = {**route, **self._figures(node, offer, price, idempotency_key)}
         slot = f"model:{offer.provider}"
         if self.desk is not None and self.desk.takes(offer.provider, price):
             price, slot = price and price.in_batch(), f"{SLOT}{offer.provider}"
@@ -171,13 +171,13 @@ class Performer:
         return Prepared("model", offer.name, said, identity, reserved,
                         bound_tokens(request), scopes, route, slot, payload)  # fmt: skip
 
-    def _figures(self, node: PlanNode, offer: Offer, price: Price | None) -> dict[str, Any]:
-        """The prices in force of the models that this agent may call, once for each: what the run is re-priced by later."""
+    def _figures(self, node: PlanNode, offer: Offer, price: Price | None, call: str) -> dict[str, Any]:
+        """The prices in force of the models that this agent may call, with the first call that may go to each: what the run is
+        re-priced by later. A call that is prepared a second time, for a cheaper model, says them again."""
         made: dict[str, Any] = {}
         names = dict.fromkeys([offer.name, *(m["name"] for m in node.spec.get("models", ()))])
         for name in names:
-            if name not in self._priced:
-                self._priced.add(name)
+            if self._priced.setdefault(name, call) == call:
                 known = price if name == offer.name else self.runtime.price_of(name)
                 if known is not None:
                     made[name] = known.figures()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from orch_nb.engine.topology import topology
 from orch_nb.errors import OrchError
 from orch_nb.runtime.visits import NO_TIME, Dollars, Range, Visits, most_of, visits
 from orch_nb.schema.values import dig
@@ -47,6 +48,8 @@ FUNCTION_S = 5.0
 """Seconds of a function at the high end."""
 JUDGED_TOKENS = 60
 """Tokens in which a judge names a model and says why."""
+OTHERS_ASKED = 2
+"""Calls to a judge or for a second opinion at the high end: an opinion, and the synthesis of two."""
 LIST_ITEMS = 3
 CALLS_AT_ONCE = 8
 """Items of a map that a provider answers side by side."""
@@ -168,9 +171,13 @@ class _Sizing:
 
     def _before(self, node: PlanNode) -> Range:
         """When the last of what comes before a node has ended."""
-        sources = [e.source for e in self.plan.edges if e.target == node.name and e.at_most is None]
-        ends = [self.ends[s] for s in sources if s in self.ends]
+        ends = [self.ends[source] for source in self._sources(node) if source in self.ends]
         return Range(*(max((end[k] for end in ends), default=0.0) for k in range(3)))
+
+    def _sources(self, node: PlanNode) -> list[str]:
+        """The nodes whose forward arrows lead here."""
+        topo = topology(self.plan)
+        return [self.plan.nodes[topo.source[e]].name for e in topo.incoming[topo.index[node.name]]]
 
     # ------------------------------------------------------------ nodes
     def _node(self, node: PlanNode, times: Range) -> Range:
@@ -293,7 +300,7 @@ class _Sizing:
         return Size(0, whole.typical // LIST_ITEMS, whole.most)
 
     def _incoming(self, node: PlanNode) -> Size | Known:
-        found = [self.values[e.source] for e in self.plan.edges if e.target == node.name and e.source in self.values]
+        found = [self.values[source] for source in self._sources(node) if source in self.values]
         return _one_of(found) if found else _UNKNOWN
 
     def _made(self, node: PlanNode) -> Size:
@@ -326,13 +333,13 @@ class _Use:
         is_typed, has_tools = node.spec.get("schema") is not None, bool(node.spec.get("tools"))
         most_turns = TOOL_TURNS if has_tools else 0
         self.others = [(m, self._offer(m)) for m in node.spec.get("others", ())]
-        self.samples = _samples(node.spec.get("route"))
+        self.samples = max(_samples(node.spec.get(key)) for key in ("route", "second_opinion"))
         asked = [offer for _, offer in (*self.models, *self.others) if offer is not None]
         self.ids = frozenset(f"{offer.provider}/{offer.model}" for offer in asked)
         self.calls = Range(
             1.0,
             2.0 if has_tools else 1.0,
-            float(len(self.models) * self.samples + len(self.others) + is_typed + most_turns),
+            float(len(self.models) * self.samples + OTHERS_ASKED * len(self.others) + is_typed + most_turns),
         )
         self.unpriced: list[str] = []
         self.usd = self._dollars(first, is_typed, most_turns)
@@ -375,7 +382,7 @@ class _Use:
         lows, means, high = [], [], ZERO
         tokens = []
         for number, (model, offer) in enumerate(self.models):
-            least, typical, longest = (self._request(model, self._stand_ins(k)) for k in range(3))
+            least, typical, longest = self._requests(model)
             price = self._price(offer, model["name"])
             fewest = sum(len(m.content.encode()) for m in least.messages) // LONG_WORDS
             usual = -(-_prompt_bound(typical) // TYPICAL_BYTES)
@@ -397,7 +404,7 @@ class _Use:
             price = self._price(offer, model["name"])
             if price is not None:
                 judged += cost(Usage(usual, JUDGED_TOKENS), price)
-                high += bound(longest, price)
+                high += OTHERS_ASKED * bound(longest, price)
         self.tokens = Range(
             min(t.low for t in tokens), sum(t.expected for t in tokens) / len(tokens), sum(t.high for t in tokens)
         )
@@ -434,6 +441,12 @@ class _Use:
             else "x" * min(PLACEHOLDER_LIMIT, (one.low, one.typical, max(one.most, one.typical))[k])
             for one in self.read
         ]
+
+    def _requests(self, model: Mapping[str, Any]) -> list[ModelRequest]:
+        """The first request at its low, typical and highest size; where all is known they are one."""
+        if self._is_known:
+            return [self._request(model, self._stand_ins(0))] * 3
+        return [self._request(model, self._stand_ins(k)) for k in range(3)]
 
     def _request(self, model: Mapping[str, Any], values: Sequence[Any]) -> ModelRequest:
         """The first request of a conversation with these values, as the agent would make it."""

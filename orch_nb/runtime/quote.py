@@ -27,6 +27,8 @@ HISTORY = 20
 """Earlier runs of the same graph that are looked at for what is left of a run."""
 ROWS_LOOKED_AT = 200
 """Rows of a table that are quoted one by one; of a longer one as many, evenly spread."""
+LEAST_PAST, MOST_SIZED = 33, 3_000
+"""Earlier runs that are looked at in any case, and agent nodes of them all together: each costs some 0.2 ms once."""
 DAY_S = 86_400.0
 LEAST_SCALE = 1e-9
 
@@ -181,8 +183,8 @@ class Quoter:
 
     def __init__(self, runtime: Runtime, plan: Plan, past: Sequence[PastRun]) -> None:
         self.runtime, self.plan, self.book = runtime, plan, runtime.models
-        cold = plan_size(plan, {}, self.book)
-        self._agents = {node.step: node.models for node in cold.nodes}
+        cold = plan_size(plan, {}, self.book).nodes if past else []
+        self._agents = {node.step: node.models for node in cold}
         self._learn(past)
 
     def _learn(self, past: Sequence[PastRun]) -> None:
@@ -193,7 +195,7 @@ class Quoter:
         self.node_calls: dict[str, list[float]] = {}
         self.node_seconds: dict[str, list[float]] = {}
         prices = _prices(self.book)
-        for run in past:
+        for run in past[: max(LEAST_PAST, MOST_SIZED // max(1, len(self._agents)))]:
             size = run.size(self.book, prices)
             usd = run.usd(self.book)
             if usd is None or size.usd is None:
@@ -362,7 +364,7 @@ def recorded_answers(runtime: Runtime, plan: Plan, inputs: Mapping[str, Any]) ->
     Nodes that may run more than once are left out: what their second round asks is not known.
     """
     found: dict[str, Any] = {}
-    while True:
+    while _keeps_answers(plan):
         size = plan_size(plan, inputs, runtime.models, found)
         new = {
             node.step: answer
@@ -372,6 +374,12 @@ def recorded_answers(runtime: Runtime, plan: Plan, inputs: Mapping[str, Any]) ->
         if not new:
             return found
         found |= {step: answer.value for step, answer in new.items()}
+    return found
+
+
+def _keeps_answers(plan: Plan) -> bool:
+    """Whether an agent of the plan, or of a graph inside it, has `cache`."""
+    return any("cache_s" in n.spec for n in plan.nodes) or any(_keeps_answers(sub) for sub in plan.subplans.values())
 
 
 def _recorded(runtime: Runtime, node: NodeSize) -> Result | None:

@@ -144,3 +144,35 @@ def test_the_line_to_type_is_the_line_without_the_flag():
     line = 'run support ticket="a b" --budget 0.5 --ask-above 0.05 --bg  # later'
     command = read_command(line, values=("budget", "ask-above"))
     assert line_without(command) == '%orch run support ticket="a b" --budget 0.5 --bg'
+
+
+def test_batch_prices_need_a_batch_interface(priced):
+    """`--batch-price` on a model that cannot be asked in batches is refused before anything is sent, with the way out."""
+    shell, provider = priced
+    shell.good("rows = [{'message': 'a'}, {'message': 'b'}]")
+    done = shell("%orch batch ask rows --batch-price")
+    assert "`house` cannot be asked in batches here" in done.error
+    assert "leave the batch price out" in done.error
+    assert provider.requests == []
+    assert "not every model has a batch price" in repr(shell.good("%orch quote ask rows --batch-price"))
+
+
+def test_a_batch_at_batch_price_from_a_cell(shell, monkeypatch):
+    """The flag sends the rows through the provider's batches, and the bill of a row says what that saved."""
+    from orch_nb import OpenAIChat
+    from orch_nb.runtime import batch_desk
+    from tests.unit.providers.batch_server import BatchServer
+
+    options = {"resumes": False, "gather_s": 0.05, "poll_s": 0.005}
+    monkeypatch.setattr(batch_desk.BatchDesk.__init__, "__kwdefaults__", options)
+    server = BatchServer()
+    runtime.current().add_provider(OpenAIChat("depot", server.url, key=None, has_batch=True))
+    shell.good("%orch models add slow depot/m1 input=10 output=30 batch=0.5")
+    shell.good("%%agent ask --model slow --max_tokens 100\nSay it: {{ message }}")
+    shell.good("rows = [{'message': 'a'}, {'message': 'b'}]")
+    assert "at the providers' batch prices" in repr(shell.good("%orch quote ask rows --batch-price"))
+    made = shell.good("%orch batch ask rows --batch-price --ask-above 0.50")
+    server.close()
+    assert [row.output for row in made.rows] == ["SAY IT: A", "SAY IT: B"]
+    assert len(server.batches) == 1
+    assert "batch price" in shell.good(f"%orch cost {made.run}.0").text
