@@ -163,7 +163,7 @@ def test_a_batch_at_batch_price_from_a_cell(shell, monkeypatch):
     from orch_nb.runtime import batch_desk
     from tests.unit.providers.batch_server import BatchServer
 
-    options = {"resumes": False, "gather_s": 0.05, "poll_s": 0.005}
+    options = {"resumes": False, "gather_s": 0.25, "poll_s": 0.005}
     monkeypatch.setattr(batch_desk.BatchDesk.__init__, "__kwdefaults__", options)
     server = BatchServer()
     runtime.current().add_provider(OpenAIChat("depot", server.url, key=None, has_batch=True))

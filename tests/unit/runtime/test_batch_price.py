@@ -32,8 +32,8 @@ def server():
 
 @pytest.fixture
 def quick(monkeypatch):
-    """A desk that gathers and looks a hundred times as fast."""
-    options = {"resumes": False, "gather_s": 0.05, "poll_s": 0.005}
+    """A desk that gathers and looks much faster."""
+    options = {"resumes": False, "gather_s": 0.25, "poll_s": 0.005}
     monkeypatch.setattr(batch_desk.BatchDesk.__init__, "__kwdefaults__", options)
 
 
@@ -208,7 +208,7 @@ from orch_nb.runtime import batch_desk
 from orch_nb.runtime.runtime import Runtime
 
 folder, url = sys.argv[1:]
-batch_desk.BatchDesk.__init__.__kwdefaults__ = {"resumes": False, "gather_s": 0.05, "poll_s": 0.005}
+batch_desk.BatchDesk.__init__.__kwdefaults__ = {"resumes": False, "gather_s": 0.25, "poll_s": 0.005}
 book = models.ModelBook(environ={})
 models.use(book)
 rt = Runtime(folder, models=book)
