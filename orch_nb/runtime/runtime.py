@@ -21,6 +21,7 @@ from orch_nb.runtime.binding import callables, check_sources, compile_in, graph_
 from orch_nb.runtime.handle import RunHandle
 from orch_nb.runtime.loop import RunLoop
 from orch_nb.runtime.perform import Performer
+from orch_nb.runtime.run_evidence import evidence_of
 from orch_nb.schema import events as ev
 from orch_nb.schema.budget import Budget, budget_of, parse_budget
 from orch_nb.schema.secrets import Redactor
@@ -683,7 +684,9 @@ class Runtime:
             driver = Driver(plan, _Telling(log, self), performer, state, policy, handle._on_events)
             driver.on_waiting = handle._on_waiting
             handle._driver = driver
-            handle._task = asyncio.get_running_loop().create_task(_drive(driver, handle, log), name=f"run {handle.run}")
+            handle._task = asyncio.get_running_loop().create_task(
+                _drive(driver, handle, log, self), name=f"run {handle.run}"
+            )
 
         self.run_loop.post(launch)
 
@@ -860,10 +863,12 @@ class _Telling:
         return made
 
 
-async def _drive(driver: Driver, handle: RunHandle, log: RunLog) -> None:
+async def _drive(driver: Driver, handle: RunHandle, log: RunLog, runtime: Runtime) -> None:
     """Drive one run to its end and tell its handle. What the engine itself raises goes to whoever waits."""
     try:
         await driver.run()
+        if rows := evidence_of(handle.run, to_data(driver.plan), handle._events):
+            runtime.store.add_evidence(rows)
     except BaseException as error:
         log.close()
         handle._broke(error)

@@ -7,12 +7,13 @@ from decimal import Decimal
 import pytest
 
 import orch_nb as orch
-from orch_nb.errors import BadOption, CorruptStore
+from orch_nb.errors import BadOption, CorruptStore, ProviderUnavailable
 from orch_nb.providers.embeddings import HashingEmbedder
 from orch_nb.routing.availability import FAILURES
 from orch_nb.routing.evidence import Evidence
 from orch_nb.routing.learning import Log, Rule, accepted_for
 from orch_nb.routing.offers import Offer
+from orch_nb.runtime.run_evidence import evidence_of
 from orch_nb.schema.events import ErrorInfo
 from orch_nb.store.accepted import Accepted
 from tests.unit.runtime.conftest import reply
@@ -149,3 +150,36 @@ async def test_labelled_answers_calibrate_the_confidence_of_later_runs(rt, model
     assert len(made["small"].requests) == 3  # no second sample where no agreement could be enough
     with pytest.raises(BadOption, match="measures no confidence"):
         rt.calibrate(orch.Agent("a", "x", model="small"), [])
+
+
+# ------------------------------------------------------------------ evidence from runs
+def is_yes(answer):
+    return answer["label"] == "yes"
+
+
+CHECKED = {"cascade": ["small", "big"], "by": "check(is_yes)"}
+
+
+async def test_a_run_whose_answers_a_test_judged_leaves_evidence(rt, models):
+    """Each rung that the notebook's test judged is one row: model, prompt, verdict, cost; written again, it is the same."""
+    models(small=lambda r: reply('{"label": "no"}'), big=lambda r: reply(YES))
+    run = await orch.run(agent(CHECKED), text="hi", namespace={"is_yes": is_yes})
+
+    rows = sorted(rt.evidence("a"), key=lambda row: row.quality)
+    assert [(r.offer, r.quality, r.by, r.source, r.run) for r in rows] == [
+        ("small", 0.0, "check(is_yes)", "run", run.run), ("big", 1.0, "check(is_yes)", "run", run.run),
+    ]  # fmt: skip
+    assert [r.cost_usd for r in rows] == [Decimal("0.0001"), Decimal("0.01")]
+    assert rows[0].prompt == "Label hi"
+    rt.add_evidence(evidence_of(run.run, run.events[0].plan, run.events))
+    assert sorted(rt.evidence("a"), key=lambda row: row.quality) == rows
+
+
+async def test_what_nobody_judged_is_no_evidence(rt, models):
+    """The right form, or agreement, or a provider that fails: none of it says that an answer is right."""
+    models(small=lambda r: reply(YES), big=lambda r: reply(YES))
+    await orch.run(agent({"cascade": ["small", "big"], "by": "agreement(2)"}), text="hi")
+    await orch.run(agent({"cascade": ["small", "big"]}), text="hi")
+    models(small=lambda r: ProviderUnavailable("down"), big=lambda r: reply(YES))
+    await orch.run(agent(CHECKED), text="hi", namespace={"is_yes": is_yes})
+    assert [r.offer for r in rt.evidence("a")] == ["big"]

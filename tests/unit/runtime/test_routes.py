@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from decimal import Decimal
 
 import pytest
@@ -266,6 +267,41 @@ async def test_where_the_dear_rung_never_fits_the_cheap_one_is_the_top(rt, model
 
     assert run.result() == {"label": "yes"}
     assert (len(made["small"].requests), len(made["big"].requests)) == (2, 0)
+
+
+WAYS = [
+    {"route": {"cascade": ["small", "mid", "big"]}}, {"route": {**CASCADE, "by": "agreement(3)"}}, {"route": "auto"},
+    {"route": {"judge": "mid", "models": ["small", "big"]}}, {"model": "small", "second_opinion": "big"},
+    {"route": {"keywords": {"big": ["hi"]}, "else": "small"}, "second_opinion": {"model": "mid", "by": "agreement(2)"}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(24))
+async def test_escalations_judges_samples_and_opinions_stay_inside_any_budget(rt, models, seed):
+    """Whatever is answered and whatever the limit: spent + held + in doubt <= limit, held = 0 at the end, and the
+    providers' own count of what they served is what is booked."""
+    draw = random.Random(seed)
+    served = []
+
+    def answer(usd):
+        def make(request):
+            said = draw.choice([YES, NO, BAD, ProviderUnavailable("down"), '{"choice": "big", "reason": "r"}'])
+            if isinstance(said, str):
+                served.append(Decimal(usd))
+            return reply(said) if isinstance(said, str) else said
+
+        return make
+
+    models(small=answer("0.0001"), mid=answer("0.001"), big=answer("0.01"))
+    limit = Decimal(draw.choice(["0.0005", "0.004", "0.02", "0.05", "0.2"]))
+    keys = {**draw.choice(WAYS)}
+    maker = orch.Agent("a", "Label {{ text }}", out="{label: yes | no}", max_tokens=50, retry=1, **keys)
+    run = await orch.run(maker, text="hi", budget_usd=limit)
+
+    balance = rt.store.balance(f"run:{run.run}")
+    assert balance.spent_usd + balance.in_doubt_usd <= limit
+    assert balance.held_usd == 0
+    assert balance.spent_usd == sum(served)
 
 
 # ------------------------------------------------------------------ resume
