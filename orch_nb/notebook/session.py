@@ -95,7 +95,10 @@ class Session:
 
     def _budget_notes(self) -> list[str]:
         """The limits of the notebook's budget that came near since this was last asked: each is said once."""
-        near = budget_line.near(self.runtime.budget(), "the notebook")
+        try:
+            near = budget_line.near(self.runtime.budget(), "the notebook")
+        except OrchError:
+            return []  # the store is gone: what ended the run says so
         new = [text for unit, text in near.items() if unit not in self._near]
         self._near = set(near)
         return new

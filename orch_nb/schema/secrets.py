@@ -65,6 +65,8 @@ HASHED_FROM = 20
 """Characters from which on a mark has a part of the hash: what is shorter could be found by trying."""
 _SHORTEST = 11
 """Characters of the shortest text with a shape in it: ``://u:p@host``."""
+_SHORTEST_KEY = 15
+"""Characters of the shortest shape that is not a part of an address: ``xoxb-0123456789``."""
 _COMPILED = tuple((kind, hints, re.compile(shape)) for kind, (hints, shape) in SHAPES.items())
 _SIGNS = ("_", "=", "-", ":", "")
 """Characters that are found at once, and rare in prose: what needs one is not looked for in a text without it."""
@@ -100,7 +102,8 @@ class Redactor:
             for key in self._known:
                 if key in text:
                     return True
-        if len(text) < _SHORTEST:
+        length = len(text)
+        if length < _SHORTEST or (length < _SHORTEST_KEY and "=" not in text and "://" not in text):
             return False
         for sign, pairs in _GROUPS:  # the hot path: every text of every value comes by here
             if sign in text:
@@ -114,18 +117,17 @@ class Redactor:
         cls = value.__class__
         if cls is str:
             return self.is_in(value)
-        if cls is not dict and cls is not list:
+        if cls is dict:
+            for key in value:
+                if self.is_in(key):
+                    return True
+            value = value.values()
+        elif cls is not list:
             return False
-        todo = [value]
-        while todo:
-            one = todo.pop()
-            for item in (*one, *one.values()) if one.__class__ is dict else one:
-                cls = item.__class__
-                if cls is str:
-                    if self.is_in(item):
-                        return True
-                elif cls is dict or cls is list:
-                    todo.append(item)
+        for item in value:
+            cls = item.__class__
+            if (cls is str or cls is dict or cls is list) and self.finds(item):
+                return True
         return False
 
     def clean(self, value: Any) -> tuple[Any, Counter[str]]:

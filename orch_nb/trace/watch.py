@@ -46,6 +46,7 @@ class Watch:
         self._baseline: dict[str, Any] = {}
         self._alerted = False
         self._cost: dict[str, Decimal] = {}
+        self._total = ZERO
 
     def feed(self, event: Any, state: RunState) -> None:
         """Take one more event in."""
@@ -119,9 +120,10 @@ class Watch:
     def _watch_cost(self, event: ev.Settled, usd: Decimal) -> None:
         key = ev.key(event)
         self._cost[key] = self._cost.get(key, ZERO) + usd
+        self._total += usd
         if self._alerted or not self._baseline:
             return
-        total, usual = sum(self._cost.values(), ZERO), Decimal(self._baseline["usd"])
+        total, usual = self._total, Decimal(self._baseline["usd"])
         if total <= usual * Decimal(self._baseline.get("factor", str(ALERT_FACTOR))):
             return
         self._alerted = True
@@ -142,7 +144,7 @@ class Watch:
         keys = sorted(nodes[most], key=lambda key: self._cost[key])
         times = f", {len(keys)} times," if len(keys) > 1 else ""
         worst = f" most in `{keys[-1]}`," if self._cost[keys[-1]] > self._cost[keys[0]] else ""
-        return f"`{most}`{times}{worst}", float(sums[most] / sum(self._cost.values(), ZERO))
+        return f"`{most}`{times}{worst}", float(sums[most] / self._total)
 
 
 def _amounts(event: ev.Settled, sent: ev.Sent) -> dict[str, Decimal]:
