@@ -76,9 +76,9 @@ class Made:
 
 
 def on_model(agent: Any, model: str) -> Any:
-    """The same agent on one model and no other: no fallback, no route."""
+    """The same agent on one model and no other: no fallback, no route, no second opinion."""
     made = copy.copy(agent)
-    update: dict[str, Any] = {"model": model, "fallback": ()}
+    update: dict[str, Any] = {"model": model, "fallback": (), "second_opinion": None}
     if "route" in type(agent.spec).model_fields:
         update["route"] = type(agent.spec).model_fields["route"].get_default(call_default_factory=True)
     made.spec = agent.spec.model_copy(update=update)

@@ -139,11 +139,23 @@ def _after(verb: str, words: list[str], session: Session) -> list[str]:
             return [*_runs(session), *flags]
         case "answer" if not first:
             return ["approve", "edit", "reject"]
+        case "route":
+            return [*(["accept", "reject"] if not first else []), *_names(names, "Agent")]
+        case "why" if not first:
+            return [*_latest_nodes(session), *flags]
         case "models" if not first:
             return ["set", "add"]
         case "help":
             return [v for v in verbs.VERBS if v]
     return flags
+
+
+def _latest_nodes(session: Session) -> list[str]:
+    """Nodes of the newest run."""
+    try:
+        return [node.name for node in session.runtime.latest().plan.nodes]
+    except OrchError:
+        return []
 
 
 def _agent_words(text: str) -> list[str]:

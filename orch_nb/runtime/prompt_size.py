@@ -8,7 +8,6 @@ nothing.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from orch_nb.engine.topology import topology
 from orch_nb.errors import OrchError
 from orch_nb.runtime.visits import NO_TIME, Dollars, Range, Visits, most_of, visits
+from orch_nb.schema.route_spec import measure
 from orch_nb.schema.values import dig
 
 if TYPE_CHECKING:
@@ -463,9 +463,8 @@ class _Use:
 
 def _samples(route: Any) -> int:
     """Answers that a route compares of each model: ``by: agreement(3)`` asks three times."""
-    by = str(route.get("by", "")) if isinstance(route, dict) else ""
-    found = re.fullmatch(r"agreement\((\d+)\)", by.strip())
-    return int(found[1]) if found else 1
+    by = route.get("by") if isinstance(route, dict) else None
+    return max(1, measure(by).k) if by else 1
 
 
 def answer_size(schema: Any, max_tokens: int) -> Size:

@@ -77,7 +77,6 @@ class Routes:
                 "candidates": [c.as_data() for c in candidates],
             }
             return Outcome(False, refused, cost_usd=ZERO, error=error_info(error))
-        self._note(made)
         return Outcome(True, made.as_data(), cost_usd=ZERO)
 
     async def _chosen(self, question: Question, candidates: list[Candidate]) -> Decision:
@@ -132,11 +131,6 @@ class Routes:
         loop = asyncio.get_running_loop()
         made: dict[str, Any] = await loop.run_in_executor(self.runtime.embed_pool, chooser.choose, question.prompt)
         return made
-
-    def _note(self, made: Decision) -> None:
-        offer = next((c.offer for c in made.candidates if c.offer.name == made.chosen), None)
-        if offer is not None:
-            self.runtime.availability.chosen(offer.provider)
 
     # ---------------------------------------------------------------- nodes
     async def by_fit(self, plan: Plan, chooser: Chooser, text: str, facts: Mapping[str, Any]) -> dict[str, Any]:

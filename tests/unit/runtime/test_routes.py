@@ -191,15 +191,37 @@ async def test_a_candidate_that_is_down_gives_way_to_the_next(models, route, err
 
 
 async def test_a_provider_that_keeps_failing_is_left_out_until_it_may_be_tried(rt, models):
-    """After three failures in a row the decision refuses it with the figures; nothing is sent to it."""
+    """After three failures in a row the decision refuses it with the figures; nothing is sent to it. (A new run tries anew.)"""
     made = models(small=lambda r: ProviderUnavailable("down"), big=lambda r: reply(YES))
+    rt.availability.clock = lambda: 100.0
+    graph = orch.Graph("g").chain("a", "b", "c", "d")
+    names = {
+        n: orch.Agent(n, "Label {{ text }}", out="{label: yes | no}", route=CASCADE, max_tokens=50, retry=1)
+        for n in "abcd"
+    }
+    run = await orch.run(graph, text="hi", namespace=names)
+
+    assert run.status == "done"
+    assert len(made["small"].requests) == 3
+    assert calls(run)[-2:] == [("route", "cascade"), ("model", "big")]
+    assert "failed 3 times in a row" in decisions(run)[-1]["candidates"][0]["refused"]
+
+
+async def test_the_decision_that_tries_a_provider_again_is_not_its_own_obstacle(rt, models):
+    """After the cooldown one call may try: the routed call that was chosen is that call, and closes the circuit."""
+    made = models(small=lambda r: reply(YES), big=lambda r: reply(YES))
+    now = [100.0]
+    rt.availability.clock = lambda: now[0]
     for _ in range(3):
-        await orch.run(agent(CASCADE), text="hi")
+        rt.availability.note(
+            "smallco", "small", ev.ErrorInfo("ORCH305", "ProviderUnavailable", "down", "transient"), 0.0
+        )
+    now[0] += 60.0
     run = await orch.run(agent(CASCADE), text="hi")
 
-    assert len(made["small"].requests) == 3
-    assert [t for k, t in calls(run) if k == "model"] == ["big"]
-    assert "failed 3 times in a row" in decisions(run)[0]["candidates"][0]["refused"]
+    assert [t for k, t in calls(run) if k == "model"] == ["small"]
+    assert len(made["small"].requests) == 1
+    assert rt.availability.why_not("smallco") == ""
 
 
 async def test_a_candidate_without_a_key_is_refused_and_the_others_answer(rt, models, monkeypatch):
