@@ -84,6 +84,8 @@ class Comparison:
     _scoring: set[asyncio.Future[None]] = field(default_factory=set)
     _changes: int = 0
     _revealed: bool = False
+    _read: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    """Readings that a display asks for again and again, each with the state that it was made of."""
 
     # ---------------------------------------------------------------- as a run
     @property
@@ -113,7 +115,7 @@ class Comparison:
         says so in its place, and the comparison is done all the same."""
         if not self.done():
             return "running"
-        if all(c.status in ("done", "failed") for c in self.cells):
+        if all(r.status in ("done", "failed") for r in self.handle.rows):
             return "done"
         return "cancelled" if self.handle.stopped == "stopped" else "failed"
 
@@ -212,12 +214,24 @@ class Comparison:
 
     def formats(self) -> list[Flag]:
         """Where answers to one input by one prompt on different models write the same datum differently."""
+        made: list[Flag] = self._once("formats", self._formats)
+        return made
+
+    def _formats(self) -> list[Flag]:
         out = []
         for row in range(len(self.rows)):
             answers = self.answers(row)
             for prompt in dict.fromkeys(c.prompt for c in self.candidates):
                 out += flags(row, {c: a for c, a in answers.items() if self.candidates[c].prompt == prompt})
         return out
+
+    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+        """What `make` gives, made once for each state of the comparison."""
+        state = (self.version, len(self.scores), len(self.picked), id(self._handle), self.done())
+        kept = self._read.get(name)
+        if kept is None or kept[0] != state:
+            kept = self._read[name] = (state, make())
+        return kept[1]
 
     # ---------------------------------------------------------------- picks
     @property
@@ -277,7 +291,8 @@ class Comparison:
     def standings(self) -> list[table_of.Standing]:
         """One line for each candidate: quality with its interval, latency, tokens, dollars, shares."""
         self._open_eyes()
-        return table_of.standings(self)
+        made: list[table_of.Standing] = self._once("standings", lambda: table_of.standings(self))
+        return made
 
     def winner(self) -> table_of.Standing:
         """The best candidate: highest quality, the cheaper one of equals.

@@ -255,6 +255,17 @@ class Pairs:
         columns = {n for r in self.rows for n in r.record}
         return [n for n in plan.inputs if n not in columns and n != self.producer and is_data(self._names.get(n))]
 
+    def as_data(self, score: list[str]) -> dict[str, Any]:
+        """What the log keeps, so that another process can go on."""
+        lines = [row.as_data() for row in self.rows]
+        return {
+            "producer": self.producer,
+            "consumer": self.consumer,
+            "models": list(self.models),
+            "lines": lines,
+            "score": score,
+        }
+
     def __repr__(self) -> str:
         return f"<pairs of {self.graph}, run {self.run}: {len(self.models)} × {len(self.models)} models, {len(self.rows)} rows>"
 
@@ -350,9 +361,38 @@ def start_pairs(
         )
     made._handle = start_rows(
         runtime, f"{producer.name}_{consumer.name}", _producer_rows(first, models, rows), plans, budget_usd=budget,
-        namespace=names, kind=KIND, kept={}, after=made._after,
+        namespace=names, kind=KIND, kept={KIND: made.as_data(list(score))}, after=made._after,
     )  # fmt: skip
     return made
+
+
+def reopen_pairs(runtime: Runtime, run: str, names: Mapping[str, Any], *, budget: Any = None) -> Pairs:
+    """A recorded test of pairs, gone on with: what is done is read back, what is not is run.
+
+    Raises
+    ------
+    OrchError
+        The run is no test of pairs.
+    """
+    from orch_nb.engine.plan import from_data
+
+    begun = runtime.run_loop.ask(lambda: next(event for _, event in runtime.store.read(run)))
+    kept = begun.inputs.get(KIND)
+    if kept is None:
+        raise OrchError(f"run {run} tests no pairs.", hint="`%orch runs` lists what it is")
+    plans = {key: from_data(data) for key, data in begun.inputs["plans"].items()}
+    rows = [InputRow(**line) for line in kept["lines"]]
+    made = Pairs(
+        kept["producer"], kept["consumer"], tuple(kept["models"]), rows, read_scorers(kept["score"], names),
+        _runtime=runtime, _names=names, _plans=plans,
+    )  # fmt: skip
+    made._handle = resume_batch(runtime, run, budget_usd=budget, namespace=names, after=made._after)
+    return made
+
+
+def is_pairs(begun: Any) -> bool:
+    """Whether a run's first event begins a test of pairs."""
+    return bool((begun.parent or {}).get(KIND))
 
 
 def _producer_rows(plan: Plan, models: Sequence[str], rows: Sequence[InputRow]) -> list[Row]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import builtins
 import time
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.errors import BadName
 from orch_nb.notebook import display, live
 from orch_nb.notebook.screen import new_name
+from orch_nb.notebook.words import a_
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,17 +32,41 @@ def compare(session: Session, line: str, body: str, names: Mapping[str, Any]) ->
     from orch_nb.analysis.compare_cell import read_compare_cell
 
     cell = read_compare_cell(line, body)
+    _check_free(cell.name, line, names)
     made = start(session.runtime, cell, names)
     session.bind(cell.name, made)
     return follow(session, made)
 
 
+def _check_free(name: str, line: str, names: Mapping[str, Any]) -> None:
+    """A comparison does not cover what the notebook, or Python, calls by this name: least of all the agent that it compares."""
+    from orch_nb.analysis.compare import Comparison
+
+    before = names.get(name)
+    if isinstance(before, Comparison):
+        return
+    if before is not None or hasattr(builtins, name):
+        what = "Python's own" if before is None else f"{a_(type(before).__name__)} in this notebook"
+        raise BadName(
+            f"`{name}` is {what}.",
+            line=1,
+            column=len("%%compare ") + 1,
+            source=f"%%compare {line}",
+            hint="choose another name",
+        )
+
+
 def resume(session: Session, run: str, budget: Any, names: Mapping[str, Any]) -> live.Pending | None:
     """Go on with a comparison; None where the run is something else."""
     from orch_nb.analysis.compare import is_comparison, reopen
+    from orch_nb.analysis.pairs import is_pairs, reopen_pairs
 
     runtime = session.runtime
     begun = runtime.run_loop.ask(lambda: next(event for _, event in runtime.store.read(run)))
+    if is_pairs(begun):
+        from orch_nb.notebook.measuring import follow_pairs
+
+        return follow_pairs(session, reopen_pairs(runtime, run, names, budget=budget))
     if not is_comparison(begun):
         return None
     made = reopen(runtime, run, names, budget=budget)

@@ -127,7 +127,7 @@ def _pairs(session: Session, command: Command, names: Names) -> live.Pending:
         names=names, score=score, budget=command.flags.get("budget"),
         seed=value_of(given["seed"].text, names, command=command, at=given["seed"]) if "seed" in given else 0,
     )  # fmt: skip
-    return _follow(session, made)
+    return follow_pairs(session, made)
 
 
 def _agent(command: Command, word: Any, names: Names) -> Any:
@@ -161,7 +161,7 @@ def _inputs(command: Command, pair: Pair, names: Names) -> Any:
         return pair.text
 
 
-def _follow(session: Session, made: Any) -> live.Pending:
+def follow_pairs(session: Session, made: Any) -> live.Pending:
     """Show the test while it runs; the cell waits for it."""
     shown = PairsDisplay(made, session.screen)
     session.displays[made.run] = shown

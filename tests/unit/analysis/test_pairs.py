@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 import orch_nb as orch
-from orch_nb.analysis.pairs import start_pairs
+from orch_nb.analysis.pairs import reopen_pairs, start_pairs
 from orch_nb.errors import AuthFailed, BadOption, MissingInput, UnknownModel
 from orch_nb.schema.messages import Reply, Usage
 
@@ -103,7 +103,8 @@ def test_pairs_share_one_budget_and_go_on(rt, model) -> None:
     provider = model("small", ten_cents, price=100)
     made = start_pairs(rt, extract(), add(), ["small"], ROWS, names={}, budget="0.25").wait(30)
     assert (made.status, len(provider.requests)) == ("failed", 2)
-    made.resume(budget="10").wait(30)
+    shown = reopen_pairs(rt, made.run, {}, budget="10").wait(30)  # as another process would
+    assert shown.pairs() == made.resume().wait(30).pairs()
     assert (made.status, made.cell("small", "small").passed.n) == ("done", 2)
     assert (len(provider.requests), made.spent_usd) == (4, Decimal("0.4"))
 

@@ -62,6 +62,18 @@ def test_an_error_points_at_the_line_of_the_cell(bench) -> None:
     assert "reply" not in bench.names
 
 
+def test_a_comparison_does_not_cover_what_it_compares(bench) -> None:
+    """A comparison that is called like an agent, a variable or one of Python's own names is refused; like an earlier one, not."""
+    for name, what in (
+        ("triage", "an Agent in this notebook"),
+        ("tickets", "a list in this notebook"),
+        ("print", "Python's own"),
+    ):
+        done = bench(COMPARE.replace("%%compare reply", f"%%compare {name}"))
+        assert f"BadName [ORCH702]  line 1: `{name}` is {what}." in done.error
+    assert bench.good(COMPARE).run != bench.good(COMPARE).run
+
+
 def test_resume_goes_on_with_a_comparison(bench) -> None:
     """`%orch resume` of a comparison is the comparison again, not a bare batch; money is only spent on what is missing."""
     made = bench.good(COMPARE + "budget: 0.0021\n")
@@ -215,6 +227,9 @@ def test_pairs_run_from_a_line(bench) -> None:
     assert len(done.value.pairs()) == 4
     assert done.out.count("triage → route") == 1
     assert "why pairs fail" in done.out
+    again = bench(f"%orch resume {done.value.run}")
+    assert again.raised is None, again.error
+    assert [p.passed for p in again.value.pairs()] == [p.passed for p in done.value.pairs()]
 
 
 @pytest.mark.local_model
