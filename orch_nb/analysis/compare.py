@@ -189,8 +189,16 @@ class Comparison:
         node = self._plans[self.candidates[candidate].key].nodes[0]
         return render(node.spec["prompt"], self.cell(row, candidate).inputs)
 
+    def stood_in(self, row: int, candidate: int) -> str:
+        """The model that answered for a cell's own, where the notebook's budget degraded its call; "" when none did."""
+        own = self.candidates[candidate].model
+        return next((name for name in self.cell(row, candidate).asked if name != own), "")
+
     def quality(self, row: int, candidate: int) -> float | None:
-        """How good a cell is, from 0 to 1: what somebody picked, else the mean of its scores; None while unknown."""
+        """How good a cell is, from 0 to 1: what somebody picked, else the mean of its scores; None while unknown, and where
+        another model answered."""
+        if self.stood_in(row, candidate):
+            return None
         picked = self.picked.get(row)
         answers = self.answers(row)
         if picked is not None and candidate in answers:
@@ -353,6 +361,8 @@ class Comparison:
         record = self.rows[row].record
         asked = {k: v for k, v in record.items() if k in own} or record
         wanted = {k: v for k, v in record.items() if k not in asked} | dict(expected or {})
+        asked, _ = self._runtime.redactor().clean(asked)
+        wanted, _ = self._runtime.redactor().clean(wanted)
         made, _ = fixtures.keep(
             self._runtime.folder,
             self.task,
@@ -404,7 +414,7 @@ class Comparison:
     def _tells(self, row: int, candidate: int) -> float | None:
         """The quality that says something of a model. A pick or a judge compares answers: where all are one model's, it tells
         prompts apart, and nothing of the model; what scores a cell by itself counts there alone."""
-        if self._compares_models:
+        if self._compares_models or self.stood_in(row, candidate):
             return self.quality(row, candidate)
         known = [s.value for s in self.scores.get((row, candidate), {}).values() if s.value is not None]
         return sum(known) / len(known) if known else None
@@ -483,7 +493,7 @@ class Comparison:
             await asyncio.gather(*list(self._scoring))
         if self.benches and not handle.stopped:
             await self._judge()
-        self._runtime.store.add_evidence(self.evidence())
+        self._runtime.add_evidence(self.evidence())
         self._changed()
 
     async def _judge(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.analysis.compare_cell import MAX_CELLS
@@ -12,6 +12,7 @@ from orch_nb.analysis.scorers import read_scorers
 from orch_nb.errors import BadOption, MissingInput, OrchError, nearest
 from orch_nb.runtime.batch import rows_of as batch_rows
 from orch_nb.runtime.binding import compile_in
+from orch_nb.schema.budget import Budget, parse_budget
 from orch_nb.schema.canonical import digest
 
 if TYPE_CHECKING:
@@ -76,12 +77,13 @@ class Made:
 
 
 def on_model(agent: Any, model: str) -> Any:
-    """The same agent on one model and no other: no fallback, no route, no second opinion."""
+    """The same agent on one model and no other: no fallback, no route, no second opinion, no cached answer of another day."""
     made = copy.copy(agent)
-    update: dict[str, Any] = {"model": model, "fallback": (), "second_opinion": None}
-    if "route" in type(agent.spec).model_fields:
-        update["route"] = type(agent.spec).model_fields["route"].get_default(call_default_factory=True)
-    made.spec = agent.spec.model_copy(update=update)
+    keys = ("fallback", "route", "second_opinion", "sla", "cache")
+    update = {key: type(agent.spec).model_fields[key].get_default(call_default_factory=True) for key in keys}
+    if isinstance(agent.spec.budget, Budget):
+        update["budget"] = replace(agent.spec.budget, at_limit="stop", degrade="")
+    made.spec = agent.spec.model_copy(update={**update, "model": model})
     return made
 
 
@@ -93,6 +95,9 @@ def make(runtime: Runtime, cell: CompareCell, names: Mapping[str, Any]) -> Made:
     BadOption, MissingInput, UnknownModel, GraphError
         A prompt, model, scorer or column is not there, or does not fit.
     """
+    if cell.budget is not None and parse_budget(cell.budget).at_limit != "stop":
+        raise cell.error("budget", "a comparison stops at its budget: another model must not answer for the one that is compared.",
+                         hint="`budget: 0.10`")  # fmt: skip
     agents = prompt_agents(cell, names)
     scorers = _at(cell, "score", lambda: read_scorers(cell.score, names))
     candidates, plans = _candidates(runtime, cell, agents, names)

@@ -405,6 +405,8 @@ def cell_facts(made: Any, row: int, candidate: int) -> list[str]:
         )
         name = f" {line(text, 24)}" if len(made.scorers.texts) > 1 else ""
         scores.append(f"{mark}{name}{f' {line(score.why, 60)}' if score.value is None else ''}")
+    if other := made.stood_in(row, candidate):
+        scores.append(f"{line(other, 40)} answered in its place: it does not count")
     took = [] if cell.seconds is None else [f"{cell.seconds:.2f} s"]
     tokens = f"{cell.input_tokens + cell.output_tokens:,} tokens"
     costs = " · ".join([*took, tokens, "$?" if cell.unpriced else usd(cell.usd)])

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from orch_nb.runtime.handle import RunHandle
     from orch_nb.runtime.runtime import Runtime
-    from orch_nb.trace.bill import Bill
 
     After = Callable[["BatchHandle"], Awaitable[None]]
 
@@ -42,7 +41,7 @@ class Row:
     """One row: its inputs, and what became of them. `status`: pending | running | done | failed | cancelled | waiting.
 
     `seconds` is time in which something of it ran; `queued_s` the time it waited for a place at a provider. `plan` names the
-    plan it runs where rows have different ones. `problem` is the failure of one that failed, as data.
+    plan it runs where rows have different ones. `problem` is the failure of one that failed, as data; `asked` the models that were asked, by name.
     """
 
     index: Any
@@ -59,6 +58,7 @@ class Row:
     input_tokens: int = 0
     output_tokens: int = 0
     unpriced: int = 0
+    asked: tuple[str, ...] = ()
     problem: ev.ErrorInfo | None = None
 
 
@@ -336,8 +336,11 @@ def start_rows(
     MissingInput, UnknownModel, AuthFailed, UnstorableValue
         Before anything is spent.
     """
+    from orch_nb.runtime.runtime import refuse_secrets
+
     for plan in plans.values():
         runtime.check_models(plan)
+        refuse_secrets(plan, runtime.redactor())
     for row in rows:
         runtime.check_inputs(plans[row.plan], row.inputs)
     limit = Budget() if budget_usd is None else parse_budget(budget_usd)
@@ -358,8 +361,10 @@ async def add_rows(
     After a resume, rows that were run before are found by their inputs and not run again; what was run before and is not
     among `rows` any more (an answer has changed since) stays in the bill.
     """
-    store, first = runtime.store, len(handle.rows)
+    store, first, redactor = runtime.store, len(handle.rows), runtime.redactor()
     wanted = list(rows)
+    for new in rows:
+        new.inputs, _ = redactor.clean(new.inputs)  # said by the row's own run
     while (before := _begun(store, f"{handle.run}.{len(handle.rows)}")) is not None:
         row = next((r for r in wanted if (r.plan, r.inputs) == (before["row"], before["inputs"])), None)
         if row is None:
@@ -394,7 +399,10 @@ def _begin(
     for row in rows:
         row.inputs, found = redactor.clean(row.inputs)
         replaced += found
-    inputs = {**data, "rows": [r.inputs for r in rows], "index": [plain(r.index) for r in rows]}
+    kept, found = redactor.clean({name: value for name, value in data.items() if name != "plans"})
+    replaced += found
+    plans = {"plans": data["plans"]} if "plans" in data else {}  # refused where there is a secret in them
+    inputs = {**kept, **plans, "rows": [r.inputs for r in rows], "index": [plain(r.index) for r in rows]}
 
     def begin() -> str:
         run: str = store.next_run()
@@ -446,25 +454,27 @@ def resume_batch(
 def recall(store: Any, run: str, row: Row) -> None:
     """Fill a row in with what its run `run` came to; a row without a run stays pending."""
     from orch_nb.errors import RunNotFound
-    from orch_nb.trace.bill import bill
 
     try:
         events = [event for _, event in store.read(run)]
     except RunNotFound:
         return
     row.run = run
-    _count(row, bill(events))
+    _count(row, events)
     ended = next((e for e in reversed(events) if isinstance(e, ev.RunEnded)), None)
     if ended is not None and ended.status == "done":
         row.status, row.output = "done", ended.output
         row.seconds, row.queued_s = busy_and_queued(events)
 
 
-def _count(row: Row, bill: Bill) -> None:
-    """What a row has cost, from its bill."""
-    total = bill.total
-    row.usd, row.calls, row.unpriced = bill.spent_usd, total.calls, total.unpriced
-    row.input_tokens, row.output_tokens = total.input_tokens, total.output_tokens
+def _count(row: Row, events: list[Any]) -> None:
+    """What a row has cost, and whom it asked."""
+    from orch_nb.trace.bill import bill
+
+    made = bill(events)
+    row.usd, row.calls, row.unpriced = made.spent_usd, made.total.calls, made.total.unpriced
+    row.input_tokens, row.output_tokens = made.total.input_tokens, made.total.output_tokens
+    row.asked = tuple(dict.fromkeys(e.target for e in events if isinstance(e, ev.Sent) and e.kind == "model"))
 
 
 async def _run(
@@ -530,11 +540,9 @@ async def _one(
 
 def _take(handle: BatchHandle, row: Row, run: RunHandle) -> None:
     """What a row's run became. One that met the limit is pending: it goes on where it stopped."""
-    from orch_nb.trace.bill import bill
-
     events = run.events
     row.run, row.status = run.run, run.status
-    _count(row, bill(events))
+    _count(row, events)
     row.seconds, row.queued_s = busy_and_queued(events)
     if run.status == "done":
         row.output = run.output

@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -387,14 +388,16 @@ class Runtime:
 
     # ---------------------------------------------------------------- evidence
     def add_evidence(self, rows: Iterable[Evidence]) -> None:
-        """Keep judgements of models on tasks; one with a known key replaces the earlier one. From any thread.
+        """Keep judgements of models on tasks; one with a known key replaces the earlier one. From any thread. Secrets in prompts
+        are replaced, as in everything that is stored.
 
         Raises
         ------
         UnstorableValue
             A row has no key, task or model, or a figure that is none; then none of `rows` is kept.
         """
-        kept = list(rows)
+        redactor = self.redactor()
+        kept = [replace(r, prompt=redactor.clean(r.prompt)[0]) if redactor.is_in(r.prompt) else r for r in rows]
         self.run_loop.ask(lambda: self.store.add_evidence(kept))
 
     def evidence(self, task: str | None = None) -> list[Evidence]:

@@ -181,6 +181,38 @@ def test_an_unknown_price_is_a_question_mark_and_never_zero(rt, run_cell, model)
     assert {c.problem.type for c in held.cells if c.status == "failed"} == {UnknownPrice.__name__}
 
 
+def test_another_model_that_stands_in_does_not_count(rt, model, run_cell) -> None:
+    """Where the notebook's own budget degrades a call to a cheaper model, that cell says so, and is no evidence of either."""
+    model("small", right, price="0.001")
+    model("big", right, price=5000)
+    rt.set_budget("0.5 degrade=small")
+    made = run_cell("reply", CELL)
+    assert {made.stood_in(r, 1) for r in range(3)} == {"small"}
+    assert [s.quality.n for s in made.standings()] == [3, 0]
+    assert {e.offer for e in rt.evidence()} == {"small"}
+    assert "small answered in its place: it does not count" in made._repr_mimebundle_()["text/plain"]
+    with pytest.raises(BadOption, match="stops at its budget"):
+        run_cell("reply", CELL + "budget: 0.10 degrade=small\n")
+
+
+def test_secrets_are_replaced_in_everything_that_is_kept(rt, model, run_cell, tmp_path) -> None:
+    """A key in a row reaches neither the log, nor the evidence, nor a fixture's file; a key in a prompt is refused before a call."""
+    key = "sk-proj-Ab0cdEf1GhIj2KlMn3OpQr4StUv"
+    provider = model("small")
+    names = {"triage": triage(), "tickets": [{"ticket": f"my payment, key {key}", "category": "billing", "other": key}]}
+    made = run_cell("reply", CELL.replace(", big", ""), names)
+    made.keep(0)
+    begun = [event for run in (made.run, f"{made.run}.0") for _, event in rt.store.read(run)]
+    for kept in (begun, rt.evidence(), (tmp_path / "fixtures" / "triage.jsonl").read_text(), made.table().to_csv()):
+        assert key not in str(kept)
+    assert "‹secret:openai" in rt.evidence()[0].prompt
+
+    calls = len(provider.requests)
+    with pytest.raises(BadOption, match="looks like a key"):
+        run_cell("reply", f'prompts: {{p: "Use {key}: {{{{ ticket }}}}"}}\nmodels: [small]\ninputs: [x]\n', {})
+    assert len(provider.requests) == calls
+
+
 # ------------------------------------------------------------------ what it says
 def test_standings_show_quality_with_its_interval_and_every_share(rt, model, run_cell) -> None:
     """Quality, interval, latency, tokens, dollars, and each candidate's share of the calls and of the dollars."""
