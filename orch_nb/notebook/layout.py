@@ -1,30 +1,33 @@
 """Where a graph's nodes and arrows lie: layered from left to right, crossings reduced, deterministic.
 
-Sugiyama's scheme [1]_: layers by longest path; long arrows pass through dummies; barycentre sweeps order each layer (members
-of a group stay together); positions are the least-squares fit to the neighbours' positions under the order and the
-distances, by pooling adjacent violators [2]_. Arrows that close a loop run over the top, in lanes of their own.
+Sugiyama's scheme [1]_: layers with short arrows (`layering`); long arrows pass through dummies; each layer is ordered for few
+crossings, members of a group together (`layer_order`); heights keep long arrows straight (`straight`). Arrows that close a
+loop run over the top, in lanes of their own.
 
 Everything is in pixels and in plain numbers, so that the SVG, the interactive view and a figure show the same picture.
 
 References
 ----------
 .. [1] K. Sugiyama, S. Tagawa, M. Toda, "Methods for visual understanding of hierarchical system structures", 1981.
-.. [2] R. E. Barlow, H. D. Brunk, "The isotonic regression problem and its dual", 1972.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from orch_nb.notebook.layer_order import crossings, order
+from orch_nb.notebook.layering import layering
+from orch_nb.notebook.straight import heights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+_Rows = tuple[tuple[int, ...], ...]
+
 MAX_DUMMIES = 12_000
 """Above it the longest arrows are drawn straight: a picture of that size is read by zooming, and must come at once."""
-
-WORK = 80_000
-"""Visits of items spent on ordering sweeps: about 0.1 s."""
 
 
 @dataclass(slots=True)
@@ -80,6 +83,8 @@ class Layout:
     groups: dict[str, tuple[float, float, float, float]]
     width: float
     height: float
+    crossings: int = 0
+    """Pairs of arrows that cross between neighbouring columns; loops, which run over the top, are not counted."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -137,7 +142,6 @@ class _Item:
     group: str = ""
     left: list[int] = field(default_factory=list)
     right: list[int] = field(default_factory=list)
-    order: float = 0.0
     y: float = 0.0
 
 
@@ -178,28 +182,12 @@ class _Work:
             self.boxes[i].height = max(self.boxes[i].height, height + 4)
 
     def _assign_layers(self) -> None:
-        n = len(self.boxes)
-        out: list[list[int]] = [[] for _ in range(n)]
-        need = [0] * n
-        for e in range(len(self.links)):
-            if not self.back[e]:
-                out[self.source[e]].append(self.target[e])
-                need[self.target[e]] += 1
-        starts = [i for i in range(n) if not need[i]]
-        ready, layer, done = list(starts), [0] * n, []
-        while ready:
-            i = ready.pop()
-            done.append(i)
-            for j in out[i]:
-                layer[j] = max(layer[j], layer[i] + 1)
-                need[j] -= 1
-                if not need[j]:
-                    ready.append(j)
-        for i in starts:  # what only feeds a late node stands beside it
-            if out[i]:
-                layer[i] = min(layer[j] for j in out[i]) - 1
-        for i, box in enumerate(self.boxes):
-            box.layer = layer[i]
+        forward = [e for e in range(len(self.links)) if not self.back[e]]
+        found = _layers_of(
+            len(self.boxes), tuple(self.source[e] for e in forward), tuple(self.target[e] for e in forward)
+        )
+        for box, layer in zip(self.boxes, found, strict=True):
+            box.layer = layer
 
     def _make_items(self) -> None:
         for i, box in enumerate(self.boxes):
@@ -237,113 +225,19 @@ class _Work:
 
     # ---------------------------------------------------------------- order in each layer
     def _order(self) -> None:
-        self._first_order()
-        sweeps = max(2, min(16, WORK // max(1, len(self.items))))
-        best, fewest = [list(layer) for layer in self.layers], self._crossings()
-        for sweep in range(sweeps):
-            if not fewest:
-                break
-            forward = sweep % 2 == 0
-            for layer in self.layers[1:] if forward else reversed(self.layers[:-1]):
-                self._sort(layer, left=forward)
-            crossings = self._crossings()
-            if crossings < fewest:
-                best, fewest = [list(layer) for layer in self.layers], crossings
-        self.layers = best
-        self._number()
-
-    def _first_order(self) -> None:
-        """Depth first from the sources, so that what belongs together starts together."""
-        seen = [False] * len(self.items)
-        order = 0
-        for layer in self.layers:
-            for start in layer:
-                todo = [start]
-                while todo:
-                    i = todo.pop()
-                    if seen[i]:
-                        continue
-                    seen[i] = True
-                    self.items[i].order = order
-                    order += 1
-                    todo.extend(reversed(self.items[i].right))
-        for layer in self.layers:
-            layer.sort(key=lambda i: self.items[i].order)
-            self._keep_groups(layer)
-        self._number()
-
-    def _number(self) -> None:
-        for layer in self.layers:
-            for place, i in enumerate(layer):
-                self.items[i].order = place
-
-    def _sort(self, layer: list[int], *, left: bool) -> None:
-        """By the mean place of the neighbours on one side; what has none keeps its place."""
         items = self.items
-        weight = {}
-        for place, i in enumerate(layer):
-            near = items[i].left if left else items[i].right
-            weight[i] = sum([items[j].order for j in near]) / len(near) if near else float(place)
-        layer.sort(key=weight.__getitem__)
-        for i in layer:
-            items[i].order = weight[i]
-        self._keep_groups(layer)
-        for place, i in enumerate(layer):
-            items[i].order = place
-
-    def _keep_groups(self, layer: list[int]) -> None:
-        """Members of a group stand together, at their mean place."""
-        items = self.items
-        if not self.group_of or not any(items[i].group for i in layer):
-            return
-        places: dict[str, list[float]] = {}
-        for place, i in enumerate(layer):
-            if items[i].group:
-                places.setdefault(items[i].group, []).append(place)
-        mean = {g: sum(p) / len(p) for g, p in places.items()}
-        at = {i: (mean.get(items[i].group, float(place)), items[i].group, place) for place, i in enumerate(layer)}
-        layer.sort(key=at.__getitem__)
-
-    def _crossings(self) -> int:
-        """Crossings between neighbouring layers, by counting inversions with a Fenwick tree. O(links log links)."""
-        total = 0
-        items = self.items
-        for layer in self.layers[:-1]:
-            ends: list[float] = []
-            for i in layer:
-                ends.extend(sorted(items[j].order for j in items[i].right))
-            total += _inversions(ends)
-        return total
+        sides = tuple(tuple(i.left) for i in items), tuple(tuple(i.right) for i in items)
+        found, self.crossings = _order_of(tuple(map(tuple, self.layers)), *sides, tuple(i.group for i in items))
+        self.layers = [list(layer) for layer in found]
 
     # ---------------------------------------------------------------- places
     def _place_y(self) -> None:
-        for layer in self.layers:
-            y = 0.0
-            for k, i in enumerate(layer):
-                y += self._gap(layer[k - 1], i) if k else 0.0
-                self.items[i].y = y
-        rounds = max(2, min(10, WORK // max(1, len(self.items))))
-        for sweep in range(rounds):
-            forward = sweep % 2 == 0
-            for layer in self.layers[1:] if forward else reversed(self.layers[:-1]):
-                self._fit(layer, left=forward, both=sweep >= rounds - 2)
-        self._straighten()
-        top = min((i.y - i.height / 2 for i in self.items), default=0.0)
-        for item in self.items:
-            item.y -= top
-
-    def _straighten(self) -> None:
-        """What is almost level with its only neighbour becomes level, where there is room."""
         items = self.items
-        for layer in self.layers[1:]:
-            for k, i in enumerate(layer):
-                item = items[i]
-                if len(item.left) != 1 or not 0 < abs(items[item.left[0]].y - item.y) < 5.0:
-                    continue
-                y = items[item.left[0]].y
-                above = k == 0 or y - items[layer[k - 1]].y >= self._gap(layer[k - 1], i)
-                if above and (k + 1 == len(layer) or items[layer[k + 1]].y - y >= self._gap(i, layer[k + 1])):
-                    item.y = y
+        is_dummy = [item.box is None for item in items]
+        ys = heights(self.layers, [i.left for i in items], [i.right for i in items], is_dummy, self._gap)
+        top = min((y - item.height / 2 for item, y in zip(items, ys, strict=True)), default=0.0)
+        for item, y in zip(items, ys, strict=True):
+            item.y = y - top
 
     def _gap(self, above: int, below: int) -> float:
         """Least distance of two neighbours' middles."""
@@ -353,20 +247,6 @@ class _Work:
         if a.group != b.group:
             gap += self.space.group * (bool(a.group) + bool(b.group)) + self.space.group_head * bool(b.group)
         return gap
-
-    def _fit(self, layer: list[int], *, left: bool, both: bool) -> None:
-        """Middles as near as possible to those of the neighbours, in order and at distance (isotonic regression)."""
-        items = self.items
-        wish, offset, shift = [], [], 0.0
-        for k, i in enumerate(layer):
-            item = items[i]
-            near = item.left + item.right if both else item.left if left else item.right
-            shift += self._gap(layer[k - 1], i) if k else 0.0
-            offset.append(shift)
-            wish.append((sum([items[j].y for j in near]) / len(near) if near else item.y) - shift)
-        weights = [4.0 if items[i].box is None else 1.0 + len(items[i].left) * 0.1 for i in layer]
-        for i, y, off in zip(layer, _isotonic(wish, weights), offset, strict=True):
-            items[i].y = y + off
 
     def _place_x(self) -> None:
         """Columns, as far apart as the labels between them need."""
@@ -455,7 +335,8 @@ class _Work:
         scale = min(1.0, (box.height - 4) / sum(steps))
         y = box.middle - sum(steps) * scale / 2
         for e, step in zip(edges, steps, strict=True):
-            ends[e] = y + step * scale * (0.75 if self.links[e].label_width else 0.5)
+            # The first line of a label stands above its arrow, the second below it.
+            ends[e] = y + scale * (0.75 * self.space.port if self.links[e].label_width else 0.5 * step)
             y += step * scale
 
     def _forward(self, e: int, start: float, end: float) -> Route:
@@ -542,7 +423,12 @@ class _Work:
         }
         width = round(max(xs) + dx + self.space.margin, 1)
         return Layout(
-            {b.name: b for b in self.boxes}, routes, placed, width, round(max(ys) + dy + self.space.margin, 1)
+            {b.name: b for b in self.boxes},
+            routes,
+            placed,
+            width,
+            round(max(ys) + dy + self.space.margin, 1),
+            self.crossings,
         )
 
     def _group_rects(self) -> dict[str, tuple[float, float, float, float]]:
@@ -556,6 +442,24 @@ class _Work:
             y, bottom = min(b.y for b in boxes) - head, max(b.y + b.height for b in boxes) + pad
             out[group] = (x, y, right - x, bottom - y)
         return out
+
+
+@lru_cache(maxsize=8)
+def _layers_of(count: int, source: tuple[int, ...], target: tuple[int, ...]) -> tuple[int, ...]:
+    """Layers, kept: while a run goes on its graph is drawn many times, and only sizes change."""
+    return tuple(layering(count, list(source), list(target)))
+
+
+@lru_cache(maxsize=8)
+def _order_of(layers: _Rows, left: _Rows, right: _Rows, group: tuple[str, ...]) -> tuple[_Rows, int]:
+    """The order of the layers and its crossings, kept for the same reason."""
+    after = [list(near) for near in right]
+    found = order([list(layer) for layer in layers], [list(near) for near in left], after, list(group))
+    place = [0] * len(group)
+    for layer in found:
+        for at, i in enumerate(layer):
+            place[i] = at
+    return tuple(map(tuple, found)), crossings(found, after, place)
 
 
 def _find_back(n: int, source: list[int], target: list[int], wanted: list[bool]) -> list[bool]:
@@ -585,40 +489,6 @@ def _find_back(n: int, source: list[int], target: list[int], wanted: list[bool])
                 colour[i] = 2
                 todo.pop()
     return back
-
-
-def _inversions(values: list[float]) -> int:
-    """Pairs in the wrong order, by a Fenwick tree over ranks."""
-    if len(values) < 2:
-        return 0
-    rank = {v: r for r, v in enumerate(sorted(set(values)), 1)}
-    tree = [0] * (len(rank) + 1)
-    total = 0
-    for seen, value in enumerate(values):
-        r = rank[value]
-        at, below = r, 0
-        while at:
-            below += tree[at]
-            at &= at - 1
-        total += seen - below
-        while r < len(tree):
-            tree[r] += 1
-            r += r & -r
-    return total
-
-
-def _isotonic(wish: list[float], weights: list[float]) -> list[float]:
-    """The non-decreasing sequence nearest to `wish` in weighted least squares (pool adjacent violators). O(n)."""
-    pools: list[list[float]] = []
-    for value, weight in zip(wish, weights, strict=True):
-        pools.append([value, weight, 1])
-        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
-            v, w, k = pools.pop()
-            last = pools[-1]
-            last[0] = (last[0] * last[1] + v * w) / (last[1] + w)
-            last[1] += w
-            last[2] += k
-    return [value for value, _, count in pools for _ in range(int(count))]
 
 
 def _free_lane(taken: list[list[tuple[float, float]]], left: float, right: float) -> int:
