@@ -8,6 +8,7 @@ are sent from the kernel's own loop; the thread of the runs never touches the co
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orch_nb.errors import BadOption, OrchError, nearest
@@ -151,9 +152,11 @@ class FrontEnd:
         return [h for h in handles if not _of_batch(h)][: run_rows.MAX_ROWS]
 
     def _tell_news(self, live: list[RunHandle]) -> None:
-        """The whole list when a run came, went, or waits; else what its runs say right now; nothing when nothing changed."""
+        """The whole list when a run came, went, or waits; else what its runs say right now, and
+        once a second how long they have run; nothing when nothing changed."""
         listed = tuple((handle.run, handle.status) for handle in live)
-        told = tuple((handle.run, handle.version) for handle in live)
+        second = int(time.monotonic())  # seconds of a run that says nothing go on, too
+        told = tuple((handle.run, handle.version, second * (handle.status == "running")) for handle in live)
         if listed != self._listed:
             self._tell(self._list(live))
         elif told != self._told:

@@ -96,4 +96,4 @@ def said_row(handle: RunHandle) -> list[list[str]]:
 def _took(started: float | None, ended: float | None) -> float | None:
     if started is None:
         return None
-    return round(max(0.0, (time.time() if ended is None else ended) - started), 1)
+    return round(max(0.0, (time.time() if ended is None else ended) - started), 3)

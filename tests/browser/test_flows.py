@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.browser.lab import Page
+from tests.browser.lab import Lab, Page
 
 if TYPE_CHECKING:
-    from tests.browser.lab import Lab
+    from pathlib import Path
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -94,3 +94,20 @@ def test_a_person_answers_by_button(lab: Lab, browser: Any) -> None:
     page.says(3, "still 42")
     page.shots("approved", 2)
     assert page.errors == []
+
+
+def test_without_the_front_end_nothing_is_missing_but_comfort(browser: Any, tmp_path: Path) -> None:
+    """Where the extension is not installed, the same run is shown as HTML, updates in place and is answered by buttons."""
+    with Lab(tmp_path, extension=False) as lab:
+        page = Page.open(browser, lab, notebook(lab, "plain", GATED, seconds=0.1))
+        page.errors.clear()
+        page.run(0)
+        page.run(1)
+        page.run(2)
+        page.says(2, "waiting")
+        assert page.page.locator(".orch-panel").count() == 0
+        page.output(2).get_by_role("button", name="Approve", exact=True).click()
+        page.says(2, "done")
+        page.run(3)
+        page.says(3, "still 42")
+        page.shots("plain", 2)

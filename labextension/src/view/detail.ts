@@ -153,9 +153,10 @@ export function decisionView(decision: Decision): HTMLElement {
   const most = Math.max(0.0001, ...decision.scores.map(([, score]) => score));
   const best = decision.scores.findIndex(([, score]) => score === most);
   const rows = decision.scores.map(([name, score]) => [name, score.toFixed(2), shareBar(score / most)]);
+  const [came = '', why = ''] = decision.outcome.split(', because ', 2);
   return el('div', { class: 'orch-decision' },
-    el('div', {}, el('code', {}, decision.asked), ' ', el('b', {}, decision.outcome)),
-    decision.saw === '' ? null : el('div', { class: 'orch-quiet' }, `saw ${decision.saw}`),
+    el('div', {}, el('code', {}, decision.asked), ' ', el('b', {}, came), why === '' ? null : ` because ${why}`),
+    decision.saw === '' || decision.saw === why ? null : el('div', { class: 'orch-quiet' }, `saw ${decision.saw}`),
     rows.length === 0 ? null : table([{ head: 'candidate' }, { head: 'score', figure: true }, { head: '' }], rows, { strong: best }));
 }
 

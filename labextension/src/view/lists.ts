@@ -11,7 +11,7 @@ export function stateView(run: Run): HTMLElement {
   return el('div', {},
     run.state.length === 0 ? null : table([{ head: 'key' }, { head: 'reducer' }, { head: 'written by' }, { head: 'read by' }, { head: 'value' }],
       run.state.map(row => [row.name, row.reducer, row.writers.join(', '), row.readers.join(', '), code(row.value)]), { label: 'state' }),
-    run.changes.length === 0 ? null : section('what each step changed', table([{ head: 'after' }, { head: 'at', figure: true }, { head: 'field' }, { head: 'before' }, { head: 'after it' }],
+    run.changes.length === 0 ? null : section('what each step changed', table([{ head: 'step' }, { head: 'at', figure: true }, { head: 'field' }, { head: 'before' }, { head: 'after' }],
       run.changes.map(one => [one.after, one.at === null ? '' : seconds(one.at), one.field, one.before === '' ? quiet('–') : code(one.before), code(one.now)]), { label: 'state after each step' })));
 }
 

@@ -32,7 +32,7 @@ function messageView(one: Message, from: number, to: number, y: number): SVGGEle
   const middle = from === to ? from + 27 : (from + to) / 2;
   return svg('g', { class: `orch-message orch-message-${/^[a-z]+$/.test(one.kind) ? one.kind : 'flow'}`, role: 'listitem', 'aria-label': `${one.from} to ${one.to}, ${one.kind}: ${one.text}` },
     svg('title', {}, one.text),
-    one.at === null ? null : svg('text', { class: 'orch-small', x: 4, y: y + 4, 'font-size': 10.5 }, seconds(one.at)),
+    one.at === null ? null : svg('text', { class: 'orch-small', x: 4, y: y + 4, 'font-size': 10.5 }, one.at === 0 ? '0 s' : seconds(one.at)),
     svg('path', { class: 'orch-line', d: line }), svg('path', { class: 'orch-head', d: tip }),
     svg('text', { class: 'orch-small', x: middle, y: from === to ? y + 4 : y - 4, 'font-size': 10.5, 'text-anchor': from === to ? null : 'middle' }, cut(one.text, from === to ? 30 : Math.max(16, Math.floor(Math.abs(to - from) / 6.2)))));
 }
