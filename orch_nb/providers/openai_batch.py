@@ -119,6 +119,10 @@ class OpenAIBatch:
                     found[name] = answer
         return found
 
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
     # ---------------------------------------------------------------- the wire
     async def _json(self, method: str, path: str, content: bytes = b"", **options: Any) -> dict[str, Any]:
         raw = await self._bytes(method, path, content, **options)

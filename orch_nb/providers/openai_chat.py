@@ -75,6 +75,7 @@ class OpenAIChat:
         source = key_source(key, name)
         self._http = Http(name, base_url, key=source, allow_insecure=allow_insecure, trust_env=trust_env, caps=caps)
         openai = self._http.url.host == "api.openai.com"
+        self._batch: OpenAIBatch | None = None
         self._has_batch = openai if has_batch is None else has_batch
         self._max_tokens_field = max_tokens_field or ("max_completion_tokens" if openai else "max_tokens")
 
@@ -125,9 +126,9 @@ class OpenAIChat:
         """The way to this provider's batch interface; None where it has none."""
         from orch_nb.providers.openai_batch import OpenAIBatch
 
-        if not self._has_batch:
-            return None
-        return OpenAIBatch(self.name, self._http, self._whole_body)
+        if self._has_batch and self._batch is None:
+            self._batch = OpenAIBatch(self.name, self._http, self._whole_body)
+        return self._batch
 
     def _whole_body(self, request: ModelRequest) -> dict[str, Json]:
         """The body of the same question where the answer comes whole."""
@@ -137,6 +138,8 @@ class OpenAIChat:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+        if self._batch is not None:
+            await self._batch.aclose()
 
 
 class _Reply:

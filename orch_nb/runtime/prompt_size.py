@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from orch_nb.agents.turn import AgentMachine
-    from orch_nb.engine.plan import Plan, PlanNode, Read
+    from orch_nb.engine.plan import Chooser, Plan, PlanNode, Read
     from orch_nb.routing.models import ModelBook
     from orch_nb.routing.offers import Offer
     from orch_nb.routing.prices import Price
@@ -101,6 +101,17 @@ class NodeSize:
     models: frozenset[str] = frozenset()
     """``provider/model`` of every model that it may call."""
 
+    def take(self, more: NodeSize) -> None:
+        """Add what another call of the same step uses."""
+        self.calls, self.tokens = _after(self.calls, more.calls), _after(self.tokens, more.tokens)
+        self.seconds, self.models = _after(self.seconds, more.seconds), self.models | more.models
+        self.usd = (
+            None
+            if self.usd is None or more.usd is None
+            else Dollars(*(a + b for a, b in zip(self.usd, more.usd, strict=True)))
+        )
+        self.batch_usd = self.machine = None
+
 
 @dataclass(slots=True)
 class PlanSize:
@@ -156,6 +167,8 @@ class _Sizing:
         for node, times in zip(self.plan.nodes, often.each, strict=True):
             self._usd.append(NOTHING)
             seconds = self._node(node, times)
+            if node.chooser is not None and node.chooser.how == "judge":
+                seconds = _after(seconds, self._judge(node, node.chooser, times))
             self.ends[node.name] = _after(self._before(node), seconds)
         self._total(often)
         self.out.out = self._output()
@@ -232,6 +245,22 @@ class _Sizing:
             made = answer_size(node.spec.get("out"), node.spec["max_tokens"])
             self.values[node.name] = made if node.each is None else _many(made)
         return seconds
+
+    def _judge(self, node: PlanNode, chooser: Chooser, times: Range) -> Range:
+        """The call of a judge that chooses where a node leads: part of the node's own step."""
+        use = _Verdict(chooser, _size(self.values.get(node.name, _UNKNOWN)), self.book)
+        self.out.unpriced += use.unpriced
+        usd = None if use.usd is None else use.usd.times(times)
+        step, before = f"{self.frame}{node.name}", self._usd[-1]
+        self._count(None if usd is None else Dollars(*(a + b for a, b in zip(before, usd, strict=True))))
+        mine = NodeSize(step, chooser.model, times, usd, use.seconds.times(times), use.tokens.times(times), None, None, use.offer,
+                        times.high, use.ids)  # fmt: skip
+        own = next((n for n in self.out.nodes if n.step == step), None)
+        if own is None:
+            self.out.nodes.append(mine)
+        else:
+            own.take(mine)
+        return mine.seconds
 
     def _count(self, usd: Dollars | None) -> None:
         if usd is None:
@@ -465,6 +494,34 @@ def _samples(route: Any) -> int:
     """Answers that a route compares of each model: ``by: agreement(3)`` asks three times."""
     by = route.get("by") if isinstance(route, dict) else None
     return max(1, measure(by).k) if by else 1
+
+
+class _Verdict:
+    """What one verdict of a judge on a node's value is likely to use."""
+
+    def __init__(self, chooser: Chooser, size: Size, book: ModelBook) -> None:
+        from orch_nb.routing.judge import judge_request
+        from orch_nb.routing.prices import bound, cost
+        from orch_nb.schema.messages import Usage
+
+        try:
+            self.offer: Offer | None = book.resolve(chooser.model)
+        except OrchError:
+            self.offer = None
+        price = None if self.offer is None else book.prices.price(self.offer)
+        self.ids = frozenset() if self.offer is None else frozenset({f"{self.offer.provider}/{self.offer.model}"})
+        choices = [(name, chooser.describe.get(name, "")) for name in chooser.candidates]
+        texts = ["x" * min(PLACEHOLDER_LIMIT, n) for n in (size.low, size.typical, max(size.most, size.typical))]
+        least, typical, longest = (judge_request(chooser.model, text, choices, "", what="step") for text in texts)
+        fewest = sum(len(m.content.encode()) for m in least.messages) // LONG_WORDS
+        usual = -(-_prompt_bound(typical) // TYPICAL_BYTES)
+        self.tokens = Range(fewest + 1, usual + JUDGED_TOKENS, _prompt_bound(longest) + longest.max_tokens)
+        self.seconds = Range(0.0, 1.0, longest.timeout_s)
+        self.unpriced = [] if price is not None else [chooser.model]
+        self.usd = None
+        if price is not None:
+            low, likely = cost(Usage(fewest, 1), price), cost(Usage(usual, JUDGED_TOKENS), price)
+            self.usd = Dollars(low, likely, bound(longest, price))
 
 
 def answer_size(schema: Any, max_tokens: int) -> Size:

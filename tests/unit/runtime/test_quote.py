@@ -258,3 +258,29 @@ def test_a_persons_time_is_not_quoted(rt, scripted):
     asked = ev.Waiting("", "ok", 1, None, "?", "x", "h", 103.0)
     told = ev.Answered("", "ok", 1, None, "approve", "x", "me", 5000.0)
     assert past_run([begun, asked, told, ev.RunEnded("done", 5002.0)]).seconds == 5.0
+
+
+def test_a_judges_verdict_is_part_of_its_nodes_quote(rt, scripted):
+    """`by judge(m)` is a call like any other: it stands in the quote of the node that it leads on from, cold and warm."""
+    scripted(lambda request: '{"choice": "left", "reason": "so"}' if "left" in request.messages[-1].content else "fine")
+    graph = orch.Graph.from_cell("g", "%%graph g\nlook -> {left, right} by judge(m) else right\n")
+
+    def left(look):
+        """What turns left."""
+        return look
+
+    def right(look):
+        """What turns right."""
+        return look
+
+    look = orch.Agent("look", "Look: {{ x }}", model="m", max_tokens=20)
+    names = {"look": look, "left": left, "right": right}
+    cold = rt.quote(graph, {"x": "hi"}, namespace=names)
+    assert [(n.step, n.calls.low, n.calls.high) for n in cold.nodes] == [("look", 2, 2)]
+    run = orch.run_sync(graph, namespace=names, x="hi")
+    assert run.status == "done"
+    assert cold.low_usd <= run.spent_usd <= cold.high_usd
+    assert run.bill().total.calls == 2
+    warm = rt.quote(graph, {"x": "hi"}, namespace=names)
+    assert warm.basis == "1 earlier run"
+    assert warm.nodes[0].basis == "1 earlier run"
