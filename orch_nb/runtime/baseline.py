@@ -63,8 +63,9 @@ def _cold(runtime: Runtime, agents: list[PlanNode], inputs: Mapping[str, Any]) -
     total = Decimal(0)
     for node in agents:
         spec = node.spec
-        names = [model["name"] for model in spec.get("models", ())][:1]
-        for name in names:
+        names = [model["name"] for model in spec.get("models", ())]
+        found = [Decimal(0)]
+        for name in names if "route" in spec else names[:1]:  # a route may well come to the dearest of its models
             try:
                 offer = runtime.models.resolve(name)
             except OrchError:
@@ -73,5 +74,6 @@ def _cold(runtime: Runtime, agents: list[PlanNode], inputs: Mapping[str, Any]) -
             if price is not None:
                 text = f"{spec.get('persona', '')}{spec.get('prompt', '')}{given}"
                 asked = ModelRequest(offer.model, (Message("user", text),), max_tokens=spec.get("max_tokens", 1024))
-                total += expected_usd(asked, price)
+                found.append(expected_usd(asked, price))
+        total += max(found)
     return total

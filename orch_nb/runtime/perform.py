@@ -232,11 +232,12 @@ class Performer:
     async def _until_up(self, provider: str) -> float:
         """Wait while a provider is down and another call tries it; how many seconds that took. Stop and timeouts end it."""
         seen, loop = self.runtime.availability, asyncio.get_running_loop()
-        began = loop.time()
-        while seen.wait_s(provider) is not None:  # noqa: ASYNC110 - a time is waited for as well as an event
+        began, has_waited = loop.time(), False
+        while seen.wait_s(provider) is not None:
+            has_waited = True
             await asyncio.sleep(DOWN_POLL_S)
         seen.chosen(provider)
-        return loop.time() - began
+        return loop.time() - began if has_waited else 0.0
 
     async def _by_batch(self, prepared: Prepared) -> Outcome:
         """The answer of the provider's batch interface, billed at its price."""

@@ -9,12 +9,10 @@ import pytest
 import orch_nb as orch
 from orch_nb.errors import BadOption, CorruptStore, ProviderUnavailable
 from orch_nb.providers.embeddings import HashingEmbedder
-from orch_nb.routing.availability import FAILURES
 from orch_nb.routing.evidence import Evidence
 from orch_nb.routing.learning import Log, Rule, accepted_for
 from orch_nb.routing.offers import Offer
 from orch_nb.runtime.run_evidence import evidence_of
-from orch_nb.schema.events import ErrorInfo
 from orch_nb.store.accepted import Accepted
 from tests.unit.runtime.conftest import reply
 from tests.unit.runtime.routed import YES, agent, calls, decisions
@@ -94,13 +92,12 @@ async def test_too_little_evidence_cannot_be_accepted(rt, models):
 
 
 async def test_a_refused_choice_of_the_rule_gives_way(rt, models):
-    """What was learned is asked of what can answer: a provider that fails is left out, and the next best answers."""
+    """What was learned is asked of what can answer: its window is too small for this, and the next best answers."""
     all_say_yes(models)
     both_right(rt)
     maker = agent(LEARNED)
     rt.accept_route(maker)
-    for _ in range(FAILURES):
-        rt.availability.note("smallco", "small", ErrorInfo("ORCH305", "ProviderUnavailable", "down", "transient"), 0.0)
+    rt.models.add("small", "small-1", "smallco", price={"input": 1, "output": 1}, context_tokens=60)
     run = await orch.run(maker, text="hi")
     assert calls(run)[-1] == ("model", "big")
     assert "`small` comes first" in decisions(run)[0]["because"]

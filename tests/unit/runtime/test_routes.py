@@ -291,6 +291,16 @@ async def test_where_the_dear_rung_never_fits_the_cheap_one_is_the_top(rt, model
     assert (len(made["small"].requests), len(made["big"].requests)) == (2, 0)
 
 
+async def test_an_escalation_is_no_alarm_and_nothing_that_was_up_was_waited_for(models):
+    """A ladder that comes to its dear model costs what was to be expected; the record invents no waiting."""
+    models(small=[BAD], big=[YES])
+    run = await orch.run(agent(CASCADE), text="hi")
+    text = run._repr_mimebundle_()["text/plain"]
+    assert "times what each agent asked once is expected to cost" not in text
+    assert "was down" not in text
+    assert "was down" not in str(run.events)
+
+
 WAYS = [
     {"route": {"cascade": ["small", "mid", "big"]}}, {"route": {**CASCADE, "by": "agreement(3)"}}, {"route": "auto"},
     {"route": {"judge": "mid", "models": ["small", "big"]}}, {"model": "small", "second_opinion": "big"},

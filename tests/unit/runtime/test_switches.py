@@ -10,7 +10,6 @@ import orch_nb as orch
 from orch_nb.errors import GraphError, ProviderUnavailable
 from orch_nb.providers.embeddings import HashingEmbedder
 from orch_nb.schema import events as ev
-from orch_nb.schema.events import ErrorInfo
 from orch_nb.trace.choices import choices
 from orch_nb.trace.spans import spans
 from tests.unit.runtime.routed import calls
@@ -113,22 +112,22 @@ async def test_fit_shows_every_factor_with_its_value(rt, models):
     assert any("description" in row for row in choice.seen)
 
 
-async def test_fit_sees_availability_and_what_is_missing(rt, models):
-    """The best description does not help a node whose provider is down: it is refused with the reason."""
+async def test_fit_sees_availability_and_what_is_missing(rt, models, monkeypatch):
+    """The best description does not help a node whose model has no key: it is refused with the reason."""
     models(small=["ok"], big=["ok"])
     rt._embedder = HashingEmbedder()
-    for _ in range(3):
-        rt.availability.note("smallco", "small", ErrorInfo("ORCH305", "ProviderUnavailable", "down", "transient"), 0.0)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    rt.models.set(small="openai/gpt-4o-mini")
     space = names(
         look=lambda code: "Repair a syntax error in a program",
-        debug=orch.Agent("debug", "Repair {{ code }}", model="small", describe="Repair a syntax error in a program", max_tokens=50),
+        debug=orch.Agent("debug", "Repair {{ code }}", route={"cascade": ["small"]}, describe="Repair a syntax error in a program", max_tokens=50),
         tests=orch.Agent("tests", "Test {{ code }}", model="big", describe="Run the tests of a program", max_tokens=50),
     )  # fmt: skip
     run = await orch.run(orch.Graph.from_cell("g", FIT), code="x", namespace=space)
 
     made = next(e for e in run.events if isinstance(e, ev.Finished) and e.node == "look").decision["chooser"]
     assert made["choice"] == "tests"
-    assert "failed 3 times in a row" in made["refused"]["debug"]
+    assert "OPENAI_API_KEY" in made["refused"]["debug"]
     assert made["factors"]["debug"]["available"] == 0.0
 
 
