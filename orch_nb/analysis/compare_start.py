@@ -156,8 +156,24 @@ def prompt_agents(cell: CompareCell, names: Mapping[str, Any]) -> dict[str, Any]
                 what,
                 hint=f"did you mean `{near}`?" if near else f'{there}, or give a text: `{{{name}: "…"}}`',
             )
+        _at(cell, "prompts", lambda found=found: check_harmless(found))
         out[name] = found
     return out
+
+
+def check_harmless(agent: Any) -> None:
+    """Refuse an agent that acts on the world: a comparison asks it many times, and only one of its answers is wanted.
+
+    Raises
+    ------
+    BadOption
+        It declares effects; they are named.
+    """
+    if agent.spec.effects:
+        raise BadOption(
+            f"`{agent.name}` declares {', '.join(f'`{e}`' for e in agent.spec.effects)}: every cell would perform it.",
+            hint="compare an agent that drafts, without the tool; the tool's own node acts once, in the graph",
+        )
 
 
 def _candidates(

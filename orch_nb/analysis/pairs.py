@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.analysis.compare_inputs import InputRow, rows_of, with_fixtures
-from orch_nb.analysis.compare_start import on_model
+from orch_nb.analysis.compare_start import check_harmless, is_data, on_model
 from orch_nb.analysis.matrix_interval import Interval, interval
 from orch_nb.analysis.scorers import Answered, Scorers, read_scorers
 from orch_nb.errors import BadOption, MissingInput, OrchError
@@ -249,8 +249,6 @@ class Pairs:
 
     @property
     def _shared(self) -> list[str]:
-        from orch_nb.analysis.compare_start import is_data
-
         plan = self._plans[_consumer(self.models[0])]
         columns = {n for r in self.rows for n in r.record}
         return [n for n in plan.inputs if n not in columns and n != self.producer and is_data(self._names.get(n))]
@@ -342,6 +340,8 @@ def start_pairs(
             f"`{scorers.judges[0].text}` compares answers; a pair passes or not.",
             hint="`exact(…)`, `numeric(…)`, a function",
         )
+    for agent in (producer, consumer):
+        check_harmless(agent)
     plans: dict[str, Plan] = {}
     for model in models:
         plans[_producer(model)] = compile_in(on_model(producer, model), names, producer.name)

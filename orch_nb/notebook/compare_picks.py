@@ -43,7 +43,7 @@ class Picker:
             return
         left = len(self.made.to_pick)
         self.head.value = (
-            f'<div class="{markup.CLASSES}"><b>Which is best?</b> <span style="opacity:.7">row {escape_line(self.made.rows[row].label)}, '
+            f'<div class="{markup.CLASSES}" style="{markup.ROOT}"><b>Which is best?</b> <span style="opacity:.7">row {escape_line(self.made.rows[row].label)}, '
             f"{escape_line(count(left, 'row'))} left</span></div>"
         )
         self.answers.value = self._answers(row)
@@ -67,7 +67,7 @@ class Picker:
             if c in present
         )
         asked = f'<div style="opacity:.75;padding:2px 0 4px">{escape(_input(made, row), 2000)}</div>'
-        table = f'<table style="table-layout:fixed;width:100%;border-collapse:collapse"><tr>{columns}</tr></table>'
+        table = f'<table style="table-layout:fixed;width:100%;border-collapse:collapse;font-size:inherit;color:inherit"><tr>{columns}</tr></table>'
         return f'<div class="{markup.CLASSES}" style="{markup.ROOT};max-width:1100px;line-height:1.45">{asked}{table}</div>'
 
     def _button(self, name: str, act: Any, *, style: str = "primary") -> Any:

@@ -154,6 +154,10 @@ class OrchMagics(Magics):
             score: judge("helpful, correct")
             budget: 0.10
 
+        ``score``: ``exact(COLUMN)``, ``regex("…")``, ``numeric(0.01, of=FIELD)``, ``schema``, a function's name, ``judge("…")``, or a
+        list of them. Further keys: ``repeat: 3``, ``blind: true`` (names are hidden until somebody has picked), ``seed``, ``task``
+        (the matrix's row), ``fixtures: false`` (leave kept edge cases out), ``passes: 0.9`` (for `ladder()`).
+
         The cell binds `reply`: `reply.table()`, `reply.winner()`, `reply.pick(row, "A")`, `reply.keep(row, note="…")`.
         """
         return comparing.compare(self.session, line, cell, self._names(local_ns))

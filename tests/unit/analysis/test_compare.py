@@ -213,6 +213,15 @@ def test_secrets_are_replaced_in_everything_that_is_kept(rt, model, run_cell, tm
     assert len(provider.requests) == calls
 
 
+def test_an_agent_with_effects_is_not_compared(rt, model, run_cell) -> None:
+    """An agent that may pay money back would do it once a cell: it is refused before the first call."""
+    provider = model("small")
+    names = {"triage": triage(effects=["payment"]), "tickets": TICKETS}
+    with pytest.raises(BadOption, match="line 2: `triage` declares `payment`: every cell would perform it"):
+        run_cell("reply", CELL.replace(", big", ""), names)
+    assert provider.requests == []
+
+
 # ------------------------------------------------------------------ what it says
 def test_standings_show_quality_with_its_interval_and_every_share(rt, model, run_cell) -> None:
     """Quality, interval, latency, tokens, dollars, and each candidate's share of the calls and of the dollars."""
