@@ -72,7 +72,8 @@ def _head_lines(made: RunDiff) -> list[str]:
         f"output: {'the same' if made.same_output else 'different'}; path: {'the same' if made.same_path else 'different'}; {_tally(made)}"
     )
     tokens = b.bill.total.tokens - a.bill.total.tokens
-    rows.append(f"{_more(made.usd)}, {tokens:+,} tokens, {b.wall_s - a.wall_s:+.2f} s in run {line(b.run, 40)}")
+    said_tokens = f"{tokens:+,} tokens" if tokens else "the same tokens"
+    rows.append(f"run {line(b.run, 40)}: {_more(made.usd)}, {said_tokens}, {b.wall_s - a.wall_s:+.2f} s")
     changed = _inputs(a, b)
     if changed:
         rows.append(f"inputs that are different: {', '.join(changed)}")
@@ -91,7 +92,7 @@ def _tally(made: RunDiff) -> str:
 def _more(amount: Decimal | None) -> str:
     if amount is None:
         return "$? (a price is unknown)"
-    return f"{'+' if amount >= 0 else ''}{usd(amount)}"
+    return f"{'+' if amount > 0 else ''}{usd(amount)}" if amount else "the same dollars"
 
 
 def _inputs(a: RunView, b: RunView) -> list[str]:

@@ -29,7 +29,7 @@ def panel(*parts: str) -> str:
 
 def bar(*left: str, right: str = "") -> str:
     """The head line: facts at the left, money at the right."""
-    cells = "".join(f'<span style="margin-right:16px">{part}</span>' for part in left if part)
+    cells = "".join(f'<span style="display:inline-block;margin-right:16px">{part}</span>' for part in left if part)
     end = f'<span style="float:right">{right}</span>' if right else ""
     return f'<div style="padding:7px 12px;border-bottom:{BORDER};overflow:hidden">{end}{cells}</div>'
 

@@ -214,7 +214,8 @@ def _money_html(bill: Bill) -> str:
         text += " " + markup.quiet(f"· held {usd(total.held_usd)}")
     if total.reused:
         text += (
-            f' <span style="color:{REUSE};margin-left:10px">saved {usd(total.saved_usd)} · {total.reused} reused</span>'
+            f' <span style="margin-left:10px"><span style="color:{REUSE}">{glyph("reused")}</span> '
+            f"saved {usd(total.saved_usd)} · {total.reused} reused</span>"
         )
     return text
 

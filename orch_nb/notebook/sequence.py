@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from orch_nb.notebook.svg import FONT, text_width
 from orch_nb.notebook.table import Cell, Column, Table
 from orch_nb.notebook.visible import escape_line, line
-from orch_nb.notebook.words import BAD, count
+from orch_nb.notebook.words import BAD, count, glyph
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ def sequence_svg(said: Sequence[Message]) -> str:
     parts = parts_of(shown)
     if not shown or len(parts) > MAX_PARTS:
         return ""
-    step = max(96.0, *(text_width(line(p, 22), 11.5) + 26 for p in parts))
+    step = max(136.0, *(text_width(line(p, 22), 11.5) + 26 for p in parts))
     at = {name: _MARGIN + step / 2 + i * step for i, name in enumerate(parts)}
     width, height = 2 * _MARGIN + step * len(parts), _TOP + _ROW * (len(shown) + 1)
     told = f"Sequence of {count(len(shown), 'message')} between {count(len(parts), 'part')}."
@@ -82,7 +82,7 @@ def message_table(said: Sequence[Message], most: int = MAX_MESSAGES) -> Table:
     for m in said[:most]:
         arrow = {"reply": "⇠", "answer": "⇠", "flow": "→", "ask": "?→"}.get(m.kind, "⇢")
         table.add(f"{m.at_s:.2f}", line(m.source, 48), arrow, line(m.target, 48), Cell(line(m.why, 90), quiet=True),
-                  Cell(line(m.text, 120), colour=BAD if m.failed else ""))  # fmt: skip
+                  Cell(line(f"{glyph('failed')} {m.text}" if m.failed else m.text, 120), colour=BAD if m.failed else ""))  # fmt: skip
     if len(said) > most:
         table.notes.append(f"… {len(said) - most:,} more messages: `run.messages` has all")
     return table.without_empty()

@@ -37,6 +37,9 @@ LEAST_SCALE = 0.7
 FRAMED = frozenset({"running", "waiting", "exception", "semantic_failure", "in doubt", "interrupted", "failed"})
 """States whose colour the whole border takes."""
 
+PALE = 0.66
+"""Opacity of the palest words: 4.5 : 1 on white and on near-black."""
+
 MAX_DRAWN = 1500
 """Nodes. A picture of more is no picture; the text twin says what there is."""
 
@@ -152,7 +155,7 @@ class Drawing:
             f'<path d="{_path(route)}" fill="none" stroke="{stroke}" stroke-opacity="{opacity}" stroke-width="{width}"{tail}/>',
             _arrow(route, stroke, opacity),
         ]
-        faint = 0.6 if state == "not taken" else 0.85
+        faint = PALE if state == "not taken" else 0.85
         x, y = route.label
         if loop and label:
             parts.append(_text(x, y, " · ".join(label), SMALL, anchor="middle", opacity=faint))
@@ -192,7 +195,7 @@ class Drawing:
 
     def _node(self, node: NodeView, box: Box) -> str:
         quiet = node.state == "skipped"
-        ink = 0.55 if quiet else 1.0
+        ink = PALE if quiet else 1.0
         parts = [_shape(node, box)]
         title = _node_title(node)
         if title:
@@ -205,9 +208,9 @@ class Drawing:
         if node.state:
             parts.append(_state(right, first, node.state, ink))
         for k, (text, number) in enumerate(self.subs[node.name], 1):
-            parts.append(_text(left, first + 14.5 * k, text, SMALL, opacity=0.7 * ink + 0.05))
+            parts.append(_text(left, first + 14.5 * k, text, SMALL, opacity=max(PALE, 0.75 * ink)))
             if number:
-                parts.append(_text(right, first + 14.5 * k, number, SMALL, anchor="end", opacity=0.8 * ink + 0.05))
+                parts.append(_text(right, first + 14.5 * k, number, SMALL, anchor="end", opacity=max(PALE, 0.85 * ink)))
         if box.room:
             parts.append(_out_stub(box))
         return f"<g>{' '.join(parts)}</g>"  # blanks: where a page takes the shapes away, the words stay apart
@@ -368,12 +371,12 @@ def _bar(node: NodeView, box: Box) -> list[str]:
 
 def _state(x: float, y: float, state: str, ink: float) -> str:
     colour = COLOURS.get(state, "")
-    mark = f'<tspan fill="{colour}">{glyph(state)}</tspan>' if colour else glyph(state)
-    return f'<text x="{_n(x)}" y="{_n(y)}" font-size="{SMALL}" text-anchor="end" opacity="{_n(0.85 * ink)}">{mark} {word(state)}</text>'
+    mark = f'<tspan fill="{colour}" fill-opacity="1">{glyph(state)}</tspan>' if colour else glyph(state)
+    return f'<text x="{_n(x)}" y="{_n(y)}" font-size="{SMALL}" text-anchor="end" fill-opacity="{_n(max(PALE, 0.85 * ink))}">{mark} {word(state)}</text>'
 
 
 def _choice(choice: ChoiceView, box: Box, state: str) -> str:
-    ink = 0.55 if state == "skipped" else 0.9
+    ink = PALE if state == "skipped" else 0.9
     texts = choice_texts(choice)
     stroke = f'fill="currentColor" fill-opacity="0.03" stroke="currentColor" stroke-opacity="{_n(0.6 * ink)}"'
     middle = box.x + box.width / 2

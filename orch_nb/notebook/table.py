@@ -101,7 +101,7 @@ def _cell(cell: Cell, column: Column) -> str:
     if cell.strong:
         inner = f"<b>{inner}</b>"
     if cell.colour:
-        inner = f'<span style="color:{cell.colour}">{inner}</span>'
+        inner = _marked(cell, inner)
     style = CELL.format(align=_align(column))
     more = ""
     if column.wrap:
@@ -114,6 +114,15 @@ def _cell(cell: Cell, column: Column) -> str:
     if cell.quiet:
         style += ";opacity:.68"
     return f'<td style="{style}"{more}>{inner}</td>'
+
+
+def _marked(cell: Cell, inner: str) -> str:
+    """The cell's glyph in its colour, the words in the theme's own: mid-tones are too pale to be read on every theme."""
+    mark, blank, rest = cell.text.partition(" ")
+    if cell.html or not blank or mark[:1].isalnum():
+        return f'<span style="border-bottom:2px solid {cell.colour}">{inner}</span>'
+    words = markup.prose(rest, 400)
+    return f'<span style="color:{cell.colour}">{escape_line(mark)}</span> {f"<b>{words}</b>" if cell.strong else words}'
 
 
 def _align(column: Column) -> str:

@@ -255,9 +255,9 @@ def critical(view: RunView) -> Shown:
         table.add(
             indent + line(span.key, 80),
             f"{at[id(span)] or 0.0:.2f}",
-            f"{span.queued_s:.2f}",
-            f"{model:.2f}",
-            f"{took - model:.2f}",
+            _s(span.queued_s),
+            _s(model),
+            _s(took - model),
             f"{took:.2f}",
         )
     head = f"critical path of run {line(view.run, 40)} of {line(view.graph, 64)}: {seconds(path.total_s)} of {seconds(view.wall_s)}"
@@ -269,6 +269,11 @@ def critical(view: RunView) -> Shown:
         else f"speed up `{line(first[0], 64)}` first: {first[1] / path.total_s:.0%} of it"
     )
     return Shown.of_table(head, table, after, *([advice] if advice else []), value=path)
+
+
+def _s(value: float) -> str:
+    """Seconds in a cell; nothing where there were none."""
+    return f"{value:.2f}" if value >= 0.005 else ""
 
 
 def why_called(view: RunView, source: str, target: str) -> Shown:
@@ -284,14 +289,14 @@ def why_called(view: RunView, source: str, target: str) -> Shown:
     targets = {s.target for s in view.spans if s.kind in CALLS}
     for name, all_ in ((source, known), (target, known | targets)):
         _check(name, all_, "step")
-    head = f"why `{line(source, 64)}` called `{line(target, 64)}` · run {line(view.run, 40)} of {line(view.graph, 64)}"
+    head = f"why {line(source, 64)} called {line(target, 64)} · run {line(view.run, 40)} of {line(view.graph, 64)}"
     here = [edge for edge in arrows.get(source, []) if edge.target == target.rpartition("/")[2]]
     acts = [
         s
         for s in view.spans
         if s.kind not in CALLS and s.kind != "attempt" and _path(s) == source and s.exit and s.item is None
     ]
-    table = Table([Column("after"), Column("called"), Column("because", wrap=True), Column("handed on", rest=True)])
+    table = Table([Column("after"), Column("called"), Column("because"), Column("handed on", rest=True)])
     for span in acts:
         taken = taken_of(span, arrows.get(source, []))
         for edge in here:

@@ -102,7 +102,13 @@ def _of_call(span: Span, start: float, end: float | None) -> Iterator[Message]:
     yield Message(step, other, "call", start, span.input_text, "", span.key)
     if end is not None:
         failed = span.error is not None
-        text = f"{span.error.type}: {span.error.message}" if span.error is not None else span.output_text
+        text = (
+            f"{span.error.type}: {span.error.message}"
+            if span.error is not None
+            else span.output_text
+            if span.value is not None
+            else ""
+        )
         yield Message(other, step, "reply", end, text, "", span.key, failed)
 
 

@@ -428,3 +428,37 @@ def test_a_batchs_rows_show_what_tells_them_apart():
 def test_a_persons_reason_stands_beside_the_answer():
     """Who edits or rejects says why, and the trace's row shows it with the answer."""
     assert "edited by ada: shorter" in run_bundle(run_view(h.edited_run()))["text/plain"]
+
+
+def _contrast(ink: tuple[int, int, int], opacity: float, paper: int) -> float:
+    """WCAG 2.2's contrast of ink at an opacity on grey paper."""
+
+    def light(channels) -> float:
+        made = [v / 255 for v in channels]
+        made = [v / 12.92 if v <= 0.03928 else ((v + 0.055) / 1.055) ** 2.4 for v in made]
+        return 0.2126 * made[0] + 0.7152 * made[1] + 0.0722 * made[2]
+
+    mixed = [v * opacity + paper * (1 - opacity) for v in ink]
+    a, b = light(mixed), light((paper, paper, paper))
+    return (max(a, b) + 0.05) / (min(a, b) + 0.05)
+
+
+def test_words_and_glyphs_stand_out_on_light_and_dark():
+    """The palest words have 4.5 : 1 (AA) on white and near-black in JupyterLab's own ink; coloured glyphs, which have a word beside
+    them, 3 : 1."""
+    from orch_nb.notebook.svg import PALE
+    from orch_nb.notebook.words import COLOURS
+
+    for ink, paper in ((0, 255), (255, 17)):
+        assert _contrast((ink, ink, ink), 0.87 * PALE, paper) >= 4.5
+        for colour in set(COLOURS.values()):
+            made = tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
+            assert _contrast(made, 1.0, paper) >= 3.0, colour
+
+
+def test_a_coloured_cell_keeps_its_words_in_the_themes_ink():
+    """Colour marks the glyph; the words beside it are as readable as all others."""
+    from orch_nb.notebook.table import Cell, Column, Table
+
+    html = Table([Column("state")]).add(Cell("✕ failed", colour="#d64545")).html()
+    assert '<span style="color:#d64545">✕</span> failed' in html
