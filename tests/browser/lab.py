@@ -29,8 +29,13 @@ FLAGS = [
 ]  # fmt: skip
 TOKEN = "browser-tests"
 BUILT = Path(__file__).resolve().parents[2] / "orch_nb" / "labextension"
+AXE = BUILT.parents[1] / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
+"""The usual checker of accessibility; there once the front end's packages are installed."""
 SHOTS = Path(__file__).parent / "shots"
-HARMLESS = re.compile(r"reading 'schema'|favicon|ResizeObserver loop|Failed to load resource.*(40[34])", re.IGNORECASE)
+HARMLESS = re.compile(
+    r"reading 'schema'|restore the debugger state|favicon|ResizeObserver loop|Failed to load resource.*(40[34])",
+    re.IGNORECASE,
+)
 
 READY = """async () => {
   const panel = window.jupyterapp?.shell.currentWidget;

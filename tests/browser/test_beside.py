@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.browser.lab import Page
+from tests.browser.lab import AXE, READY, Page
 
 if TYPE_CHECKING:
     from tests.browser.lab import Lab
@@ -27,6 +27,7 @@ def reply(look):
 QA = "%%agent qa\n---\nout: {score: float, feedback: str}\n---\nScore {{ ticket }}"
 RUN = '%orch run desk ticket="My card is gone"'
 PANEL = ".orch-runs"
+VIOLATIONS = "() => axe.run('.orch-runs').then(r => r.violations.map(v => [v.id, v.nodes[0].html.slice(0, 200)]))"
 MARKED = """() => [...document.querySelectorAll('.orch-slip')].map(n => [n.textContent, n.getAttribute('aria-description')])"""
 
 SOURCE = "i => window.jupyterapp.shell.currentWidget.content.widgets[i].model.sharedModel.getSource()"
@@ -53,6 +54,9 @@ def test_a_gate_is_answered_and_a_trace_opened_from_the_panel(lab: Lab, browser:
     page.run(2)
     heard(page, "Send this?")
     assert "1 waiting" in page.page.locator(".orch-status-item").inner_text()
+    if AXE.is_file():
+        page.page.evaluate(AXE.read_text(encoding="utf-8"))
+        assert page.page.evaluate(VIOLATIONS) == []
     page.page.locator(f"{PANEL} button", has_text="Approve").click()
     page.says(2, "done")
     heard(page, "done")
@@ -62,6 +66,26 @@ def test_a_gate_is_answered_and_a_trace_opened_from_the_panel(lab: Lab, browser:
     page.run(3)
     page.says(3, "still 42")
     page.shots("panel", 2)
+    assert page.errors == []
+
+
+def test_a_page_that_is_loaded_anew_finds_its_kernels_runs(lab: Lab, browser: Any) -> None:
+    """The comm outlives the page: after a reload the runs are there again; after a restart of the kernel the panel says what to do."""
+    page = Page.open(browser, lab, notebook(lab, "anew", "%%graph desk\nlook -> reply", RUN))
+    for i in range(3):
+        page.run(i)
+    page.command("docmanager:save")
+    page.page.wait_for_selector(".lm-TabBar-tab.jp-mod-current:not(.jp-mod-dirty)")
+    page.page.reload()
+    page.page.wait_for_selector(".jp-Notebook .jp-Cell")
+    page.page.wait_for_function(READY)
+    page.command("orch:show-budget")
+    heard(page, "done")
+    page.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    heard(page, "%load_ext orch_nb")
+    page.page.wait_for_function(READY)
+    page.run(0)
+    heard(page, "of $0.50")
     assert page.errors == []
 
 

@@ -17,7 +17,7 @@ from orch_nb.notebook.display import run_bundle
 from orch_nb.notebook.picture_data import graph_data
 from orch_nb.trace.picture import picture
 from orch_nb.trace.run_view import run_view
-from tests.browser.lab import HARMLESS, SHOTS, TOKEN, Lab
+from tests.browser.lab import AXE, HARMLESS, SHOTS, TOKEN, Lab
 from tests.unit.trace import histories as h
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).resolve().parents[2]
-AXE = ROOT / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
 SHARED = Path(os.environ.get("ORCH_SHARED", ROOT.parent / "shared"))
 NOWHERE = "127.0.0.1:9/"
 """Where the corpora's addresses lead: a request to it is a leak."""
@@ -547,10 +546,12 @@ def test_ten_thousand_spans_come_at_once_and_scroll_smoothly(view: Callable[...,
     lab = view(("%orch run support", {TRACE: many(10_001), "text/plain": "x"}))
     for spans, limit in ((200, 150), (10_001, 600)):
         took, rows = min(lab.page.evaluate(FIRST_PAINT, [TRACE, many(spans)]) for _ in range(3))
+        print(f"first paint of {spans} spans: {took:.0f} ms, {rows} rows exist")
         assert took < limit, spans
         assert 0 < rows < 60, "only the rows in sight exist"
     act = f"async () => {{ {NEXT} const g = document.querySelector('.orch-grid'); for (let i = 0; i < 100; i++) {{ g.scrollTop += 900; await next(); }} }}"
     gaps = min((lab.page.evaluate(FRAMES, act) for _ in range(3)), key=max)
+    print(f"frames: {len(gaps)}, 98 % within {gaps[len(gaps) * 98 // 100]:.0f} ms, longest {gaps[-1]:.0f} ms")
     assert gaps[len(gaps) * 98 // 100] < 50, gaps[-5:]
     assert lab.one(".orch-layer .orch-row").get_attribute("aria-rowindex") != "2"
 
@@ -585,4 +586,5 @@ def test_a_thousand_nodes_are_dragged_and_zoomed_smoothly(view: Callable[..., Vi
       for (let i = 0; i < 50; i++) {{ w.dispatchEvent(new WheelEvent('wheel', {{ bubbles: true, cancelable: true, ctrlKey: true, deltaY: i < 25 ? -60 : 60,
         clientX: b.left + 300, clientY: b.top + 100 }})); await next(); }} }}"""
     gaps = min((lab.page.evaluate(FRAMES, act) for _ in range(3)), key=max)
+    print(f"frames: {len(gaps)}, 98 % within {gaps[len(gaps) * 98 // 100]:.0f} ms, longest {gaps[-1]:.0f} ms")
     assert gaps[len(gaps) * 98 // 100] < 50, gaps[-5:]
