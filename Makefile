@@ -84,7 +84,7 @@ bench: $(VENV)/.installed-dev
 # Without TRAIN: the learned choice of a model on made-up worlds, beside the static choice.
 bench-routing: $(VENV)/.installed-dev
 	@if [ -n "$(TRAIN)" ]; then $(BIN)/python tests/bench/intents.py $(TRAIN) $(TEST) $(BENCH_ARGS); \
-	else $(BIN)/python tests/bench/routing_worlds.py $(BENCH_ARGS); fi
+	else OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/bench/routing_worlds.py $(BENCH_ARGS); fi
 
 # ---------------------------------------------------------------------------------------------------- labextension
 # Rebuilds what is committed in orch_nb/labextension. Only who changes labextension/ needs node (>= 20).

@@ -16,6 +16,9 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# One thread for numpy's linear algebra (read when it is loaded): on busy cores its threads wait for each other, 300 s for 35.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # Two threads of OpenBLAS beside anything else that computes wait for each other by spinning: what takes 2 s took 60 s.

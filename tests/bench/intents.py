@@ -4,6 +4,15 @@ Files have the columns text and category (or label, intent), plain or gzip. Rows
 file they must get no candidate; in the training file they are left out, as nobody has examples of everything else.
 Prints accuracy, what each threshold keeps and refuses, seconds to embed and to train, microseconds a decision without the
 embedding. `--shots N` trains on N random examples of each label, mean of `--seeds`.
+
+What was tried to get further at ten examples for each of banking77's intents (1,540 messages of its test file, three random
+halves, share right; the method in use: 85.5 %): added to it, with its best weight, the maximum over MiniLM's token states (86.2),
+tokens weighed by rarity (86.0), the minimum (85.9), the first token (85.8), random parts of the tokens as further
+examples (85.8), both maximum and rarity (86.2), the mean of any earlier layer (85.5 and less), discriminant analysis (85.1), more
+weight for the names (84.6); instead of it, all of these joined (85.3), the main directions removed (85.7 for none but the mean,
+84.4 for three). It stops at 86: what is left are intents that people, too, label by turns. Telling what belongs to nobody when
+a quarter of the intents is hidden (AUROC; in use 0.882): with energy, known words, centroid or three nearest 0.881 to 0.882, with
+the crowd around the nearest example 0.888, which was gone in the whole method on other draws.
 """
 
 from __future__ import annotations
