@@ -71,6 +71,11 @@ def word_ids(word: str) -> tuple[int, ...]:
     return tuple(pieces)
 
 
+def word_rank(word: str) -> int:
+    """Place of a word in the vocabulary, which is ordered by frequency; the rarest piece speaks for a split word."""
+    return max(word_ids(word))
+
+
 def _cleaned(char: str) -> str:
     if char in "\t\n\r" or unicodedata.category(char) == "Zs":
         return " "

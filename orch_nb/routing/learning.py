@@ -94,9 +94,12 @@ class Learning:
     ----------
     embedder
         Gives the embedder, made at first use.
+    rank
+        How rare a word is (`Learned`); None: long words count as rare.
     """
 
     embedder: Callable[[], Any]
+    rank: Callable[[str], int] | None = None
     _routers: dict[tuple[Rule, str], tuple[Any, dict[str, Evidence]]] = field(default_factory=dict)
 
     def advise(self, rule: Rule, log: Log, prompt: str, costs: Mapping[str, float | None]) -> Advice:
@@ -117,7 +120,9 @@ class Learning:
         found = self._routers.get((rule, baseline))
         new = {row.key: row for row in log.rows}
         if found is None or any(key not in new for key in found[1]) or len(new) > GROWTH * len(found[1]):
-            made = Learned(rule.offers, log.rows, embed=self.embedder(), minimum=rule.minimum, baseline=baseline)
+            made = Learned(
+                rule.offers, log.rows, embed=self.embedder(), minimum=rule.minimum, baseline=baseline, rank=self.rank
+            )
             self._routers[rule, baseline] = (made, new)
             return made
         router, seen = found

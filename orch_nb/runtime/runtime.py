@@ -296,9 +296,10 @@ class Runtime:
     def learning(self) -> Learning:
         """Learned routers of this process."""
         if self._learning is None:
+            from orch_nb.providers.wordpiece import word_rank
             from orch_nb.routing.learning import Learning
 
-            self._learning = Learning(lambda: self.embedder)
+            self._learning = Learning(lambda: self.embedder, word_rank)
         return self._learning
 
     def calibrate(self, agent: Any, pairs: Iterable[tuple[float, bool]], *, by: str = "") -> Calibration:

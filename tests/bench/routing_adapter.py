@@ -16,7 +16,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from orch_nb.providers.embeddings import default_embedder
-from orch_nb.providers.wordpiece import word_ids
+from orch_nb.providers.wordpiece import word_rank
 from orch_nb.routing.evidence import Evidence
 from orch_nb.routing.learned import Learned
 from orch_nb.routing.learned_features import focus
@@ -59,11 +59,6 @@ def _unit(vectors: Any) -> Any:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
 
 
-def rank(word: str) -> int:
-    """Place of a word in MiniLM's vocabulary, which is ordered by frequency; the rarest piece speaks for a split word."""
-    return max(word_ids(word))
-
-
 class ModelRouter:
     """What `eval_models.py` calls."""
 
@@ -72,7 +67,7 @@ class ModelRouter:
         embedder = Shared()
         embedder.accept(records)
         rows = [_evidence(record, model, at) for at, record in enumerate(records) for model in models]
-        self.learned = Learned(models, rows, embed=embedder, rank=rank)
+        self.learned = Learned(models, rows, embed=embedder, rank=word_rank)
         self.learned.predict([])  # the fit is not part of the time of a decision
 
     def predict(self, records: list[dict[str, Any]]) -> tuple[Any, Any]:
