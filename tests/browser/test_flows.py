@@ -96,6 +96,24 @@ def test_a_person_answers_by_button(lab: Lab, browser: Any) -> None:
     assert page.errors == []
 
 
+def test_two_runs_are_compared(lab: Lab, browser: Any) -> None:
+    """A difference of two runs shows them step by step, and the lines in which their answers differ."""
+    runs = [
+        f'%orch run desk ticket="{text}" --as {name}'
+        for name, text in (("one", "My card is gone"), ("two", "A second card"))
+    ]
+    setup = SETUP.replace("NAME", "twice").replace("SECONDS", "0.1")
+    page = Page.open(browser, lab, lab.write("twice.ipynb", [setup, DESK, *runs, "one.diff(two)"]))
+    for i in range(5):
+        page.run(i)
+    page.says(4, "steps of 2 differ")
+    page.output(4).locator("summary").last.click()
+    assert "We look into: My card is gone" in page.output(4).locator(".orch-removed").last.inner_text()
+    assert "We look into: A second card" in page.output(4).locator(".orch-added").last.inner_text()
+    page.shots("compared", 4)
+    assert page.errors == []
+
+
 def test_without_the_front_end_nothing_is_missing_but_comfort(browser: Any, tmp_path: Path) -> None:
     """Where the extension is not installed, the same run is shown as HTML, updates in place and is answered by buttons."""
     with Lab(tmp_path, extension=False) as lab:

@@ -43,7 +43,7 @@ export class Panel {
   private readonly tools = el('div', { class: 'orch-tools' });
   private readonly canvas: Canvas;
   private readonly trace: TraceList;
-  private readonly detail = el('aside', { class: 'orch-detail', 'aria-label': 'detail', 'aria-live': 'polite', tabindex: -1 });
+  private readonly detail = el('aside', { class: 'orch-detail', 'aria-label': 'detail', 'aria-live': 'polite', tabindex: 0 });
   private readonly split: HTMLElement;
   private readonly sheet = el('div', { class: 'orch-page' });
   private readonly body: HTMLElement;
