@@ -12,6 +12,7 @@ from orch_nb.notebook.why import data as choice_data
 from orch_nb.trace.brief import brief
 from orch_nb.trace.choices import choices
 from orch_nb.trace.critical import critical_path
+from orch_nb.trace.message import messages
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -20,11 +21,15 @@ if TYPE_CHECKING:
     from orch_nb.trace.bill import Bill, Line
     from orch_nb.trace.choices import Choice
     from orch_nb.trace.critical import CriticalPath
+    from orch_nb.trace.message import Message
     from orch_nb.trace.picture import GraphView, NodeView
     from orch_nb.trace.run_view import RunView
+    from orch_nb.trace.state_log import StateStep
 
 FIELD = 2048
 """Characters of a text in the JSON; whole prompts stay in the store."""
+MESSAGE, MOST_MESSAGES = 200, 400
+"""Characters of a message in the sequence chart, and messages: a chart is looked at, the trace is read."""
 MOST_PLAIN = 60
 """Arrows. Of a larger picture each arrow's points are one string: as lists they would be most of the file."""
 
@@ -132,8 +137,45 @@ def run_data(view: RunView, *, room: int = SOFT_BYTES, most: int = HARD_BYTES) -
     room = min(max(room - used, DETAILS_ROOM), most - used)
     data["details"], data["details_left_out"] = details(rows, critical, texts, room, told)
     data["texts"] = texts.kept
+    _tell_course(data, view, room - saved_bytes(data["details"]) - saved_bytes(data["texts"]))
     data["full"] = f"`%orch trace {line(view.run, 40)} --full`"
     return data
+
+
+def _tell_course(data: dict[str, Any], view: RunView, room: int) -> None:
+    """Messages in the order of time and what each step changed of the state, the first of each while there is room."""
+    said = messages(view)
+    told = {
+        "messages": [_message(m) for m in said[:MOST_MESSAGES]],
+        "states": [_change(s, at) for at, s in view.changes],
+    }
+    there = {"messages": len(said), "states": len(view.changes) + view.changes_left_out}
+    for name, share in (("states", 0.5), ("messages", 1.0)):
+        kept = _while_room(told[name], int(room * share))
+        room -= saved_bytes(kept)
+        data[name], data[f"{name}_left_out"] = kept, there[name] - len(kept)
+
+
+def _while_room(rows: list[dict[str, Any]], room: int) -> list[dict[str, Any]]:
+    for place, row in enumerate(rows):
+        room -= saved_bytes(row)
+        if room < 0:
+            return rows[:place]
+    return rows
+
+
+def _message(one: Message) -> dict[str, Any]:
+    text = f"{one.text} ({one.why})" if one.why else one.text
+    return {"from": line(one.source, 80), "to": line(one.target, 80), "at_s": round(one.at_s, 4),
+            "text": clean(text, MESSAGE), "kind": one.kind}  # fmt: skip
+
+
+def _change(step: StateStep, at: float) -> dict[str, Any]:
+    changes = [
+        {"field": line(c.field, 200), "before": clean(c.before, SHORT_FIELD), "after": clean(c.after, SHORT_FIELD)}
+        for c in step.changes[:40]
+    ]
+    return {"after": line(step.key, 200), "at_s": round(at, 4), "changes": changes}
 
 
 def live_data(view: RunView, room: int, *, has_pictures: bool = True) -> dict[str, Any]:

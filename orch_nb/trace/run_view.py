@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from orch_nb.schema.events import ErrorInfo, Event, Refused, Waiting
     from orch_nb.trace.picture import EdgeView, NodeView
+    from orch_nb.trace.state_log import StateStep
     from orch_nb.trace.watch import Notice
 
 _WORST = ("running", "waiting", "exception", "semantic_failure", "in doubt", "interrupted", "cancelled")
@@ -51,6 +52,9 @@ class RunView:
         The run's own graph first, then the graphs inside it by path.
     spans
         Every row of the trace in tree order; `starts` gives each row's start in seconds of running time.
+    changes
+        Seconds of running time and what the step that ended then changed of the state; of a long run the first steps,
+        `changes_left_out` counts the others.
     """
 
     run: str
@@ -75,6 +79,8 @@ class RunView:
     refused: list[Refused]
     events: int
     notices: list[Notice]
+    changes: list[tuple[float, StateStep]]
+    changes_left_out: int
 
     @property
     def picture(self) -> GraphView:
@@ -131,6 +137,7 @@ def view_of(walk: Walk, *, alive: bool = False) -> RunView:
         starts=[None if s.started_at is None else walk.elapsed(s.started_at) for s in rows],
         bill=money, graphs=_graphs(walk, rows, money, alive), state=_state(walk), waiting=dict(walk.state.waiting),
         refused=walk.refused, events=walk.count, notices=list(walk.watch.notices),
+        changes=[(walk.elapsed(step.at), step) for step in walk.changes.steps], changes_left_out=walk.changes.left_out,
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from orch_nb.schema import events as ev
 from orch_nb.schema.cached_reply import saved_by, source_of
 from orch_nb.trace.brief import brief
 from orch_nb.trace.span import CALLS, Span
+from orch_nb.trace.state_log import StateLog
 from orch_nb.trace.watch import Watch
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from orch_nb.engine.plan import Plan, PlanNode
     from orch_nb.engine.state import Frame
     from orch_nb.schema.events import Event
+
+
+MOST_STATES = 200
+"""Steps of which the trace keeps what they changed; `state_steps` tells those of a longer run."""
 
 
 def spans(events: Iterable[Event], *, alive: bool = False) -> list[Span]:
@@ -72,6 +77,7 @@ class Walk:
         self.left_frames: dict[str, dict[str, int]] = {}
         self.refused: list[ev.Refused] = []
         self.watch = Watch()
+        self.changes = StateLog(MOST_STATES)
         self.taken: dict[tuple[str, str], list[tuple[int, Any]]] = {}
         self._acts: dict[str, Span] = {}
         self._calls: dict[tuple[str, int], Span] = {}
@@ -94,6 +100,7 @@ class Walk:
         plan = self.state.plan
         assert plan is not None
         self.state = fold(plan, self.state, event)
+        self.changes.feed(event, self.state)
         if self.state.fresh:
             self._note_due(event.at)
 

@@ -176,3 +176,23 @@ def test_a_large_graph_gives_way_in_a_live_view():
     assert sum(len(json.dumps(v, ensure_ascii=False).encode()) for v in made.values()) <= 32 * 1024
     assert "<svg" not in made["text/html"]
     assert "<svg" in run_bundle(run_view(r.events))["text/html"]
+
+
+def test_a_saved_run_tells_who_said_what_to_whom_and_what_each_step_changed():
+    """Messages in the order of time and the state before and after each step are in the data, so they show without a kernel."""
+    data = run_bundle(run_view(h.support_run()))[TRACE]
+    said = [(m["from"], m["to"], m["kind"]) for m in data["messages"]]
+    assert said[0] == ("input", "triage", "flow")
+    assert {"flow", "call", "reply"} <= {kind for _, _, kind in said}
+    assert [m["at_s"] for m in data["messages"]] == sorted(m["at_s"] for m in data["messages"])
+    changed = {(s["after"], c["field"]): (c["before"], c["after"]) for s in data["states"] for c in s["changes"]}
+    assert changed["qa", "qa.score"] == ("", "0.52")
+    assert changed["qa[2]", "qa.score"] == ("0.52", "0.91")
+    assert (data["messages_left_out"], data["states_left_out"]) == (0, 0)
+
+
+def test_of_a_long_run_the_first_messages_are_kept_and_the_others_counted():
+    """What has no room is left out and counted, never silently gone."""
+    data = run_bundle(run_view(long_conversations(2_000)))[TRACE]
+    assert data["messages_left_out"] > 0
+    assert len(data["states"]) + data["states_left_out"] > 900
