@@ -12,6 +12,7 @@ from orch_nb.analysis.scenario import measured_rates
 from orch_nb.notebook import markup
 from orch_nb.notebook.table import Cell, Column, Table
 from orch_nb.notebook.visible import line
+from orch_nb.notebook.words import count
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -124,9 +125,10 @@ def _models(rows: list[dict[str, Any]]) -> Table:
 # ------------------------------------------------------------------ notes
 def _notes(made: Forecast) -> list[str]:
     runs, is_typed = len(made.workload.runs), made.workload.is_typed
-    notes = [f"from {'a step table' if is_typed else f'{runs} stored runs, seed {made.seed}'}{_rates(made)}"]
+    source = "a step table" if is_typed else f"{count(runs, 'stored run')}, seed {made.seed}"
+    notes = [f"from {source}{_rates(made)}"]
     if not is_typed and runs < FEWEST:
-        notes.append(f"{runs} runs are too few for an interval: {FEWEST} are the least")
+        notes.append(f"an interval needs {FEWEST} runs at least; here {'is' if runs == 1 else 'are'} {runs}")
     elif not is_typed and runs < FEW:
         notes.append(f"the interval rests on {runs} runs: {FEW} or more would make it firmer")
     if made.one_agent_usd is not None:

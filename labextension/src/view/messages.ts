@@ -15,7 +15,7 @@ export function messagesView(messages: readonly Message[]): HTMLElement {
   const shown = messages.slice(0, MOST_ROWS);
   const lanes = [...new Set(shown.flatMap(one => [one.from, one.to]))].slice(0, MOST_LANES);
   const rows = shown.filter(one => lanes.includes(one.from) && lanes.includes(one.to));
-  const width = LEFT + LANE * lanes.length;
+  const width = LEFT + LANE * lanes.length + 12;
   const height = TOP + STEP * rows.length + 12;
   const x = (name: string): number => LEFT + LANE * (lanes.indexOf(name) + 0.5);
   return el('div', { class: 'orch-scroll', tabindex: 0, role: 'group', 'aria-label': `${counted(messages.length, 'message')} in order` },

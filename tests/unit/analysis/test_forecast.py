@@ -251,7 +251,7 @@ def test_what_is_not_a_whole_run_is_left_out_and_said() -> None:
     assert "1 of 3 runs failed" in text
     assert "3 runs are left out: stopped, unfinished or replayed" in text
     assert "of 3 runs are of an earlier definition of the graph" in text
-    assert "3 runs are too few for an interval: 5 are the least" in text
+    assert "an interval needs 5 runs at least; here are 3" in text
     with pytest.raises(BadOption, match="no finished run"):
         forecast([recorded(status="cancelled")], per_day=1, models=book())
 
