@@ -14,7 +14,7 @@ from orch_nb.schema.duration import duration_s
 from orch_nb.tools.registry import Tool, ToolSet, find_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from orch_nb.graph.template import TemplateRead
@@ -247,12 +247,14 @@ class Agent:
         from orch_nb.routing import models
 
         out: list[str] = []
-        for name in self._model_names(book):
+        for key, name in self._named(book):
             try:
                 offer = (book or models.current()).resolve(name)
             except OrchError as error:
-                out.append(f"`model: {name}`: {error} {error.hint}")
+                out.append(f"`{key}: {name}`: {error} {error.hint}")
                 continue
+            if key == "judge":
+                continue  # it answers with a name, whatever this task needs
             out += abilities.warnings(self, offer.family, name)
             if self.spec.tools and not offer.tools:
                 out.append(f"`tools`: the interface of `{name}` takes none; they are asked for in the prompt instead.")
@@ -261,6 +263,16 @@ class Agent:
                     f"`max_tokens: {self.spec.max_tokens}` fills the {offer.context_tokens:,} tokens of `{name}`."
                 )
         return list(dict.fromkeys(out))
+
+    def _named(self, book: ModelBook | None) -> Iterator[tuple[str, str]]:
+        """(key of the cell, model) of all that it may call: to answer, to judge, for a second opinion."""
+        route = self.spec.route
+        for name in self._model_names(book):
+            yield "model" if route is None else "route", name
+        if isinstance(route, dict) and "judge" in route:
+            yield "judge", route["judge"]
+        if self.spec.second_opinion is not None:
+            yield "second_opinion", self.spec.second_opinion["model"]
 
     # ------------------------------------------------------------ as text
     def to_cell(self) -> str:

@@ -26,11 +26,16 @@ def current_runs(name: str) -> list[Any]:
 
 
 def runs_of(runtime: Any) -> Callable[[str], list[Any]]:
-    """A function from a graph's (or agent's) name to the events of its newest ended runs in this notebook."""
+    """A function from a graph's (or agent's) name to the events of its newest ended runs in this notebook.
+
+    Candidates of a comparison or of pairs ran on the model that was compared, not on the one that the definition chooses: they
+    count only where there is nothing else.
+    """
     store = runtime.store
 
     def listed(name: str) -> list[Any]:
-        return list(store.runs(graph=name, notebook=runtime.notebook or None, status=list(COUNTED), limit=HISTORY))
+        rows = list(store.runs(graph=name, notebook=runtime.notebook or None, status=list(COUNTED), limit=HISTORY))
+        return [row for row in rows if not (row.parent or {}).get("plan")] or rows
 
     def read(run: str) -> list[Any]:
         return [event for _, event in store.read(run)]

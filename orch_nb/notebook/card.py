@@ -68,6 +68,8 @@ def _agent_table(agent: Any, used_by: Sequence[str]) -> Table:
     row("effects", ", ".join(spec.effects))
     row("budget", f"{usd(spec.budget)} for each activation" if spec.budget is not None else "")
     row("route", _route_text(spec.route))
+    row("second opinion", _second_text(spec))
+    row("latency", f"at most {spec.sla['seconds']:g} s are promised" if spec.sla else "")
     row("limits", _limits(spec))
     row("used by", ", ".join(used_by))
     row("describe", line(spec.describe or "", 200))
@@ -109,6 +111,16 @@ def _route_text(route: Any) -> str:
     if isinstance(route, str):
         return f"{route}: learned with enough evidence, else a cascade over the notebook's models"
     return line(brief(route, 300), 300)
+
+
+def _second_text(spec: Any) -> str:
+    """Whom it asks besides, and when."""
+    from orch_nb.schema.route_spec import complete_second_opinion
+
+    if spec.second_opinion is None:
+        return ""
+    made = complete_second_opinion(spec.second_opinion)
+    return f"of {made['model']}, where confidence by {made['by']} is below {made['below']:g}"
 
 
 def _models_text(agent: Any) -> str:

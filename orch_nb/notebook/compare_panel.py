@@ -161,7 +161,14 @@ def standings_table(made: Any) -> Table:
         )  # fmt: skip
     scored = made.scorers.texts[0] if made.scorers.texts and single else ""
     if any(s.quality.n for s in lines):
-        by = "picked by a person" if made.picked else f"by {scored}" if scored else "the mean of the scorers"
+        by = f"by {scored}" if scored else "the mean of the scorers"
+        if made.picked:
+            others = len(made.rows) - len(made.picked) if made.scorers.texts else 0
+            by = (
+                f"{count(len(made.picked), 'row')} picked by a person, {count(others, 'other')} {by}"
+                if others
+                else "picked by a person"
+            )
         table.notes.append(f"quality: {by}, with its 95 % interval")
     return table.without_empty()
 

@@ -374,7 +374,8 @@ def route(session: Session, command: Command, names: Names) -> Shown:
         raise command.error("which agent?", hint=f"usage: `{VERBS['route'].usage}`")
     agent = names.get(at[0].text)
     if type(agent).__name__ != "Agent":
-        near = nearest(at[0].text, [n for n, v in names.items() if type(v).__name__ == "Agent"])
+        known = [n for n, v in names.items() if type(v).__name__ == "Agent"]
+        near = nearest(at[0].text, known if action else [*known, "accept", "reject"])
         raise command.error(f"there is no agent `{at[0].text}`.", at[0], hint=f"did you mean `{near}`?" if near else "")
     runtime = session.runtime
     do = {"accept": runtime.accept_route, "reject": runtime.reject_route}.get(action, runtime.propose_route)

@@ -68,8 +68,8 @@ def unknown_price(offer: Offer) -> UnknownPrice:
     """The refusal of an offer without a price, with the way out."""
     return UnknownPrice(
         f"the price of `{offer.name}` ({offer.provider}/{offer.model}) is unknown, and a budget is in force.",
-        hint=f"give its price, e.g. `orch.models().prices.set({offer.name!r}, input=0.15, output=0.60)` in dollars per million tokens; "
-        "0 if it is free",
+        hint=f"`%orch models price {offer.name} input=0.15 output=0.60` gives one, in dollars per million tokens (in Python: "
+        f"`orch.models().prices.set({offer.name!r}, input=0.15, output=0.60)`); 0 if it is free",
         model=offer.name,
     )
 

@@ -36,7 +36,9 @@ def baseline_of(runtime: Runtime, plan: Plan, inputs: Mapping[str, Any]) -> dict
     if not agents:
         return None
     rows = runtime.run_loop.ask(lambda: runtime.store.runs(graph=plan.name, status="done", limit=HISTORY))
-    costs = [row.spent_usd for row in rows if row.spent_usd and not (row.parent or {}).get("batch")]
+    # a batch itself makes no calls, and a candidate of a comparison (its parent names its plan) is another definition
+    usual_rows = [row for row in rows if not {"batch", "plan"} & (row.parent or {}).keys()]
+    costs = [row.spent_usd for row in usual_rows if row.spent_usd]
     if costs:
         usual, whence = median(costs), f"the median of {len(costs)} earlier run{'s' * (len(costs) != 1)}"
     else:
@@ -56,24 +58,33 @@ def agents_of(plan: Plan) -> Iterator[PlanNode]:
 
 
 def _cold(runtime: Runtime, agents: list[PlanNode], inputs: Mapping[str, Any]) -> Decimal:
-    """Each agent asked once with its prompt as written and all inputs; what has no price counts nothing."""
-    from orch_nb.routing.fixed import expected_usd
+    """Each agent asked once with its prompt as written and all inputs; what has no price counts nothing.
 
+    Of a route's candidates the dearest counts, and whom it asks besides: going up a ladder is no alarm, going up it again and
+    again is.
+    """
     given = compact(dict(inputs))
     total = Decimal(0)
     for node in agents:
-        spec = node.spec
-        names = [model["name"] for model in spec.get("models", ())]
-        found = [Decimal(0)]
-        for name in names if "route" in spec else names[:1]:  # a route may well come to the dearest of its models
-            try:
-                offer = runtime.models.resolve(name)
-            except OrchError:
-                continue  # said where it is called
-            price = runtime.models.prices.price(offer)
-            if price is not None:
-                text = f"{spec.get('persona', '')}{spec.get('prompt', '')}{given}"
-                asked = ModelRequest(offer.model, (Message("user", text),), max_tokens=spec.get("max_tokens", 1024))
-                found.append(expected_usd(asked, price))
-        total += max(found)
+        models = [model["name"] for model in node.spec.get("models", ())]
+        answer = models if "route" in node.spec else models[:1]
+        besides = [model["name"] for model in node.spec.get("others", ())]
+        total += max((_asked_once(runtime, node.spec, name, given) for name in answer), default=Decimal(0))
+        total += sum((_asked_once(runtime, node.spec, name, given) for name in besides), Decimal(0))
     return total
+
+
+def _asked_once(runtime: Runtime, spec: Mapping[str, Any], name: str, given: str) -> Decimal:
+    from orch_nb.routing.fixed import expected_usd
+
+    try:
+        offer = runtime.models.resolve(name)
+    except OrchError:
+        return Decimal(0)  # said where it is called
+    price = runtime.models.prices.price(offer)
+    if price is None:
+        return Decimal(0)
+    text = f"{spec.get('persona', '')}{spec.get('prompt', '')}{given}"
+    return expected_usd(
+        ModelRequest(offer.model, (Message("user", text),), max_tokens=spec.get("max_tokens", 1024)), price
+    )

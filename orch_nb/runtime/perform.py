@@ -230,7 +230,10 @@ class Performer:
         return outcome
 
     async def _until_up(self, provider: str) -> float:
-        """Wait while a provider is down and another call tries it; how many seconds that took. Stop and timeouts end it."""
+        """Wait while a provider is down and another call tries it; how many seconds that took, 0 where it was up.
+
+        Stop and timeouts end it.
+        """
         seen, loop = self.runtime.availability, asyncio.get_running_loop()
         began, has_waited = loop.time(), False
         while seen.wait_s(provider) is not None:

@@ -100,6 +100,8 @@ class NodeSize:
     max_visits: float = 1.0
     models: frozenset[str] = frozenset()
     """``provider/model`` of every model that it may call."""
+    answerers: tuple[tuple[str, Offer | None], ...] = ()
+    """Who may give its answer: the model that it names, or every one that its route may choose."""
 
     def take(self, more: NodeSize) -> None:
         """Add what another call of the same step uses."""
@@ -236,7 +238,7 @@ class _Sizing:
             NodeSize(
                 step, use.name, use.calls.times(times), usd, seconds, use.tokens.times(times),
                 None if use.batch_usd is None else use.batch_usd * _decimal(times.expected),
-                use.machine, use.offer, times.high, use.ids,
+                use.machine, use.offer, times.high, use.ids, use.answerers,
             )
         )  # fmt: skip
         if step in self.answers:
@@ -359,6 +361,7 @@ class _Use:
         self.models = [(m, self._offer(m)) for m in node.spec["models"]]
         first = self.models[:1] if not node.spec.get("route") else self.models
         self.name, self.offer = first[0][0]["name"], first[0][1]
+        self.answerers = tuple((model["name"], offer) for model, offer in first)
         is_typed, has_tools = node.spec.get("schema") is not None, bool(node.spec.get("tools"))
         most_turns = TOOL_TURNS if has_tools else 0
         self.others = [(m, self._offer(m)) for m in node.spec.get("others", ())]

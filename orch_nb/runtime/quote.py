@@ -281,6 +281,7 @@ def quote(
     plan = compile_in(target, {} if namespace is None else namespace)
     known = {*plan.inputs, *plan.optional_inputs, *plan.state}
     runtime.check_inputs(plan, {**dict.fromkeys(plan.inputs), **inputs} if inputs.keys() <= known else inputs)
+    runtime.check_models(plan, with_keys=False)
     return Quoter(runtime, plan, past_runs(runtime, plan.name)).quote(inputs)
 
 
@@ -304,6 +305,7 @@ def quote_batch(
     from orch_nb.runtime.binding import compile_in
 
     plan = compile_in(target, {} if namespace is None else namespace)
+    runtime.check_models(plan, with_keys=False)
     rows = rows_of(frame, plan, mapping or {}, shared or {})
     step = max(1, -(-len(rows) // ROWS_LOOKED_AT))
     quoter = Quoter(runtime, plan, past_runs(runtime, plan.name))
@@ -415,11 +417,11 @@ def _baseline(size: PlanSize, inputs: Mapping[str, Any], book: ModelBook) -> tup
     likely = bytes_of(out.value) if isinstance(out, Known) else out.typical
     usage = Usage(-(-asked // TYPICAL_BYTES) + REQUEST_OVERHEAD_TOKENS, max(1, likely // TYPICAL_BYTES))
     found = []
-    for node in size.nodes:
-        price = None if node.offer is None else book.prices.price(node.offer)
+    for name, offer in (answerer for node in size.nodes for answerer in node.answerers):
+        price = None if offer is None else book.prices.price(offer)
         if price is None:
             return None, ""
-        found.append((cost(usage, price), node.model))
+        found.append((cost(usage, price), name))
     return max(found, default=(None, ""))
 
 

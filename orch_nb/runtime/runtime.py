@@ -498,8 +498,13 @@ class Runtime:
         hint = f"did you mean `{near}`?" if near else f"inputs: {_names(sorted(known)) or 'none'}"
         raise MissingInput("; ".join(parts) + ".", hint=hint, missing=missing, extra=extra)
 
-    def check_models(self, plan: Plan) -> None:
+    def check_models(self, plan: Plan, *, with_keys: bool = True) -> None:
         """Every model that the plan may call is known, its provider can be made, and its key is there.
+
+        Parameters
+        ----------
+        with_keys
+            False asks for the names alone: a quote needs no key.
 
         Raises
         ------
@@ -511,12 +516,14 @@ class Runtime:
                 is_routed = "route" in node.spec  # a route leaves out what has no key, and says so
                 for model in (*node.spec.get("models", ()), *node.spec.get("others", ())):
                     offer = self.models.resolve(model["name"])
-                    if not is_routed:
+                    if with_keys and not is_routed:
                         self.check_key(self.provider(offer.provider))
             if node.chooser is not None and node.chooser.model:
-                self.check_key(self.provider(self.models.resolve(node.chooser.model).provider))
+                offer = self.models.resolve(node.chooser.model)
+                if with_keys:
+                    self.check_key(self.provider(offer.provider))
         for sub in plan.subplans.values():
-            self.check_models(sub)
+            self.check_models(sub, with_keys=with_keys)
 
     @staticmethod
     def check_key(provider: Any) -> None:

@@ -154,7 +154,7 @@ def _bad_value(key: str, value: Any, problem: Any, at: _Given, cell: _Cell | Non
     if key == "prompt":
         message = f"the prompt {says}."
     else:
-        message = f"`{key}` is {_shown(value)}; it {says}."
+        message = f"`{key}` is {_shown(value)}; it {says}{'' if says.endswith('?') else '.'}"
     source = cell.source if cell else ""
     hint = HINTS.get(key, "")
     return BadOption(message, line=at.line, column=at.column, source=source, hint=hint, key=key, value=value)

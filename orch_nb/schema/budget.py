@@ -211,6 +211,8 @@ def _amount(value: Any, unit: str, key: str, before: Decimal | None) -> Decimal 
     text = text.removeprefix("$") if unit == "usd" else text
     if isinstance(value, str):
         text = text.replace("_", "") if unit != "usd" else text
+        if unit == "usd" and (near := nearest(text, (*AT_LIMIT, *_WORDS))):
+            raise BadOption(f"`{key}` has no `{text:.40}`.", hint=f"did you mean `{near}`?")
         if not _DIGITS.fullmatch(text):
             raise BadOption(f"{what} is {value!r:.40}, which is no {of}.", hint=f"in plain digits; {EXAMPLE}")
     got = Decimal(text)

@@ -321,8 +321,8 @@ def check_second_opinion(value: Any) -> dict[str, Any] | None:
         return None
     if isinstance(value, str):
         value = {"model": value} if not value.strip().startswith("{") else _from_text(value)
-    if not isinstance(value, dict) or "model" not in value:
-        raise ValueError("must be a model, or {model: big, below: 0.7, by: agreement(3)}")
+    if not isinstance(value, dict):
+        raise ValueError("must be a model, or {model: big, below: 0.7, by: agreement(3)}")  # noqa: TRY004
     for key in value:
         if key not in ("model", "below", "by"):
             near = nearest(str(key), ("model", "below", "by"))
@@ -330,6 +330,8 @@ def check_second_opinion(value: Any) -> dict[str, Any] | None:
                 f"has a key `{key}` that it does not take; "
                 + (f"did you mean `{near}`?" if near else "model, below, by")
             )
+    if "model" not in value:
+        raise ValueError("must be a model, or {model: big, below: 0.7, by: agreement(3)}")
     made: dict[str, Any] = {"model": _model(value["model"])}
     if "below" in value:
         made["below"] = share(value["below"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from orch_nb.trace.savings import Repriced, Saving, repriced, savings
+from orch_nb.trace.savings import COMPARED, Repriced, Saving, repriced, savings
 from orch_nb.trace.span import ZERO
 from orch_nb.trace.spans import Walk
 
@@ -153,8 +153,9 @@ class Bill:
 
     @property
     def saved_usd(self) -> Decimal:
-        """All that was saved, whatever the kind. Routing and early exit are comparisons, the others were once billed."""
-        return sum((s.usd for s in self.savings), ZERO)
+        """All that was saved. Routing and early exit are two comparisons of the same calls: the larger of the two counts."""
+        compared = [s.usd for s in self.savings if s.kind in COMPARED]
+        return sum((s.usd for s in self.savings if s.kind not in COMPARED), max(compared, default=ZERO))
 
     @property
     def spent_usd(self) -> Decimal:

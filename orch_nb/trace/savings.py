@@ -2,7 +2,8 @@
 
 Reuse and the response cache count what was billed when the result was made. Batch prices count the difference to the ordinary
 price of the same call. Early exit counts the expected cost of the dearer models that a ladder did not come to: an estimate, made
-before the first call. Routing compares the run's own calls with the same tokens at the dearest model that it knew.
+before the first call. Routing compares what was billed with the same tokens at the dearest model that the run knew, each answer
+asked for once: the samples, verdicts and higher rungs of a route are its price, and no saving.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orch_nb.routing.prices import cost, price_of
 from orch_nb.schema.messages import Usage
-from orch_nb.trace.span import ZERO
+from orch_nb.schema.values import compact
+from orch_nb.trace.span import CALLS, ZERO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 
 BATCH = "batch"
 """The key in a call's reply under which a batch-priced call keeps what it would have cost at the ordinary price."""
+
+
+COMPARED = ("early exit", "routing")
+"""Kinds that compare the same calls with something that was not done; they do not add up."""
 
 
 class Saving(NamedTuple):
@@ -82,18 +88,15 @@ def _batch(rows: Sequence[Span]) -> Saving | None:
 
 
 def _early_exit(rows: Sequence[Span]) -> Saving | None:
-    """Rungs of ladders that were not reached. The last decision of an activation has the ladder as it was then."""
-    ladders: dict[str, dict[str, Any]] = {}
-    called: dict[str, set[str]] = {}
-    for span in rows:
-        if span.kind == "route" and isinstance(span.value, dict):
-            ladders.setdefault(span.key, span.value)
-        elif span.kind == "model" and span.target:
-            called.setdefault(span.key, set()).add(span.target)
+    """Rungs of ladders that were not reached, where an answer was. The first decision of an activation has the whole ladder."""
     spared = []
-    for key, decision in ladders.items():
-        if decision.get("by") == "cascade" and called.get(key):
-            spared += _not_reached(decision, called[key])
+    for activation, calls in _activations(rows):
+        if activation is None or not activation.success:
+            continue  # stopped short of an answer is no early exit
+        decision = next((s.value for s in calls if s.kind == "route" and isinstance(s.value, dict)), {})
+        called = {s.target for s in calls if s.kind == "model" and s.target}
+        if decision.get("by") == "cascade" and called:
+            spared += _not_reached(decision, called)
     return _saving("early exit", spared, "dearer models that were not asked, at their expected cost (estimate)")
 
 
@@ -110,7 +113,49 @@ def _routing(rows: Sequence[Span]) -> Saving | None:
     best = all_premium(rows)
     if best is None:
         return None
-    return Saving("routing", best.saved_usd, best.calls, f"all calls on `{best.model}`, at the same tokens")
+    needed = _needed(rows)
+    once = repriced(needed, best.model, prices_of(rows)[best.model])
+    if once.calls == best.calls:
+        return Saving("routing", best.saved_usd, best.calls, f"all calls on `{best.model}`, at the same tokens")
+    how = f"each answer asked once of `{best.model}`, at the same tokens"
+    return Saving("routing", once.usd - best.spent_usd, once.calls, how)
+
+
+def _needed(rows: Sequence[Span]) -> list[Span]:
+    """The model calls that a fixed choice would have made too: of an activation that climbed or sampled, those of the first
+    model asked for an answer, each request once. A judge's verdict, a second sample, a higher rung: a fixed choice has none."""
+    return [span for _, calls in _activations(rows) for span in _answering(calls)]
+
+
+def _answering(calls: Sequence[Span]) -> list[Span]:
+    asked: dict[str, Span] = {}
+    is_besides = False
+    for span in calls:
+        if span.kind == "route" and isinstance(span.value, dict):
+            # where an answer is there already, what comes now is a higher rung
+            is_besides = bool(span.value.get("ask") or asked)
+        elif span.kind == "model" and span.source is None and span.exit and not is_besides:
+            asked.setdefault(f"{span.attempt} {_said(span.request)}", span)
+    return list(asked.values())
+
+
+def _activations(rows: Iterable[Span]) -> list[tuple[Span | None, list[Span]]]:
+    """Each activation with its calls, in order. The runs of a batch follow each other and have the same keys."""
+    made: list[tuple[Span | None, list[Span]]] = []
+    latest: dict[str, int] = {}
+    for span in rows:
+        is_call = span.kind in CALLS or span.kind == "attempt"
+        if not is_call or span.key not in latest:
+            latest[span.key] = len(made)
+            made.append((None if is_call else span, []))
+        if is_call:
+            made[latest[span.key]][1].append(span)
+    return made
+
+
+def _said(request: Any) -> str:
+    """What a request says, without the settings in which samples of one prompt differ."""
+    return compact(request["messages"] if isinstance(request, dict) and "messages" in request else request)
 
 
 def _saving(kind: str, amounts: Sequence[Decimal], how: str) -> Saving | None:

@@ -504,3 +504,20 @@ def test_edge_cases_are_in_every_later_comparison_of_the_task(rt, model, run_cel
     assert [r.is_fixture for r in same.rows] == [False, True, False]  # marked in its place, not doubled
     without = run_cell("other", CELL.replace(", big", "") + "fixtures: false\n")
     assert not any(r.is_fixture for r in without.rows)
+
+
+def test_a_candidates_run_says_nothing_about_what_the_definition_costs(rt, model, run_cell) -> None:
+    """A forecast and the alert of a live run rest on the definition's own runs: a comparison's ran on the model compared."""
+    from orch_nb.analysis.stored import runs_of
+    from orch_nb.trace.run_view import run_view
+
+    model("small", always_billing)
+    model("big", right, price=10)
+    made = triage(model="big")
+    run_cell("reply", "prompts: [triage]\nmodels: [small]\ninputs: tickets\n", {"triage": made, "tickets": TICKETS})
+    assert len(runs_of(rt)("triage")) == len(TICKETS), "they are all there is"
+
+    run = orch.run_sync(made, ticket="my payment failed")
+    assert [events[0].run for events in runs_of(rt)("triage")] == [run.run]
+    assert "earlier run" not in run.events[0].baseline["from"]
+    assert not [n for n in run_view(run.events).notices if n.kind == "alert"]

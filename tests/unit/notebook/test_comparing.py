@@ -252,3 +252,12 @@ def test_the_local_model_is_compared_with_itself_on_two_prompts(shell) -> None:
     assert made.spent_usd == 0
     assert all(s.scores["schema"].mean == 1.0 for s in made.standings())
     assert max(s.scores["exact(mood)"].mean for s in made.standings()) >= 2 / 3
+
+
+def test_a_picked_row_does_not_claim_the_others(bench) -> None:
+    """Where a person picked from some rows only, the table says by whom the rest was judged."""
+    bench.good(COMPARE)
+    text = bench.good('reply.pick(0, "A")')._repr_mimebundle_()["text/plain"]
+    assert "quality: 1 row picked by a person, 1 other by exact(category)" in text
+    text = bench.good('reply.pick(1, "A")')._repr_mimebundle_()["text/plain"]
+    assert "quality: picked by a person, with" in text

@@ -462,3 +462,11 @@ def test_a_coloured_cell_keeps_its_words_in_the_themes_ink():
 
     html = Table([Column("state")]).add(Cell("✕ failed", colour="#d64545")).html()
     assert '<span style="color:#d64545">✕</span> failed' in html
+
+
+def test_an_agent_card_shows_whom_it_asks_besides():
+    """A second opinion and a promised latency cost calls and refuse models: the card shows both."""
+    agent = Agent("a", "{{ x }}", model="echo", second_opinion="echo", sla={"seconds": 5})
+    text = agent_bundle(agent)["text/plain"]
+    assert "second opinion  of echo, where confidence by agreement(3) is below 0.7" in text
+    assert "at most 5 s are promised" in text

@@ -633,3 +633,9 @@ def test_a_number_that_a_model_states_is_linted_where_it_guards_an_arrow(shell):
     assert "t.confidence: stated by the model, not measured" in shell.good("%orch why t").text
     fine = shell.good("%%graph h\nt -> s when t.kind == 'a'\nt -> p else\np: human")
     assert "states about itself" not in fine._repr_mimebundle_()["text/plain"]
+
+
+def test_a_misspelt_action_on_a_route_is_told_from_an_agent(shell):
+    """`%orch route acept NAME` names the action that was meant."""
+    shell.good("%%agent a\n---\nroute: {learned: [echo]}\n---\n{{ x }}")
+    assert "did you mean `accept`?" in shell("%orch route acept a").error

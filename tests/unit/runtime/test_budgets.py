@@ -306,3 +306,13 @@ async def test_the_factor_can_be_set_and_without_history_the_expectation_stands(
         rt.set_alert(1)
     free = await orch.run(lambda: 1, namespace={})
     assert free.events[0].baseline is None, "a run without agents has nothing to compare"
+
+
+async def test_the_first_run_of_a_ladder_that_climbs_is_no_alarm(rt, models):
+    """Without earlier runs the usual cost of a routed agent is that of its dearest candidate: one escalation is by design."""
+    models(small=["nonsense", "nonsense"], big=['{"label": "yes"}'])
+    made = orch.Agent("a", "Label {{ x }}", route={"cascade": ["small", "big"]}, out="{label: yes | no}", max_tokens=50)
+    run = await orch.run(made, x="hi")
+    assert run.status == "done"
+    assert {e.target for e in run.events if isinstance(e, ev.Sent) and e.kind == "model"} == {"small", "big"}
+    assert not [n for n in run_view(run.events).notices if n.kind == "alert"]

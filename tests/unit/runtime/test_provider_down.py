@@ -37,3 +37,12 @@ async def test_a_batch_outlives_a_minute_without_its_provider(rt, scripted):
     assert [row.status for row in made.rows] == ["done"] * 12
     assert len(provider.requests) == 12 + len(refused)
     assert len(refused) <= 8 + 7  # the calls under way when it went down, then tries at 1, 2, 4, 8, 16, 30 seconds
+
+
+async def test_a_provider_that_is_up_is_not_said_to_have_been_down(rt, scripted):
+    """A call that went through at once has no remark about waiting: "down" is only said of what was down."""
+    from orch_nb.schema import events as ev
+
+    scripted([reply("fine")])
+    run = await orch.run(orch.Agent("a", "Say {{ x }}", model="m", max_tokens=50), x=1)
+    assert not [e.note for e in run.events if isinstance(e, ev.Settled) and "down" in (e.note or "")]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import orch_nb as orch
-from orch_nb.errors import MissingInput, QuoteTooHigh
+from orch_nb.errors import MissingInput, QuoteTooHigh, UnknownModel
 from orch_nb.runtime.binding import compile_in
 from orch_nb.runtime.past_runs import ends, past_runs
 from orch_nb.runtime.quote import Quoter
@@ -284,3 +284,26 @@ def test_a_judges_verdict_is_part_of_its_nodes_quote(rt, scripted):
     warm = rt.quote(graph, {"x": "hi"}, namespace=names)
     assert warm.basis == "1 earlier run"
     assert warm.nodes[0].basis == "1 earlier run"
+
+
+def test_a_model_that_nobody_defined_is_no_unknown_price(rt, scripted):
+    """A quote refuses a name that stands for nothing as a run does: in a route, as a judge, as a second opinion."""
+    scripted(lambda _: "ok")
+    for keys in (
+        {"route": {"cascade": ["m", "huge"]}},
+        {"route": {"judge": "huge", "models": ["m"]}},
+        {"model": "m", "second_opinion": {"model": "huge"}},
+    ):
+        agent = orch.Agent("a", "{{ x }}", max_tokens=20, **keys)
+        with pytest.raises(UnknownModel, match="huge"):
+            rt.quote(agent, {"x": "hi"})
+        with pytest.raises(UnknownModel, match="huge"):
+            rt.quote_batch(agent, [{"x": "hi"}])
+        assert [w for w in agent.warnings() if "huge" in w], "its card says so before"
+
+
+def test_one_agent_instead_is_the_dearest_that_a_route_may_choose(models):
+    """The comparison with one big agent takes the dearest candidate of a ladder, not its first rung."""
+    models()
+    quote = orch.Agent("a", "{{ x }}", route={"cascade": ["small", "big"]}, max_tokens=20).quote(x="hi")
+    assert quote.baseline_model == "big"

@@ -12,7 +12,7 @@ from orch_nb.notebook import listing
 from orch_nb.routing.prices import Price, Rates, price_of
 from orch_nb.schema import events as ev
 from orch_nb.schema.messages import Reply, Usage
-from orch_nb.trace.bill import bill
+from orch_nb.trace.bill import bill, bill_of
 from orch_nb.trace.savings import prices_of
 from orch_nb.trace.spans import spans
 
@@ -181,3 +181,64 @@ def test_a_broken_off_call_counts_with_its_estimate_and_an_unknown_one_apart(rt,
     other = run.bill().against("big")
     assert (other.calls, other.unknown) == (0, 1)
     assert bill(run.events).total.unpriced == 1
+
+
+def test_a_ladder_that_climbed_did_not_save_its_lower_rung(rt, two):
+    """What the lower rung cost is the price of the ladder: a fixed choice of `big` would have cost less, so routing saved nothing."""
+    rt.add_provider(
+        orch.ScriptedProvider(
+            lambda request: Reply("{}" if request.model == "b-1" else "nonsense", usage=Usage(100, 10)), name="vendor"
+        )
+    )
+    agent = orch.Agent("a", "{{ x }}", route={"cascade": ["small", "big"]}, out="{n?: int}", max_tokens=50)
+    run = orch.run_sync(agent, x=LONG)
+    assert run.bill().spent_usd > BIG
+    assert "routing" not in kinds(run)
+
+
+def test_samples_of_a_ladder_are_no_saving(two):
+    """Three samples of the small model stand against one answer of the big one, not against three; and the two comparisons of
+    the same calls, early exit and routing, are not added up."""
+    agent = orch.Agent(
+        "a", "{{ x }}", route={"cascade": ["small", "big"], "by": "agreement(3)"}, out="str", max_tokens=50
+    )
+    run = orch.run_sync(agent, x=LONG)
+    made = run.bill()
+    assert (made.total.calls, made.spent_usd) == (3, 3 * SMALL)
+    assert kinds(run)["routing"] == (BIG - 3 * SMALL, 1)
+    assert made.saved_usd == max(usd for usd, _ in kinds(run).values())
+
+
+def test_a_verdict_of_a_judge_is_no_saving(rt, two):
+    """What a judge's verdict cost is paid on top: a fixed choice asks nobody who is to answer."""
+    rt.add_provider(
+        orch.ScriptedProvider(
+            lambda r: Reply(
+                '{"choice": "small", "reason": "short"}' if r.model == "b-1" else "ok", usage=Usage(100, 10)
+            ),
+            name="vendor",
+        )
+    )
+    agent = orch.Agent("a", "{{ x }}", route={"judge": "big", "models": ["small", "big"]}, max_tokens=50)
+    run = orch.run_sync(agent, x=LONG)
+    assert [e.target for e in run.events if isinstance(e, ev.Sent) and e.kind == "model"] == ["big", "small"]
+    assert "routing" not in kinds(run)
+
+
+async def test_the_rows_of_a_batch_are_counted_one_by_one(rt, two):
+    """Rows have the same steps: each of them spared the big model, and each is compared with one answer of it."""
+    agent = orch.Agent("a", "{{ x }}", route={"cascade": ["small", "big"]}, out="str", max_tokens=50)
+    one = {s.kind: s.usd for s in (await orch.run(agent, x=LONG)).bill().savings}
+    batch = await orch.batch(agent, [{"x": LONG}] * 3)
+    made = bill_of([s for row in batch.rows for s in spans(rt.open(row.run).events)])
+    assert {s.kind: s.times for s in made.savings} == {"early exit": 3, "routing": 3}
+    assert {s.kind: s.usd for s in made.savings}["routing"] == 3 * one["routing"]
+
+
+def test_a_ladder_that_ran_out_of_budget_did_not_exit_early(rt, two):
+    """A run that stopped short of an answer did not save the model that it could not pay."""
+    rt.add_provider(orch.ScriptedProvider(lambda _: Reply("nonsense", usage=Usage(100, 10)), name="vendor"))
+    agent = orch.Agent("a", "{{ x }}", route={"cascade": ["small", "big"]}, out="{n: int}", max_tokens=50)
+    run = orch.run_sync(agent, x=LONG, budget_usd="1, 1 calls")
+    assert run.status == "failed"
+    assert "early exit" not in kinds(run)

@@ -49,6 +49,7 @@ def test_what_can_be_said(said, meant):
         (True, "no amount in dollars", ""),
         ("2.5 calls", "whole number", ""),
         ("calls=many", "'many', which is no number of calls", ""),
+        ("0.05, 20 cals", "has no `cals`", "did you mean `calls`"),
         ("0.05 cals=3", "has no `cals`", "did you mean `calls`"),
         ({"token": 3, "usdd": 1}, "has no `usdd`", "`usd`"),
         ("at_limit=stopp", "cannot 'stopp'", "`stop`"),
