@@ -144,7 +144,7 @@ class BatchHandle:
     def _stop_here(self) -> None:
         self.stopped = "stopped"
         for handle in self._live.values():
-            handle._stop_here()
+            handle.stop()  # posted: a run that was begun just now has its driver by then
 
     def __await__(self) -> Generator[Any, None, BatchHandle]:
         return asyncio.wrap_future(self.future).__await__()
@@ -520,6 +520,9 @@ async def _one(
     try:
         row.status = "running"
         handle._changed()
+        if handle.stopped == "stopped":  # since this row was given its place
+            row.status = "pending"
+            return
         scopes = ((f"batch:{handle.run}", limit),)
         if row.run:
             run = runtime.resume(row.run, namespace=namespace)

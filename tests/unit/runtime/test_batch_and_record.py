@@ -96,3 +96,25 @@ async def test_a_recordings_budget_refuses_in_the_users_code(rt, scripted):
         async with orch.record(budget="0.025"):
             await a(ticket="x")
             await a(ticket="y")
+
+
+@pytest.mark.parametrize("row", [0, 1, 2])
+async def test_a_stop_while_rows_are_being_begun_reaches_them_all(rt, scripted, row):
+    """A batch that is stopped as its rows begin ends: none of them goes on unseen, whichever had its place already."""
+    import asyncio
+
+    never = asyncio.Event()
+
+    async def hold(request):
+        await never.wait()
+
+    def stop_at(batch):
+        if batch.rows[row].status == "running" and not batch.stopped:
+            batch._stop_here()
+
+    scripted(lambda _: reply(), gate=hold)
+    made = rt.batch(echo_agent(), FRAME, {"ticket": "body"}, on_change=stop_at)
+    made.wait(5)
+    assert made.stopped == "stopped"
+    assert {r.status for r in made.rows} <= {"pending", "cancelled"}
+    assert made.spent_usd == 0

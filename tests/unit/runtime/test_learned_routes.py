@@ -180,3 +180,15 @@ async def test_what_nobody_judged_is_no_evidence(rt, models):
     models(small=lambda r: ProviderUnavailable("down"), big=lambda r: reply(YES))
     await orch.run(agent(CHECKED), text="hi", namespace={"is_yes": is_yes})
     assert [r.offer for r in rt.evidence("a")] == ["big"]
+
+
+async def test_an_answer_of_the_cache_is_not_judged_twice(rt, models):
+    """A recorded answer was evidence when it was given: a second run that takes it adds no row, whatever the check says."""
+    made = models(small=lambda r: reply(YES), big=lambda r: reply(YES))
+    kept = agent(CHECKED, cache="1d")
+    await orch.run(kept, text="hi", namespace={"is_yes": is_yes})
+    before = list(rt.evidence("a"))
+    again = await orch.run(kept, text="hi", namespace={"is_yes": is_yes})
+    assert (again.status, len(made["small"].requests)) == ("done", 1)
+    assert list(rt.evidence("a")) == before
+    assert len(before) == 1

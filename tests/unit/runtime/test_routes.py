@@ -370,3 +370,17 @@ async def test_the_decision_of_a_run_survives_other_facts(rt, models):
     opened = orch.open_run(run.run)
     assert decisions(opened)[0]["order"] == ["small", "big"]
     assert choices(spans(opened.events), "a")[0].chosen == "small"
+
+
+@pytest.mark.parametrize(("below", "is_asked"), [(None, False), (0.75, False), (0.8, True)])
+async def test_the_threshold_of_a_second_opinion_is_its_own(models, below, is_asked):
+    """Three of four answers agree, 0.75: enough for the default of 0.7 and for 0.75 itself, and not for a threshold of 0.8."""
+    models(small=[YES, NO, YES, YES], big=lambda r: reply(NO))
+    rule = {"model": "big", "by": "agreement(4)", **({} if below is None else {"below": below})}
+    maker = orch.Agent(
+        "a", "Label {{ text }}", model="small", out="{label: yes | no}", max_tokens=50, second_opinion=rule
+    )
+    run = await orch.run(maker, text="hi")
+    asked = [target for kind, target in calls(run) if kind == "model"]
+    assert asked.count("small") == (2 if is_asked else 4), "0.8 is out of reach once one of two disagrees"
+    assert ("big" in asked) is is_asked
