@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from orch_nb.routing.fixed import TYPICAL_BYTES_PER_TOKEN, expected_usd
@@ -62,7 +62,8 @@ def filtered(question: Question, facts: Facts) -> list[Candidate]:
     Notes
     -----
     An interface that lacks what the answer needs (tools, JSON) is refused only where another candidate has it: asking in
-    words works worse, and is better than nothing.
+    words works worse, and is better than nothing. Where the budget alone refuses the last that could answer, the cheapest of
+    them stays: its call is refused by the ledger then, and what is to happen at the limit (stop, degrade, ask) does.
     """
     tried = {row["offer"]: row for row in question.tried}
     lacking = _lacking(question, facts)
@@ -74,7 +75,23 @@ def filtered(question: Question, facts: Facts) -> list[Candidate]:
         else:
             refused = facts.unavailable.get(name) or lacking.get(name) or _misfit(question, offer, price, facts)
         out.append(Candidate(offer, None if price is None else expected_usd(question.request, price), price, refused))
+    if not question.keeps and all(c.refused for c in out):
+        return _least_dear(question, out, facts)
     return out
+
+
+def _least_dear(question: Question, refused: list[Candidate], facts: Facts) -> list[Candidate]:
+    """The same, the cheapest of those that only the budget refuses taken back in."""
+    dear = [
+        (bound(question.request, c.price), place)
+        for place, c in enumerate(refused)
+        if c.price is not None and c.refused == _too_dear(question.request, c.price, facts.room)
+        and not _too_slow(question.sla_s, facts.seconds.get(c.offer.name))
+    ]  # fmt: skip
+    if not dear:
+        return refused
+    _, kept = min(dear)
+    return [replace(c, refused="") if place == kept else c for place, c in enumerate(refused)]
 
 
 def _lacking(question: Question, facts: Facts) -> dict[str, str]:

@@ -79,12 +79,22 @@ def test_asking_in_words_is_better_than_nothing():
 def test_nothing_left_says_every_reason():
     """NoOffer names each candidate and why it was refused."""
     facts = replace(
-        FACTS, unavailable=dict.fromkeys(("small", "mid"), "its provider fails"), room=Room("run:1", Decimal(0))
-    )
+        FACTS, unavailable=dict.fromkeys(("small", "mid"), "its provider fails"), room=Room("run:1", Decimal(0)),
+        prices={**FACTS.prices, "big": None},
+    )  # fmt: skip
     candidates = filtered(ask(CASCADE), facts)
-    with pytest.raises(NoOffer, match="`big`: it may cost") as caught:
+    with pytest.raises(NoOffer, match="`big`: its price is unknown") as caught:
         decide("cascade", "a", candidates, cascade.by_cost(ask(CASCADE), candidates))
     assert str(caught.value).count("its provider fails") == 2
+
+
+def test_the_budget_alone_leaves_the_cheapest_for_the_ledger_to_refuse():
+    """Of those that only the budget refuses the cheapest stays, so that what happens at the limit is decided there; not where an
+    answer is kept already."""
+    facts = replace(FACTS, unavailable={"small": "its provider fails"}, room=Room("run:1", Decimal(0)))
+    left = [c.offer.name for c in filtered(ask(CASCADE), facts) if not c.refused]
+    assert left == ["mid"]
+    assert all(c.refused for c in filtered(ask(CASCADE, keeps=True), facts))
 
 
 # ------------------------------------------------------------------ rules and words

@@ -11,6 +11,7 @@ import orch_nb as orch
 from orch_nb.errors import (
     AuthFailed,
     BadRequest,
+    BudgetExceeded,
     ContextTooLong,
     MalformedReply,
     NodeFailed,
@@ -239,9 +240,11 @@ async def test_a_candidate_without_a_key_is_refused_and_the_others_answer(rt, mo
 async def test_nothing_fits_and_every_reason_is_told(rt, models):
     """NoOffer says why each candidate was refused; nothing was sent, nothing is billed."""
     models()
-    run = await orch.run(agent(CASCADE), text="hi", budget_usd="0")
+    for name in ("new", "newer"):
+        rt.models.add(name, f"{name}-1", "bigco")
+    run = await orch.run(agent({"cascade": ["new", "newer"]}), text="hi", budget_usd="1")
 
-    with pytest.raises(NodeFailed, match=r"`small`: it may cost .* `big`: it may cost"):
+    with pytest.raises(NodeFailed, match=r"`new`: its price is unknown.* `newer`: its price is unknown"):
         run.result()
     assert calls(run) == [("route", "cascade")]
     assert [row["refused"] != "" for row in choices_of(run)] == [True, True]
@@ -259,7 +262,8 @@ async def test_an_escalation_cannot_pass_the_budget(rt, models):
 
     assert made["big"].requests == []
     assert run.status == "failed"
-    assert "is left in run:" in str(run.events[-1].error.message)
+    assert run.events[-1].error.type == "BudgetExceeded"
+    assert [e for e in run.events if isinstance(e, ev.Sent) and e.target == "big"] == []
     balance = rt.store.balance(f"run:{run.run}")
     assert (balance.spent_usd, balance.held_usd, balance.in_doubt_usd) == (Decimal("0.0001"), 0, 0)
 
@@ -384,3 +388,38 @@ async def test_the_threshold_of_a_second_opinion_is_its_own(models, below, is_as
     asked = [target for kind, target in calls(run) if kind == "model"]
     assert asked.count("small") == (2 if is_asked else 4), "0.8 is out of reach once one of two disagrees"
     assert ("big" in asked) is is_asked
+
+
+@pytest.mark.parametrize(
+    "route", [CASCADE, {"keywords": {"big": ["hi"]}, "else": "small"}, {"learned": ["small", "big"]}]
+)
+async def test_a_routed_agent_meets_its_budget_as_any_other_does(rt, models, route):
+    """Where no candidate fits what is left, the run stops at its limit with that error, and goes on once there is more."""
+    models(small=lambda r: reply(YES), big=lambda r: reply(YES))
+    run = await orch.run(agent(route), text="hi", budget="0.00001")
+    with pytest.raises(BudgetExceeded, match="asks for up to"):
+        run.result()
+    assert run.spent_usd == 0
+    again = await orch.resume(run.run, budget_usd="1", namespace={"a": agent(route)})
+    assert again.result() == {"label": "yes"}
+
+
+async def test_rows_of_a_routed_batch_are_pending_at_the_limit(rt, models):
+    """A row whose candidates are all too dear for what is left is pending, and a resume with more money answers it."""
+    models(small=lambda r: reply(YES), big=lambda r: reply(YES))
+    rows = [{"text": f"t {n}"} for n in range(4)]
+    made = await orch.batch(agent(CASCADE), rows, budget_usd="0.0005")
+    assert {r.status for r in made.rows} == {"done", "pending"}
+    assert made.stopped == "the budget is used up"
+    again = await rt.resume_batch(made.run, budget_usd="1", namespace={"a": agent(CASCADE)})
+    assert [r.status for r in again.rows] == ["done"] * 4
+
+
+async def test_a_routed_agent_asks_for_more_where_its_budget_says_so(rt, models):
+    """`ask` at the limit is asked of a person whatever chose the model."""
+    models(small=lambda r: reply(YES), big=lambda r: reply(YES))
+    run = await orch.run(agent(CASCADE), text="hi", budget="0.00001 ask", attended=True)
+    assert run.status == "waiting"
+    run.answer("raise", "1")
+    await run
+    assert run.result() == {"label": "yes"}
