@@ -521,3 +521,14 @@ def test_a_candidates_run_says_nothing_about_what_the_definition_costs(rt, model
     assert [events[0].run for events in runs_of(rt)("triage")] == [run.run]
     assert "earlier run" not in run.events[0].baseline["from"]
     assert not [n for n in run_view(run.events).notices if n.kind == "alert"]
+
+
+def test_a_failed_runs_cost_is_part_of_what_a_graph_costs(rt, model) -> None:
+    """A forecast counts runs that failed: they were paid, and leaving them out would promise too little."""
+    from orch_nb.analysis.stored import runs_of
+
+    model("small", lambda request: "no JSON at all")
+    run = orch.run_sync(triage(), ticket="my payment failed")
+    assert run.status == "failed"
+    assert run.spent_usd > 0
+    assert [events[0].run for events in runs_of(rt)("triage")] == [run.run]
