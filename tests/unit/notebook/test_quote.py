@@ -176,3 +176,18 @@ def test_a_batch_at_batch_price_from_a_cell(shell, monkeypatch):
     assert [row.output for row in made.rows] == ["SAY IT: A", "SAY IT: B"]
     assert len(server.batches) == 1
     assert "batch price" in shell.good(f"%orch cost {made.run}.0").text
+
+
+def test_another_model_behind_a_name_changes_the_whole_graphs_quote(shell):
+    """One line gives the name another model; the quote of the graph that uses it twice follows, and nothing else is edited."""
+    shell.good("%orch models add dear echo/dear input=30 output=60")
+    shell.good("%orch models add cheap echo/cheap input=3 output=6")
+    shell.good("%orch models set writer=dear")
+    shell.good("%%agent draft --model writer --max-tokens 50\nWrite about {{ topic }}")
+    shell.good("%%agent check --model writer --max-tokens 50\nCheck {{ draft }}")
+    shell.good("%%graph both\ndraft -> check")
+    before = shell.good('%orch quote both topic="tea"').value
+    shell.good("%orch models set writer=cheap")
+    after = shell.good('%orch quote both topic="tea"').value
+    assert [n.step for n in before.nodes] == [n.step for n in after.nodes] == ["draft", "check"]
+    assert before.high_usd == 10 * after.high_usd > 0
