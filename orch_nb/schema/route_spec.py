@@ -163,6 +163,11 @@ def _check_whole(how: str, made: dict[str, Any]) -> None:
         raise ValueError("has `above`, and so needs `else: MODEL` for what is similar to nothing")
     if how == "judge" and "models" not in made:
         raise ValueError("needs `models: [small, big]`: what the judge chooses from")
+    if "confidence" in made and made.get("by", "schema") == "schema":
+        raise ValueError(
+            f"has the confidence {made['confidence']:g}, but nothing measures one: an answer fits its form or does not; "
+            "add `by: agreement(3)`, `probability` or `check(FUNCTION)`, or leave `confidence` out"
+        )
     baseline = made.get("baseline")
     if baseline is not None and baseline not in made["learned"]:
         raise ValueError(f"has the baseline `{baseline}`, which is none of {', '.join(made['learned'])}")

@@ -52,6 +52,8 @@ def test_the_magic_line_takes_a_route_too():
         ({"rules": [{"if": "x > 1", "model": "big"}], "else": "a"}, "rule 1"),
         ({"cascade": ["a"], "judge": "b"}, "two ways"),
         ({"cascade": ["a", "b"], "confidense": 0.7}, "did you mean `confidence`"),
+        ({"cascade": ["a", "b"], "confidence": 0.7}, "nothing measures one"),
+        ({"cascade": ["a", "b"], "confidence": 0.7, "by": "schema"}, "add `by: agreement(3)`"),
         ({"cascade": ["a", "b"], "confidence": 7}, "from 0 to 1"),
         ({"cascade": ["a", "b"], "confidence": float("nan")}, "from 0 to 1"),
         ({"cascade": ["a", "b"], "by": "agreement(1)"}, "2 to 15"),
@@ -80,6 +82,13 @@ def test_a_route_and_a_model_exclude_each_other():
     """`model` names one, `route` chooses one: both at once are refused at the line of the route."""
     with pytest.raises(BadOption, match="both given") as caught:
         parse_agent_cell("a --model big", "---\nout: str\nroute: auto\n---\nx")
+    assert caught.value.line == 4
+
+
+def test_a_confidence_that_nothing_measures_is_refused_at_its_line():
+    """`confidence: 0.7` without `by` would be read and do nothing: the cell says so before a run relies on it."""
+    with pytest.raises(BadOption, match=r"has the confidence 0\.7, but nothing measures one") as caught:
+        parse_agent_cell("a", "---\nout: str\nroute: {cascade: [small, big], confidence: 0.7}\n---\nx")
     assert caught.value.line == 4
 
 
