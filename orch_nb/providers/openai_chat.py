@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from orch_nb.errors import BadOption, ProviderError
+from orch_nb.errors import BadOption
 from orch_nb.providers.chat_body import KEPT, chat_body
-from orch_nb.providers.chat_stream import DONE, ChatFault, ChatStream, ReportedError
-from orch_nb.providers.http import Call, Caps, Http
+from orch_nb.providers.chat_stream import ChatStream
+from orch_nb.providers.event_reply import EventReply
+from orch_nb.providers.http import Http
 from orch_nb.providers.keys import key_source
-from orch_nb.providers.refusal import reported
-from orch_nb.providers.sse import SseFault, SseParser
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from orch_nb.providers.http import Caps
     from orch_nb.providers.keys import KeySource
     from orch_nb.providers.openai_batch import OpenAIBatch
     from orch_nb.schema.messages import Json, ModelEvent, ModelRequest
 
 OPENAI_URL = "https://api.openai.com/v1"
 _DRAIN_S = 0.2
-_ERROR_BYTES = 64 << 10
 
 
 class OpenAIChat:
@@ -107,17 +106,17 @@ class OpenAIChat:
         ProviderError
             One of its subclasses: see `orch_nb.errors`. `billed` is True when tokens may have been spent.
         """
-        reply = _Reply()
         headers = {"idempotency-key": request.idempotency_key} if request.idempotency_key else {}
         body = chat_body(request, max_tokens_field=self._max_tokens_field, extra=self._extra)
         call = self._http.post(
             "/chat/completions", body, model=request.model, timeout_s=request.timeout_s, headers=headers
         )
+        reply = EventReply(call, ChatStream())
         async with call:
             while not reply.is_done and (raw := await call.read()) is not None:
-                for event in reply.feed(call, raw):
+                for event in reply.feed(raw):
                     yield event
-            last = reply.finish(call)
+            last = reply.finish()
             await call.drain(_DRAIN_S)
         for event in last:
             yield event
@@ -140,87 +139,3 @@ class OpenAIChat:
         await self._http.aclose()
         if self._batch is not None:
             await self._batch.aclose()
-
-
-class _Reply:
-    """The bytes of one reply on their way to events; every fault in them becomes one typed error."""
-
-    def __init__(self) -> None:
-        self._parser, self._chat = SseParser(), ChatStream()
-        self._head: bytes | None = b""
-        self._other = b""
-
-    @property
-    def is_done(self) -> bool:
-        """Whether nothing more need be read: the end mark came, or enough of a reply that is no event stream."""
-        return self._chat.is_done or len(self._other) >= _ERROR_BYTES
-
-    def feed(self, call: Call, raw: bytes) -> list[ModelEvent]:
-        """The events in `raw`; none while it is not known, or known not to be, an event stream."""
-        raw = self._sniffed(raw)
-        return self._events(call, raw) if raw else []
-
-    def finish(self, call: Call) -> list[ModelEvent]:
-        """The last events of a whole reply."""
-        failure: ProviderError
-        if self._other:
-            raise self._no_stream(call)
-        if self._head is not None and not self._head.strip():
-            raise call.malformed("the reply is empty")
-        try:
-            for event in [] if self._chat.is_done else self._parser.close():
-                if event.data.strip() == DONE:
-                    self._chat.feed(event.data)
-            return self._chat.finish(call.request_id)
-        except (SseFault, ChatFault) as fault:
-            failure = call.malformed(str(fault))
-        raise failure
-
-    def _sniffed(self, raw: bytes) -> bytes:
-        """`raw` when the reply is an event stream. By its first byte, as servers mislabel both ways: no line of an event
-        stream begins with a brace or an angle bracket, and every JSON object or page does."""
-        if self._other:
-            self._other = (self._other + raw)[:_ERROR_BYTES]
-            return b""
-        if self._head is None:
-            return raw
-        self._head += raw
-        begins = self._head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")[:1]
-        if not begins and len(self._head) < 1024:
-            return b""
-        raw, self._head = self._head, None
-        if begins in (b"{", b"[", b"<"):
-            self._other = raw[:_ERROR_BYTES]
-            return b""
-        return raw
-
-    def _events(self, call: Call, raw: bytes) -> list[ModelEvent]:
-        failure: ProviderError
-        try:
-            return [event for sent in self._parser.feed(raw) for event in self._chat.feed(sent.data)]
-        except (SseFault, ChatFault) as fault:
-            failure = call.malformed(str(fault))
-        except ReportedError as error:
-            failure = reported(call.asked, error.body)
-        raise failure
-
-    def _no_stream(self, call: Call) -> ProviderError:
-        """A 200 that is no event stream: an error object, a whole JSON reply, or a web page."""
-        body = _json_object(self._other)
-        if body.get("error"):
-            return reported(call.asked, body)
-        what = "a web page" if self._other.lstrip()[:1] == b"<" else "JSON"
-        return call.malformed(
-            f"the reply to a stream request is {what}, not an event stream",
-            hint="is base_url the API's address, and does this server stream?",
-        )
-
-
-def _json_object(raw: bytes) -> dict[str, Any]:
-    import json
-
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError):
-        return {}
-    return body if isinstance(body, dict) else {}

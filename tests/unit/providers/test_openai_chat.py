@@ -459,7 +459,7 @@ async def test_the_key_is_in_no_traceback(
         frames = traceback.TracebackException.from_exception(error, capture_locals=True)
         shown = "".join(frames.format()) + repr(error) + str(dict(error.facts)) + error.hint
     await chat.aclose()
-    assert "_Reply object at" in shown, "the traceback has our local variables"
+    assert "EventReply object at" in shown, "the traceback has our local variables"
     assert CANARY not in shown + caplog.text
 
 
