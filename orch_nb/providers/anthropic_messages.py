@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from orch_nb.providers.anthropic_messages_body import KEPT, answer_tool, messages_body
 from orch_nb.providers.anthropic_messages_stream import MessagesStream
 from orch_nb.providers.event_reply import EventReply
-from orch_nb.providers.native_http import NativeHttp, checked_extra
+from orch_nb.providers.http_provider import HttpProvider, checked_extra
+from orch_nb.providers.native_http import NativeHttp
 from orch_nb.providers.turn_memory import TurnMemory
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ VERSION = "2023-06-01"
 _DRAIN_S = 0.2
 
 
-class AnthropicMessages:
+class AnthropicMessages(HttpProvider):
     """A provider that speaks Anthropic's Messages protocol.
 
     Parameters
@@ -67,10 +68,9 @@ class AnthropicMessages:
         extra: Mapping[str, Json] | None = None,
         caps: Caps | None = None,
     ) -> None:
-        self.name = name
         self._extra = checked_extra(name, extra, KEPT)
         self._headers = {"anthropic-version": version} | ({"anthropic-beta": beta} if beta else {})
-        self._http = NativeHttp(
+        http = NativeHttp(
             name,
             base_url,
             key=key,
@@ -79,20 +79,8 @@ class AnthropicMessages:
             trust_env=trust_env,
             caps=caps,
         )
+        super().__init__(name, http)
         self._memory = TurnMemory()
-
-    @property
-    def base_url(self) -> str:
-        """The address, fit to be shown."""
-        return self._http.shown_url
-
-    @property
-    def key_reference(self) -> str:
-        """Where the key comes from, such as ``env:ANTHROPIC_API_KEY``; "" when none is used."""
-        return self._http.key.reference if self._http.key else ""
-
-    def __repr__(self) -> str:
-        return f"AnthropicMessages({self.name!r}, {self.base_url!r}, key={self.key_reference or None!r})"
 
     async def stream(self, request: ModelRequest, /) -> AsyncIterator[ModelEvent]:
         """The reply to `request`, piece by piece, then `Completed`; the connection is given back before that last event.
@@ -118,7 +106,3 @@ class AnthropicMessages:
             self._memory.keep(fold.calls, thoughts)
         for event in last:
             yield event
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._http.aclose()

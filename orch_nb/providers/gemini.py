@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from orch_nb.providers.event_reply import EventReply
 from orch_nb.providers.gemini_body import KEPT, generate_body, model_path
 from orch_nb.providers.gemini_stream import GeminiStream
-from orch_nb.providers.native_http import NativeHttp, checked_extra
+from orch_nb.providers.http_provider import HttpProvider, checked_extra
+from orch_nb.providers.native_http import NativeHttp
 from orch_nb.providers.turn_memory import TurnMemory
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 GEMINI_URL = "https://generativelanguage.googleapis.com/v1beta"
 
 
-class Gemini:
+class Gemini(HttpProvider):
     """A provider that speaks Google's Gemini protocol.
 
     Parameters
@@ -59,9 +60,8 @@ class Gemini:
         extra: Mapping[str, Json] | None = None,
         caps: Caps | None = None,
     ) -> None:
-        self.name = name
         self._extra = checked_extra(name, extra, KEPT)
-        self._http = NativeHttp(
+        http = NativeHttp(
             name,
             base_url,
             key=key,
@@ -71,20 +71,8 @@ class Gemini:
             trust_env=trust_env,
             caps=caps,
         )
+        super().__init__(name, http)
         self._memory = TurnMemory()
-
-    @property
-    def base_url(self) -> str:
-        """The address, fit to be shown."""
-        return self._http.shown_url
-
-    @property
-    def key_reference(self) -> str:
-        """Where the key comes from, such as ``env:GEMINI_API_KEY``; "" when none is used."""
-        return self._http.key.reference if self._http.key else ""
-
-    def __repr__(self) -> str:
-        return f"Gemini({self.name!r}, {self.base_url!r}, key={self.key_reference or None!r})"
 
     async def stream(self, request: ModelRequest, /) -> AsyncIterator[ModelEvent]:
         """The reply to `request`, piece by piece, then `Completed`; the connection is given back before that last event.
@@ -108,7 +96,3 @@ class Gemini:
             self._memory.keep(fold.calls, signed)
         for event in last:
             yield event
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._http.aclose()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.errors import AuthFailed, BadOption, BadRequest, ContextTooLong, ProviderError, RateLimited
+from orch_nb.errors import AuthFailed, BadRequest, ContextTooLong, ProviderError, RateLimited
 from orch_nb.providers.http import Call, Caps, Http, encoded
 from orch_nb.providers.keys import key_source
 from orch_nb.providers.refusal import Asked, complaint_of
@@ -52,11 +52,6 @@ class NativeHttp(Http):
         self.key_header = key_header
         if query:
             self.url = self.url.copy_merge_params(dict(query))
-
-    @property
-    def shown_url(self) -> str:
-        """The address, fit to be shown."""
-        return str(self.url.copy_with(query=None))
 
     def post(
         self,
@@ -116,20 +111,6 @@ def sharper(error: ProviderError, body: bytes) -> ProviderError:
         hint = "the account has no credit left: waiting does not help; choose another model or top it up"
         return AuthFailed(str(error), hint=hint, **facts)  # type: ignore[arg-type]
     return error
-
-
-def checked_extra(provider: str, extra: Mapping[str, Any] | None, kept: frozenset[str]) -> dict[str, Any]:
-    """`extra` as a dict.
-
-    Raises
-    ------
-    BadOption
-        It sets a field that the adapter sets itself.
-    """
-    given = dict(extra or {})
-    if taken := sorted(kept & given.keys()):
-        raise BadOption(f"`extra` of `{provider}` may not set {', '.join(taken)}.", hint="these come from the request")
-    return given
 
 
 def with_extra(body: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orch_nb.errors import BadOption
 from orch_nb.providers.chat_body import KEPT, chat_body
 from orch_nb.providers.chat_stream import ChatStream
 from orch_nb.providers.event_reply import EventReply
 from orch_nb.providers.http import Http
+from orch_nb.providers.http_provider import HttpProvider, checked_extra
 from orch_nb.providers.keys import key_source
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ OPENAI_URL = "https://api.openai.com/v1"
 _DRAIN_S = 0.2
 
 
-class OpenAIChat:
+class OpenAIChat(HttpProvider):
     """A provider that speaks OpenAI's chat completions protocol.
 
     Parameters
@@ -67,13 +67,11 @@ class OpenAIChat:
         caps: Caps | None = None,
         has_batch: bool | None = None,
     ) -> None:
-        self.name = name
-        self._extra = dict(extra or {})
-        if taken := sorted(KEPT & self._extra.keys()):
-            raise BadOption(f"`extra` of `{name}` may not set {', '.join(taken)}.", hint="these come from the request")
+        self._extra = checked_extra(name, extra, KEPT)
         source = key_source(key, name)
-        self._http = Http(name, base_url, key=source, allow_insecure=allow_insecure, trust_env=trust_env, caps=caps)
-        openai = self._http.url.host == "api.openai.com"
+        http = Http(name, base_url, key=source, allow_insecure=allow_insecure, trust_env=trust_env, caps=caps)
+        super().__init__(name, http)
+        openai = http.url.host == "api.openai.com"
         self._batch: OpenAIBatch | None = None
         self._has_batch = openai if has_batch is None else has_batch
         self._max_tokens_field = max_tokens_field or ("max_completion_tokens" if openai else "max_tokens")
@@ -84,19 +82,6 @@ class OpenAIChat:
         made = cls(name, base_url, key=None)
         made._http.key = key
         return made
-
-    @property
-    def base_url(self) -> str:
-        """The address, fit to be shown."""
-        return str(self._http.url.copy_with(query=None))
-
-    @property
-    def key_reference(self) -> str:
-        """Where the key comes from, such as ``env:OPENAI_API_KEY``; "" when none is used."""
-        return self._http.key.reference if self._http.key else ""
-
-    def __repr__(self) -> str:
-        return f"OpenAIChat({self.name!r}, {self.base_url!r}, key={self.key_reference or None!r})"
 
     async def stream(self, request: ModelRequest, /) -> AsyncIterator[ModelEvent]:
         """The reply to `request`, piece by piece, then `Completed`; the connection is given back before that last event.
@@ -136,6 +121,6 @@ class OpenAIChat:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await super().aclose()
         if self._batch is not None:
             await self._batch.aclose()
