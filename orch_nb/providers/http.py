@@ -72,6 +72,8 @@ class Http:
         Name in errors.
     key
         Where the key is found at each call; None sends no key.
+    key_header
+        Name of the header that carries the key; "" sends it as a bearer token.
     trust_env
         Whether HTTP(S)_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR are honoured. They never are for a loopback address:
         a proxy must not see what does not leave the machine.
@@ -88,11 +90,13 @@ class Http:
         base_url: str,
         *,
         key: KeySource | None = None,
+        key_header: str = "",
         allow_insecure: bool = False,
         trust_env: bool = True,
         caps: Caps | None = None,
     ) -> None:
         self.provider, self.key, self.caps = provider, key, caps or Caps()
+        self.key_header = key_header
         self.url = checked_url(provider, base_url, with_key=key is not None, allow_insecure=allow_insecure)
         self.loopback = is_loopback(self.url.host)
         self.trust_env = trust_env and not self.loopback
@@ -120,7 +124,7 @@ class Http:
         key = self.key.resolve() if self.key else None
         asked = Asked(self.provider, model, key)
         url = self.url.copy_with(path=self.url.path.rstrip("/") + path)
-        return Call(self, asked, url, encoded(asked, body), headers=dict(headers or {}), timeout_s=timeout_s)
+        return self._call(self, asked, url, encoded(asked, body), headers=dict(headers or {}), timeout_s=timeout_s)
 
     def exchange(
         self, method: str, path: str, content: bytes = b"", *, content_type: str = "application/json", model: str = "",
@@ -146,9 +150,15 @@ class Http:
         """The same door with other bounds of a reply."""
         made = Http.__new__(Http)
         made.provider, made.key, made.caps, made.url = self.provider, self.key, caps, self.url
+        made.key_header = self.key_header
         made.loopback, made.trust_env = self.loopback, self.trust_env
         made._clients, made._lock = WeakKeyDictionary(), threading.Lock()
         return made
+
+    @property
+    def _call(self) -> type[Call]:
+        """What a question to a model is: a vendor's own kind understands its refusals."""
+        return Call
 
     def client(self) -> httpx.AsyncClient:
         """The running loop's client."""
@@ -210,7 +220,7 @@ class Call:
         request = client.build_request(
             self._method, self._url, content=self._body, headers=self._sent_headers(), extensions={"trace": self._note}
         )
-        auth = _Bearer(self.asked.key) if self.asked.key else None
+        auth = _KeyAuth(self.asked.key, self._http.key_header) if self.asked.key else None
         self._response = await self._within(client.send(request, auth=auth, stream=True))
         try:
             await self._accept(self._response)
@@ -361,14 +371,17 @@ class Call:
                 await self._response.aclose()
 
 
-class _Bearer(httpx.Auth):
+class _KeyAuth(httpx.Auth):
     """Puts the key into the header at the last moment."""
 
-    def __init__(self, key: Key) -> None:
-        self._key = key
+    def __init__(self, key: Key, header: str) -> None:
+        self._key, self._header = key, header
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
+        if self._header:
+            request.headers[self._header] = self._key.reveal()
+        else:
+            request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
         yield request
 
 

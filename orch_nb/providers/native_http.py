@@ -7,9 +7,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import AuthFailed, BadRequest, ContextTooLong, ProviderError, RateLimited
-from orch_nb.providers.http import Call, Caps, Http, encoded
+from orch_nb.providers.http import Call, Caps, Http
 from orch_nb.providers.keys import key_source
-from orch_nb.providers.refusal import Asked, complaint_of
+from orch_nb.providers.refusal import complaint_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,36 +48,16 @@ class NativeHttp(Http):
         caps: Caps | None = None,
     ) -> None:
         source = key_source(key, provider)
-        super().__init__(provider, base_url, key=source, allow_insecure=allow_insecure, trust_env=trust_env, caps=caps)
-        self.key_header = key_header
+        super().__init__(
+            provider, base_url, key=source, key_header=key_header, allow_insecure=allow_insecure, trust_env=trust_env,
+            caps=caps,
+        )  # fmt: skip
         if query:
             self.url = self.url.copy_merge_params(dict(query))
 
-    def post(
-        self,
-        path: str,
-        body: Mapping[str, Any],
-        *,
-        model: str,
-        timeout_s: float,
-        headers: Mapping[str, str] | None = None,
-    ) -> Call:
-        """As `Http.post`, with the vendor's refusals understood."""
-        key = self.key.resolve() if self.key else None
-        asked = Asked(self.provider, model, key)
-        url = self.url.copy_with(path=self.url.path.rstrip("/") + path)
-        return _NativeCall(self, asked, url, encoded(asked, body), headers=dict(headers or {}), timeout_s=timeout_s)
-
-    def _new_client(self) -> httpx.AsyncClient:
-        client = super()._new_client()
-        client.event_hooks = {"request": [self._move_key]}
-        return client
-
-    async def _move_key(self, request: httpx.Request) -> None:
-        """Put the key where this vendor looks for it; runs after authentication, as the last thing before the socket."""
-        bearer = request.headers.pop("authorization", "")
-        if bearer.startswith("Bearer "):
-            request.headers[self.key_header] = bearer.removeprefix("Bearer ")
+    @property
+    def _call(self) -> type[Call]:
+        return _NativeCall
 
 
 class _NativeCall(Call):
