@@ -13,7 +13,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from orch_nb.providers.chat_stream import MOST_CALLS, ChatFault, ReportedError, parsed
+from orch_nb.providers.stream_fault import MOST_CALLS, ChatFault, ReportedError, parsed
 from orch_nb.providers.wire_value import BadCount, TextJoin, characters, count_in, kind, object_in, text_in
 from orch_nb.schema.messages import Completed, ModelEvent, TextDelta, ToolCall, ToolCallEvent, Usage
 

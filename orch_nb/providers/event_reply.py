@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Protocol
 
-from orch_nb.providers.chat_stream import ChatFault, ReportedError
 from orch_nb.providers.refusal import reported
 from orch_nb.providers.sse import SseFault, SseParser
+from orch_nb.providers.stream_fault import ChatFault, ReportedError
 
 if TYPE_CHECKING:
     from orch_nb.errors import ProviderError

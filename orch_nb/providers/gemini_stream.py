@@ -13,8 +13,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from orch_nb.providers.chat_stream import MOST_CALLS, ChatFault, ReportedError, parsed
 from orch_nb.providers.gemini_body import MINTED
+from orch_nb.providers.stream_fault import MOST_CALLS, ChatFault, ReportedError, parsed
 from orch_nb.providers.wire_value import BadCount, TextJoin, characters, count_in, kind, object_in, objects_in, text_in
 from orch_nb.schema.messages import Completed, ModelEvent, TextDelta, ToolCall, ToolCallEvent, Usage
 

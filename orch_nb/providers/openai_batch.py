@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import BadRequest, MalformedReply, ProviderError, ProviderUnavailable
-from orch_nb.providers.chat_stream import DONE, ChatFault, ChatStream
+from orch_nb.providers.chat_stream import DONE, ChatStream
 from orch_nb.providers.http import Caps, encoded
 from orch_nb.providers.refusal import Asked, refused
+from orch_nb.providers.stream_fault import ChatFault
 from orch_nb.schema.messages import Completed, Reply, TextDelta, ToolCall, ToolCallEvent
 
 if TYPE_CHECKING:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.providers.chat_stream import ChatFault
-from orch_nb.providers.usage import MOST_TOKENS
+from orch_nb.providers.stream_fault import ChatFault
 
 if TYPE_CHECKING:
     from orch_nb.schema.messages import Json, ToolCall
 
+MOST_TOKENS = 100_000_000
+"""No call uses more; a larger count is a fault, not a bill."""
 _KINDS = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
 _HALF = "the text has half a surrogate pair, which is no character"
 
@@ -53,13 +54,13 @@ def objects_in(holder: dict[str, Any], name: str) -> list[dict[str, Any]]:
     return value
 
 
-def text_in(holder: dict[str, Any], name: str) -> str:
-    """The text `holder[name]`; "" when absent or null. Raises ChatFault when it is something else."""
+def text_in(holder: dict[str, Any], name: str, called: str = "") -> str:
+    """The text `holder[name]`; "" when absent or null. Raises ChatFault, by the words of `called`, when it is something else."""
     value = holder.get(name)
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise ChatFault(f"{name} is {kind(value)}, not text")
+        raise ChatFault(f"{called or name} is {kind(value)}, not text")
     return value
 
 
@@ -120,11 +121,12 @@ def count_in(sent: dict[str, Any], name: str) -> int | None:
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST_TOKENS:
-        raise BadCount(f"{name} is {_shown(value)}")
+        raise BadCount(f"{name} is {shown(value)}")
     return value
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """What `value` holds, short enough for a sentence."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10 * MOST_TOKENS:
         return "beyond any call"
     text = repr(value)

@@ -12,8 +12,8 @@ from orch_nb.errors import BadOption
 from orch_nb.providers.anthropic_messages import AnthropicMessages
 from orch_nb.providers.anthropic_messages_body import generation, messages_body
 from orch_nb.providers.anthropic_messages_stream import MessagesStream, messages_usage
-from orch_nb.providers.chat_stream import ChatFault, ReportedError
 from orch_nb.providers.sse import SseParser
+from orch_nb.providers.stream_fault import ChatFault, ReportedError
 from orch_nb.providers.turn_memory import TurnMemory
 from orch_nb.providers.vendors import vendor
 from orch_nb.schema.messages import (

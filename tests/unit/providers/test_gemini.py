@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orch_nb.errors import BadOption, BadRequest
-from orch_nb.providers.chat_stream import ChatFault, ReportedError
 from orch_nb.providers.gemini import Gemini
 from orch_nb.providers.gemini_body import generate_body, model_path
 from orch_nb.providers.gemini_schema import response_schema
 from orch_nb.providers.gemini_stream import GeminiStream, gemini_usage
 from orch_nb.providers.sse import SseParser
+from orch_nb.providers.stream_fault import ChatFault, ReportedError
 from orch_nb.providers.turn_memory import TurnMemory
 from orch_nb.providers.vendors import vendor
 from orch_nb.schema.messages import (
