@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.analysis import compare_table as table_of
 from orch_nb.analysis import fixtures, picks
+from orch_nb.analysis.batch_run import BatchRun
 from orch_nb.analysis.compare_inputs import InputRow
 from orch_nb.analysis.compare_judge import Bench, judge_agent, judge_row, judging_model, named, orders
 from orch_nb.analysis.compare_start import Candidate, make
@@ -28,9 +29,7 @@ from orch_nb.runtime.binding import compile_in
 from orch_nb.schema.canonical import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
-    from concurrent.futures import Future
-    from decimal import Decimal
+    from collections.abc import Callable, Mapping, Sequence
 
     from orch_nb.analysis.compare_cell import CompareCell
     from orch_nb.analysis.compare_judge import Agreement
@@ -44,7 +43,7 @@ AHEAD = 64
 
 
 @dataclass(slots=True)
-class Comparison:
+class Comparison(BatchRun):
     """A comparison under way, or done. ``await`` it, look at it, pick, take it along.
 
     Attributes
@@ -89,65 +88,14 @@ class Comparison:
 
     # ---------------------------------------------------------------- as a run
     @property
-    def handle(self) -> BatchHandle:
-        """The batch that it is."""
-        made: BatchHandle = self._handle
-        return made
-
-    @property
-    def run(self) -> str:
-        """Its id; ``%orch resume ID`` goes on with what is not done."""
-        return self.handle.run
-
-    @property
     def graph(self) -> str:
         """What is shown as its name where runs are."""
         return self.name
 
     @property
     def version(self) -> int:
-        """Grows with each change."""
+        """Grows with each change; picks are changes too, and may come after the end."""
         return self.handle.version + self._changes
-
-    @property
-    def status(self) -> str:
-        """running, done, cancelled (stopped), or failed (cells are pending: the budget). A cell that failed is one cell: it
-        says so in its place, and the comparison is done all the same."""
-        if not self.done():
-            return "running"
-        if all(r.status in ("done", "failed") for r in self.handle.rows):
-            return "done"
-        return "cancelled" if self.handle.stopped == "stopped" else "failed"
-
-    @property
-    def future(self) -> Future[BatchHandle]:
-        """Done when every cell and every judgement is."""
-        return self.handle.future
-
-    @property
-    def spent_usd(self) -> Decimal:
-        """What everything cost so far, judges included."""
-        return self.handle.spent_usd
-
-    def done(self) -> bool:
-        """Whether everything has ended; picks may come later."""
-        return self.handle.done()
-
-    def stop(self) -> None:
-        """Stop: cells under way are booked, the rest is pending."""
-        self.handle.stop()
-
-    def wait(self, timeout_s: float | None = None) -> Comparison:
-        """Until everything has ended, for code without a loop."""
-        self.handle.wait(timeout_s)
-        return self
-
-    def __await__(self) -> Generator[Any, None, Comparison]:
-        async def wait() -> Comparison:
-            await asyncio.wrap_future(self.future)
-            return self
-
-        return wait().__await__()
 
     def resume(self, budget: Any = None) -> Comparison:
         """Go on with the cells and judgements that are not done; itself.

@@ -78,6 +78,13 @@ class Rung:
     passes: bool
     surely: bool
 
+    @property
+    def verdict(self) -> str:
+        """Whether it passes, in words."""
+        if self.passes:
+            return "surely passes" if self.surely else "passes"
+        return "does not pass" if self.standing.quality.n else "not scored"
+
 
 @dataclass(slots=True, frozen=True)
 class Ladder:
@@ -173,18 +180,9 @@ def ladder_text(made: Ladder) -> str:
     lines = [f"passes from {made.passes * 100:g} %"]
     for rung in made.rungs:
         s = rung.standing
-        verdict = (
-            "surely passes"
-            if rung.surely
-            else "passes"
-            if rung.passes
-            else "does not pass"
-            if s.quality.n
-            else "not scored"
-        )
         cost = "price unknown" if s.per_call_usd is None else f"${s.per_call_usd:.6f} a call"
         mark = "→" if s == made.chosen else " "
-        lines.append(f"{mark} {s.name}: {s.quality.text}, n = {s.quality.n}, {cost}: {verdict}")
+        lines.append(f"{mark} {s.name}: {s.quality.text}, n = {s.quality.n}, {cost}: {rung.verdict}")
     if made.chosen is None:
         lines.append("none passes")
     return "\n".join(lines)

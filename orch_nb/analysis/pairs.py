@@ -6,11 +6,11 @@ where the consumer gave a valid answer (and, with a scorer, a right one). Everyt
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.analysis.batch_run import BatchRun
 from orch_nb.analysis.compare_inputs import InputRow, rows_of, with_fixtures
 from orch_nb.analysis.compare_start import check_harmless, is_data, on_model
 from orch_nb.analysis.matrix_interval import Interval, interval
@@ -21,8 +21,7 @@ from orch_nb.runtime.batch import rows_of as batch_rows
 from orch_nb.runtime.binding import compile_in
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
-    from concurrent.futures import Future
+    from collections.abc import Mapping, Sequence
 
     from orch_nb.engine.plan import Plan
     from orch_nb.runtime.batch import BatchHandle
@@ -54,7 +53,7 @@ class Pair:
 
 
 @dataclass(slots=True)
-class Pairs:
+class Pairs(BatchRun):
     """A test of all pairs, under way or done. ``await`` it; `cell(a, b)`, `table()`, `best()`."""
 
     producer: str
@@ -73,64 +72,9 @@ class Pairs:
 
     # ---------------------------------------------------------------- as a run
     @property
-    def handle(self) -> BatchHandle:
-        """The batch that it is."""
-        made: BatchHandle = self._handle
-        return made
-
-    @property
-    def run(self) -> str:
-        """Its id."""
-        return self.handle.run
-
-    @property
     def graph(self) -> str:
         """``producer → consumer``."""
         return f"{self.producer} → {self.consumer}"
-
-    @property
-    def version(self) -> int:
-        """Grows with each change."""
-        return self.handle.version
-
-    @property
-    def future(self) -> Future[BatchHandle]:
-        """Done when every pair is."""
-        return self.handle.future
-
-    @property
-    def spent_usd(self) -> Decimal:
-        """What everything cost so far."""
-        return self.handle.spent_usd
-
-    @property
-    def status(self) -> str:
-        """running, done, cancelled or failed (rows are pending: the budget)."""
-        if not self.done():
-            return "running"
-        if all(r.status in ("done", "failed") for r in self.handle.rows):
-            return "done"
-        return "cancelled" if self.handle.stopped == "stopped" else "failed"
-
-    def done(self) -> bool:
-        """Whether everything has ended."""
-        return self.handle.done()
-
-    def stop(self) -> None:
-        """Stop: what is under way is booked, the rest is pending."""
-        self.handle.stop()
-
-    def wait(self, timeout_s: float | None = None) -> Pairs:
-        """Until everything has ended, for code without a loop."""
-        self.handle.wait(timeout_s)
-        return self
-
-    def __await__(self) -> Generator[Any, None, Pairs]:
-        async def wait() -> Pairs:
-            await asyncio.wrap_future(self.future)
-            return self
-
-        return wait().__await__()
 
     def resume(self, budget: Any = None) -> Pairs:
         """Go on with what is not done; itself."""

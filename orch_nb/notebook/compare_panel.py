@@ -465,19 +465,10 @@ def ladder_table(made: Any) -> Table:
     for rung in made.rungs:
         s = rung.standing
         is_chosen = s == made.chosen
-        verdict = (
-            "surely passes"
-            if rung.surely
-            else "passes"
-            if rung.passes
-            else "does not pass"
-            if s.quality.n
-            else "not scored"
-        )
         table.add(
             "→" if is_chosen else "", Cell(line(s.name, 48), strong=is_chosen), s.quality.text,
             Cell(html=interval_bar(s.quality, strong=is_chosen)), str(s.quality.n), usd(s.per_call_usd, digits).removeprefix("$"),
-            Cell(verdict, colour=OK if rung.passes else ""),
+            Cell(rung.verdict, colour=OK if rung.passes else ""),
         )  # fmt: skip
     table.notes.append(f"passes from {made.passes * 100:g} %; “surely” means that the whole 95 % interval does")
     if made.chosen is None:
