@@ -12,7 +12,7 @@ from orch_nb.notebook.screen import new_name
 from orch_nb.notebook.words import a_
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from orch_nb.notebook.session import Session
 
@@ -77,6 +77,20 @@ def resume(session: Session, run: str, budget: Any, names: Mapping[str, Any]) ->
 def follow(session: Session, made: Any) -> live.Pending:
     """Show a comparison while it runs; afterwards its buttons, where it is blind and somebody is there."""
     shown = CompareDisplay(made, session.screen)
+
+    def ended() -> None:
+        if session.screen.can_update:
+            made.on_change = lambda _: shown.refresh(now=0.0, final=True)  # picks may come at any time
+            _show_picker(session, made)
+
+    return watched(session, shown, f"comparison {made.run} `{made.name}` goes on in the background.", ended)
+
+
+def watched(
+    session: Session, shown: live.RunDisplay, text: str, ended: Callable[[], None] = lambda: None
+) -> live.Pending:
+    """Show what is measured by a batch while it runs; the cell waits for it, and `ended` is called when all went well."""
+    made = shown.handle
     session.displays[made.run] = shown
     shown.show()
     if session.screen.can_update:
@@ -88,12 +102,10 @@ def follow(session: Session, made: Any) -> live.Pending:
         error = made.future.exception()
         if error is not None:
             raise error
-        if session.screen.can_update:
-            made.on_change = lambda _: shown.refresh(now=0.0, final=True)  # picks may come at any time
-            _show_picker(session, made)
+        ended()
         return made
 
-    return live.Pending(made, wait, f"comparison {made.run} `{made.name}` goes on in the background.")
+    return live.Pending(made, wait, text)
 
 
 def _show_picker(session: Session, made: Any) -> None:

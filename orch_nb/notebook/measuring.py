@@ -10,6 +10,7 @@ from orch_nb.errors import OrchError, nearest
 from orch_nb.notebook import display, live
 from orch_nb.notebook.bundle import Shown
 from orch_nb.notebook.command import is_text, value_of, whole_number
+from orch_nb.notebook.comparing import watched
 
 if TYPE_CHECKING:
     from orch_nb.notebook.command import Command, Pair
@@ -164,17 +165,4 @@ def _inputs(command: Command, pair: Pair, names: Names) -> Any:
 def follow_pairs(session: Session, made: Any) -> live.Pending:
     """Show the test while it runs; the cell waits for it."""
     shown = PairsDisplay(made, session.screen)
-    session.displays[made.run] = shown
-    shown.show()
-    if session.screen.can_update:
-        live.REFRESHER.add(shown)
-
-    async def wait() -> Any:
-        await live.until(made, made.done, lambda: session.finish(made))
-        session.finish(made)
-        error = made.future.exception()
-        if error is not None:
-            raise error
-        return made
-
-    return live.Pending(made, wait, f"pairs {made.run} of {made.graph} go on in the background.")
+    return watched(session, shown, f"pairs {made.run} of {made.graph} go on in the background.")
