@@ -13,8 +13,18 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from orch_nb.providers.stream_fault import MOST_CALLS, ChatFault, ReportedError, parsed
-from orch_nb.providers.wire_value import BadCount, TextJoin, characters, count_in, kind, object_in, text_in
+from orch_nb.providers.stream_fault import MOST_CALLS, ChatFault, ReportedError
+from orch_nb.providers.wire_value import (
+    BadCount,
+    TextJoin,
+    characters,
+    count_in,
+    kind,
+    object_in,
+    object_sent,
+    text_in,
+    told_apart,
+)
 from orch_nb.schema.messages import Completed, ModelEvent, TextDelta, ToolCall, ToolCallEvent, Usage
 
 _FINISHES = {
@@ -81,10 +91,8 @@ class MessagesStream:
         """
         if self.is_done:
             return []
-        event = parsed(data)
-        if not isinstance(event, dict):
-            raise ChatFault(f"an event of the stream is {kind(event)}, not an object")
-        if event.get("type") == "error" or event.get("error"):
+        event = object_sent(data, "an event")
+        if event.get("type") == "error":
             raise ReportedError(event)
         match event.get("type"):
             case "message_start":
@@ -230,9 +238,7 @@ class MessagesStream:
                 raise ChatFault(f"tool call {place} names no tool")
             arguments = characters(block.text) or _given_input(block)
             calls.append(ToolCall(characters(call_id[:200]) or f"call_{place}", characters(name), arguments))
-        if len({call.id for call in calls}) < len(calls):
-            raise ChatFault("two tool calls have the same id")
-        return calls
+        return told_apart(calls)
 
     # ------------------------------------------------------------ usage
     def _note_counts(self, sent: Any) -> None:

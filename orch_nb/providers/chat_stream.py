@@ -10,9 +10,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from orch_nb.providers.stream_fault import MOST_CALLS, ChatFault, ReportedError, parsed
+from orch_nb.providers.stream_fault import MOST_CALLS, ChatFault
 from orch_nb.providers.usage import usage_of
-from orch_nb.providers.wire_value import TextJoin, characters, kind, text_in
+from orch_nb.providers.wire_value import TextJoin, characters, kind, object_sent, text_in, told_apart
 from orch_nb.schema.messages import Completed, ModelEvent, TextDelta, ToolCall, ToolCallEvent
 
 DONE = "[DONE]"
@@ -65,11 +65,7 @@ class ChatStream:
         if data.strip() == DONE:
             self.is_done = True
             return []
-        chunk = parsed(data)
-        if not isinstance(chunk, dict):
-            raise ChatFault(f"a chunk of the stream is {kind(chunk)}, not an object")
-        if chunk.get("error"):
-            raise ReportedError(chunk)
+        chunk = object_sent(data)
         self._note(chunk)
         return [event for choice in self._choices(chunk) for event in self._choice(choice)]
 
@@ -173,9 +169,7 @@ class ChatStream:
                 raise ChatFault(f"tool call {place} names no tool")
             name = call.id or f"call_{place}"
             calls.append(ToolCall(characters(name[:200]), characters(call.name), characters("".join(call.arguments))))
-        if len({call.id for call in calls}) < len(calls):
-            raise ChatFault("two tool calls have the same id")
-        return calls
+        return told_apart(calls)
 
 
 def _scored(row: Any) -> tuple[str, float] | None:

@@ -14,8 +14,19 @@ import json
 from typing import Any
 
 from orch_nb.providers.gemini_body import MINTED
-from orch_nb.providers.stream_fault import MOST_CALLS, ChatFault, ReportedError, parsed
-from orch_nb.providers.wire_value import BadCount, TextJoin, characters, count_in, kind, object_in, objects_in, text_in
+from orch_nb.providers.stream_fault import MOST_CALLS, ChatFault
+from orch_nb.providers.wire_value import (
+    BadCount,
+    TextJoin,
+    characters,
+    count_in,
+    kind,
+    object_in,
+    object_sent,
+    objects_in,
+    text_in,
+    told_apart,
+)
 from orch_nb.schema.messages import Completed, ModelEvent, TextDelta, ToolCall, ToolCallEvent, Usage
 
 _FINISHES = {"STOP": "stop", "MAX_TOKENS": "length"}
@@ -55,11 +66,7 @@ class GeminiStream:
         ReportedError
             The chunk is an error object.
         """
-        chunk = parsed(data)
-        if not isinstance(chunk, dict):
-            raise ChatFault(f"a chunk of the stream is {kind(chunk)}, not an object")
-        if chunk.get("error"):
-            raise ReportedError(chunk)
+        chunk = object_sent(data)
         self._note(chunk)
         first = [one for one in objects_in(chunk, "candidates") if (one.get("index") or 0) == 0]
         return [event for candidate in first for event in self._candidate(candidate)]
@@ -128,10 +135,7 @@ class GeminiStream:
         return "tool_calls" if reason == "stop" and self.calls else reason
 
     def _whole_calls(self) -> list[ToolCall]:
-        calls = [self._whole_call(place, found) for place, found in enumerate(self._found)]
-        if len({call.id for call in calls}) < len(calls):
-            raise ChatFault("two tool calls have the same id")
-        return calls
+        return told_apart([self._whole_call(place, found) for place, found in enumerate(self._found)])
 
     def _whole_call(self, place: int, found: dict[str, Any]) -> ToolCall:
         name = characters(text_in(found, "name"))

@@ -1,8 +1,7 @@
-"""What can be wrong with a stream, whatever the protocol, and the reading of its chunks' JSON."""
+"""What can be wrong with a stream, whatever the protocol."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 MOST_CALLS = 64
@@ -19,25 +18,3 @@ class ReportedError(Exception):
     def __init__(self, body: Any) -> None:
         super().__init__("error object in the stream")
         self.body = body
-
-
-def parsed(text: str) -> Any:
-    """One chunk's JSON.
-
-    Raises
-    ------
-    ChatFault
-        It is no JSON, is nested too deep, or has a number of more than 4,300 digits.
-
-    Notes
-    -----
-    NaN and Infinity pass here: some servers write them into log-probabilities, which are then not used, and in the usage they
-    mark the usage as bad without losing the answer. They cannot get into an answer, which is text.
-    """
-    try:
-        return json.loads(text)
-    except RecursionError:
-        why = "nested too deep"
-    except ValueError:
-        why = "not JSON"
-    raise ChatFault(f"a chunk of the stream is {why}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.providers.stream_fault import ChatFault
+from orch_nb.providers.stream_fault import ChatFault, ReportedError
 
 if TYPE_CHECKING:
     from orch_nb.schema.messages import Json, ToolCall
@@ -23,6 +23,44 @@ class BadCount(ValueError):
 def kind(value: Any) -> str:
     """What `value` is, in the words of JSON."""
     return _KINDS.get(type(value), "a number")
+
+
+def object_sent(data: str, called: str = "a chunk") -> dict[str, Any]:
+    """The JSON object that is one piece of a stream.
+
+    Parameters
+    ----------
+    called
+        What the protocol calls such a piece.
+
+    Raises
+    ------
+    ChatFault
+        It is no JSON, is nested too deep, has a number of more than 4,300 digits, or is no object.
+    ReportedError
+        It is an error object.
+
+    Notes
+    -----
+    NaN and Infinity pass here: some servers write them into log-probabilities, which are then not used, and in the usage they
+    mark the usage as bad without losing the answer. They cannot get into an answer, which is text.
+    """
+    sent = _parsed(data)
+    if not isinstance(sent, dict):
+        raise ChatFault(f"{called} of the stream is {kind(sent)}, not an object")
+    if sent.get("error"):
+        raise ReportedError(sent)
+    return sent
+
+
+def _parsed(data: str) -> Any:
+    try:
+        return json.loads(data)
+    except RecursionError:
+        why = "nested too deep"
+    except ValueError:
+        why = "not JSON"
+    raise ChatFault(f"a chunk of the stream is {why}")
 
 
 def object_in(holder: dict[str, Any], name: str) -> dict[str, Any]:
@@ -98,6 +136,13 @@ class TextJoin:
         """Raise ChatFault when the text ended within a character."""
         if self._half:
             raise ChatFault(_HALF)
+
+
+def told_apart(calls: list[ToolCall]) -> list[ToolCall]:
+    """`calls`, whose ids differ. Raises ChatFault when two have the same: their results could not be told apart."""
+    if len({call.id for call in calls}) < len(calls):
+        raise ChatFault("two tool calls have the same id")
+    return calls
 
 
 def arguments_of(call: ToolCall) -> dict[str, Json]:
