@@ -166,7 +166,7 @@ def _check_whole(how: str, made: dict[str, Any]) -> None:
     if "confidence" in made and made.get("by", "schema") == "schema":
         raise ValueError(
             f"has the confidence {made['confidence']:g}, but nothing measures one: an answer fits its form or does not; "
-            "add `by: agreement(3)`, `probability` or `check(FUNCTION)`, or leave `confidence` out"
+            "add `by: agreement(3)` or `by: probability`, or leave `confidence` out"
         )
     baseline = made.get("baseline")
     if baseline is not None and baseline not in made["learned"]:
