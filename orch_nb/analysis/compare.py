@@ -23,7 +23,7 @@ from orch_nb.analysis.formats import Flag, flags
 from orch_nb.analysis.scorers import Answered, Score, Scorers, read_scorers
 from orch_nb.engine.ports import SystemClock
 from orch_nb.errors import OrchError
-from orch_nb.routing.evidence import Evidence
+from orch_nb.routing.evidence import Evidence, row_key
 from orch_nb.runtime.batch import add_rows, resume_batch, start_rows
 from orch_nb.runtime.binding import compile_in
 from orch_nb.schema.canonical import digest
@@ -370,7 +370,7 @@ class Comparison(BatchRun):
     def _key(self, row: int, candidate: int) -> str:
         one, line = self.candidates[candidate], self.rows[row]
         what = digest(line.record, size=8)
-        return f"compare/{self.task}/{what}/{one.provider}/{one.model_id}/{one.identity}/{line.repeat}"
+        return f"{row_key(self.task, what)}/{one.provider}/{one.model_id}/{one.identity}/{line.repeat}"
 
     def _remember_picks(self) -> None:
         """Picks that an earlier process has kept."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 TOLERANCE = 0.05
 """Quality that a cheaper model may lack: five points of a hundred."""
 MINIMUM = 8
-"""Judgements below which nothing is chosen: with 7 of 7 right, the true share may still be under two thirds."""
+"""Input rows below which nothing is chosen: with 7 of 7 right, the true share may still be under two thirds."""
 NOT_ENOUGH = "not enough evidence"
 
 
@@ -38,7 +38,8 @@ class Entry:
     model
         The notebook's latest name of it; `model_id` and `provider` are what it is.
     quality
-        Mean with its 95 % interval, and n.
+        Mean over the input rows with its 95 % interval, and n: the rows. What several prompts or repetitions gave for one row
+        is averaged first: they share its difficulty, and counted one by one they would make the interval too narrow.
     per_call_usd
         Mean dollars of a call over the judgements whose cost is known; None when no cost is.
     seconds
@@ -67,7 +68,7 @@ class TaskRow:
 
     @property
     def n(self) -> int:
-        """Judgements of the task."""
+        """Input rows, summed over the models."""
         return sum(e.quality.n for e in self.entries.values())
 
 
@@ -146,7 +147,7 @@ class Matrix:
         tolerance
             Quality that a cheaper model may lack against the best, both taken at the lower end of their intervals.
         minimum
-            Judgements of a model on a task below which it cannot be chosen.
+            Input rows of a model on a task below which it cannot be chosen.
 
         Raises
         ------
@@ -284,7 +285,7 @@ def check_options(tolerance: float, minimum: int) -> None:
             f"the tolerance is {tolerance!r}.", hint="quality that a cheaper model may lack, from 0 to 1: 0.05"
         )
     if not isinstance(minimum, int) or isinstance(minimum, bool) or minimum < 1:
-        raise BadOption(f"the minimum is {minimum!r}.", hint="judgements that a choice needs, a whole number from 1")
+        raise BadOption(f"the minimum is {minimum!r}.", hint="input rows that a choice needs, a whole number from 1")
 
 
 # ------------------------------------------------------------------ making
@@ -301,10 +302,18 @@ def _entry(model: str, rows: Sequence[Evidence]) -> Entry:
     costs = [e.cost_usd for e in rows if e.cost_usd is not None]
     times = [e.seconds for e in rows if e.seconds is not None]
     return Entry(
-        model, rows[-1].model, rows[-1].provider, interval([e.quality for e in rows]),
+        model, rows[-1].model, rows[-1].provider, interval(_by_row(rows)),
         sum(costs, Decimal(0)) / len(costs) if costs else None,
         math.fsum(times) / len(times) if times else None, tuple(sorted({e.by for e in rows if e.by})),
     )  # fmt: skip
+
+
+def _by_row(rows: Sequence[Evidence]) -> list[float]:
+    """The mean quality of each input row: the rows are the sample, not the answers to them."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for one in rows:
+        found[one.row].append(one.quality)
+    return [math.fsum(values) / len(values) for values in found.values()]
 
 
 def _mean_cost(tasks: Mapping[str, Mapping[str, Entry]], model: str) -> Decimal | None:
@@ -327,7 +336,7 @@ def _row(task: str, entries: dict[str, Entry], tolerance: float, minimum: int, o
     enough = [e for e in kept.values() if e.quality.n >= minimum]
     if not enough:
         most = max((e.quality.n for e in kept.values()), default=0)
-        return TaskRow(task, kept, "", f"{NOT_ENOUGH}: {most} of {minimum} judgements")
+        return TaskRow(task, kept, "", f"{NOT_ENOUGH}: {most} of {minimum} rows")
     best = max(enough, key=lambda e: (e.quality.low, e.quality.mean, -_cost_rank(e), e.model))
     fit = [e for e in enough if e.quality.low >= best.quality.low - tolerance - 1e-12]
     chosen = min(fit, key=lambda e: (_cost_rank(e), -e.quality.low, e.model))

@@ -166,7 +166,7 @@ def changes(made: Matrix, evidence: Iterable[Evidence]) -> list[str]:
     for task, model in sorted(before.keys() | after.keys()):
         was, is_now = before[task, model], after[task, model]
         if was != is_now:
-            out.append(f"{task} on {model}: {is_now} judgements, {was} then")
+            out.append(f"{task} on {model}: {is_now} rows, {was} then")
     out += [
         f"{row.task}: {row.chosen or 'nothing'} would be chosen, {then or 'nothing'} was"
         for row in now.rows

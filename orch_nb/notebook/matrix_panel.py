@@ -78,7 +78,7 @@ def remarks_of(made: Matrix) -> list[str]:
             if blend.quality is not None and blend.baseline_quality is not None:
                 said += f"; quality {blend.quality * 100:.1f} % against {blend.baseline_quality * 100:.1f} %"
             out.append(f"{said}. Another mix: `matrix.blend({{…}})`")
-    how = f"chosen: the cheapest whose lower bound is within {made.tolerance * 100:g} points of the best, from {made.minimum} judgements on"
+    how = f"chosen: the cheapest whose lower bound is within {made.tolerance * 100:g} points of the best, from {made.minimum} rows on"
     return [*out, how, *made.notes]
 
 

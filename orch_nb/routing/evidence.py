@@ -55,6 +55,20 @@ class Evidence:
     run: str = ""
     node: str = ""
 
+    @property
+    def row(self) -> str:
+        """What judgements of the same input share, whatever the prompt or the repetition; of others than a comparison's,
+        each is its own."""
+        start = row_key(self.task, "")
+        if self.source != "compare" or not self.key.startswith(start):
+            return self.key
+        return start + self.key[len(start) :].partition("/")[0]
+
+
+def row_key(task: str, row: str) -> str:
+    """How the keys of all judgements of one input of a comparison begin."""
+    return f"compare/{task}/{row}"
+
 
 @dataclass(slots=True, frozen=True)
 class Estimate:

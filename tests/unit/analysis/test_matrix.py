@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -66,6 +67,20 @@ def test_the_order_of_judgements_does_not_matter(seed: int) -> None:
     assert one == other
 
 
+def test_prompts_and_repetitions_of_one_row_are_one_judgement_of_it() -> None:
+    """The unit is the input row: eight rows that two prompts answered are n = 8, each row's mean, and no narrower interval."""
+    keys = [f"compare/t/row{row}/p/a-1/prompt{prompt}/0" for row in range(8) for prompt in range(2)]
+    made = Matrix.of(
+        Evidence("t", "a", "a-1", "p", "q", float(i % 4 == 0), Decimal(i), 1.0, "compare", "exact", float(i), key)
+        for i, key in enumerate(keys)
+    )
+    entry = made.row("t").entries["a"]
+    assert entry.quality == interval([0.5, 0.0] * 4)
+    assert (entry.quality.n, made.count, entry.per_call_usd) == (8, 16, Decimal("7.5"))
+    one_by_one = interval([1.0, 0.0, 0.0, 0.0] * 4)
+    assert entry.quality.high - entry.quality.low > one_by_one.high - one_by_one.low
+
+
 def test_unknown_costs_are_unknown() -> None:
     """A model without a known price has no dollars and no share, ranks last by cost, and mixes with it have no total."""
     made = Matrix.of([*judged("t", "a", 1.0, 20, None), *judged("t", "b", 1.0, 20)])
@@ -99,7 +114,7 @@ def test_the_cheapest_within_the_tolerance_is_chosen() -> None:
 def test_nothing_is_chosen_without_enough_evidence() -> None:
     """Below the minimum there is no choice, however good the few judgements are; and a model below it is none to choose."""
     made = Matrix.of(judged("t", "a", 1.0, 7))
-    assert (made.row("t").chosen, made.row("t").because) == ("", f"{NOT_ENOUGH}: 7 of 8 judgements")
+    assert (made.row("t").chosen, made.row("t").because) == ("", f"{NOT_ENOUGH}: 7 of 8 rows")
     assert Matrix.of(judged("t", "a", 1.0, 7), minimum=7).row("t").chosen == "a"
     assert Matrix.of([*judged("t", "cheap", 1.0, 7, "0.001"), *judged("t", "dear", 0.9, 50)]).row("t").chosen == "dear"
 
@@ -274,9 +289,10 @@ def test_a_file_that_is_no_matrix_is_said(tmp_path, text: str, says: str) -> Non
 def test_a_signed_matrix_says_what_has_changed_since(tmp_path) -> None:
     """Later judgements are told from those that were signed: how many, of whom, and whether the choice would be another."""
     signed = Matrix.read(Matrix.of(GUIDE, baseline="opus").write(tmp_path / "m.json", sign="me"))
-    later = [*GUIDE, *judged("summary", "mini", 0.0, 300, "0.0045", provider="p")]
+    worse = [replace(one, key=f"{one.key}/later") for one in judged("summary", "mini", 0.0, 300, "0.0045")]
+    later = [*GUIDE, *worse]
     said = signed.changed_since(later)
-    assert said == ["summary on mini: 500 judgements, 200 then", "summary: opus would be chosen, mini was"]
+    assert said == ["summary on mini: 500 rows, 200 then", "summary: opus would be chosen, mini was"]
     again = [e.__class__(**{**{f: getattr(e, f) for f in e.__dataclass_fields__}, "at": e.at + 99}) for e in GUIDE]
     assert signed.changed_since(again) == []
 

@@ -186,7 +186,7 @@ def test_the_matrix_is_shown_and_signed_off(bench, tmp_path) -> None:
     assert "the evidence is still what it was then" in repr(again._repr_mimebundle_())
     bench.good(COMPARE.replace("inputs: tickets", "inputs: [{ticket: new, category: other}]"))
     assert (
-        "changed since it was written: triage on big: 3 judgements, 2 then"
+        "changed since it was written: triage on big: 3 rows, 2 then"
         in bench.good("%orch matrix routing_matrix.json").notes
     )
     (tmp_path / "routing_matrix.json").write_text(
