@@ -208,6 +208,8 @@ class Comparison(BatchRun):
     def pick(self, row: int, choice: str) -> Comparison:
         """Say which answer of a row is best; picked again, the later choice counts. It becomes evidence at once.
 
+        Candidates with the same answer share the pick: none has lost to its own words.
+
         Parameters
         ----------
         row
@@ -222,7 +224,8 @@ class Comparison(BatchRun):
         """
         if not isinstance(row, int) or not 0 <= row < len(self.rows):
             raise OrchError(f"there is no row {row!r}.", hint=f"0 to {len(self.rows) - 1}")
-        self.picked[row] = picks.read_choice(choice, self.order(row), list(self.answers(row)))
+        answers = self.answers(row)
+        self.picked[row] = picks.alike(answers, picks.read_choice(choice, self.order(row), list(answers)))
         self._runtime.add_evidence(self.evidence([row]))
         self._changed()
         return self

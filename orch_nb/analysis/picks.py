@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import string
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import BadOption
+from orch_nb.schema.canonical import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
 LETTERS = string.ascii_uppercase
 TIE = "tie"
@@ -31,14 +32,30 @@ def blind_order(seed: str, row: int, candidates: int) -> list[int]:
     return order
 
 
-def qualities(candidates: Iterable[int], best: Sequence[int]) -> dict[int, float]:
+def alike(answers: Mapping[int, Any], best: Sequence[int]) -> list[int]:
+    """All candidates whose answer is one of those picked: who reads the same twice can only name one of the letters."""
+    picked = {_same(answers[c]) for c in best}
+    return sorted(c for c, answer in answers.items() if _same(answer) in picked)
+
+
+def _same(answer: Any) -> str:
+    """One text for answers that read the same: white space around a text is not seen."""
+    return canonical(answer.strip() if isinstance(answer, str) else answer)
+
+
+def qualities(answers: Mapping[int, Any], best: Sequence[int]) -> dict[int, float]:
     """What a pick says of each candidate: 1 for the best, 0 for the others; a tie is half a win for each that shares it.
 
-    >>> qualities([0, 1, 2], [1]), qualities([0, 1], [0, 1])
+    Equal answers are one: those that gave the best have all won. Where all answers are equal, it is a tie.
+
+    >>> qualities({0: "a", 1: "b", 2: "c"}, [1]), qualities({0: "a", 1: "b"}, [0, 1])
     ({0: 0.0, 1: 1.0, 2: 0.0}, {0: 0.5, 1: 0.5})
+    >>> qualities({0: "a", 1: "a", 2: "c"}, [0, 1]), qualities({0: "a", 1: "a"}, [0, 1])
+    ({0: 1.0, 1: 1.0, 2: 0.0}, {0: 0.5, 1: 0.5})
     """
-    won = 1.0 if len(best) == 1 else 0.5
-    return {c: won if c in best else 0.0 for c in candidates}
+    kinds = len({_same(answers[c]) for c in best if c in answers})
+    won = 1.0 if len(best) == 1 or (kinds == 1 and len(best) < len(answers)) else 0.5
+    return {c: won if c in best else 0.0 for c in answers}
 
 
 def read_choice(choice: object, order: Sequence[int], shown: Sequence[int]) -> list[int]:

@@ -378,6 +378,23 @@ def test_a_pick_is_evidence_at_once_and_the_later_one_counts(rt, model, run_cell
     assert rows[0].prompt == "Say a"
 
 
+def test_equal_answers_share_a_pick(rt, model, run_cell) -> None:
+    """Who reads the same answer twice can only pick one of the letters: both candidates won, and neither lost to itself."""
+    for name in ("small", "twin"):
+        model(name, lambda request: {"b": 1, "a": "same"})
+    model("big", lambda request: {"a": "another", "b": 1})
+    made = run_cell("reply", BLIND.replace("[small, big]", "[small, twin, big]"), {})
+    letters = {made.candidates[c].model: "ABC"[i] for i, c in enumerate(made.order(0))}
+    made.pick(0, letters["small"])
+    assert {e.offer: e.quality for e in rt.evidence("reply")} == {"small": 1.0, "twin": 1.0, "big": 0.0}
+    made.pick(0, letters["big"])
+    assert {e.offer: e.quality for e in rt.evidence("reply")} == {"small": 0.0, "twin": 0.0, "big": 1.0}
+    made.pick(0, letters["small"] + letters["big"])
+    assert {e.offer: e.quality for e in rt.evidence("reply")} == {"small": 0.5, "twin": 0.5, "big": 0.5}
+    rt_again = reopen(rt, made.run, {})
+    assert rt_again.wait(30).picked == made.picked
+
+
 @pytest.mark.parametrize(
     ("row", "choice", "says"),
     [(0, "C", "no answer `C`"), (0, "", "no answer"), (9, "A", "no row 9"), (-1, "A", "no row -1")],
