@@ -80,7 +80,8 @@ class NodeSize:
     step
         The node, inside the nodes around it: ``outer/inner``.
     model
-        The notebook's name of the model that is asked first.
+        The notebook's name of the model that is asked first; with a route, of all that may answer: ``small → big`` one after
+        another, ``small, big`` where one of them is chosen.
     usd
         (low, expected, high) US dollars; None where a price is unknown.
     batch_usd
@@ -360,7 +361,7 @@ class _Use:
         self.read = read
         self.models = [(m, self._offer(m)) for m in node.spec["models"]]
         first = self.models[:1] if not node.spec.get("route") else self.models
-        self.name, self.offer = first[0][0]["name"], first[0][1]
+        self.name, self.offer = _said(first, node.spec.get("route")), first[0][1]
         self.answerers = tuple((model["name"], offer) for model, offer in first)
         is_typed, has_tools = node.spec.get("schema") is not None, bool(node.spec.get("tools"))
         most_turns = TOOL_TURNS if has_tools else 0
@@ -497,6 +498,12 @@ def _samples(route: Any) -> int:
     """Answers that a route compares of each model: ``by: agreement(3)`` asks three times."""
     by = route.get("by") if isinstance(route, dict) else None
     return max(1, measure(by).k) if by else 1
+
+
+def _said(first: Sequence[tuple[Mapping[str, Any], Any]], route: Any) -> str:
+    """Who may answer, in the order in which they are asked."""
+    is_ladder = isinstance(route, dict) and "cascade" in route
+    return (" → " if is_ladder else ", ").join(model["name"] for model, _ in first)
 
 
 class _Verdict:

@@ -79,6 +79,8 @@ class NodeQuote(_Ranged):
     ----------
     step
         The node, inside the nodes around it: ``outer/inner``.
+    model
+        Who may answer: one name, ``small → big`` of a ladder, ``small, big`` of another route.
     usd
         Low, expected and high US dollars; None where the price of a model is unknown.
     seconds

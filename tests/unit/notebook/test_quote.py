@@ -69,6 +69,21 @@ def test_a_quote_takes_variables_and_tables(priced):
     assert "did you mean `ask`?" in shell("%orch quote asj message='x'").error
 
 
+@pytest.mark.parametrize(
+    ("route", "said"),
+    [("{cascade: [house, dear]}", "house → dear"), ("{judge: house, models: [house, dear]}", "house, dear")],
+)
+def test_all_models_that_a_route_may_ask_are_named(priced, route, said):
+    """The model column has a ladder's rungs in their order, and every candidate of another route: not the first alone."""
+    shell, _ = priced
+    shell.good("%orch models add dear scripted/m2 input=100 output=300 context_tokens=8000")
+    shell.good(f"%%agent routed --max_tokens 100\n---\nroute: {route}\n---\nSay it: {{{{ message }}}}")
+    bundle = shell.good('%orch quote routed message="hello"').value._repr_mimebundle_()
+    assert f" {said} " in bundle["text/plain"]
+    assert said in bundle["text/html"]
+    assert [n["model"] for n in bundle["application/vnd.orch.quote+json"]["nodes"]] == [said]
+
+
 def test_above_the_bound_a_person_is_asked_and_nothing_is_sent(priced, monkeypatch):
     """Attended, the cell ends with the quote and the line to type; the same line without the flag runs."""
     monkeypatch.setattr("orch_nb.notebook.session.is_attended", lambda _: True)
