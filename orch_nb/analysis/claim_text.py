@@ -83,15 +83,23 @@ def read_volume(text: str) -> Fraction:
     Raises
     ------
     BadExpression
-        It is no number of things in a period.
+        It is no number of things in a period, or not above 0.
     """
     made = Text("", text)
+    if text.lstrip().startswith(("-", "−")):
+        raise _not_above_0(made, text)
     reader = _Reader(made, text, 1)
     node = reader.figure()
     reader.end()
-    if not isinstance(node, Figure) or not node.period or node.usd or node.percent or node.seconds or not node.value:
+    if not isinstance(node, Figure) or not node.period or node.usd or node.percent or node.seconds:
         raise made.error(f"`{text.strip()}` is no volume.", 1, 1, "such as `10000 a day`")
+    if not node.value:
+        raise _not_above_0(made, text)
     return node.value / {"day": 1, "month": made.month, "year": made.days}[node.period]
+
+
+def _not_above_0(made: Text, text: str) -> BadExpression:
+    return made.error(f"`{text.strip()}` is no volume: it must be above 0.", 1, 1, "such as `10000 a day`")
 
 
 def _read_row(made: Text, text: str, number: int) -> None:

@@ -202,6 +202,11 @@ def workload_of(given: Any, pricing: Pricing, name: str = "") -> Workload:
         return typed(rows, pricing, name)
     if rows and all(hasattr(r, "events") or isinstance(r, list | tuple) for r in rows):
         return recorded([r.events if hasattr(r, "events") else r for r in rows], name)
+    if isinstance(given, Iterable) and not isinstance(given, Mapping) and not rows:
+        raise BadOption(
+            f"{f'`{name}`' if name else 'a step table'} cannot be projected: it is empty, with neither a step nor a run.",
+            hint="rows such as {'step': 'draft', 'usd': 0.015}; of a filter, whether anything passed it",
+        )
     raise BadOption(
         f"{type(given).__name__} is no step table and holds no runs.",
         hint="a list of rows such as {'step': 'draft', 'usd': 0.015}, a data frame of them, or runs",

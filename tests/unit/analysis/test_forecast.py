@@ -155,7 +155,7 @@ def test_tokens_are_priced_by_the_book() -> None:
         (HYBRID, {"swap": {"drft": "small"}}, "`drft` is neither a step nor a model"),
         (HYBRID, {"swap": {"draft": "small"}}, "step `draft` has a price per call and no tokens"),
         (3.5j, {}, "complex is no step table and holds no runs"),
-        ([], {}, "list is no step table and holds no runs"),
+        ([], {}, "a step table cannot be projected: it is empty"),
     ],
 )
 def test_what_is_wrong_is_named(rows: Any, options: dict[str, Any], message: str) -> None:

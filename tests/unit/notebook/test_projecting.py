@@ -82,6 +82,11 @@ def test_a_step_table_needs_no_run(shell):
         ("forecast hybrid", "a forecast needs a volume"),
         ("forecast hybrid ta 10 a day", "a forecast needs a volume"),
         ("forecast hybrid at many", "a figure needs digits"),
+        ("forecast hybrid at -5 a day", "`-5 a day` is no volume: it must be above 0"),
+        ("forecast hybrid at -$5 a day", "`-$5 a day` is no volume: it must be above 0"),
+        ("forecast hybrid at 0 a day", "`0 a day` is no volume: it must be above 0"),
+        ("forecast nothing at 10 a day", "it is empty, with neither a step nor a run"),
+        ("forecast hybrid at 10 a day against=nothing", "it is empty, with neither a step nor a run"),
         ("forecast hybrid at 10", "`10` is no volume"),
         ("forecast hybrd at 10 a day", "did you mean `hybrid`"),
         ("forecast hybrid at 10 a day agianst=five", "did you mean `against`"),
@@ -93,6 +98,7 @@ def test_a_step_table_needs_no_run(shell):
 def test_a_wrong_line_is_pointed_at(shell, line, error):
     """What is missing, misspelt or out of range is said with the line, without a traceback."""
     shell.good(STEPS)
+    shell.good("nothing = []")
     shell.good("%%agent idle --model echo\nHello {{ name }}")
     done = shell(f"%orch {line}")
     assert error in done.error
