@@ -34,6 +34,8 @@ ROWS_IN_BATCH = 10_000
 """Rows under way at once where they wait for a provider's batch: all that are to be in it."""
 ROWS_AT_ONCE = 16
 """Rows under way at once. Providers cap their own calls; this bounds memory and keeps early rows early."""
+ASKS_NOBODY = "a batch cannot `ask` for more, so its rows are pending"
+"""Its rows are many and would all stop at one question: more money is given to the whole, by the one who resumes it."""
 
 
 @dataclass(slots=True)
@@ -556,7 +558,8 @@ def _take(handle: BatchHandle, row: Row, run: RunHandle) -> None:
         run.result()
     except BudgetExceeded as error:
         row.status, row.error = "pending", str(error)
-        handle.stopped = "the budget is used up"
+        asks = handle._runtime.store.balance(error.facts["scope"]).at_limit == "ask"
+        handle.stopped = "the budget is used up" + (f"; {ASKS_NOBODY}" if asks else "")
     except OrchError as error:
         row.error = str(error)
 

@@ -451,10 +451,17 @@ class Runtime:
         BadOption
             Not a number above 1.
         """
-        from orch_nb.errors import BadOption
-        from orch_nb.routing.prices import check_usd
+        import re
+        from decimal import Decimal
 
-        made = check_usd(factor, "alert")
+        from orch_nb.errors import BadOption
+
+        text = str(factor).strip()
+        if isinstance(factor, bool) or not re.fullmatch(r"\d{1,9}(\.\d{1,12})?", text):
+            raise BadOption(
+                f"`alert` is {factor!r:.40}, which is no number of times.", hint="`alert=3`: three times the usual cost"
+            )
+        made = Decimal(text)
         if made <= 1:
             raise BadOption(f"`alert` is {made}; it must be above 1.", hint="`%orch budget alert=3` is the usual")
         self.alert_factor = made

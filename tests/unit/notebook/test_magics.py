@@ -639,3 +639,31 @@ def test_a_misspelt_action_on_a_route_is_told_from_an_agent(shell):
     """`%orch route acept NAME` names the action that was meant."""
     shell.good("%%agent a\n---\nroute: {learned: [echo]}\n---\n{{ x }}")
     assert "did you mean `accept`?" in shell("%orch route acept a").error
+
+
+@pytest.mark.parametrize(
+    ("before", "flag"),
+    [("", ' --budget "0.008 ask"'), ("%orch budget 0.008 ask", "")],
+)
+def test_a_batch_says_that_it_asks_nobody_at_its_limit(shell, before, flag):
+    """A budget that would `ask` leaves the rows of a batch pending, and the batch's text and its error say so."""
+    from orch_nb import ScriptedProvider, runtime
+
+    runtime.current().add_provider(ScriptedProvider(lambda _: "word " * 40, name="scripted"))
+    shell.good("%orch models add house scripted/m1 input=10 output=30 context_tokens=8000")
+    shell.good("%%agent ask --model house --max_tokens 100\n{{ message }}")
+    shell.good("rows = [{'message': c} for c in 'abcdefgh']")
+    if before:
+        shell.good(before)
+    done = shell(f"b = %orch batch ask rows{flag}")
+    assert shell.names["b"].progress["pending"] > 0
+    said = "stopped: the budget is used up; a batch cannot `ask` for more, so its rows are pending"
+    assert said in done.out
+    assert said in repr(shell.names["b"]._repr_mimebundle_()["text/plain"])
+
+
+def test_a_word_in_the_place_of_the_alerts_factor_is_no_dollars(shell):
+    """`alert=` counts times the usual cost: what is no number of times is refused in those words."""
+    said = shell("%orch budget alert=x").error
+    assert "`alert` is 'x', which is no number of times" in said
+    assert "dollars" not in said
