@@ -39,6 +39,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return found[0] if found else ""
 
 
+def counted(amount: Decimal, unit: str) -> str:
+    """An amount in a budget's unit: ``1 call``, ``2,000 tokens``."""
+    return f"{amount.normalize():,f} {unit.removesuffix('s') if amount == 1 else unit}"
+
+
 class OrchError(Exception):
     """Base of everything raised on purpose by orch_nb.
 
@@ -131,10 +136,10 @@ class BudgetExceeded(RunError):
         left = limit_usd - spent_usd - held_usd
 
         def said(amount: Decimal) -> str:
-            return f"${amount:.6f}" if unit == "usd" else f"{amount.normalize():,f} {unit}"
+            return f"${amount:.6f}" if unit == "usd" else counted(amount, unit)
 
         kind, _, name = scope.partition(":")
-        what = f"{kind} {name}".rstrip()
+        what = f"run {name} with all its rows" if kind == "batch" else f"{kind} {name}".rstrip()
         raised = "`%orch budget +…`, then " if kind == "notebook" else ""
         more = "" if kind == "notebook" else " --budget …"
         why = (

@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.errors import OrchError
+from orch_nb.errors import OrchError, counted
 from orch_nb.schema import events as ev
 from orch_nb.schema.budget import Budget, parse_budget
 from orch_nb.trace.watch import money
@@ -113,7 +113,7 @@ def question_of(node: str, refusal: Refusal) -> str:
     """What a person is asked."""
 
     def said(amount: Decimal) -> str:
-        return money(amount) if refusal.unit == "usd" else f"{amount.normalize():,f} {refusal.unit}"
+        return money(amount) if refusal.unit == "usd" else counted(amount, refusal.unit)
 
     left = refusal.limit_usd - refusal.spent_usd - refusal.held_usd
     needs = f"`{node}` asks for up to {said(refusal.asked_usd)}" if refusal.asked_usd else f"`{node}` asks to go on"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.errors import counted
 from orch_nb.schema import events as ev
 from orch_nb.schema.budget import UNITS, Budget, budget_of
 from orch_nb.schema.secrets import said
@@ -170,7 +171,7 @@ def near_text(whose: str, unit: str, used: Decimal, limit: Decimal) -> str:
     if unit == "usd":
         said = f"{money(used)} of {money(limit)}"
     else:
-        said = f"{used.normalize():,f} of {limit.normalize():,f} {unit}"
+        said = f"{used.normalize():,f} of {counted(limit, unit)}"
     return f"{whose} has used {share} of its budget: {said}"
 
 

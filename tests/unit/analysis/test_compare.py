@@ -94,6 +94,9 @@ def test_all_cells_share_one_budget_and_a_resume_goes_on(rt, model) -> None:
     made = compare(rt, read_compare_cell("reply", text), {}).wait(30)
     assert made.status == "failed"
     assert made.spent_usd == Decimal("0.01")
+    refused = next(cell.error for cell in made.cells if cell.status == "pending")
+    assert f"but run {made.run} with all its rows has" in refused
+    assert "batch" not in refused
     assert len(provider.requests) == 2
 
     made.resume(budget="1").wait(30)

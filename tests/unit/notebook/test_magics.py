@@ -615,7 +615,7 @@ def test_a_budget_that_asks_is_answered_with_an_amount(shell, monkeypatch):
     shell.good("%%agent b --model echo\nAgain {{ a }}")
     shell.good("%%graph two\na -> b")
     out = shell('%orch run two x="1" --budget "1 call, ask"').out
-    assert "has 0 calls left of 1 calls; `b` asks for up to 1 calls. How much more?" in out
+    assert "has 0 calls left of 1 call; `b` asks for up to 1 call. How much more?" in out
     assert "`%orch answer raise 10`, `%orch answer stop`" in out
     assert "no number of calls" in shell("%orch answer raise plenty").error
     shell.good("%orch answer 1 --wait")

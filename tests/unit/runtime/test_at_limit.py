@@ -156,6 +156,14 @@ async def test_retries_of_a_degraded_call_stay_inside_the_budget(rt, scripted, l
     assert balance.spent_usd + balance.overrun_usd <= D("0.016")
 
 
+async def test_one_call_is_one_call(rt, ladder):
+    """A refusal counts in words that fit: `1 call`, `2 calls`, `0 calls`."""
+    graph, names = three()
+    run = await orch.run(graph, namespace=names, budget="1 call")
+    assert "asks for up to 1 call, but run" in run.events[-1].error.message
+    assert "has 0 calls left of 1 call (spent 1 call, held 0 calls)" in run.events[-1].error.message
+
+
 # ------------------------------------------------------------------ ask
 async def test_a_person_is_asked_for_more_and_the_run_goes_on_where_it_was(rt, ladder):
     """The run waits with the figures; an amount raises its budget, the same call is made, and nothing is repeated."""

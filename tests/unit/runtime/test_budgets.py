@@ -37,7 +37,7 @@ async def test_a_limit_of_calls_stops_before_the_call_that_would_pass_it(rt, scr
     refused = next(e for e in run.events if isinstance(e, ev.Refused))
     assert (refused.unit, refused.limit_usd, refused.spent_usd, refused.asked_usd) == ("calls", 3, 3, 1)
     with pytest.raises(
-        BudgetExceeded, match="asks for up to 1 calls, but run .* has 0 calls left of 3 calls"
+        BudgetExceeded, match="asks for up to 1 call, but run .* has 0 calls left of 3 calls"
     ) as caught:
         run.result()
     assert (caught.value.facts["unit"], caught.value.facts["left_usd"]) == ("calls", 0)
@@ -233,7 +233,7 @@ async def test_each_budget_and_unit_warns_for_itself_and_anew_after_a_raise(rt, 
     run = await orch.run(graph, namespace=names, budget="0.03")
     said = [n.text for n in run_view(run.events).notices]
     assert said == [
-        "`a0` has used 100% of its budget: 1 of 1 calls",
+        "`a0` has used 100% of its budget: 1 of 1 call",
         *([f"run {run.run} has used 100% of its budget: $0.03 of $0.03"] if run.spent_usd == D("0.03") else []),
     ]
     again = await rt.resume(run.run, budget_usd="+0.02", namespace=names)
