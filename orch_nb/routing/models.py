@@ -90,7 +90,7 @@ class ModelBook:
         ----------
         price
             ``{"input": …, "output": …, "cached": …}`` in dollars per million tokens, or ``{"per_call": …}``; None: the
-            bundled price data, if they know it.
+            bundled price data, if they know it. A price that was set for the name holds on for the same model only.
 
         Raises
         ------
@@ -102,12 +102,27 @@ class ModelBook:
             raise BadOption(
                 f"the model `{name}` needs a provider and the provider's id of the model.", hint="openai/gpt-4o-mini"
             )
+        before = self._meaning(name)
         offer = Offer(name, model, provider, price_ref, context_tokens, json, tools, family)
         self.know_provider(provider)
         if price is not None:
             self.prices.set(name, **dict(price))
+        else:
+            self._forget_price(name, before, offer)
         self._own[name] = offer
         return offer
+
+    def _meaning(self, name: str) -> Offer | None:
+        """What a name stands for so far; None where it stands for nothing."""
+        try:
+            return self.resolve(name)
+        except UnknownModel:
+            return None
+
+    def _forget_price(self, name: str, before: Offer | None, now: Offer) -> None:
+        """Take a name's own price away where it stands for another model now: that price was of the model before."""
+        if before is not None and (before.provider, before.model) != (now.provider, now.model):
+            self.prices.forget(name)
 
     def know_provider(self, provider: str, key: str = "") -> None:
         """Let ``provider/model`` name models of this provider; `key` is the environment variable of its key."""
@@ -128,10 +143,10 @@ class ModelBook:
             meant = target if isinstance(target, Offer) else target.strip()
             if isinstance(meant, str) and meant.lower().endswith(GGUF):
                 meant = self._of_file(name, Path(meant))
-            before = self._own.get(name)
+            before, meaning = self._own.get(name), self._meaning(name)
             self._own[name] = replace(meant, name=name) if isinstance(meant, Offer) else meant
             try:
-                self.resolve(name)
+                self._forget_price(name, meaning, self.resolve(name))
             except UnknownModel:
                 self._own.pop(name)
                 if before is not None:

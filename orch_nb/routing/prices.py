@@ -314,6 +314,10 @@ class PriceBook:
                 return self._own[key]
         return _bundled(provider, model, at or datetime.now(UTC))
 
+    def forget(self, model: str) -> None:
+        """Take away the user's own price that was set for `model`; nothing where there is none."""
+        self._own.pop(model, None)
+
     def own(self) -> dict[str, Price]:
         """The user's own prices, by what they were set for."""
         return dict(self._own)

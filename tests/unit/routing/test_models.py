@@ -46,6 +46,33 @@ def test_a_price_follows_its_model_through_an_alias(book):
     assert book.prices.price(book.resolve("my-server/m1")) is None
 
 
+def test_a_new_meaning_does_not_inherit_the_old_price(book):
+    """A name's own price was of the model that it stood for: another model under this name has its own price or none, also
+    through a name that stands for it; the same model named again keeps it."""
+    book.add("mine", "m1", "my-server", price={"input": 1, "output": 2})
+    book.set(alias="mine")
+    book.add("mine", "m1", "my-server", context_tokens=8_000)
+    assert book.prices.price(book.resolve("mine")).tiers[0].output == 2
+    book.add("mine", "m2", "my-server")
+    assert [book.prices.price(book.resolve(name)) for name in ("mine", "alias")] == [None, None]
+
+    book.prices.set("mine", input=3, output=4)
+    book.set(mine="openai/gpt-4o-mini")
+    assert book.prices.price(book.resolve("mine")).tiers == book.prices.find("openai", "gpt-4o-mini").tiers
+    book.add("mine", "m3", "my-server", price={"input": 5, "output": 6})
+    assert book.prices.price(book.resolve("mine")).tiers[0].output == 6
+
+
+def test_a_price_said_before_its_name_holds_for_it(book):
+    """A price may be set for a name that comes later; a name that is refused keeps meaning and price."""
+    book.prices.set("later", input=1, output=2)
+    book.add("later", "m1", "my-server")
+    assert book.prices.price(book.resolve("later")).tiers[0].output == 2
+    with pytest.raises(UnknownModel):
+        book.set(later="opnai/gpt-4o")
+    assert book.prices.price(book.resolve("later")).tiers[0].output == 2
+
+
 def test_unknown_names_get_the_nearest(book):
     """A misspelt name or provider is answered with the one that was meant."""
     with pytest.raises(UnknownModel) as caught:

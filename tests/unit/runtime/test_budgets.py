@@ -36,9 +36,7 @@ async def test_a_limit_of_calls_stops_before_the_call_that_would_pass_it(rt, scr
     assert len(provider.requests) == 3
     refused = next(e for e in run.events if isinstance(e, ev.Refused))
     assert (refused.unit, refused.limit_usd, refused.spent_usd, refused.asked_usd) == ("calls", 3, 3, 1)
-    with pytest.raises(
-        BudgetExceeded, match="asks for up to 1 call, but run .* has 0 calls left of 3 calls"
-    ) as caught:
+    with pytest.raises(BudgetExceeded, match="asks for up to 1 call, but run .* has 0 calls left of 3 calls") as caught:
         run.result()
     assert (caught.value.facts["unit"], caught.value.facts["left_usd"]) == ("calls", 0)
     assert run["a2"] == "ok", "what was done is kept"
