@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.routing.intent_features import TextFeatures, count_features
 from orch_nb.routing.intent_fit import fit_classes, fit_curve, fit_temperature, log_softmax, logistic
+from orch_nb.routing.intent_kernel import ResemblanceVotes
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -19,6 +20,15 @@ of banking77's test file (8 examples for each of 77 intents): +0.4 points over t
 
 STRENGTH = 30.0
 """Weight of the examples against small weights; 10, 30 and 100 gave 84.0, 84.4 and 84.4 % there, on the embedding alone."""
+
+VOTES = 2.0
+"""Weight of the logarithms of the examples' votes (`ResemblanceVotes`) beside the regression's scores. Measured by cross-validation
+within one half of banking77's test file (77 intents, 8 examples and the name of each, seven times five folds), share right and
+mean log loss: 84.6 % and 0.577 without, 85.4 and 0.564 with 2, 85.4 and 0.567 with 3, 85.4 and 0.573 with 6; the votes themselves
+added, not their logarithms, 85.5 and 0.590; votes alone 85.3 and 0.66."""
+
+MOST_VOTERS = 2_000
+"""Up to so many examples vote: a decision takes each of them into account, and the training their number's third power."""
 
 STEPS = 30
 """Quasi-Newton steps of a training; 20, 40 and 80 chose alike there (85.2, 84.7, 84.7 %)."""
@@ -54,19 +64,21 @@ class Reading:
 
 @dataclass(slots=True)
 class _Classes:
-    """Weights of one training, over the embedding's and the words' columns."""
+    """Weights of one training, over the embedding's and the words' columns, and the examples' votes."""
 
     by_vector: Any
     by_word: Any
     offset: Any
     words: TextFeatures
+    votes: ResemblanceVotes | None
 
     def scores(self, vector: Any, counts: Counter[str]) -> Any:
         import numpy as np
 
         columns, values = self.words.row(counts)
         known = np.asarray(values, np.float32) @ self.by_word[columns] if columns else 0.0
-        return vector @ self.by_vector + WORDS_WEIGHT * known + self.offset
+        linear = vector @ self.by_vector + WORDS_WEIGHT * known + self.offset
+        return linear if self.votes is None else linear + VOTES * self.votes.log_votes(vector, columns, values)
 
 
 class IntentModel:
@@ -85,7 +97,8 @@ class IntentModel:
 
     Notes
     -----
-    Multinomial logistic regression on the embedding, words, word pairs and character n-grams. Then two things are measured
+    Multinomial logistic regression on the embedding, words, word pairs and character n-grams; up to `MOST_VOTERS` examples
+    also vote by resemblance, which bends the borders between candidates. Then two things are measured
     on examples that the trained weights have not seen (five folds; one where there are thousands): a temperature
     that makes the probabilities true, and how a text looks that belongs to nobody. For the latter each fold also hides a
     fifth of the candidates altogether: their examples are texts of the same domain that nobody is there for. A logistic
@@ -93,7 +106,7 @@ class IntentModel:
     taken to be one in four (`SHARE_OUTSIDE`).
 
     Training costs O(n_texts x features x count) a step and is deterministic; one reading costs O(features x count) for
-    the few features a text has, plus the examples of five candidates.
+    the few features a text has, plus the examples that vote, or above their limit those of five candidates.
 
     References
     ----------
@@ -131,10 +144,12 @@ class IntentModel:
 
         counted = [self._counted[i] for i in rows]
         words = TextFeatures(counted)
-        x = np.hstack([self._vectors[rows], np.float32(WORDS_WEIGHT) * words.matrix(counted)])
-        weights, offset = fit_classes(x, self._owners[rows], self._count, strength=STRENGTH, steps=STEPS)
-        width = self._vectors.shape[1]
-        return _Classes(weights[:width], weights[width:], offset, words)
+        vectors, known, owners = self._vectors[rows], words.matrix(counted), self._owners[rows]
+        x = np.hstack([vectors, np.float32(WORDS_WEIGHT) * known])
+        weights, offset = fit_classes(x, owners, self._count, strength=STRENGTH, steps=STEPS)
+        width = vectors.shape[1]
+        votes = ResemblanceVotes(vectors, known, owners, self._count) if len(self._owners) <= MOST_VOTERS else None
+        return _Classes(weights[:width], weights[width:], offset, words, votes)
 
     def _calibrate(self) -> None:
         """Temperature and curve from examples that a training has not seen."""

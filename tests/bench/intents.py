@@ -5,12 +5,23 @@ file they must get no candidate; in the training file they are left out, as nobo
 Prints accuracy, what each threshold keeps and refuses, seconds to embed and to train, microseconds a decision without the
 embedding. `--shots N` trains on N random examples of each label, mean of `--seeds`.
 
-What was tried to get further at ten examples for each of banking77's intents (1,540 messages of its test file, three random
-halves, share right; the method in use: 85.5 %): added to it, with its best weight, the maximum over MiniLM's token states (86.2),
-tokens weighed by rarity (86.0), the minimum (85.9), the first token (85.8), random parts of the tokens as further
-examples (85.8), both maximum and rarity (86.2), the mean of any earlier layer (85.5 and less), discriminant analysis (85.1), more
-weight for the names (84.6); instead of it, all of these joined (85.3), the main directions removed (85.7 for none but the mean,
-84.4 for three). It stops at 86: what is left are intents that people, too, label by turns. Telling what belongs to nobody when
+Ten examples for each of banking77's 77 intents, rows of its test file, share right: 84.9 % when one fixed half asks the other, on
+which nothing was chosen (83.5 with the regression alone), 85.3 % over five random halves (84.7). Mean log loss 0.558 (0.563) and
+0.548 (0.556). A decision takes 0.24 ms (0.14), training 1.3 s (1.0).
+
+What was tried to get further, by cross-validation within that other half (8 examples of each; draws differ between sentences): the
+regression alone 84.6 %, with the logarithms of the examples' votes 85.4 (in use), with the votes themselves 85.5 and a log loss of
+0.590 for 0.564, votes alone 85.3 and 0.66, weighted means of the two probabilities 85.2 to 85.8 and 0.568 to 0.590 where the way in
+use gave 85.6 and 0.556. With the maximum over MiniLM's token states beside the mean: regression 85.2 at best for 85.1 without, votes
+85.4 for 85.8 without, so the embedder need not give it. Ridge regression without the kernel 81.3, logistic regression on the
+kernel 85.3 for 85.8, words alone as a further learner 84.4 for 85.1, the names weighing half, twice or four times as much 85.6 to
+85.8 for 85.8, whitening within intents no gain at any strength.
+
+What was tried before the votes (three random halves; regression alone: 85.5 %): added to it, with its best weight, the maximum over
+token states (86.2), tokens weighed by rarity (86.0), the minimum (85.9), the first token (85.8), random parts of the tokens as
+further examples (85.8), both maximum and rarity (86.2), the mean of any earlier layer (85.5 and less), discriminant analysis
+(85.1), more weight for the names (84.6); instead of it, all of these joined (85.3), the main directions removed (85.7 for none
+but the mean, 84.4 for three). It stops at 86: what is left are intents that people, too, label by turns. Telling what belongs to nobody when
 a quarter of the intents is hidden (AUROC; in use 0.882): with energy, known words, centroid or three nearest 0.881 to 0.882, with
 the crowd around the nearest example 0.888, which was gone in the whole method on other draws.
 """
