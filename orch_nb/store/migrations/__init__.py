@@ -32,9 +32,11 @@ def version_of(connection: sqlite3.Connection) -> int:
     StoreError
         It is a database of some other program.
     """
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    # Tables first: they are committed together with the mark, so whoever has seen them sees the mark as well. The other way
+    # round a store that another process is just making looked like a stranger's database.
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
     if tables and application != APPLICATION:
         raise StoreError("the file is a database of another program.", hint="give the store a path of its own")
     if version > len(STEPS):

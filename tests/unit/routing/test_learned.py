@@ -193,15 +193,15 @@ def test_deciding_and_learning_are_quick():
     learned = Learned(sorted(records[0]["scores"]), log_of(records), embed=Few())
     prompts = [r["prompt"] for r in records[:40]]
     learned.choose(prompts[0], tradeoff=0.5, costs={})
-    start = time.perf_counter()
+    start = time.process_time()
     for prompt in prompts:
         learned.choose(prompt, tradeoff=0.5, costs={})
-    assert (time.perf_counter() - start) / len(prompts) < 0.01
+    assert (time.process_time() - start) / len(prompts) < 0.01
     learned.learn(outcome("m00", prompts[0], 1.0, key="warm"))
-    start = time.perf_counter()
+    start = time.process_time()
     for i, prompt in enumerate(prompts):
         learned.learn(outcome("m00", prompt, 1.0, key=f"new {i}"))
-    assert (time.perf_counter() - start) / len(prompts) < 0.05
+    assert (time.process_time() - start) / len(prompts) < 0.05
 
 
 def test_what_cannot_work_is_said_at_once():
