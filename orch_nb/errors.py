@@ -33,9 +33,9 @@ Failure = Literal["transient", "semantic", "catastrophic"]
 """The three classes of failure; each has its own policy (DESIGN section 7)."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word closest to `word`, or "" when none is close."""
-    found = get_close_matches(word, list(known), n=1, cutoff=0.6)
+def nearest(word: str, known: Iterable[str], *, alike: float = 0.6) -> str:
+    """The known word closest to `word`, or "" when none is close: `alike` is the least ratio of equal letters."""
+    found = get_close_matches(word, list(known), n=1, cutoff=alike)
     return found[0] if found else ""
 
 

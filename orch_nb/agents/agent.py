@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.agents import abilities
 from orch_nb.agents.answer import remember, request_schema
 from orch_nb.agents.prompt import persona, system_text
-from orch_nb.errors import BadExpression, BadOption, BadType, CellError, OrchError
+from orch_nb.errors import BadExpression, BadOption, BadType, CellError, OrchError, nearest
 from orch_nb.schema import route_spec
 from orch_nb.schema.agent_cell import build_spec, parse_agent_cell, read_cell, save_cell, to_cell
 from orch_nb.schema.duration import duration_s
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from orch_nb.schema.agent_spec import AgentSpec
     from orch_nb.schema.messages import Message
     from orch_nb.schema.out_type import OutType
+
+MISREAD = 0.82
+"""Least likeness of a misspelt read: one letter too few, too many or swapped. `ticket_id` beside `ticket` is an input."""
 
 
 class Agent:
@@ -246,7 +249,7 @@ class Agent:
         """What is known to go wrong with this task on these models, each with the line to change."""
         from orch_nb.routing import models
 
-        out: list[str] = []
+        out = self.misread()
         for key, name in self._named(book):
             try:
                 offer = (book or models.current()).resolve(name)
@@ -263,6 +266,17 @@ class Agent:
                     f"`max_tokens: {self.spec.max_tokens}` fills the {offer.context_tokens:,} tokens of `{name}`."
                 )
         return list(dict.fromkeys(out))
+
+    def misread(self) -> list[str]:
+        """What a condition of the route reads that is nearly a read of the prompt: as written, it is an input of its own."""
+        asked = list(dict.fromkeys(read.name for read in self.reads if read.column))
+        rules = dict.fromkeys(read.name for read in self.reads if not read.column and read.name not in asked)
+        near = {name: nearest(name, asked, alike=MISREAD) for name in rules}
+        return [
+            f"`route` reads `{name}`, which the prompt does not: it is an input of its own. did you mean `{found}`?"
+            for name, found in near.items()
+            if found
+        ]
 
     def _named(self, book: ModelBook | None) -> Iterator[tuple[str, str]]:
         """(key of the cell, model) of all that it may call: to answer, to judge, for a second opinion."""

@@ -207,3 +207,20 @@ def test_it_says_what_it_is():
     """The repr has name, model, reads and type."""
     agent = Agent("a", "{{ x }}", out="{n: int}")
     assert repr(agent) == "Agent('a', model='small', reads=(x), out='{n: int}')"
+
+
+@pytest.mark.parametrize(
+    ("when", "meant"),
+    [("len(tex) > 20", "`text`"), ("len(text) > 20", ""), ("len(priority) > 2", ""), ("len(text_id) > 2", "")],
+)
+def test_a_rule_that_reads_nearly_what_the_prompt_reads_is_marked(when, meant):
+    """A misspelt read of a condition would become an input of its own: the card says so, and what was meant; another
+    input that only the rule reads is none of that."""
+    route = {"rules": [{"when": when, "model": "echo"}], "else": "small"}
+    made = Agent("mood", "Say: {{ text }}", route=route)
+    found = [text for text in made.warnings() if text.startswith("`route`")]
+    assert len(found) == bool(meant)
+    if meant:
+        assert f"did you mean {meant}?" in found[0]
+        assert "`tex`" in found[0]
+        assert f"did you mean {meant}?" in made._repr_mimebundle_()["text/plain"]
