@@ -200,6 +200,19 @@ def stated_notes(view: GraphView) -> list[str]:
     ]
 
 
+def misread_notes(spec: GraphSpec, namespace: Mapping[str, Any]) -> list[str]:
+    """What the agents' conditions read that is nearly what their prompts do: one input more than was meant."""
+    from orch_nb.agents.agent import Agent
+
+    agents = {
+        node.of or node.name: node.target if node.target is not None else namespace.get(node.of or node.name)
+        for node in spec.nodes.values()
+    }
+    return [
+        f"`{name}`: {said}" for name, agent in agents.items() if isinstance(agent, Agent) for said in agent.misread()
+    ]
+
+
 def spec_view(spec: GraphSpec, namespace: Mapping[str, Any]) -> GraphView:
     """The picture of an edited graph that need not compile: unknown names are marked."""
     view = GraphView(spec.name, groups=dict(spec.groups), out=spec.out)

@@ -37,9 +37,11 @@ def namespace() -> Mapping[str, Any]:
 
 def graph_bundle(graph: Any, *, names: Mapping[str, Any] | None = None) -> Bundle:
     """A graph's card: picture, inputs and outputs, what is wrong, its cell."""
-    view = card.graph_view(graph, namespace() if names is None else names)
+    known = namespace() if names is None else names
+    view = card.graph_view(graph, known)
     cell = graph.to_cell()
-    notes = (*notes_on(graph), *card.exit_notes(view, graph.nx.nodes), *card.stated_notes(view))
+    read = card.misread_notes(graph.spec(), known)
+    notes = (*notes_on(graph), *card.exit_notes(view, graph.nx.nodes), *card.stated_notes(view), *read)
     return bundle(
         card.graph_text(view, cell, notes=notes), card.graph_html(view, cell, notes=notes), kind=GRAPH,
         data={"kind": "graph", "pictures": [graph_data(view)], "cell": cell[: card.PROMPT_LIMIT]},

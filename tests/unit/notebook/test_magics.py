@@ -667,3 +667,14 @@ def test_a_word_in_the_place_of_the_alerts_factor_is_no_dollars(shell):
     said = shell("%orch budget alert=x").error
     assert "`alert` is 'x', which is no number of times" in said
     assert "dollars" not in said
+
+
+def test_a_rules_misspelt_read_is_marked_on_the_graphs_card(shell):
+    """The graph has an input more than was meant: its card names the agent, the read, and what was meant."""
+    shell.good(
+        '%%agent mood\n---\nroute: {rules: [{when: "len(tex) > 20", model: echo}], else: small}\n---\nSay: {{ text }}'
+    )
+    shell.good("%%graph feel\nmood")
+    said = shell.good("feel._repr_mimebundle_()")["text/plain"]
+    assert "`mood`: `route` reads `tex`" in said
+    assert "did you mean `text`?" in said
