@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from orch_nb.graph.notation import parse_graph
 from orch_nb.graph.printing import print_graph
 from orch_nb.graph.spec import EdgeSpec, GraphSpec, NodeSpec
+from tests.counting import calls_of
 
 SUPPORT = """\
 triage -> {billing, sales}   by triage.category   else sales
@@ -31,9 +30,6 @@ CANONICAL = [
     "g = {a, b}\n",
     "",
 ]
-
-LIMIT_S = 8.0
-"""Of processor time: ten times what it takes. It tells the square of a length from the length, not a busy machine from a quick one."""
 
 
 @pytest.mark.parametrize("text", CANONICAL, ids=range(len(CANONICAL)))
@@ -86,10 +82,12 @@ def test_long_chains_break_into_lines() -> None:
 
 def test_ten_thousand_nodes_are_printed_in_linear_time() -> None:
     """Printing is linear: a long chain, a wide set in and a wide set out."""
-    names = [f"n{i}" for i in range(10_000)]
-    for text in (" -> ".join(names), f"a -> {{{','.join(names)}}}", f"{{{','.join(names)}}} -> a",
-                 f"{{{','.join(names)}}}: agent judge with x = a.b\na -> n0"):  # fmt: skip
-        spec = parse_graph("g", text)
-        began = time.process_time()
-        print_graph(spec)
-        assert time.process_time() - began < LIMIT_S
+
+    def specs(size: int) -> list[GraphSpec]:
+        names = [f"n{i}" for i in range(size)]
+        texts = (" -> ".join(names), f"a -> {{{','.join(names)}}}", f"{{{','.join(names)}}} -> a",
+                 f"{{{','.join(names)}}}: agent judge with x = a.b\na -> n0")  # fmt: skip
+        return [parse_graph("g", text) for text in texts]
+
+    for short, long in zip(specs(2_500), specs(10_000), strict=True):
+        assert calls_of(lambda spec=long: print_graph(spec)) < 4.2 * calls_of(lambda spec=short: print_graph(spec))  # type: ignore[misc]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
@@ -14,8 +15,8 @@ from orch_nb.schema.out_type import OutType
 REPLY = OutType.parse("{category: billing | technical, confidence: float, n?: int | null}")
 GOOD = {"category": "billing", "confidence": 1.0}
 
-LIMIT_S = 8.0
-"""Of processor time: ten times what it takes. It tells the square of a length from the length, not a busy machine from a quick one."""
+LIMIT_S = 1.0 if sys.gettrace() is None else 6.0
+"""Of processor time; coverage makes everything slower."""
 
 
 @pytest.mark.parametrize(

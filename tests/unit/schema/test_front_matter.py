@@ -179,6 +179,6 @@ def test_hostile_yaml_is_data_or_a_typed_error_at_once(shared: Path) -> None:
             assert error.line >= 2
         else:
             assert all(isinstance(v, str | int) for v in data.values())
-        assert time.process_time() - began < 8.0
+        assert time.process_time() - began < 1.0
         assert tracemalloc.get_traced_memory()[1] < 100e6
         tracemalloc.stop()
