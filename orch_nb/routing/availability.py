@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 FAILURES = 3
 """Failures in a row after which a provider's circuit is open: one may be chance, and a node retries thrice."""
@@ -33,7 +34,8 @@ class _Circuit:
     failures: int = 0
     last: str = ""
     opened_at: float | None = None
-    is_probed: bool = False
+    probe: object | None = None
+    """Stands for the call that tries the provider now."""
 
 
 @dataclass(slots=True)
@@ -59,7 +61,6 @@ class Availability:
             circuit = self._circuits.setdefault(provider, _Circuit())
             circuit.failures += 1
             circuit.last = error.type
-            circuit.is_probed = False
             if circuit.failures >= FAILURES:
                 circuit.opened_at = self.clock()
 
@@ -72,13 +73,24 @@ class Availability:
         failed = f"`{provider}` failed {circuit.failures} times in a row, last with {circuit.last}"
         if left > 0:
             return f"{failed}; it is tried again in {left:.0f} s"
-        return f"{failed}; one call is trying it now" if circuit.is_probed else ""
+        return "" if circuit.probe is None else f"{failed}; one call is trying it now"
 
-    def chosen(self, provider: str) -> None:
-        """A call to this provider was chosen: where its circuit was open, this is the probe."""
+    @contextmanager
+    def trying(self, provider: str) -> Iterator[None]:
+        """Stand for a call to `provider` while it is under way; where the circuit is open, the first such call is its probe.
+
+        The probe ends with its call, however that ends: an answer, a refusal, an error of any class, a cancellation.
+        """
         circuit = self._circuits.get(provider)
-        if circuit is not None and circuit.opened_at is not None:
-            circuit.is_probed = True
+        if circuit is None or circuit.opened_at is None or circuit.probe is not None:
+            yield
+            return
+        mine = circuit.probe = object()
+        try:
+            yield
+        finally:
+            if circuit.probe is mine:  # `try_again` may have let another call try meanwhile
+                circuit.probe = None
 
     def wait_s(self, provider: str) -> float | None:
         """Seconds until the next call may try a provider that is down; 0 while another call is trying it. None: no wait."""
@@ -86,19 +98,13 @@ class Availability:
         if circuit is None or circuit.opened_at is None or circuit.last not in WORTH_WAITING:
             return None
         left = self._left(circuit)
-        return left if left > 0 else 0.0 if circuit.is_probed else None
+        return left if left > 0 else None if circuit.probe is None else 0.0
 
     def try_again(self) -> None:
         """A person starts a run: whatever was seen, it may be tried now."""
         for circuit in self._circuits.values():
             if circuit.opened_at is not None:
-                circuit.opened_at, circuit.is_probed = -COOLDOWN_S + self.clock(), False
-
-    def gave_up(self, provider: str) -> None:
-        """The call that tried a provider was broken off: another one may."""
-        circuit = self._circuits.get(provider)
-        if circuit is not None:
-            circuit.is_probed = False
+                circuit.opened_at, circuit.probe = -COOLDOWN_S + self.clock(), None
 
     def _left(self, circuit: _Circuit) -> float:
         """Seconds for which an open circuit still refuses."""

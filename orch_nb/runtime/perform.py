@@ -193,8 +193,14 @@ class Performer:
             return prepared.payload.outcome()
         if prepared.slot.startswith(SLOT):
             return await self._by_batch(prepared)
+        provider = prepared.payload[0].provider
+        waited_s = await self._until_up(provider)
+        with self.runtime.availability.trying(provider):
+            return await self._ask(prepared, key, waited_s)
+
+    async def _ask(self, prepared: Prepared, key: str, waited_s: float) -> Outcome:
+        """Ask the provider now."""
         offer, request, price = prepared.payload
-        waited_s = await self._until_up(offer.provider)
         said = self._said[id(prepared)] = []
         started = asyncio.get_running_loop().time()
         first: list[float] = []
@@ -215,9 +221,6 @@ class Performer:
         except TimeoutError as error:
             return self._failed(prepared, ProviderTimeout(f"`{offer.model}` gave no end within {request.timeout_s:g} s.",
                                                           provider=offer.provider, model=offer.model, billed=True), error)  # fmt: skip
-        except asyncio.CancelledError:
-            self.runtime.availability.gave_up(offer.provider)
-            raise
         finally:
             if self.on_call_end is not None:
                 self.on_call_end(key)
@@ -239,7 +242,6 @@ class Performer:
         while seen.wait_s(provider) is not None:
             has_waited = True
             await asyncio.sleep(DOWN_POLL_S)
-        seen.chosen(provider)
         return loop.time() - began if has_waited else 0.0
 
     async def _by_batch(self, prepared: Prepared) -> Outcome:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from decimal import Decimal
 
@@ -250,9 +252,9 @@ def test_a_circuit_opens_lets_one_call_try_and_closes_again():
     assert "failed 3 times in a row, last with ProviderUnavailable" in seen.why_not("co")
     now[0] = COOLDOWN_S + 1
     assert seen.why_not("co") == ""
-    seen.chosen("co")
-    assert "one call is trying it now" in seen.why_not("co")
-    seen.note("co", "m", None, 2.0)
+    with seen.trying("co"):
+        assert "one call is trying it now" in seen.why_not("co")
+        seen.note("co", "m", None, 2.0)
     assert (seen.why_not("co"), seen.seconds("m")) == ("", (2.0, 1))
 
 
@@ -274,9 +276,9 @@ def test_a_provider_that_is_down_for_a_minute_is_tried_a_few_times_and_one_call_
     while now[0] < 60:
         if seen.wait_s("co") is None:
             tries += 1
-            seen.chosen("co")
-            assert seen.wait_s("co") == 0.0
-            seen.note("co", "m", error(), 0.0)
+            with seen.trying("co"):
+                assert seen.wait_s("co") == 0.0
+                seen.note("co", "m", error(), 0.0)
         now[0] += 0.5
     assert tries == 5
     now[0] += COOLDOWN_S
@@ -305,16 +307,34 @@ def test_who_starts_a_run_may_try_at_once():
     assert seen.wait_s("co") is None
 
 
-def test_a_try_that_is_broken_off_leaves_the_place_to_another():
-    """Stop in the middle of the one call that tries a provider does not lock the others out."""
+@pytest.mark.parametrize("end", [None, error("BadRequest"), asyncio.CancelledError(), RuntimeError("a bug")], ids=repr)
+def test_the_probing_mark_of_a_provider_ends_with_the_call_that_set_it(end):
+    """An answer, a refused request, a cancellation, an error of any class: afterwards another call may try."""
     now = [0.0]
     seen = Availability(lambda: now[0])
     for _ in range(FAILURES):
         seen.note("co", "m", error(), 1.0)
     now[0] = COOLDOWN_S + 1
-    seen.chosen("co")
-    assert seen.wait_s("co") == 0.0
-    seen.gave_up("co")
+    with suppress(asyncio.CancelledError, RuntimeError), seen.trying("co"):
+        assert seen.wait_s("co") == 0.0
+        if isinstance(end, BaseException):
+            raise end
+        seen.note("co", "m", end, 1.0)
+    assert seen.wait_s("co") is None
+    assert seen.why_not("co") == ""
+
+
+def test_a_call_that_is_not_the_probe_leaves_the_probing_mark_alone():
+    """A call that left before the circuit opened comes back while another one tries: the mark stays with that one."""
+    now = [0.0]
+    seen = Availability(lambda: now[0])
+    with ExitStack() as probe:
+        with seen.trying("co"):
+            for _ in range(FAILURES):
+                seen.note("co", "m", error(), 1.0)
+            now[0] = COOLDOWN_S + 1
+            probe.enter_context(seen.trying("co"))
+        assert seen.wait_s("co") == 0.0
     assert seen.wait_s("co") is None
 
 
