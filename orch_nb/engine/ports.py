@@ -147,7 +147,10 @@ class RunLog(Protocol):
 class Store(Protocol):
     """All runs. One contract suite (tests/contract) runs on every implementation."""
 
-    def create(self, run: str) -> RunLog: ...
+    def create(self, run: str) -> RunLog:
+        """The writer of a new run, which exists (is read, listed, opened) from its first event on."""
+        ...
+
     def open(self, run: str) -> RunLog:
         """The writer of an existing run; raises RunNotFound, RunLocked."""
         ...

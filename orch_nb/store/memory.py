@@ -77,12 +77,14 @@ class MemoryStore:
             return str(self._last)
 
     def create(self, run: str) -> MemoryRunLog:
-        """The log of a new run.
+        """The log of a new run, which exists from its first event on.
 
         Raises
         ------
         StoreError
             The id is taken, or cannot name a run.
+        RunLocked
+            It is about to be begun.
         """
         check_run(run)
         with self._lock:
@@ -127,15 +129,10 @@ class MemoryStore:
 
     def _events(self, run: str) -> list[Event]:
         found = self._runs.get(run)
-        if found is None:
-            near = nearest(str(run), self._runs)
-            hint = (
-                f"did you mean `{near}`?"
-                if near
-                else "`%orch runs` lists them"
-                if self._runs
-                else "nothing was run yet"
-            )
+        if not found:
+            begun = [name for name, events in self._runs.items() if events]
+            near = nearest(str(run), begun)
+            hint = f"did you mean `{near}`?" if near else "`%orch runs` lists them" if begun else "nothing was run yet"
             raise RunNotFound(f"there is no run {str(run)[:80]!r} in memory.", hint=hint, run=str(run)[:80])
         return found
 

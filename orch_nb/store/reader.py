@@ -31,6 +31,8 @@ _RUN_COLUMNS = """number, coalesce(name, CAST(number AS TEXT)), graph, notebook,
     nodes, node, error, waiting, writer,
     (SELECT max(id) FROM events WHERE id > runs.number << 32 AND id < (runs.number + 1) << 32) & 0xFFFFFFFF"""
 _SHOWN = "CASE WHEN status = 'running' AND waiting <> '[]' THEN 'waiting' ELSE status END"
+_BEGUN = "EXISTS (SELECT 1 FROM events WHERE id > runs.number << 32 AND id < (runs.number + 1) << 32)"
+"""A run exists from its first event on: a row without one only keeps a name for the process that is about to begin it."""
 _PAGE = 256
 
 
@@ -73,12 +75,13 @@ class Reader:
         """
         number = number_of(run)
         if number is not None:
-            found = self._all("SELECT number FROM runs WHERE number = ? AND name IS NULL", (number,))
+            found = self._all(f"SELECT number FROM runs WHERE number = ? AND name IS NULL AND {_BEGUN}", (number,))
         else:
-            found = self._all("SELECT number FROM runs WHERE name = ?", (str(run)[:100],))
+            found = self._all(f"SELECT number FROM runs WHERE name = ? AND {_BEGUN}", (str(run)[:100],))
         if found:
             return int(found[0][0])
-        known = [r for (r,) in self._all("SELECT coalesce(name, number) FROM runs ORDER BY number DESC LIMIT 200")]
+        query = f"SELECT coalesce(name, number) FROM runs WHERE {_BEGUN} ORDER BY number DESC LIMIT 200"
+        known = [r for (r,) in self._all(query)]
         near = nearest(str(run), map(str, known))
         hint = f"did you mean `{near}`?" if near else "`%orch runs` lists them" if known else "nothing was run yet"
         raise RunNotFound(f"there is no run {str(run)[:80]!r} in {self._path}.", hint=hint, run=str(run)[:80])

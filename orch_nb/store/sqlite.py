@@ -165,41 +165,61 @@ class SqliteStore:
             return run
 
     def create(self, run: str) -> SqliteRunLog:
-        """The log of a new run.
+        """The log of a new run. The run exists from its first event on: until then nobody finds it, and when this process
+        dies, its id is free again.
 
         Raises
         ------
         StoreError
             The id is taken, or cannot name a run.
+        RunLocked
+            Another process (or this one) is about to begin it.
         """
         journal = self._writing()
         check_run(run)
+        is_left = False
         if run in self._reserved:
             self._reserved.discard(run)
             number, is_new = int(run), True
         else:
-            number, is_new = journal.transact(lambda: self._new_number(journal.db, run), flush=False), False
+            number, is_left = journal.transact(lambda: self._new_number(journal.db, run), flush=False)
+            is_new = False
         self._take_lock(run, number)
+        if is_left:
+            try:
+                journal.transact(lambda: self._adopt(journal.db, run, number), flush=False)
+            except BaseException:
+                self._release(number)
+                raise
         log = self._log(run, number, 0, 0, Standing(), {})
         log.begin(self._writer if is_new else "")
         return log
 
-    def _new_number(self, db: sqlite3.Connection, run: str) -> int:
+    def _new_number(self, db: sqlite3.Connection, run: str) -> tuple[int, bool]:
+        """The number of a new run of this id, and whether a row without events keeps it already."""
         number = number_of(run)
         if number is None:
             found = db.execute("SELECT number FROM runs WHERE name = ?", (run,)).fetchone()
         else:
             found = db.execute("SELECT number FROM runs WHERE number = ? AND name IS NULL", (number,)).fetchone()
         if found is not None:
-            if db.execute(_ANY_EVENT, _span(found[0])).fetchone() is not None:
-                raise StoreError(f"there is a run `{run}` already.", hint="`open` it, or take an id from `next_run()`")
-            return int(found[0])
+            self._check_empty(db, run, found[0])
+            return int(found[0]), True
         if number is not None and db.execute("SELECT 1 FROM runs WHERE number = ?", (number,)).fetchone():
             raise StoreError(f"the number {number} is taken by a named run.", hint="take an id from `next_run()`")
         columns = (number, None if number is not None else run, self._writer)
         cursor = db.execute("INSERT INTO runs (number, name, writer) VALUES (?, ?, ?)", columns)
         assert cursor.lastrowid is not None
-        return cursor.lastrowid
+        return cursor.lastrowid, False
+
+    def _adopt(self, db: sqlite3.Connection, run: str, number: int) -> None:
+        """Take over the row of a run that another process was about to begin; its lock is ours by now."""
+        self._check_empty(db, run, number)
+        db.execute("UPDATE runs SET writer = ? WHERE number = ?", (self._writer, number))
+
+    def _check_empty(self, db: sqlite3.Connection, run: str, number: int) -> None:
+        if db.execute(_ANY_EVENT, _span(number)).fetchone() is not None:
+            raise StoreError(f"there is a run `{run}` already.", hint="`open` it, or take an id from `next_run()`")
 
     def open(self, run: str) -> SqliteRunLog:
         """The log of an existing run, to go on writing.

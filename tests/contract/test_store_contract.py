@@ -92,12 +92,32 @@ def test_a_run_is_created_once(store: Any) -> None:
         store.create("x")
 
 
-def test_a_run_without_events_reads_empty(store: Any) -> None:
-    """A run that was created and has no event yet can be read, and is not listed."""
-    log = store.create("x")
+@pytest.mark.parametrize("run", ["x", "12.0", ""])
+def test_a_run_exists_from_its_first_event_on(shelf: Shelf, run: str) -> None:
+    """A process that dies between `create` and the first event leaves no run, and its id is free (a batch's row 12.0)."""
+    name = run or shelf.store.next_run()
+    shelf.store.create(name).close()
+    for look in (lambda: shelf.store, shelf.again):
+        store = look()
+        for call in ("open", "read", "run", "delete", "export", "counts"):
+            with pytest.raises(RunNotFound, match=f"'{name}'"):
+                getattr(store, call)(name)
+        assert store.runs() == []
+        assert store.prune(keep_last=0, unfinished=True) == []
+        assert store.stats().runs == 0
+    log = store.create(name)
+    log.append([started(name)])
     log.close()
-    assert read(store, "x") == []
-    assert store.runs() == []
+    assert [event.run for event in read(shelf.again(), name)] == [name]
+
+
+def test_a_run_that_is_about_to_begin_is_locked(store: Any) -> None:
+    """Two that begin the same run at once: the second one is told who has it, and the first one begins it."""
+    log = store.create("x")
+    with pytest.raises(RunLocked, match="`x`"):
+        store.create("x")
+    log.append([started("x")])
+    assert len(read(store, "x")) == 1
 
 
 @pytest.mark.parametrize("call", ["open", "read", "run", "delete", "export", "counts"])
