@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -18,12 +18,14 @@ from orch_nb.engine.plan import Plan, from_data, to_data
 from orch_nb.errors import BadOption, BudgetExceeded, MissingInput, OrchError, nearest
 from orch_nb.runtime.batch_desk import BatchDesk
 from orch_nb.runtime.binding import compile_in
+from orch_nb.runtime.handle import promise
 from orch_nb.schema import events as ev
 from orch_nb.schema.budget import Budget, budget_of, parse_budget
 from orch_nb.schema.values import plain
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Mapping
+    from concurrent.futures import Future
 
     from orch_nb.runtime.handle import RunHandle
     from orch_nb.runtime.runtime import Runtime
@@ -85,7 +87,7 @@ class BatchHandle:
     version: int = 0
     stopped: str = ""
     on_change: Callable[[BatchHandle], None] | None = None
-    future: Future[BatchHandle] = field(default_factory=Future)
+    future: Future[BatchHandle] = field(default_factory=promise)
     budget: Budget = field(default_factory=Budget)
     _task: Any = None
     _runtime: Any = None
@@ -408,14 +410,13 @@ def _begin(
 
     def begin() -> str:
         run: str = store.next_run()
-        log = store.create(run)
         started = ev.RunStarted(
             run, plan.name, to_data(plan), inputs, _now(), limit.usd, runtime.notebook, parent, "", False,
             limit.beside_usd(), None, dict(replaced) or None,
         )  # fmt: skip
-        log.append([started])
-        store.set_limit(f"batch:{run}", limit)
-        log.close()
+        with closing(store.create(run)) as log:
+            log.append([started])
+            store.set_limit(f"batch:{run}", limit)
         return run
 
     return runtime.run_loop.ask(begin)
@@ -519,6 +520,7 @@ async def _one(
     runtime: Runtime, handle: BatchHandle, n: int, row: Row, target: Any, plan: Plan, namespace: Mapping[str, Any],
     limit: Budget, gate: asyncio.Semaphore,
 ) -> None:  # fmt: skip
+    run = None
     try:
         row.status = "running"
         handle._changed()
@@ -537,6 +539,13 @@ async def _one(
         _take(handle, row, run)
     except OrchError as error:
         row.status, row.error = "failed", str(error)
+    except BaseException:  # an error of our own, here or in another row: what the batch started ends with it
+        row.status = "pending"
+        if run is not None and not run.future.done():
+            run.stop()
+            await asyncio.wrap_future(run.future)
+            _take(handle, row, run)
+        raise
     finally:
         handle._live.pop(n, None)
         gate.release()
@@ -581,7 +590,6 @@ def busy_and_queued(events: list[Any]) -> tuple[float, float]:
 
 
 async def _end(runtime: Runtime, handle: BatchHandle) -> None:
-    log = runtime.store.open(handle.run)
     status = (
         "done"
         if all(r.status == "done" for r in handle.rows)
@@ -591,9 +599,9 @@ async def _end(runtime: Runtime, handle: BatchHandle) -> None:
     )
     counts = dict(handle.progress)
     again = [ev.Resumed(_now())] if _was_ended(runtime, handle) else []
-    log.append([*again, ev.RunEnded(status, _now(), counts)])
-    await log.sync()
-    log.close()
+    with closing(runtime.store.open(handle.run)) as log:
+        log.append([*again, ev.RunEnded(status, _now(), counts)])
+        await log.sync()
 
 
 def _was_ended(runtime: Runtime, handle: BatchHandle) -> bool:

@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from orch_nb.trace.run_view import RunView
 
 
+def promise() -> Future[Any]:
+    """A future that its maker alone ends: who waits for it and is cancelled does not cancel it for the others."""
+    made: Future[Any] = Future()
+    made.set_running_or_notify_cancel()
+    return made
+
+
 class RunHandle:
     """One run: a live one (it has a driver), or a recorded one (its events only).
 
@@ -56,8 +63,8 @@ class RunHandle:
         self._status = _recorded_status(self._events)
         self._exception: BaseException | None = None
         self._lock = threading.Lock()
-        self.future: Future[RunHandle] = Future()
-        self.rest: Future[RunHandle] = Future()
+        self.future: Future[RunHandle] = promise()
+        self.rest: Future[RunHandle] = promise()
         self.on_change: Callable[[RunHandle], None] | None = None
         if loop is None:
             self.future.set_result(self)
@@ -214,7 +221,7 @@ class RunHandle:
         with self._lock:
             self._at_rest = False
             if self.rest.done() and not self.done():
-                self.rest = Future()
+                self.rest = promise()
             self._status = "running"
         # A second click may have been posted meanwhile: the first answer counts.
         driver.post(

@@ -53,6 +53,7 @@ class Recording:
 
     async def __aenter__(self) -> RunHandle:
         from orch_nb import __version__
+        from orch_nb.runtime.runtime import append_first
 
         runtime = self.runtime
         limit = Budget() if self.budget_usd is None else parse_budget(self.budget_usd)
@@ -76,11 +77,12 @@ class Recording:
                 False,
                 limit.beside_usd(),
             )
-            log.append([event])
+            kept = append_first(log, [event])
             handle = RunHandle(name, plan, [event], runtime.run_loop)
             scopes: tuple[tuple[str, Limit], ...] = ((runtime.scope, None), (f"run:{name}", limit))
             bound: dict[str, Any] = {}
-            runtime._launch(handle, log, fold(plan, RunState(), event), plan, bound, {}, scopes, policy)
+            state = fold(plan, RunState(), event)
+            runtime._launch(handle, log, state, plan, bound, {}, scopes, policy, kept=kept)
             return handle
 
         self.handle = runtime.run_loop.ask(begin)

@@ -30,7 +30,7 @@ from orch_nb.schema.values import plain
 from orch_nb.trace.watch import ALERT_FACTOR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
     from decimal import Decimal
 
     from orch_nb.engine.plan import Chooser, Plan, PlanNode
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     from orch_nb.runtime.quote import Quote
     from orch_nb.runtime.response_cache import AnswerBook
     from orch_nb.store.accepted import Accepted
+
+    Kept = Awaitable[None] | None
+    """What to await until a run's first events are kept; None: they are."""
 
 UNBOUNDED = 1_000_000
 """Calls that wait in a provider's batch take nobody's place."""
@@ -603,7 +606,7 @@ class Runtime:
         of_batch = (parent or {}).get("of_batch")
         baseline = None if of_batch else baseline_of(self, plan, given)
 
-        def begin() -> tuple[RunHandle, RunLog, RunState]:
+        def begin() -> tuple[RunHandle, RunLog, RunState, Kept]:
             if not of_batch:
                 self.availability.try_again()
             name = run or store.next_run()
@@ -623,14 +626,14 @@ class Runtime:
                 baseline,
                 dict(replaced) or None,
             )
-            log.append([event])
+            kept = append_first(log, [event])
             handle = RunHandle(name, plan, [event], self.run_loop)
-            return handle, log, fold(plan, RunState(), event)
+            return handle, log, fold(plan, RunState(), event), kept
 
-        handle, log, state = self.run_loop.ask(begin)
+        handle, log, state, kept = self.run_loop.ask(begin)
         handle.name, handle.on_change = as_name, on_change
         around = (*((self.scope, None),), *scopes, (f"run:{handle.run}", limit))
-        self._launch(handle, log, state, plan, bound, namespace, around, policy)
+        self._launch(handle, log, state, plan, bound, namespace, around, policy, kept=kept)
         return handle
 
     async def run_here(
@@ -687,7 +690,7 @@ class Runtime:
     def _launch(
         self, handle: RunHandle, log: RunLog, state: RunState, plan: Plan, bound: Mapping[str, Any],
         namespace: Mapping[str, Any], scopes: tuple[tuple[str, Limit], ...], policy: Policy,
-        raised: Mapping[str, Limit] | None = None,
+        raised: Mapping[str, Limit] | None = None, *, kept: Kept = None,
     ) -> None:  # fmt: skip
         performer = Performer(
             self, plan, bound, namespace, run=handle.run, scopes=scopes, on_text=handle._on_text,
@@ -703,7 +706,7 @@ class Runtime:
             driver.on_waiting = handle._on_waiting
             handle._driver = driver
             handle._task = asyncio.get_running_loop().create_task(
-                _drive(driver, handle, log, self), name=f"run {handle.run}"
+                _drive(driver, handle, log, self, kept), name=f"run {handle.run}"
             )
 
         self.run_loop.post(launch)
@@ -742,23 +745,23 @@ class Runtime:
         limits = _limits_set(events)
         limit = self._limit_of(budget_usd, limits.pop("", Budget()))
 
-        def begin() -> tuple[RunLog, RunState, list[Any]]:
+        def begin() -> tuple[RunLog, RunState, list[Any], Kept]:
             self.availability.try_again()
             log = self.store.open(run)
             new: list[Any] = [ev.Resumed(policy.clock.now(), attended)]
             if budget_usd is not None:
                 new.append(ev.LimitChanged(limit.usd, policy.clock.now(), limit.beside_usd()))
-            log.append(new)
-            return log, fold_events(plan, [*events, *new]), new
+            kept = append_first(log, new)
+            return log, fold_events(plan, [*events, *new]), new, kept
 
-        log, state, new = self.run_loop.ask(begin)
+        log, state, new, kept = self.run_loop.ask(begin)
         handle = RunHandle(run, plan, [*events, *new], self.run_loop)
         handle.on_change = on_change
         for event in events:
             if isinstance(event, ev.Opened) and event.plan is not None:
                 bound = {**bound, **callables(from_data(event.plan), namespace)}
         around = ((self._scope_of(begun), None), *_batch_scope(begun), (f"run:{run}", limit))
-        self._launch(handle, log, state, plan, bound, namespace, around, policy, limits)
+        self._launch(handle, log, state, plan, bound, namespace, around, policy, limits, kept=kept)
         return handle
 
     def _scope_of(self, begun: ev.RunStarted) -> str:
@@ -881,9 +884,14 @@ class _Telling:
         return made
 
 
-async def _drive(driver: Driver, handle: RunHandle, log: RunLog, runtime: Runtime) -> None:
-    """Drive one run to its end and tell its handle. What the engine itself raises goes to whoever waits."""
+async def _drive(driver: Driver, handle: RunHandle, log: RunLog, runtime: Runtime, kept: Kept) -> None:
+    """Drive one run to its end and tell its handle. What the engine itself raises goes to whoever waits.
+
+    `kept` is awaited first: a run whose beginning could not be stored does nothing.
+    """
     try:
+        if kept is not None:
+            await kept
         await driver.run()
         if rows := evidence_of(handle.run, to_data(driver.plan), handle._events):
             runtime.store.add_evidence(rows)
@@ -896,6 +904,15 @@ async def _drive(driver: Driver, handle: RunHandle, log: RunLog, runtime: Runtim
     log.close()
     node = next((e.node for e in reversed(handle._events) if isinstance(e, ev.RunEnded)), "")
     handle._ended(driver.exceptions.get(node))
+
+
+def append_first(log: RunLog, events: list[Any]) -> Kept:
+    """Append what a run begins or goes on with; where that fails, others may open the run."""
+    try:
+        return log.append(events)
+    except BaseException:
+        log.close()
+        raise
 
 
 def fold_events(plan: Plan, events: list[Any]) -> RunState:

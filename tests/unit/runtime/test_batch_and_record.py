@@ -118,3 +118,85 @@ async def test_a_stop_while_rows_are_being_begun_reaches_them_all(rt, scripted, 
     assert made.stopped == "stopped"
     assert {r.status for r in made.rows} <= {"pending", "cancelled"}
     assert made.spent_usd == 0
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def stored(request, tmp_path, rt, scripted):
+    """A runtime on each kind of store, whose model answers."""
+    if request.param == "sqlite":
+        from orch_nb.store.sqlite import SqliteStore
+
+        rt._store = SqliteStore(tmp_path / ".orch" / "runs.sqlite")
+    scripted(lambda request: reply("fine"))
+    return rt
+
+
+async def test_a_resume_starts_the_rows_that_have_no_event(stored):
+    """A kill between `create` and the first event of row 0, as this and earlier versions leave it: the batch goes on."""
+    from orch_nb.runtime.batch import Row, _begin
+    from orch_nb.runtime.binding import compile_in
+    from orch_nb.schema.budget import Budget
+
+    rows = [Row(n, {"ticket": f"t{n}"}) for n in range(3)]
+    run = _begin(stored, compile_in(echo_agent(), {}), rows, Budget(), {"batch": True}, {})
+    stored.run_loop.ask(lambda: stored.store.create(f"{run}.0").close())
+
+    made = await stored.resume_batch(run)
+    assert [row.status for row in made.rows] == ["done"] * 3
+    assert [row.run for row in made.rows] == [f"{run}.0", f"{run}.1", f"{run}.2"]
+
+
+@pytest.mark.parametrize("resumes", [False, True], ids=["start", "resume"])
+async def test_a_batch_that_breaks_leaves_nothing_running(rt, scripted, monkeypatch, resumes):
+    """An error of our own in row 2 (an IndexError) ends the batch: rows 0 and 1 are stopped and booked, not left alone."""
+    import asyncio
+
+    never = asyncio.Event()
+
+    async def hold(request):
+        await never.wait()
+
+    scripted(lambda _: reply(), gate=hold)
+    start = rt.start
+
+    def broken(*args, **options):
+        if options.get("run", "").endswith(".2"):
+            raise IndexError("a bug")
+        return start(*args, **options)
+
+    run = ""
+    if resumes:
+        run = rt.batch(echo_agent(), FRAME, {"ticket": "body"}, on_change=lambda b: b._stop_here()).wait(5).run
+    monkeypatch.setattr(rt, "start", broken)
+    made = rt.resume_batch(run) if resumes else rt.batch(echo_agent(), FRAME, {"ticket": "body"})
+    with pytest.raises(ExceptionGroup, match="unhandled errors"):
+        made.wait(5)
+    assert rt.live_runs() == []
+    assert [row.status for row in made.rows] == ["cancelled", "cancelled", "pending"]
+    assert [rt.store.run(f"{made.run}.{n}").status for n in (0, 1)] == ["cancelled", "cancelled"]
+
+
+async def test_who_waits_and_is_cancelled_cancels_it_for_nobody_else(rt, scripted):
+    """A waiter with a timeout gives up on a run and on a batch: both go on, and the next waiter has the result."""
+    import asyncio
+
+    free = asyncio.Event()
+
+    async def hold(request):
+        await free.wait()
+
+    async def wait(what):
+        return await what
+
+    scripted(lambda _: reply(), gate=hold)
+    run = rt.start(echo_agent(), {"ticket": "x"})
+    batch = rt.batch(echo_agent(), FRAME, {"ticket": "body"})
+    for one in (run, batch):
+        waiting = asyncio.ensure_future(wait(one))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    rt.run_loop.post(free.set)
+    assert (await run).status == "done"
+    assert (await batch).status == "done"

@@ -18,6 +18,8 @@ from orch_nb.errors import (
     RateLimited,
     ReplayMismatch,
     RunCancelled,
+    RunNotFound,
+    StoreUnavailable,
     UnknownModel,
     UnknownPrice,
     UnstorableValue,
@@ -565,3 +567,43 @@ async def test_a_changed_function_is_named_on_resume(rt):
         await orch.resume(run.run, namespace={"a": names["a"]})
 
     assert run.status == "failed"
+
+
+async def test_a_run_that_cannot_be_begun_is_not_kept_locked(rt, scripted, monkeypatch):
+    """Its first event cannot be stored: there is no such run, and the same id can be begun by the next one."""
+    from orch_nb.store.memory import MemoryRunLog
+
+    def refuse(self, events):
+        raise UnstorableValue("a value is no plain data.")
+
+    scripted(lambda request: reply("fine"))
+    agent = orch.Agent("a", "Say {{ x }}", model="m", max_tokens=50)
+    with monkeypatch.context() as broken, pytest.raises(UnstorableValue):
+        broken.setattr(MemoryRunLog, "append", refuse)
+        rt.start(agent, {"x": 1}, run="named")
+    with pytest.raises(RunNotFound):
+        rt.open("named")
+    assert (await rt.start(agent, {"x": 1}, run="named")).status == "done"
+
+
+async def test_a_run_whose_first_event_could_not_be_kept_does_nothing(rt, scripted, monkeypatch):
+    """The disk is full as it begins: no call is made, who waits gets the error, and no run without a beginning is stored."""
+    provider = scripted(lambda request: reply("fine"))
+    create = rt.store.create
+
+    def full(run):
+        log = create(run)
+
+        async def fails():
+            raise StoreUnavailable("the disk is full.")
+
+        monkeypatch.setattr(type(log), "append", lambda self, events: fails())
+        return log
+
+    monkeypatch.setattr(rt.store, "create", full)
+    run = rt.start(orch.Agent("a", "Say {{ x }}", model="m", max_tokens=50), {"x": 1})
+    with pytest.raises(StoreUnavailable):
+        await run
+    assert provider.requests == []
+    with pytest.raises(RunNotFound):
+        rt.store.read(run.run)
