@@ -103,6 +103,7 @@ def _execute(out: Path) -> float:
     try:
         with _Rows(out):
             client.execute()
+        _fold(out)
     except CellExecutionError as error:
         raise OrchError(
             f"a cell of the demo failed: {str(error).strip().splitlines()[-1]}", hint=f"open {out / NOTEBOOK}"
@@ -110,6 +111,15 @@ def _execute(out: Path) -> float:
     finally:
         nbformat.write(notebook, out / NOTEBOOK)
     return time.monotonic() - started
+
+
+def _fold(out: Path) -> None:
+    """Leave the store as one file, although it was read while the kernel closed it."""
+    from orch_nb.store.sqlite import SqliteStore
+
+    path = out / ".orch" / "runs.sqlite"
+    if path.exists():
+        SqliteStore(path).close()
 
 
 class _Rows:

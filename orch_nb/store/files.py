@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
@@ -81,18 +82,35 @@ def _switch_to_log(connection: sqlite3.Connection, patience_s: float) -> str:
             return str(mode)
 
 
-def open_reader(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write, whatever is asked of it.
+def at_rest(path: Path) -> tuple[int, int] | None:
+    """A stamp of the database while all of it is in its one file; None where a log beside it holds more."""
+    log = Path(f"{path}-wal")
+    if log.exists() and log.stat().st_size:
+        return None
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
 
-    A store in a folder that cannot be written is opened as an immutable file when nobody left a log beside it.
+
+def open_reader(path: Path, *, is_at_rest: bool = False) -> sqlite3.Connection:
+    """Open a connection that cannot write, whatever is asked of it.
+
+    Parameters
+    ----------
+    is_at_rest
+        Read the one file as it is (see `at_rest`), which makes no files beside it and needs no right to. Until its stamp
+        changes.
     """
-    uri = path.absolute().as_uri() + "?mode=ro"
-    if not os.access(path.parent, os.W_OK) and not os.path.exists(f"{path}-wal"):
-        uri += "&immutable=1"
+    uri = path.absolute().as_uri() + "?mode=ro" + ("&immutable=1" if is_at_rest else "")
     connection = sqlite3.connect(uri, uri=True, timeout=5.0, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA query_only = ON")
     connection.execute("PRAGMA trusted_schema = OFF")
     return connection
+
+
+def fold_log(connection: sqlite3.Connection) -> None:
+    """Move what the log file holds into the database, and empty the log; what another process still reads stays there."""
+    with suppress(*DATABASE_ERRORS):
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def is_busy(error: Exception) -> bool:
@@ -103,6 +121,10 @@ def is_busy(error: Exception) -> bool:
 def translated(error: Exception, path: Path, *, waited_s: float = 0.0) -> StoreError:
     """What SQLite said, as an error of ours."""
     name = _name(error)
+    if isinstance(error, OSError):
+        return StoreUnavailable(
+            f"the store {path} cannot be read: {error.strerror or error}.", hint="is it still there?"
+        )
     if is_busy(error):
         return StoreUnavailable(
             f"the store {path} is locked by another process, for {waited_s:.1f} s now.",

@@ -9,12 +9,14 @@ measures the rest.
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import sqlite3
 import threading
 import weakref
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,7 +27,16 @@ from orch_nb.store import ledger as books
 from orch_nb.store import money
 from orch_nb.store.codec import Packer
 from orch_nb.store.disk import force
-from orch_nb.store.files import BUSY_MS, DATABASE_ERRORS, open_reader, open_writer, prepare, translated
+from orch_nb.store.files import (
+    BUSY_MS,
+    DATABASE_ERRORS,
+    at_rest,
+    fold_log,
+    open_reader,
+    open_writer,
+    prepare,
+    translated,
+)
 from orch_nb.store.journal import Journal, Tail
 from orch_nb.store.listing import RunRow, Standing, StoreStats, prunable
 from orch_nb.store.locks import LockFile
@@ -91,6 +102,9 @@ class SqliteStore:
         self.read_only = read_only
         self._lock = threading.RLock()
         self._reader: Reader | None = None
+        self._stamp: tuple[int, int] | None = None
+        """Of the file that `_reader` reads as it is; None where it reads a log beside it."""
+        self._outdated: list[Reader] = []
         self._journal: Journal | None = None
         self._locks: LockFile | None = None
         self._reserved: set[str] = set()
@@ -120,7 +134,8 @@ class SqliteStore:
             return
         # A process killed while it made the file leaves a journal that only a writer may roll back.
         is_hot = self.path.with_name(self.path.name + "-journal").exists() and not self.read_only
-        connection = sqlite3.connect(self.path) if is_hot else open_reader(self.path)
+        is_at_rest = self.read_only and at_rest(self.path) is not None
+        connection = sqlite3.connect(self.path) if is_hot else open_reader(self.path, is_at_rest=is_at_rest)
         try:
             version_of(connection)
         finally:
@@ -526,14 +541,20 @@ class SqliteStore:
 
     # -------------------------------------------------------------- life
     def close(self) -> None:
-        """Write what waits and close the file; open run logs end. Closing again does nothing."""
+        """Write what waits and close the file; open run logs end. Closing again does nothing.
+
+        Notes
+        -----
+        Afterwards everything is in the one file, unless another process has it open too. Stores that are still open when
+        the interpreter exits are closed then.
+        """
         journal, self._journal = self._journal, None
+        self._forget_reader()
+        while self._outdated:  # before the writer: the last connection removes the log, and a reader may not
+            self._outdated.pop().close()
         if journal is not None:
             with journal.lock:
                 self._close_writing(journal)
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
         path = self.path
         self._unusable = lambda: StoreError(f"the store {path} was closed.", hint="open it again")
 
@@ -547,6 +568,8 @@ class SqliteStore:
                     journal.transact(lambda: _give_back(journal.db, self._numbers))
         finally:
             journal.forcer.close()
+            if self._unusable is None:
+                fold_log(journal.db)
             journal.db.close()
             for number in self._taken:
                 self._locks.release(number)
@@ -567,12 +590,21 @@ class SqliteStore:
     def _reading(self) -> Reader:
         self.check()
         with self._lock:
-            if self._reader is None:
-                try:
-                    self._reader = Reader(open_reader(self.path), self.path)
-                except DATABASE_ERRORS as error:
-                    raise translated(error, self.path) from error
+            try:
+                if self._stamp is not None and self._stamp != at_rest(self.path):
+                    self._forget_reader()
+                if self._reader is None:
+                    self._stamp = at_rest(self.path) if self.read_only else None
+                    self._reader = Reader(open_reader(self.path, is_at_rest=self._stamp is not None), self.path)
+            except (*DATABASE_ERRORS, OSError) as error:
+                raise translated(error, self.path) from error
             return self._reader
+
+    def _forget_reader(self) -> None:
+        """Another process wrote since the file was opened as it was: who reads a run on goes on with what was there."""
+        if self._reader is not None:
+            self._outdated.append(self._reader)
+        self._reader, self._stamp = None, None
 
 
 _ANY_EVENT = "SELECT 1 FROM events WHERE id > ? AND id < ? LIMIT 1"
@@ -596,6 +628,16 @@ def _span(number: int) -> tuple[int, int]:
 
 
 _STORES: weakref.WeakSet[SqliteStore] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """At the interpreter's exit (of a kernel, of `orch`): leave each store as one file."""
+    for store in sorted(_STORES, key=lambda store: not store.read_only):
+        with suppress(StoreError, *DATABASE_ERRORS):
+            store.close()
+
+
 _LEFT_BEHIND: list[Any] = []
 
 
@@ -607,8 +649,8 @@ def _after_fork() -> None:
             f"the store {path} belongs to the process that this one was forked from.",
             hint="open a store of its own in the child, or do not fork",
         )
-        _LEFT_BEHIND.append((store._journal, store._reader, store._locks))
-        store._journal = store._reader = None
+        _LEFT_BEHIND.append((store._journal, store._reader, store._outdated, store._locks))
+        store._journal, store._reader, store._outdated = None, None, []
 
 
 if hasattr(os, "register_at_fork"):

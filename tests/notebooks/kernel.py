@@ -109,6 +109,11 @@ class Kernel:
         message = self.client.session.msg("comm_msg", {"comm_id": comm_id, "data": data})
         self.client.shell_channel.send(message)
 
+    def shut_down(self) -> None:
+        """End as "Shut down kernel" does: the kernel is asked to, and exits by itself."""
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=False)
+
     def close(self) -> None:
         """Shut the kernel down."""
         self.client.stop_channels()

@@ -227,3 +227,18 @@ def test_completion_works_through_the_protocol(kernel):
             break
     assert "asks" in reply["content"]["matches"]
     assert reply["content"]["cursor_start"] == 10
+
+
+def test_a_store_is_one_file_once_its_kernel_was_shut_down(tmp_path):
+    """Nothing is left in a log beside the database: who copies the one file has all the runs."""
+    from orch_nb.store.sqlite import SqliteStore
+
+    made = Kernel(tmp_path)
+    for cell in (*SETUP, '%orch run g message="hi" --wait', "%orch runs"):
+        assert made.run(cell).status == "ok"
+    made.shut_down()
+
+    folder = tmp_path / ".orch"
+    assert sorted(file.name for file in folder.iterdir()) == [".gitignore", "runs.sqlite", "runs.sqlite-locks"]
+    with SqliteStore(folder / "runs.sqlite", read_only=True) as store:
+        assert [row.status for row in store.runs()] == ["done"]

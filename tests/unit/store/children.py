@@ -56,6 +56,37 @@ async def spend(path: str, run: str, calls: str, usd: str) -> None:
     say(made)
 
 
+async def leave(path: str, how: str) -> None:
+    """Write, read, and end as a program ends that closes nothing."""
+    store = SqliteStore(path)
+    log = store.create("x")
+    pending = log.append([started("x"), *(finished({"i": i, "text": f"{i}" * 3000}) for i in range(50))])
+    if pending is not None:
+        await pending
+    if how != "write":
+        assert len(list(store.read("x"))) == 51
+        KEPT.append(SqliteStore(path, read_only=True))
+        assert len(KEPT[-1].runs()) == 1
+    if how == "run":
+        import orch_nb as orch
+        from orch_nb.runtime.runtime import Runtime
+
+        made = Runtime(store=store)
+        made.start(orch.Agent("a", "Say {{ x }}", model="echo"), {"x": 1}).wait(20)
+        made.start(never, {"x": 1})
+        KEPT.append(made)
+    KEPT.append(store)
+
+
+async def never(x: int) -> None:
+    """Still under way when the interpreter exits."""
+    await asyncio.Event().wait()
+
+
+KEPT: list[Any] = []
+"""Alive until the interpreter exits."""
+
+
 async def keep(path: str, run: str, usd: str = "") -> None:
     """Open a run for writing, hold money where asked to, and stay."""
     store = SqliteStore(path)

@@ -57,6 +57,63 @@ def test_what_was_appended_survives_a_kill(path: Path, child: Callable[..., Any]
         assert store.rebuild_ledger() == []
 
 
+@pytest.mark.parametrize("how", ["write", "read", "run"])
+def test_a_store_is_one_file_after_a_clean_end(path: Path, child: Callable[..., Any], tmp_path: Path, how: str) -> None:
+    """A program that closes nothing exits: the one file, copied away, has every event, and nothing lies beside it."""
+    import shutil
+
+    process = child("leave", path, how)
+    process.communicate()
+    assert process.returncode == 0
+    copy = tmp_path / "elsewhere" / "copy.sqlite"
+    copy.parent.mkdir()
+    shutil.copy(path, copy)
+    for one in (copy, path):
+        beside = sorted(file.name for file in one.parent.iterdir())
+        with SqliteStore(one, read_only=True) as store:
+            assert [event.value["i"] for _, event in store.read("x", after=1)] == list(range(50))
+            assert {row.graph: row.status for row in store.runs()}["chain"] == "running"
+            if how == "run":
+                assert {row.graph: row.status for row in store.runs()}["a"] == "done"
+        assert sorted(file.name for file in one.parent.iterdir()) == beside, "reading leaves nothing"
+    assert sorted(file.name for file in path.parent.iterdir()) == [".gitignore", "runs.sqlite", "runs.sqlite-locks"]
+
+
+def test_a_store_that_one_of_two_processes_closes_is_complete_in_its_file(
+    path: Path, child: Callable[..., Any]
+) -> None:
+    """Another kernel is still there: what the first one wrote is in the file all the same, and both go on."""
+    import shutil
+
+    process = child("keep", path, "y")
+    assert line(process)
+    with SqliteStore(path) as store:
+        log = store.create("x")
+        log.append([started("x"), finished("long " * 2000)])
+        list(store.read("x"))
+    copy = path.with_name("copy.sqlite")
+    shutil.copy(path, copy)
+    with SqliteStore(copy, read_only=True) as store:
+        assert len(list(store.read("x"))) == 2
+
+
+def test_a_list_that_is_open_sees_what_another_process_writes(path: Path) -> None:
+    """A store at rest is read as one file; as soon as somebody writes to it, and after they have closed it, that is seen."""
+    with SqliteStore(path) as store:
+        store.create("x").append([started("x"), finished(1)])
+    with SqliteStore(path, read_only=True) as reading:
+        events = reading.read("x")
+        next(events)
+        for n in range(3):
+            with SqliteStore(path) as store:
+                log = store.open("x")
+                log.append([finished(n)])
+                assert [event.value for _, event in reading.read("x", after=2)] == list(range(n + 1))
+                log.close()
+            assert len(list(reading.read("x"))) == 3 + n
+        assert len(list(events)) >= 1, "who was reading goes on"
+
+
 def test_two_processes_never_pass_one_limit(path: Path, child: Callable[..., Any]) -> None:
     """Two processes that spend from one notebook's budget as fast as they can spend all of it and not a cent more."""
     with SqliteStore(path) as store:
