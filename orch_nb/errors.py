@@ -8,7 +8,7 @@
     │  ├─ BudgetExceeded ORCH201   ├─ NodeFailed      ORCH202   ├─ NodeTimeout  ORCH203
     │  ├─ LimitReached   ORCH204   ├─ ReplayMismatch  ORCH205   ├─ SemanticFailure ORCH206
     │  ├─ UnstorableValue ORCH207  ├─ WaitingForPerson ORCH208  ├─ RunCancelled ORCH209
-    │  ├─ MissingInput   ORCH210   └─ QuoteTooHigh ORCH211
+    │  ├─ MissingInput   ORCH210   ├─ QuoteTooHigh ORCH211   └─ InternalError ORCH212
     ├─ ProviderError     ORCH3xx      provider, model; `failure` says which policy applies
     ├─ RoutingError      ORCH4xx      NoOffer, UnknownPrice, UnknownModel, ModelNotInstalled
     ├─ ToolError         ORCH5xx      ToolFailed, BadArguments, UnknownTool
@@ -227,6 +227,13 @@ class QuoteTooHigh(RunError):
     """What a run may cost is above the bound from which it is to be asked first; nothing was sent."""
 
     code = "ORCH211"
+
+
+class InternalError(RunError):
+    """A fault of orch_nb itself, to be reported: nothing in the notebook is wrong."""
+
+    code = "ORCH212"
+    user_fixable = False
 
 
 # ------------------------------------------------------------------ 3xx: providers

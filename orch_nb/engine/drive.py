@@ -18,12 +18,29 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.engine import deciding
 from orch_nb.engine.fingerprint import occurrence, stem
 from orch_nb.engine.fold import fold
-from orch_nb.engine.outcome import asked_by, error_info, frame_output, settled_event, split_key, text_diff, used_by
+from orch_nb.engine.outcome import (
+    asked_by,
+    error_info,
+    frame_output,
+    settled_event,
+    split_key,
+    text_diff,
+    unended,
+    used_by,
+)
 from orch_nb.engine.policy import Policy
 from orch_nb.engine.ports import Call, Hold, Outcome
 from orch_nb.engine.reading import incoming_value, read_digest, read_values, resolve, stated_paths
 from orch_nb.engine.state import AGAIN, DONE, Activate, Frame, RunState
-from orch_nb.errors import BudgetExceeded, LimitReached, NodeTimeout, OrchError, SemanticFailure, WaitingForPerson
+from orch_nb.errors import (
+    BudgetExceeded,
+    InternalError,
+    LimitReached,
+    NodeTimeout,
+    OrchError,
+    SemanticFailure,
+    WaitingForPerson,
+)
 from orch_nb.schema import events as ev
 from orch_nb.schema.events import ErrorInfo
 from orch_nb.schema.values import compact, fingerprint_of, plain, share
@@ -122,7 +139,7 @@ class Driver:
         except BaseException:
             await self._abandon()
             raise
-        await self._end("failed" if self.state.failed and not self.state.record else "done")
+        await self._settle_run()
         return self.state
 
     async def _loop(self) -> None:
@@ -223,9 +240,25 @@ class Driver:
         if pending is not None:
             await pending
 
-    async def _end(self, status: str) -> None:
+    async def _settle_run(self) -> None:
+        """End the run that has nothing due: `done` only when every node has ended."""
         state = self.state
-        error, node = next(iter(state.failed.values())) if state.failed else (None, "")
+        if state.failed and not state.record:
+            await self._end("failed")
+        elif state.record or state.complete:
+            await self._end("done")
+        else:
+            left = unended(state)
+            shown = ", ".join(f"`{key}`" for key in left[:5]) + (f", … ({len(left)} in all)" if len(left) > 5 else "")
+            error = self.exceptions[""] = InternalError(
+                f"run {state.run}: nothing is due, but {shown} never ran. This is a fault of orch_nb, not of the graph.",
+                hint=f"please report it with the output of `orch export {state.run}`",
+            )
+            await self._end("failed", error_info(error))
+
+    async def _end(self, status: str, fault: ErrorInfo | None = None) -> None:
+        state = self.state
+        error, node = next(iter(state.failed.values())) if state.failed else (fault, "")
         output = self.output() if status == "done" and not state.record else None
         await self._commit([ev.RunEnded(status, self.now(), output, error, node)])
         if state.has_sent:  # what was paid for is on disk before the run is reported as ended

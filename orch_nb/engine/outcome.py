@@ -5,14 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.engine.state import DONE, MISSING
+from orch_nb.engine.state import DONE, MISSING, SKIPPED
 from orch_nb.errors import OrchError
 from orch_nb.schema import events as ev
 from orch_nb.schema.events import ErrorInfo
 
 if TYPE_CHECKING:
     from orch_nb.engine.ports import Outcome, Prepared
-    from orch_nb.engine.state import Frame
+    from orch_nb.engine.state import Frame, RunState
 
 _ZERO = Decimal(0)
 _ONE = Decimal(1)
@@ -34,6 +34,16 @@ def _ran(frame: Frame, name: str) -> Any:
         return frame.values[i] if frame.status[i] == DONE else MISSING
     got = [v for m in members if (v := _ran(frame, m)) is not MISSING]
     return MISSING if not got else got[0] if len(got) == 1 else got
+
+
+def unended(state: RunState) -> list[str]:
+    """Keys of the activations in open frames that are neither done nor skipped, in order of the plan."""
+    return [
+        frame.key_at(i)
+        for frame in state.frames.values()
+        for i, status in enumerate(frame.status)
+        if status not in (DONE, SKIPPED)
+    ]
 
 
 def split_key(key: str) -> tuple[str, int]:

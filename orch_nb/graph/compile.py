@@ -92,8 +92,8 @@ def compile_graph(spec: GraphSpec, namespace: Mapping[str, Any], facts_of: Facts
     Raises
     ------
     GraphError
-        Everything that is wrong with it, at once: unknown names, unconnected nodes, loops without a bound, overlapping
-        loops, two writers without a reducer, reads of nothing, conditions that cannot hold their types.
+        Everything that is wrong with it, at once: unknown names, unconnected nodes, loops without a bound, loops that
+        overlap or wait for each other, two writers without a reducer, reads of nothing, conditions that cannot hold their types.
 
     Notes
     -----
@@ -288,11 +288,20 @@ class Compiler:
             else:
                 loops[nodes] = topological.Loop(head, nodes, [e])
         self.loops = list(loops.values())
-        for one, other in topological.nest(self.loops):
-            shown = " and ".join(
-                "{" + ", ".join(self.sorted[i] for i in topological.members(x.nodes)) + "}" for x in (one, other)
-            )
+        overlaps = topological.nest(self.loops)
+        for one, other in overlaps:
+            shown = self._shown_loops([one, other])
             self._problem(f"the loops {shown} overlap: let one lie inside the other, or join them before going back.")
+        for waiting, arrows in [] if overlaps else topological.mutual_waits(len(self.sorted), self.forward, self.loops):
+            between = ", ".join(f"`{self.sorted[a]} -> {self.sorted[b]}`" for a, b in arrows)
+            self._problem(
+                f"the loops {self._shown_loops(waiting)} wait for each other, so none of them can end: {between}. "
+                "Make them one loop (one arrow back, from a node after all of them to a node before all of them), or "
+                "take away the arrows of one direction."
+            )
+
+    def _shown_loops(self, loops: list[topological.Loop]) -> str:
+        return " and ".join("{" + ", ".join(self.sorted[i] for i in topological.members(x.nodes)) + "}" for x in loops)
 
     def _bodies(self) -> tuple[Body, ...]:
         return tuple(

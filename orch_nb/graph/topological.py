@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 from dataclasses import dataclass
 
 Arrow = tuple[int, int]
@@ -102,3 +103,30 @@ def nest(loops: list[Loop]) -> list[tuple[Loop, Loop]]:
             elif both:
                 clashes.append((inner, outer))
     return clashes
+
+
+def mutual_waits(n: int, arrows: list[Arrow], loops: list[Loop]) -> list[tuple[list[Loop], list[Arrow]]]:
+    """Loops that wait for one another, with the arrows between them: one cycle for each nesting level that has one.
+
+    A body's arrows out are seen when the body is over. So at each level the bodies directly inside are contracted to a
+    point each; a cycle among these points is one that nothing can start. Needs the parents that `nest` sets.
+    """
+    found = []
+    for level in (None, *range(len(loops))):
+        inner = [k for k, loop in enumerate(loops) if loop.parent == level]
+        if len(inner) < 2:
+            continue
+        point = list(range(n))
+        for k in inner:
+            for i in members(loops[k].nodes):
+                point[i] = n + k
+        here = -1 if level is None else loops[level].nodes
+        between = [(a, b) for a, b in arrows if here >> a & here >> b & 1 and point[a] != point[b]]
+        contracted = [(point[a], point[b]) for a, b in between]
+        if len(order(n + len(loops), contracted)) == n + len(loops):
+            continue
+        cycle = a_cycle(n + len(loops), contracted)
+        steps = set(itertools.pairwise(cycle))
+        waits = [arrow for arrow, step in zip(between, contracted, strict=True) if step in steps]
+        found.append(([loops[x - n] for x in cycle[:-1] if x >= n], waits))
+    return found

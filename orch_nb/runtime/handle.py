@@ -156,7 +156,9 @@ class RunHandle:
             )
         info = ended.error
         made = NodeFailed(
-            f"`{ended.node}` failed: {info.type}: {info.message}" if info else f"run {self.run} failed.",
+            f"{f'`{ended.node}`' if ended.node else f'run {self.run}'} failed: {info.type}: {info.message}"
+            if info
+            else f"run {self.run} failed.",
             hint=(info.hint if info else "") or f"`%orch resume {self.run}` runs it again; finished nodes are kept",
             node=ended.node,
             run=self.run,

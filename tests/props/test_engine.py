@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import random
 from collections import Counter
@@ -15,13 +16,15 @@ from orch_nb.engine import fold as folding
 from orch_nb.engine.due import due
 from orch_nb.engine.fold import fold, fold_all
 from orch_nb.engine.plan import from_data, to_data
-from orch_nb.engine.state import RunState
+from orch_nb.engine.state import DONE, SKIPPED, RunState
 from orch_nb.errors import GraphError
+from orch_nb.graph import topological
 from orch_nb.graph.compile import compile_graph
 from orch_nb.graph.spec import EdgeSpec, GraphSpec, NodeSpec
 from orch_nb.schema import events as ev
 from orch_nb.schema.values import fingerprint_of
-from tests.support import Crash, ListLog, Performer, Scripted, driver_for, facts_of, values_of
+from orch_nb.tools.function import node
+from tests.support import Crash, ListLog, Performer, Scripted, driver_for, facts_of, run_plan, values_of
 
 many = settings(
     max_examples=120, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow], deadline=None
@@ -69,6 +72,53 @@ def graphs(draw):
     except GraphError:
         assume(False)
     return plan, agents
+
+
+def drawn_arrows(rng):
+    """Any graph of 5 to 10 nodes: its arrows, and two of them that are gone back as well."""
+    n = rng.randint(5, 10)
+    forward = []
+    for j in range(1, n):
+        before = {i for i in range(j) if rng.random() < 0.3} or {rng.randrange(j)}
+        forward += [(f"n{i}", f"n{j}") for i in sorted(before)]
+    return forward, rng.sample(forward, 2)
+
+
+def drawn_chains(rng):
+    """Two or three chains between a first and a last node, each a loop, with arrows from heads to tails of the others;
+    around them, or not, another loop."""
+    chains = [[f"{x}{k}" for k in range(rng.randint(2, 4))] for x in "abc"[: rng.randint(2, 3)]]
+    forward = [arrow for chain in chains for arrow in itertools.pairwise(["first", *chain, "last"])]
+    for one, other in itertools.permutations(chains, 2):
+        if rng.random() < 0.5:
+            forward.append((one[0], other[-1]))
+    around = [("first", "last")] if rng.random() < 0.5 else []
+    return forward, [(chain[0], chain[-1]) for chain in chains] + around
+
+
+def loopy_graph(rng):
+    """A graph of functions with loops, conditions and exits by `else`; some functions raise, and are skipped."""
+    forward, back = rng.choice([drawn_arrows, drawn_chains])(rng)
+    names = list(dict.fromkeys(end for arrow in forward for end in arrow))
+    spec = GraphSpec("g", {name: NodeSpec(name) for name in names}, out=tuple(names))
+    for source, target in forward:
+        kind = rng.choice(["plain", "plain", "when", "else"])
+        spec.edges.append(EdgeSpec(source, target, kind, f"{source}.v > {rng.randrange(8)}" if kind == "when" else ""))
+    for head, source in back:
+        condition = f"{source}.v < {rng.randrange(3, 9)}"
+        spec.edges.append(EdgeSpec(source, head, "when", condition, at_most=rng.randint(1, 3)))
+    drawn = random.Random(rng.random())
+
+    def some(on_failure):
+        @node(on_failure=on_failure)
+        def value():
+            if on_failure != "fail" and drawn.random() < 0.3:
+                raise ValueError("no value")
+            return {"v": drawn.randrange(10)}
+
+        return value
+
+    return spec, {name: some(rng.choice(["fail", "fail", "skip", "else"])) for name in names}
 
 
 class Shuffled(Performer):
@@ -242,6 +292,33 @@ def test_a_consumed_state_is_noticed_in_debug_mode():
             fold(plan, state, started(plan, {}))
     finally:
         folding.DEBUG = False
+
+
+def test_a_run_that_is_done_has_no_node_left(monkeypatch):
+    """Of a thousand random graphs with loops each compiles and runs to its end with every node done or skipped, or is
+    refused; of those refused because loops wait for each other, each would have stopped half way, as a fault of ours."""
+    done = waiting = 0
+    for seed in range(1_000):
+        spec, functions = loopy_graph(random.Random(seed))
+        try:
+            plan = compile_graph(spec, functions, facts_of)
+        except GraphError as error:
+            if "wait for each other" not in str(error):
+                continue
+            with monkeypatch.context() as unchecked:
+                unchecked.setattr(topological, "mutual_waits", lambda *_: [])
+                plan = compile_graph(spec, functions, facts_of)
+            waiting += 1
+            state, _ = run_plan(plan, performer=Performer(**functions))
+            assert (state.status, state.error.type) == ("failed", "InternalError"), seed
+            continue
+        done += 1
+        state, log = run_plan(plan, performer=Performer(**functions))
+        assert state.status == "done", (seed, state.error)
+        assert set(state.root.status) <= {DONE, SKIPPED}, seed
+        assert not state.ready, seed
+    assert done > 100, done
+    assert waiting > 10, waiting
 
 
 @many

@@ -407,3 +407,72 @@ def test_a_skip_runs_down_a_deep_chain():
     state, _, performer = run_text(text, t=make(x=0), other=lambda: 1, **{f"n{i}": (lambda: 1) for i in range(n + 1)})
 
     assert performer.performed == ["t", "other"]
+
+
+# ------------------------------------------------------------------ loops that wait for each other
+WAITING_LOOPS = (
+    "s -> {a1, b1}\na1 -> a2\nb1 -> b2\na1 -> b2\nb1 -> a2\n"
+    "a2 -> a1 when false at most 2\nb2 -> b1 when false at most 2\nout a2, b2"
+)
+ONE_LOOP = "s -> {a1, b1}\na1 -> a2\nb1 -> b2\na1 -> b2\nb1 -> a2\n{a2, b2} -> e\ne -> s when false at most 2\nout e"
+ONE_DIRECTION = WAITING_LOOPS.replace("b1 -> a2\n", "")
+
+
+def constants(*names):
+    """Nodes that read nothing."""
+    return {name: (lambda: 1) for name in names}
+
+
+def test_two_loops_that_wait_for_each_other_do_not_compile():
+    """The error names both loops with their nodes, the arrows between them, and a form that compiles: which it does."""
+    with pytest.raises(GraphError) as caught:
+        plan_of(WAITING_LOOPS, **constants("s", "a1", "a2", "b1", "b2"))
+    (problem,) = caught.value.problems
+    assert "the loops {a1, a2} and {b1, b2} wait for each other" in problem
+    assert "`a1 -> b2`, `b1 -> a2`" in problem
+    assert "Make them one loop" in problem
+    for text in (ONE_LOOP, ONE_DIRECTION):
+        state, _, _ = run_text(text, **constants("s", "a1", "a2", "b1", "b2", "e"))
+        assert state.complete
+
+
+def test_loops_that_wait_for_each_other_are_found_inside_another_loop():
+    """At every nesting level: the two lie in the body of a third, and a third node stands between them."""
+    text = (
+        "s -> {a1, b1}\na1 -> a2\nb1 -> b2\na1 -> x -> b2\nb1 -> a2\n{a2, b2} -> e\n"
+        "a2 -> a1 when false at most 2\nb2 -> b1 when false at most 2\ne -> s when false at most 1\nout e"
+    )
+    with pytest.raises(GraphError, match="1 problem with its reads") as caught:
+        plan_of(text, **constants("s", "a1", "a2", "b1", "b2", "x", "e"))
+    assert "{a1, a2} and {b1, b2} wait for each other" in str(caught.value)
+    assert "`x -> b2`" in str(caught.value)
+
+
+def test_three_loops_in_a_ring_are_named_all():
+    """A ring of three: each waits for the next, no two for each other."""
+    ring = "s -> {a1, b1, c1}\na1 -> a2\nb1 -> b2\nc1 -> c2\na1 -> b2\nb1 -> c2\nc1 -> a2\n"
+    back = "".join(f"{x}2 -> {x}1 when false at most 1\n" for x in "abc")
+    with pytest.raises(GraphError) as caught:
+        plan_of(f"{ring}{back}out a2, b2, c2", **constants("s", "a1", "a2", "b1", "b2", "c1", "c2"))
+    assert all(f"{{{x}1, {x}2}}" in str(caught.value) for x in "abc")
+
+
+@pytest.fixture
+def unchecked(monkeypatch):
+    """Graphs of loops that wait for each other compile, as in runs that older versions have stored."""
+    from orch_nb.graph import topological
+
+    monkeypatch.setattr(topological, "mutual_waits", lambda *_: [])
+
+
+def test_a_run_with_nothing_due_and_nodes_left_is_our_fault_not_done(unchecked):
+    """Such a run ends `failed`, says which nodes never ran and asks for a report; a resume says the same."""
+    plan = plan_of(WAITING_LOOPS, **constants("s", "a1", "a2", "b1", "b2"))
+    performer = Performer(**constants("s", "a1", "a2", "b1", "b2"))
+    state, log = run_plan(plan, performer=performer)
+    for _ in range(2):
+        assert (state.status, state.error.type, state.error.code) == ("failed", "InternalError", "ORCH212")
+        assert "`a2`, `b2` never ran" in state.error.message
+        assert "report" in state.error.hint
+        state, log = run_plan(plan, log=log, performer=performer)
+    assert performer.performed == ["s", "a1", "b1"]
