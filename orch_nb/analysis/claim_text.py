@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 from orch_nb.analysis.claim_tree import FUNCTIONS, Apply, Figure, Given, Line, Name, Node, Operation, Text
 from orch_nb.analysis.quantity import SECONDS
 from orch_nb.errors import BadExpression, CellError, nearest
+from orch_nb.schema.amount import corrected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +46,7 @@ COMPARISONS = {
 MAX_TEXT, MAX_DEPTH = 64 * 1024, 40
 
 _TOKEN = re.compile(
-    r"(?P<space>\s+)|(?P<number>(?:\d{1,3}(?:[,_]\d{3})+|\d+)(?:\.\d+)?)|(?P<word>speed-up|[^\W\d]\w*)"
+    r"(?P<space>\s+)|(?P<number>[1-9][0-9]{0,2}(?:[,_][0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?)|(?P<word>speed-up|[^\W\d]\w*)"
     r"|(?P<sign><=|>=|==|[<>=~≈≤≥+\-*×/^(),$%.])|(?P<other>.)"
 )
 
@@ -78,7 +79,7 @@ def read_claim(title: str, body: str) -> Text:
 
 
 def read_volume(text: str) -> Fraction:
-    """Runs a day of ``10000 a day``, ``10K tickets a day``, ``300,000 a month`` (of 30 days).
+    """Runs a day of ``10000 a day``, ``10K tickets a day``, ``300000 a month`` (of 30 days).
 
     Raises
     ------
@@ -88,6 +89,11 @@ def read_volume(text: str) -> Fraction:
     made = Text("", text)
     if text.lstrip().startswith(("-", "−")):
         raise _not_above_0(made, text)
+    comma = re.search(r"\S*\d,\d\S*", text)
+    if comma is not None:
+        raise made.error(
+            f"`{comma[0]}` is no number of runs.", 1, comma.start() + 1, f"write {corrected(comma[0]) or '10000'}"
+        )
     reader = _Reader(made, text, 1)
     node = reader.figure()
     reader.end()
@@ -181,6 +187,8 @@ class _Reader:
         if self.now.kind != "end":
             near = nearest(self.now.text, [*SECONDS, "with", "within", "at", "a"])
             hint = f"did you mean `{near}`?" if near else ""
+            if self.now.text == ",":
+                hint = "a comma only parts thousands, as in 1,500; the decimal sign is a point, as in 0.50"
             raise self.fail(f"`{self.now.text}` is not understood here.", hint)
 
     # -------------------------------------------------------------- lines

@@ -15,6 +15,7 @@ from orch_nb.analysis.scenario import ZERO, Parts, Scenario, check_swap, mean_co
 from orch_nb.analysis.stored import has_stored_runs, recorded_runs
 from orch_nb.analysis.workload import Pricing, Workload, workload_of
 from orch_nb.errors import BadOption
+from orch_nb.schema.amount import read_exact
 from orch_nb.schema.messages import Usage
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ class Forecast:
         """The chance that so many days cost more than `usd`; None where no interval can be given."""
         runs = self.per_day * days
         found = self.band(runs)
-        return None if found is None or not runs else found.chance_above(float(Fraction(str(usd)) / runs))
+        return None if found is None or not runs else found.chance_above(float(read_exact(usd, "`usd`") / runs))
 
     def break_even(self, *, fixed_usd_a_month: Any = 0, setup_usd: Any = 0) -> BreakEven:
         """From which volume, and after how many days, the saving against the baseline pays what the plan costs besides calls.
@@ -361,12 +362,9 @@ def forecast(
 
 
 def _runs_a_day(per_day: Any) -> Fraction:
-    try:
-        made = Fraction(str(per_day))
-    except (ValueError, ZeroDivisionError):
-        made = ZERO
-    if isinstance(per_day, bool) or not 0 < made <= 10**12:
-        raise BadOption(f"`per_day` is {per_day!r:.40}; it must be a number of runs a day.", hint="such as 10000")
+    made = read_exact(per_day, "`per_day`", of="a number of runs a day", example="such as 10000")
+    if not made:
+        raise BadOption(f"`per_day` must be a number of runs a day above 0, got {per_day}.", hint="such as 10000")
     return made
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.analysis.matrix_interval import Interval, interval
 from orch_nb.errors import BadOption, OrchError, nearest
+from orch_nb.schema.amount import read_exact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -361,13 +362,9 @@ def _shares(mix: Mapping[str, Any], made: Matrix) -> dict[str, Fraction]:
     out: dict[str, Fraction] = {}
     for task, share in mix.items():
         made.row(task)
-        try:
-            number = Fraction(str(share))
-        except (ValueError, ZeroDivisionError):
-            number = Fraction(-1)
-        if number < 0 or isinstance(share, bool):
-            raise BadOption(f"the share of `{task}` is {share!r}.", hint="a number from 0, e.g. 70 and 30")
-        out[task] = number
+        out[task] = read_exact(
+            share, f"the share of `{task}`", of="a number", example="a number from 0, e.g. 70 and 30"
+        )
     total = sum(out.values())
     if not total:
         raise BadOption("the mix has no calls.", hint="shares such as {'triage': 70, 'reply': 30}")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.analysis.scenario import ZERO, Scenario, cost_of, mean_cost, taken
 from orch_nb.analysis.workload import UNNAMED, Call, RunUse, Workload, workload_of
+from orch_nb.schema.amount import is_amount_like
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -141,7 +142,7 @@ def _model_in(against: Any) -> str:
 
 def _is_amount(against: Any) -> bool:
     if isinstance(against, str):
-        return against.replace(".", "", 1).isdigit()
+        return is_amount_like(against)
     from decimal import Decimal
 
     return isinstance(against, int | float | Decimal | Fraction)

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import BadOption, UnknownPrice, nearest
+from orch_nb.schema.amount import read_exact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,14 +87,7 @@ def share(value: Any, key: str, *, most: int | None = 1) -> Fraction | None:
     """
     if value is None:
         return None
-    try:
-        made = Fraction(str(value))
-    except (ValueError, ZeroDivisionError):
-        made = Fraction(-1)
-    if isinstance(value, bool) or made < 0 or (most is not None and made > most):
-        bound = f"from 0 to {most}" if most is not None else "from 0 up"
-        raise BadOption(f"`{key}` is {value!r:.40}; it must be {bound}.", hint="30 % is 0.3")
-    return made
+    return read_exact(value, f"`{key}`", most=most or 10**12, of="a number", example="30 % is 0.3")
 
 
 def check_swap(workload: Workload, swap: Mapping[str, str]) -> None:

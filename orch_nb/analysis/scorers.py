@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orch_nb.errors import BadOption, nearest
+from orch_nb.schema.amount import read_amount
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -301,11 +302,11 @@ def _regex(text: str, pattern: str, *, of: str = "") -> Regex:
 def _numeric(text: str, tolerance: Any, *, of: str, to: str = "") -> Numeric:
     is_relative = isinstance(tolerance, str) and tolerance.strip().endswith("%")
     try:
-        number = float(str(tolerance).strip().removesuffix("%"))
-    except ValueError:
-        number = math.nan
-    if isinstance(tolerance, bool) or not math.isfinite(number) or number < 0:
-        raise _bad(text, f"has the tolerance {tolerance!r}", 'a number from 0, or a share such as "1 %"')
+        amount = tolerance.strip().removesuffix("%") if isinstance(tolerance, str) else tolerance
+        number = float(read_amount(amount, "the tolerance", most=10**12, of="a number", example=""))
+    except BadOption as error:
+        hint = error.hint or 'a number from 0, or a share such as "1 %"'
+        raise _bad(text, f"has the tolerance {tolerance!r}", hint) from None
     return Numeric(text, number / 100 if is_relative else number, is_relative, to or of, of)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.analysis.workload import COUNTED
 from orch_nb.errors import BadOption, nearest
+from orch_nb.schema.amount import is_amount_like
 
 if TYPE_CHECKING:
     from orch_nb.routing.models import ModelBook
@@ -104,11 +105,7 @@ def is_batch(value: Any) -> bool:
 
 def has_stored_runs(value: Any) -> bool:
     """Whether it is a graph, an agent, a batch, or a text that names one of them rather than a sum of dollars."""
-    return (
-        is_definition(value)
-        or is_batch(value)
-        or (isinstance(value, str) and not value.strip().lstrip("$").replace(".", "", 1).isdigit())
-    )
+    return is_definition(value) or is_batch(value) or (isinstance(value, str) and not is_amount_like(value))
 
 
 def recorded_runs(given: Any) -> list[Any]:

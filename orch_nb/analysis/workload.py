@@ -17,6 +17,7 @@ from orch_nb.analysis.quantity import Quantity
 from orch_nb.errors import BadOption, UnknownPrice, nearest
 from orch_nb.routing import models, prices
 from orch_nb.schema import events as ev
+from orch_nb.schema.amount import read_exact
 from orch_nb.schema.messages import Usage
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ class Pricing:
         return replace(call, model=model, usd=Fraction(prices.cost(usage, price)), usage=usage)
 
     def _scaled(self, usage: Usage, model: str) -> Usage:
-        ratio = Fraction(str(self.token_ratio.get(model, 1)))
+        ratio = read_exact(self.token_ratio.get(model, 1), f"`token_ratio` of `{model}`", of="a number")
         if ratio == 1:
             return usage
         parts = (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.reasoning_tokens)
@@ -220,9 +221,7 @@ def named(value: Any, name: str, models: ModelBook | None) -> Any:
 
 
 def _amount(given: Any, name: str) -> Workload:
-    each = (
-        Fraction(given) if isinstance(given, Fraction) else Fraction(prices.check_usd(given, name or "cost of a run"))
-    )
+    each = read_exact(given, f"`{name or 'cost of a run'}`", most=prices.MAX_PRICE)
     shown = f"{Quantity(each, usd=1).shown()} a run"
     return Workload(name or shown, (RunUse((Call(name or "run", usd=each),)),), True)
 
@@ -281,12 +280,9 @@ def _figure(row: Mapping[str, Any], key: str, at: int, otherwise: Fraction) -> F
         return otherwise
     value = row[key]
     try:
-        made = Fraction(str(value))
-    except (ValueError, ZeroDivisionError):
-        made = Fraction(-1)
-    if isinstance(value, bool) or made < 0:
-        raise BadOption(f"row {at} (`{row['step']}`): `{key}` is {value!r:.40}; a number from 0 up is needed.", row=at)
-    return made
+        return read_exact(value, f"row {at} (`{row['step']}`): `{key}`", of="a number")
+    except BadOption as error:
+        raise BadOption(str(error), hint=error.hint, row=at) from None
 
 
 # ------------------------------------------------------------------ from stored runs

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.errors import OrchError
 from orch_nb.notebook import display, live, markup
 from orch_nb.notebook.bundle import Shown
+from orch_nb.notebook.command import is_text
 from orch_nb.notebook.screen import new_name
 from orch_nb.notebook.visible import escape_line
 from orch_nb.routing.prices import check_usd
@@ -28,7 +29,7 @@ FLAG = "ask-above"
 def bound_of(command: Command) -> Decimal | None:
     """The dollars above which it is to be asked; None without the flag."""
     text = command.flags.get(FLAG)
-    return None if text is None else check_usd(str(text).removeprefix("$"), FLAG)
+    return None if text is None else check_usd(text[1:-1] if is_text(text) else text, FLAG)
 
 
 def ask(session: Session, command: Command, quote: Quote, bound: Decimal, start: Callable[[], Any]) -> live.Pending:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import BadOption, CellError, GraphError, nearest
+from orch_nb.schema.amount import read_amount
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -140,6 +141,8 @@ def _take(made: Command, rest: list[Word], values: Collection[str]) -> list[Word
     word = rest.pop(0)
     if word.text.startswith("--") and len(word.text) > 2:
         name, given, value = word.text[2:].partition("=")
+        if name in made.flags:
+            raise made.error(f"`--{name}` is given twice.", word, hint="keep one of the two")
         if name in values:
             if not given:
                 if not rest or rest[0].text.startswith("--"):
@@ -251,9 +254,8 @@ def value_of(text: str, names: Mapping[str, Any], *, command: Command, at: Word 
 def whole_number(command: Command, text: Any) -> int:
     """A whole number from 1, as a flag or a pair gives it."""
     try:
-        number = int(str(text).replace("_", ""))
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise command.error(f"`{text}` is no number of things.", hint="a whole number from 1")
-    return number
+        return int(
+            read_amount(text, "it", least=1, most=10**12, of="a number", is_whole=True, example="a whole number from 1")
+        )
+    except BadOption as error:
+        raise command.error(f"`{text}` is no number of things.", hint=error.hint or "a whole number from 1") from None

@@ -6,11 +6,12 @@ import ast
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.errors import OrchError, nearest
+from orch_nb.errors import BadOption, OrchError, nearest
 from orch_nb.notebook import display, live
 from orch_nb.notebook.bundle import Shown
 from orch_nb.notebook.command import is_text, value_of, whole_number
 from orch_nb.notebook.comparing import watched
+from orch_nb.schema.amount import read_amount
 
 if TYPE_CHECKING:
     from orch_nb.notebook.command import Command, Pair
@@ -74,11 +75,10 @@ def _options(command: Command) -> dict[str, Any]:
         out["minimum"] = whole_number(command, flags["minimum"])
     if "tolerance" in flags:
         try:
-            out["tolerance"] = float(flags["tolerance"])
-        except ValueError:
-            raise command.error(
-                f"the tolerance is `{flags['tolerance']}`.", hint="a number from 0 to 1, e.g. `--tolerance 0.05`"
-            ) from None
+            out["tolerance"] = float(read_amount(flags["tolerance"], "the tolerance", most=1, of="a share", example=""))
+        except BadOption as error:
+            hint = error.hint or "a number from 0 to 1, e.g. `--tolerance 0.05`"
+            raise command.error(f"the tolerance is `{flags['tolerance']}`.", hint=hint) from None
     return out
 
 

@@ -8,8 +8,9 @@ from orch_nb.analysis.claim_text import read_volume
 from orch_nb.analysis.forecast import Forecast, forecast
 from orch_nb.analysis.stored import Sources, runs_of
 from orch_nb.analysis.workload import named
-from orch_nb.errors import BadExpression, OrchError, nearest
+from orch_nb.errors import BadExpression, BadOption, OrchError, nearest
 from orch_nb.notebook.command import value_of
+from orch_nb.schema.amount import is_amount_like, read_amount
 
 if TYPE_CHECKING:
     from orch_nb.notebook.command import Command
@@ -41,7 +42,7 @@ def project(session: Session, command: Command, names: Names) -> Forecast:
 
 
 def _per_day(command: Command) -> Any:
-    """The volume: ``at 10000 a day``, ``at 10K a day``, ``at 300,000 tickets a month``."""
+    """The volume: ``at 10000 a day``, ``at 10K a day``, ``at 300000 tickets a month``."""
     name, *rest = command.words
     if not rest or rest[0].text != "at":
         hint = f"`%orch forecast {name.text} at 10000 a day`"
@@ -61,6 +62,11 @@ def _options(command: Command, names: Names, models: ModelBook) -> dict[str, Any
             near = nearest(pair.name, OPTIONS)
             hint = f"did you mean `{near}`?" if near else f"options: {', '.join(OPTIONS)}"
             raise command.error(f"a forecast has no option `{pair.name}`.", pair, hint=hint)
+        if is_amount_like(pair.text):  # as a literal, `0,3` would be two numbers
+            try:
+                read_amount(pair.text, f"`{pair.name}`", most=10**12, of="a number")
+            except BadOption as error:
+                raise command.pointing(error) from None
         value = value_of(pair.text, names, command=command, at=pair)
         found[pair.name] = named(value, pair.text, models) if pair.name == "against" and pair.text in names else value
     return found

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.errors import nearest
+from orch_nb.errors import BadOption, nearest
 from orch_nb.notebook import listing, name
 from orch_nb.notebook.bundle import Shown
 from orch_nb.notebook.command import is_text, whole_number
+from orch_nb.routing.prices import check_usd
+from orch_nb.schema.amount import PLAIN
 from orch_nb.schema.names import check_name
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 Names = dict[str, Any]
 PRICES = ("input", "output", "cached", "cache_write", "per_call", "per_image", "batch")
-_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?|\.[0-9]+")
 
 
 def models(session: Session, command: Command, names: Names) -> Shown:
@@ -85,11 +85,11 @@ def _figures(command: Command, known: set[str]) -> dict[str, Any]:
                 pair,
                 hint=f"did you mean `{near}`?" if near else ", ".join(sorted(known)),
             )
-        if pair.name != "context_tokens" and not _NUMBER.fullmatch(pair.text):
-            raise command.error(
-                f"`{pair.text}` is no price.", pair, hint="a number: dollars per million tokens, 0 if it is free"
-            )
-        price[pair.name] = pair.text
+        try:
+            price[pair.name] = pair.text if pair.name == "context_tokens" else check_usd(pair.text, pair.name)
+        except BadOption as error:
+            hint = error.hint if error.hint != PLAIN else "a number: dollars per million tokens, 0 if it is free"
+            raise command.error(str(error), pair, hint=hint) from None
     return price
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from orch_nb.notebook import asking_first, comparing, display, listing, live, me
 from orch_nb.notebook.bundle import QUOTE, Shown
 from orch_nb.notebook.command import Word, is_text, value_of, whole_number
 from orch_nb.notebook.quote_table import quote_data
+from orch_nb.schema.amount import is_amount_like
 from orch_nb.schema.names import check_name
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ def _answer_of(command: Command, names: Names) -> tuple[str, Any]:
     first, *rest = command.words
     if is_text(first.text):
         return "answer", value_of(first.text, names, command=command, at=first)
-    if _AMOUNT.fullmatch(first.text):
+    if is_amount_like(first.text):
         return "raise", first.text
     if first.text == "raise":
         return "raise", rest[0].text if rest else None
@@ -249,10 +249,6 @@ def _answer_of(command: Command, names: Names) -> tuple[str, Any]:
             )
         return first.text, value_of(rest[0].text, names, command=command, at=rest[0])
     return first.text, None
-
-
-_AMOUNT = re.compile(r"\+?\$?\d[\d_]*(\.\d+)?")
-"""An answer to "how much more?": ``0.10``, ``+0.10``, ``20``."""
 
 
 def _comment(command: Command, names: Names) -> str:

@@ -7,7 +7,6 @@ nobody knows is None, not 0.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal, localcontext
@@ -15,6 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import BadOption
+from orch_nb.schema.amount import read_amount
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -364,18 +364,7 @@ def check_usd(value: Any, key: str) -> Decimal:
     BadOption
         Anything else, truth values and text with an exponent included.
     """
-    import re
-
-    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
-        raise BadOption(f"`{key}` is {value!r:.40}, which is no amount in dollars.", hint=f"e.g. `{key}=0.25`")
-    if isinstance(value, str) and not re.fullmatch(r"\d{1,9}(\.\d{1,12})?", value):
-        raise BadOption(f"`{key}` is {value!r:.40}, which is no amount in dollars.", hint="digits and one point: 0.25")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise BadOption(f"`{key}` is {value}; it must be finite.")
-    amount = Decimal(str(value))
-    if not amount.is_finite() or not 0 <= amount <= MAX_PRICE:
-        raise BadOption(f"`{key}` is {value}; it must be from 0 to {MAX_PRICE:,}.")
-    return amount
+    return read_amount(value, f"`{key}`", most=MAX_PRICE)
 
 
 # ------------------------------------------------------------------ the bundled data

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import OrchError, counted
 from orch_nb.schema import events as ev
-from orch_nb.schema.budget import Budget, parse_budget
+from orch_nb.schema.amount import DOLLARS, read_amount
+from orch_nb.schema.budget import EXAMPLE, MOST, WHOLE, Budget, parse_budget
 from orch_nb.trace.watch import money
 
 if TYPE_CHECKING:
@@ -140,8 +141,13 @@ def raised_budget(shown: Mapping[str, str], amount: Any, before: Budget) -> Budg
         limit, *used = (Decimal(shown[name]) for name in ("limit", "used", "held", "asked"))
         least = Decimal("0.001") if unit == "seconds" else Decimal(0)
         amount = format(max(sum(used, Decimal(0)) - limit, least), "f")
-    text = str(amount).strip().removeprefix("+")
-    return parse_budget({unit: f"+{text}"}, "the raise", before=before)
+    is_usd = unit == "usd"
+    text = amount.strip().removeprefix("+") if isinstance(amount, str) else amount
+    of = DOLLARS if is_usd else f"a number of {unit}"
+    more = read_amount(
+        text, "the raise", of=of, most=MOST[unit], is_whole=unit in WHOLE, example=f"in plain digits; {EXAMPLE}"
+    )
+    return parse_budget({unit: f"+{format(more, 'f')}"}, "the raise", before=before)
 
 
 def raise_limit(performer: Performer, node: PlanNode, shown: Mapping[str, str], amount: Any, now: float) -> list[Any]:

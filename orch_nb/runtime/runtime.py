@@ -454,17 +454,12 @@ class Runtime:
         BadOption
             Not a number above 1.
         """
-        import re
-        from decimal import Decimal
-
         from orch_nb.errors import BadOption
+        from orch_nb.schema.amount import read_amount
 
-        text = str(factor).strip()
-        if isinstance(factor, bool) or not re.fullmatch(r"\d{1,9}(\.\d{1,12})?", text):
-            raise BadOption(
-                f"`alert` is {factor!r:.40}, which is no number of times.", hint="`alert=3`: three times the usual cost"
-            )
-        made = Decimal(text)
+        made = read_amount(
+            factor, "`alert`", most=10**9, of="a number of times", example="`alert=3`: three times the usual cost"
+        )
         if made <= 1:
             raise BadOption(f"`alert` is {made}; it must be above 1.", hint="`%orch budget alert=3` is the usual")
         self.alert_factor = made

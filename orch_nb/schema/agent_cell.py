@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from orch_nb.errors import BadOption, BadType, CellError, OrchError, UnknownKey, nearest
 from orch_nb.schema.agent_spec import KEYS, WORDS, AgentSpec, reducer_pairs, word_list
+from orch_nb.schema.amount import PLAIN
 from orch_nb.schema.budget import Budget
 from orch_nb.schema.names import check_name
 
@@ -156,7 +157,9 @@ def _bad_value(key: str, value: Any, problem: Any, at: _Given, cell: _Cell | Non
     else:
         message = f"`{key}` is {_shown(value)}; it {says}{'' if says.endswith('?') else '.'}"
     source = cell.source if cell else ""
-    hint = HINTS.get(key, "")
+    why = problem.get("ctx", {}).get("error")
+    hint = getattr(getattr(why, "__cause__", None), "hint", "")
+    hint = HINTS.get(key, "") if hint in ("", PLAIN) else hint
     return BadOption(message, line=at.line, column=at.column, source=source, hint=hint, key=key, value=value)
 
 

@@ -6,7 +6,6 @@ A key exists from the day it acts. Numbers are taken strictly: what YAML or a co
 
 from __future__ import annotations
 
-import math
 import re
 from decimal import Decimal
 from typing import Any, Literal
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 from orch_nb.errors import BadOption
 from orch_nb.reducers import reducer
+from orch_nb.schema.amount import DOLLARS, read_amount
 from orch_nb.schema.budget import Budget, parse_budget
 from orch_nb.schema.duration import duration_s
 from orch_nb.schema.names import check_name
@@ -28,7 +28,6 @@ MAX_SEED = 2**63 - 1
 MAX_LIST = 256
 MAX_PROMPT = 64 * 1024
 
-_NUMBER = re.compile(r"\d{1,20}(\.\d{1,30})?")
 WORDS = ("tools", "effects", "fallback")
 """Keys whose value is a list of names."""
 _TEXTS = ("role", "goal", "backstory", "describe")
@@ -168,7 +167,7 @@ class AgentSpec(BaseModel):
             return value
         if hasattr(value, "items") or (isinstance(value, str) and re.search(r"[\s,=]", value.strip())):
             return _budget(value)
-        return _decimal(value, least=Decimal(0), most=MAX_BUDGET_USD, unit="US dollars")
+        return _decimal(value, least=Decimal(0), most=MAX_BUDGET_USD, unit=DOLLARS)
 
     @field_validator("max_tokens", mode="before")
     @classmethod
@@ -258,17 +257,15 @@ def word_list(value: Any) -> tuple[str, ...]:
 
 def _decimal(value: Any, *, least: Decimal, most: Decimal, unit: str = "") -> Decimal:
     """A finite number within bounds. Text must be plain digits with at most one point."""
-    of = f" {unit}" if unit else ""
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
-        raise ValueError("must be a number")  # noqa: TRY004
-    if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
-        raise ValueError(f"must be a number from {least} to {most:,.0f}{of}, written in plain digits")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("must be a finite number")
-    amount = Decimal(value.strip() if isinstance(value, str) else str(value))
-    if not amount.is_finite() or not least <= amount <= most:
-        raise ValueError(f"must be from {least} to {most:,.0f}{of}")
-    return amount
+    of = (
+        DOLLARS
+        if unit == DOLLARS
+        else f"a number{f' of {unit}' if unit else ''} from {least} to {most:,.0f}, in plain digits"
+    )
+    try:
+        return read_amount(value, "it", least=least, most=int(most), of=of)
+    except BadOption as error:
+        raise ValueError(str(error.args[0]).removeprefix("it ").rpartition(", got ")[0]) from error
 
 
 def _budget(value: Any) -> Decimal | Budget:
@@ -276,7 +273,7 @@ def _budget(value: Any) -> Decimal | Budget:
     try:
         made = parse_budget(value)
     except BadOption as error:
-        raise ValueError(f"cannot be read: {str(error).splitlines()[0].rstrip('.')}") from None
+        raise ValueError(f"cannot be read: {str(error).splitlines()[0].rstrip('.')}") from error
     return made.usd if made.usd is not None and made.beside_usd() is None else made
 
 

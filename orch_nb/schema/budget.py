@@ -6,13 +6,13 @@ line; ``budget: {usd: 0.01, calls: 5}`` in an agent's cell; a number, a text or 
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import BadOption, nearest
+from orch_nb.schema.amount import DOLLARS, is_amount_like, read_amount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,8 +27,7 @@ _WORDS = {
     "s": "seconds", "second": "seconds", "seconds": "seconds",
 }  # fmt: skip
 _KEYS = (*UNITS, "at_limit", "degrade")
-_DIGITS = re.compile(r"\d{1,13}(\.\d{1,12})?")
-_PART = re.compile(r"[\w.]+\s*=\s*[^\s,]+|[^\s,]+")
+_BETWEEN = re.compile(r"\s*,\s+|\s+")
 EXAMPLE = "e.g. `0.05`, `0.05, 20 calls`, `0.50 tokens=200000 calls=100 seconds=600`, `0.05 ask`, `0.05 degrade=small`"
 
 
@@ -129,54 +128,79 @@ def parse_budget(value: Any, key: str = "budget", *, before: Budget | None = Non
     """
     made = before or Budget()
     if isinstance(value, Budget):
-        return value
+        return _made(Budget(), _data_of(value), key)
     if isinstance(value, str):
-        for word, text in _parts_of(value, key):
-            made = _with(made, word, text, key)
-        return made
+        return _made(made, _parts_of(value, key), key, typed=value)
     if hasattr(value, "items"):
         if not value:
             raise BadOption(f"`{key}` is empty.", hint=EXAMPLE)
-        for word, text in value.items():
-            made = _with(made, str(word), text, key)
-        return made
-    return _with(made, "usd", value, key)
+        return _made(made, [(str(word), amount) for word, amount in value.items()], key)
+    return _made(made, [("usd", value)], key)
 
 
-def _parts_of(text: str, key: str) -> list[tuple[str, str]]:
-    """(word, amount) of each part of a text: ``20 calls``, ``calls=20``, ``0.05``, ``ask``."""
-    words = _PART.findall(text)
-    if not words:
+def _data_of(budget: Budget) -> list[tuple[str, Any]]:
+    """A budget that was made in Python as parts, so that its limits are checked like any others."""
+    limits = [(unit, budget.limit(unit)) for unit in UNITS if budget.limit(unit) is not None]
+    return [*limits, ("degrade", budget.degrade) if budget.degrade else ("at_limit", budget.at_limit)]
+
+
+def _parts_of(text: str, key: str) -> list[tuple[str, Any]]:
+    """(word, amount) of each part of a text: ``20 calls``, ``calls=20``, ``0.05``, ``ask``. A comma alone parts nothing."""
+    words = _BETWEEN.split(re.sub(r"\s*=\s*", "=", text).strip())
+    if not words[0]:
         raise BadOption(f"`{key}` is empty.", hint=EXAMPLE)
-    out: list[tuple[str, str]] = []
+    out: list[tuple[str, Any]] = []
     while words:
         word = words.pop(0)
-        name, equals, amount = (part.strip() for part in word.partition("="))
+        name, equals, amount = word.partition("=")
         if equals:
             out.append((name, amount))
         elif name in AT_LIMIT:
             out.append(("at_limit", name))
         elif words and words[0] in _WORDS:
             out.append((words.pop(0), name))
+        elif not is_amount_like(name) and (near := nearest(name, (*AT_LIMIT, *_WORDS))):
+            raise BadOption(f"`{key}` has no `{name:.40}`.", hint=f"did you mean `{near}`?")
         else:
             out.append(("usd", name))
     return out
 
 
-def _with(budget: Budget, word: str, amount: Any, key: str) -> Budget:
-    """`budget` with one part of it changed."""
-    if word == "at_limit":
-        return replace(budget, at_limit=_one_of(amount, key), degrade="")
-    if word == "degrade":
-        return replace(budget, at_limit="degrade", degrade=_name(amount, key))
-    unit = _WORDS.get(word)
-    if unit is None:
-        near = nearest(word, _KEYS)
-        raise BadOption(
-            f"`{key}` has no `{word:.40}`.", hint=f"did you mean `{near}`?" if near else f"one of {', '.join(_KEYS)}"
+def _made(before: Budget, parts: list[tuple[str, Any]], key: str, *, typed: str = "") -> Budget:
+    """`before` with these parts of it changed; each can be given once."""
+    changed: dict[str, Any] = {}
+    given: dict[str, Any] = {}
+    for word, amount in parts:
+        name = _WORDS.get(word, word)
+        if name not in _KEYS:
+            raise _unknown(word, key)
+        if name in UNITS:
+            changed[name] = _amount(amount, name, key, before.limit(name), typed)
+        elif name == "at_limit":
+            changed["at_limit"] = _one_of(amount, key)
+        else:
+            changed["degrade"] = _name(amount, key)
+        if name in given:
+            what = {"usd": "one amount in dollars", "at_limit": "one word for its limit"}.get(name, f"`{name}` once")
+            raise BadOption(f"`{key}` must have {what}, got {given[name]} and {amount}.", hint="keep one of the two")
+        given[name] = amount
+    if "degrade" in changed:
+        if changed.setdefault("at_limit", "degrade") != "degrade":
+            both = f"{changed['at_limit']} and degrade={changed['degrade']}"
+            raise BadOption(f"`{key}` must have one word for its limit, got {both}.", hint="keep one of the two")
+    elif "at_limit" in changed:
+        changed["degrade"] = ""
+    return replace(before, **changed)
+
+
+def _unknown(word: str, key: str) -> BadOption:
+    if is_amount_like(word):  # YAML reads `{usd: 0,50}` as `{usd: 0, 50: null}`
+        return BadOption(
+            f"`{key}` must have names before its amounts, got `{word:.40}`.", hint=f"a comma is no point; {EXAMPLE}"
         )
-    changed: dict[str, Any] = {unit: _amount(amount, unit, key, budget.limit(unit))}
-    return replace(budget, **changed)
+    near = nearest(word, _KEYS)
+    hint = f"did you mean `{near}`?" if near else f"one of {', '.join(_KEYS)}"
+    return BadOption(f"`{key}` has no `{word:.40}`.", hint=hint)
 
 
 def _one_of(word: Any, key: str) -> str:
@@ -195,28 +219,15 @@ def _name(value: Any, key: str) -> str:
     return value
 
 
-def _amount(value: Any, unit: str, key: str, before: Decimal | None) -> Decimal | None:
+def _amount(value: Any, unit: str, key: str, before: Decimal | None, typed: str) -> Decimal | None:
     """A limit in `unit`: an amount, ``+`` an amount, or "none"."""
-    what = f"`{key}`" if unit == "usd" else f"`{key}`: {unit}"
-    of = "amount in dollars" if unit == "usd" else f"number of {unit}"
     if value is None or value == "none":
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
-        raise BadOption(f"{what} is {value!r:.40}, which is no {of}.", hint=EXAMPLE)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise BadOption(f"{what} is {value}; it must be finite.", hint=EXAMPLE)
-    text = str(value).strip()
-    is_more = isinstance(value, str) and text.startswith("+")
-    text = text.removeprefix("+") if is_more else text
-    text = text.removeprefix("$") if unit == "usd" else text
-    if isinstance(value, str):
-        text = text.replace("_", "") if unit != "usd" else text
-        if unit == "usd" and (near := nearest(text, (*AT_LIMIT, *_WORDS))):
-            raise BadOption(f"`{key}` has no `{text:.40}`.", hint=f"did you mean `{near}`?")
-        if not _DIGITS.fullmatch(text):
-            raise BadOption(f"{what} is {value!r:.40}, which is no {of}.", hint=f"in plain digits; {EXAMPLE}")
-    got = Decimal(text)
-    if not got.is_finite() or not 0 <= got <= MOST[unit] or (unit in WHOLE and got != got.to_integral_value()):
-        whole = "a whole number " if unit in WHOLE else ""
-        raise BadOption(f"{what} is {value}; it must be {whole}from 0 to {MOST[unit]:,}.", hint=EXAMPLE)
+    is_more = isinstance(value, str) and value.strip().startswith("+")
+    got = read_amount(
+        value.strip().removeprefix("+") if is_more else value,
+        f"`{key}`" if unit == "usd" else f"`{key}`: {unit}",
+        of=DOLLARS if unit == "usd" else f"a number of {unit}",
+        most=MOST[unit], is_whole=unit in WHOLE, typed=typed, example=f"in plain digits; {EXAMPLE}",
+    )  # fmt: skip
     return (before or Decimal(0)) + got if is_more else got

@@ -16,11 +16,11 @@ the agent's key and its line.
 
 from __future__ import annotations
 
-import math
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orch_nb.errors import CellError, nearest
+from orch_nb.errors import BadOption, CellError, nearest
+from orch_nb.schema.amount import read_amount
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +47,7 @@ MAX_TEXT = 4_000
 _FORMS = "auto, or one of {rules: …}, {keywords: …}, {similar: …}, {judge: …}, {cascade: …}, {learned: …}"
 _BY = re.compile(
     r"(?P<how>schema|probability)"
-    r"|agreement\(\s*(?P<k>\d{1,3})(?:\s+of\s+(?P<field>[A-Za-z_]\w*))?\s*\)"
+    r"|agreement\(\s*(?P<k>[0-9]{1,3})(?:\s+of\s+(?P<field>[A-Za-z_]\w*))?\s*\)"
     r"|check\(\s*(?P<check>[A-Za-z_]\w*)\s*\)"
     r"|stated\(\s*(?P<stated>[A-Za-z_]\w*)\s*\)"
 )
@@ -223,11 +223,10 @@ def share(value: Any) -> float:
     ValueError
         It is none.
     """
-    if isinstance(value, str) and re.fullmatch(r"\d(\.\d{1,12})?|\.\d{1,12}", value.strip()):
-        value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not 0 <= value <= 1:
-        raise ValueError(f"has {value!r:.40} where a number from 0 to 1 belongs")
-    return round(float(value), 6)
+    try:
+        return round(float(read_amount(value, "a share", most=1, of="a number")), 6)
+    except BadOption as error:
+        raise ValueError(f"has {value!r:.40} where a number from 0 to 1 belongs") from error
 
 
 def _above(value: Any) -> float:
@@ -363,6 +362,10 @@ def check_sla(value: Any) -> dict[str, float] | None:
     if not isinstance(value, dict) or set(value) != {"seconds"}:
         raise ValueError("must be {seconds: 5}")
     got = value["seconds"]
-    if isinstance(got, bool) or not isinstance(got, int | float) or not math.isfinite(got) or not 0 < got <= 86_400:
+    try:
+        seconds = round(float(read_amount(got, "the promise", most=86_400, of="a number of seconds")), 6)
+    except BadOption as error:
+        raise ValueError(f"has {got!r:.40} seconds; a number above 0 and up to 86,400 belongs there") from error
+    if not seconds:
         raise ValueError(f"has {got!r:.40} seconds; a number above 0 and up to 86,400 belongs there")
-    return {"seconds": round(float(got), 6)}
+    return {"seconds": seconds}

@@ -70,7 +70,7 @@ def test_a_key_may_be_given_twice_only_when_both_agree():
         ("a --modle big", "x", UnknownKey, 1, "`modle` is no key", "`model`"),
         ("a", "---\nrole: x\ntols: [search]\n---\nx", UnknownKey, 4, "`tols`", "`tools`"),
         ("a --memory big", "x", UnknownKey, 1, "`memory`", "does nothing yet"),
-        ("a --budget 1e3", "x", BadOption, 1, "`budget` is `1e3`", "0.01"),
+        ("a --budget 1e3", "x", BadOption, 1, "`budget` is `1e3`", "write 1000"),
         ("a", "---\nbudget: nan\n---\nx", BadOption, 3, "`budget` is `nan`", "0.01"),
         ("a", "---\nbudget: -1\n---\nx", BadOption, 3, "`budget` is `-1`", "0.01"),
         ("a", "---\nbudget: true\n---\nx", BadOption, 3, "`budget` is `True`", "0.01"),

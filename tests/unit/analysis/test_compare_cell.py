@@ -54,7 +54,7 @@ def test_rows_are_written_out_in_the_cell_too() -> None:
         ("x", BASE + "repeat: 0\n", BadOption, "line 5: `repeat` is `0`", "from 1"),
         ("x", BASE + "repeat: 1e3\n", BadOption, "`repeat`", "from 1"),
         ("x", BASE + "blind: yes\n", BadOption, "`blind` is `yes`", "`true` or `false`"),
-        ("x", BASE + "budget: -1\n", BadOption, "line 5: `budget` is '-1'", "0.05"),
+        ("x", BASE + "budget: -1\n", BadOption, "line 5: `budget` must be an amount in dollars, got '-1'", "0.05"),
         ("x", BASE + "passes: 90\n", BadOption, "`passes` is `90`", "0 to 1"),
         ("x", BASE + "task: ../x\n", BadName, "not an identifier", ""),
         ("x", BASE + "score: exact(\n", BadOption, "line 5: `exact(` is no scorer", "exact(category)"),

@@ -590,10 +590,37 @@ def test_a_budget_is_set_shown_raised_and_counted_anew_in_every_unit(shell):
     assert "none; spent $0.0000" in shell.good("%orch budget none").text
 
 
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("budget 0,50", "write 0.50"),
+        ("budget 0.05 0.50", "keep one of the two"),
+        ("budget 10 calls 20 calls", "keep one of the two"),
+        ("budget calls=10 20 calls", "keep one of the two"),
+        ("budget alert=1,5", "write 1.5"),
+        ('run a x="1" --budget 0,02', "write 0.02"),
+        ('run a x="1" --budget 1 --budget 2', "keep one of the two"),
+        ('run a x="1" --ask-above 0,02', "write 0.02"),
+        ('run a x="1" --ask-above $$1', "write 1"),
+        ("models price echo input=0,15 output=1", "write 0.15"),
+        ("models add house echo/x input=0,15 output=1", "write 0.15"),
+        ("models add house echo/x input=1 output=1 context_tokens=8,000", "write 8000"),
+        ("matrix --tolerance 0,05", "write 0.05"),
+        ("runs --limit 1,000", "write 1000"),
+    ],
+)
+def test_no_line_takes_an_amount_with_a_comma_or_a_second_amount(shell, line, hint):
+    """Each says what to write instead, and nothing is set, priced or started."""
+    shell.good("%%agent a --model echo\nSay {{ x }}")
+    assert f"hint: {hint}" in shell(f"%orch {line}").error
+    assert "budget none" in shell.good("%orch budget").text
+    assert shell.good("%orch runs").text.startswith("0 runs")
+
+
 def test_a_budget_that_cannot_be_meant_points_at_its_word(shell):
     """A wrong unit, an exponent or an unknown model: the error names it and says what was meant."""
     assert "did you mean `calls`" in shell("%orch budget 0.50 cals=3").error
-    assert "plain digits" in shell("%orch budget 1e3").error
+    assert "write 1000" in shell("%orch budget 1e3").error
     assert "did you mean `small`" in shell("%orch budget 0.5 degrade=smal").error
     assert "above 1" in shell("%orch budget alert=1").error
 
@@ -617,7 +644,8 @@ def test_a_budget_that_asks_is_answered_with_an_amount(shell, monkeypatch):
     out = shell('%orch run two x="1" --budget "1 call, ask"').out
     assert "has 0 calls left of 1 call; `b` asks for up to 1 call. How much more?" in out
     assert "`%orch answer raise 10`, `%orch answer stop`" in out
-    assert "no number of calls" in shell("%orch answer raise plenty").error
+    assert "must be a number of calls, got 'plenty'" in shell("%orch answer raise plenty").error
+    assert "write 1000" in shell("%orch answer 1,000").error
     shell.good("%orch answer 1 --wait")
     assert shell.names["run"].status == "done"
 
@@ -665,7 +693,7 @@ def test_a_batch_says_that_it_asks_nobody_at_its_limit(shell, before, flag):
 def test_a_word_in_the_place_of_the_alerts_factor_is_no_dollars(shell):
     """`alert=` counts times the usual cost: what is no number of times is refused in those words."""
     said = shell("%orch budget alert=x").error
-    assert "`alert` is 'x', which is no number of times" in said
+    assert "`alert` must be a number of times, got 'x'" in said
     assert "dollars" not in said
 
 

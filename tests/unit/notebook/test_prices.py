@@ -47,7 +47,7 @@ def test_a_price_of_ones_own_is_shown_with_its_day(named):
     [
         ("price", "which model costs what?"),
         ("price mini", "which model costs what?"),
-        ("price mini input=cheap output=1", "`cheap` is no price"),
+        ("price mini input=cheap output=1", "`input` must be an amount in dollars, got 'cheap'"),
         ("price mini inptu=1 output=1", "did you mean `input`?"),
         ("price mini input=1", "only one of input and output"),
         ("price nobody input=1 output=2", "no model is called `nobody`"),

@@ -68,7 +68,7 @@ def test_a_step_table_needs_no_run(shell):
     shell.good(STEPS)
     made = shell.good("%orch forecast hybrid at 10K tickets a day against=five days_in_year=366 # leap")
     assert made.year.saving_usd == Decimal(380_640)
-    assert shell.good("%orch forecast hybrid at 300,000 a month").day.usd == Decimal(460)
+    assert shell.good("%orch forecast hybrid at 300000 a month").day.usd == Decimal(460)
     assert "hybrid · 10,000 runs a day · $0.046 a run" in repr(made)
     assert made.saving.name == "five"
     again = shell.good("plan = %orch forecast hybrid at 10 a day\n%orch forecast plan at 20 a day cache_hits=0.5")
@@ -88,9 +88,11 @@ def test_a_step_table_needs_no_run(shell):
         ("forecast nothing at 10 a day", "it is empty, with neither a step nor a run"),
         ("forecast hybrid at 10 a day against=nothing", "it is empty, with neither a step nor a run"),
         ("forecast hybrid at 10", "`10` is no volume"),
+        ("forecast hybrid at 300,000 a month", "write 300000 or 300.000"),
+        ("forecast hybrid at 10 a day cache_hits=0,3", "`cache_hits` must be a number, got '0,3'"),
         ("forecast hybrd at 10 a day", "did you mean `hybrid`"),
         ("forecast hybrid at 10 a day agianst=five", "did you mean `against`"),
-        ("forecast hybrid at 10 a day cache_hits=30", "`cache_hits` is 30; it must be from 0 to 1"),
+        ("forecast hybrid at 10 a day cache_hits=30", "`cache_hits` must be from 0 to 1, got 30"),
         ("forecast hybrid at 10 a day swap={'drft':'small'}", "did you mean `draft`"),
         ("forecast idle at 10 a day", "`idle` has no stored run yet"),
     ],

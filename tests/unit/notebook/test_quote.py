@@ -151,7 +151,7 @@ def test_a_button_starts_what_was_quoted_in_the_quotes_place(priced, monkeypatch
 def test_a_bound_that_is_no_money_is_refused(priced):
     """The flag takes dollars, and says so."""
     shell, _ = priced
-    assert "no amount in dollars" in shell('%orch run ask message="x" --ask-above cheap').error
+    assert "must be an amount in dollars, got 'cheap'" in shell('%orch run ask message="x" --ask-above cheap').error
 
 
 def test_the_line_to_type_is_the_line_without_the_flag():

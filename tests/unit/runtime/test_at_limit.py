@@ -221,7 +221,7 @@ async def test_an_answer_that_is_no_amount_is_refused_and_the_question_stays(rt,
     """What cannot be added to the budget is said; the run goes on waiting."""
     graph, names = three()
     run = await orch.run(graph, namespace=names, budget="0.016 ask", attended=True)
-    with pytest.raises(BadOption, match="no amount in dollars"):
+    with pytest.raises(BadOption, match="the raise must be an amount in dollars, got 'plenty'"):
         run.answer("raise", "plenty")
     assert run.status == "waiting"
     run.answer("stop")
@@ -267,3 +267,12 @@ async def test_items_of_a_map_ask_one_by_one(rt, ladder):
     await run
     assert run.status == "done"
     assert run.output == ["big", "big", "big"]
+
+
+async def test_a_budget_that_cannot_be_read_starts_no_run(rt, ladder):
+    """Refused before anything is sent, for runs."""
+    graph, names = three()
+    for wrong in ("0,50", "0.05 0.50", D("NaN"), -1):
+        with pytest.raises(BadOption):
+            await orch.run(graph, namespace=names, budget=wrong)
+    assert not rt.runs()
