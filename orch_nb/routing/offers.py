@@ -54,7 +54,12 @@ class Offer:
     @property
     def is_free(self) -> bool:
         """Whether nobody bills it: it runs in this process, or on a server of the user's own."""
-        return self.provider.partition(":")[0] in FREE_PROVIDERS
+        return self.is_local or self.provider in FREE_PROVIDERS
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it computes in this machine: the embedded model, or a GGUF file of the user's own (``local:NAME``)."""
+        return self.provider == "local" or self.provider.startswith("local:")
 
     def definition(self) -> dict[str, Any]:
         """What a plan keeps of it."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from orch_nb.runtime.runtime import Runtime
 
 ZERO = Decimal(0)
-CACHE_SLOT = "model:cache"
+CACHE_SLOT = "recorded"
 """Answers that are there already wait for no provider."""
 DOWN_POLL_S = 0.05
 """How often a call that waits for a provider looks whether its time has come, or the one that tries it is back."""

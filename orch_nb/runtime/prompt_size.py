@@ -459,7 +459,7 @@ class _Use:
         most = self.spec["max_tokens"]
         if provider in ("echo", "scripted"):
             return Range(0.0, 0.01, 1.0)
-        if provider == "local":
+        if self.offer is not None and self.offer.is_local:
             return Range(0.0, 0.2 + likely / 40 + tokens.expected / 400, 5.0 + most / 8 + tokens.high / 100).times(
                 self.calls
             )

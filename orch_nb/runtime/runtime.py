@@ -54,8 +54,8 @@ UNBOUNDED = 1_000_000
 """Calls that wait in a provider's batch take nobody's place."""
 MAX_THREADS = 32
 """Sync functions under way at once; more would only fight for the interpreter."""
-LOCAL_SLOT = "model:local"
-"""Models of this machine (``local``, ``local:NAME``) compute here: one call at a time each, the others queue."""
+MODEL_SLOT = "model:"
+"""Before a provider's name in what the concurrency of its calls is named by."""
 CALLS_AT_ONCE_DEFAULT = 8
 
 
@@ -210,11 +210,17 @@ class Runtime:
         """The semaphore of one provider on the run loop."""
         made = self._slots.get(name)
         if made is None:
-            at_once = (
-                1 if name.startswith(LOCAL_SLOT) else UNBOUNDED if name.startswith(SLOT) else CALLS_AT_ONCE_DEFAULT
-            )
-            made = self._slots[name] = asyncio.Semaphore(at_once)
+            made = self._slots[name] = asyncio.Semaphore(self._calls_at_once(name))
         return made
+
+    def _calls_at_once(self, slot: str) -> int:
+        """How many calls a provider takes at once: what it says itself (`parallel`, of a model of this machine), or many."""
+        if slot.startswith(SLOT):
+            return UNBOUNDED
+        if not slot.startswith(MODEL_SLOT):
+            return CALLS_AT_ONCE_DEFAULT
+        own = getattr(self.provider(slot.removeprefix(MODEL_SLOT)), "parallel", None)
+        return own if isinstance(own, int) and own > 0 else CALLS_AT_ONCE_DEFAULT
 
     def redactor(self) -> Redactor:
         """What finds secrets in this notebook's values: their shapes, and the very keys that are in use here."""
@@ -233,7 +239,7 @@ class Runtime:
 
     def limit_calls(self, provider: str, at_once: int) -> None:
         """Cap the calls under way to one provider; the wait is recorded apart from the model's time."""
-        self._slots[f"model:{provider}"] = asyncio.Semaphore(at_once)
+        self._slots[f"{MODEL_SLOT}{provider}"] = asyncio.Semaphore(at_once)
 
     async def freed(self, at_most_s: float) -> None:
         """Until a hold was settled here, or `at_most_s` seconds passed."""

@@ -166,6 +166,16 @@ def test_a_gguf_file_by_its_path_is_a_free_model_of_this_machine(book, tmp_path)
     assert book.prices.price(offer).per_call == 0
 
 
+def test_a_provider_is_of_this_machine_or_free_by_its_whole_name_never_by_how_it_begins():
+    """`local-gateway` and `ollama:hosted` bill like any other."""
+    for name in ("local-gateway", "localhost", "ollama:hosted", "echo:far", "vllm2"):
+        offer = Offer("m", "m", name)
+        assert not offer.is_free
+        assert not offer.is_local
+    assert Offer("m", "m", "local:mine").is_local
+    assert Offer("m", "m", "ollama").is_free
+
+
 def test_a_gguf_file_that_is_not_there_is_said_at_once(book, tmp_path):
     """Naming a file that does not exist is refused when it is named, and the old meaning of the name stays."""
     book.set(mine="echo")

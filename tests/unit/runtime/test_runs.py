@@ -25,6 +25,8 @@ from orch_nb.errors import (
     UnstorableValue,
     WaitingForPerson,
 )
+from orch_nb.providers.fakes import ScriptedProvider
+from orch_nb.providers.local import LocalModel
 from orch_nb.schema import events as ev
 from tests.unit.runtime.conftest import reply
 
@@ -487,6 +489,25 @@ async def test_a_providers_cap_queues_and_the_wait_is_recorded_apart(rt, scripte
     assert run.status == "done"
     assert most == 2
     assert sum(e.queued_s > 0.001 for e in run.events if isinstance(e, ev.Sent)) >= 4
+
+
+@pytest.mark.parametrize("name", ["localhost", "local-gateway", "local_llm", "vendor", "cache"])
+def test_how_many_calls_a_provider_takes_at_once_is_what_it_says_itself_never_what_its_name_begins_with(rt, name):
+    """A model of this machine says one; a provider that says nothing takes many, whatever it is called."""
+
+    def free_places(provider):
+        slot = rt.slot(f"model:{provider}")
+        taken = 0
+        while not slot.locked():
+            asyncio.run(slot.acquire())
+            taken += 1
+        return taken
+
+    rt.add_provider(ScriptedProvider(lambda request: reply(), name=name))
+    rt.add_provider(LocalModel("desk", parallel=3))
+    assert free_places(name) > 3
+    assert free_places("desk") == 3
+    assert free_places("local") == 1
 
 
 async def test_sync_functions_run_in_threads_with_the_context(rt):
