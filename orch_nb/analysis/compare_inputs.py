@@ -162,7 +162,9 @@ def _table(value: Any, only_input: str) -> Rows:
             )
         value = [{only_input: v} for v in value]
     records, index, _ = records_of(list(value) if isinstance(value, tuple) else value)
-    return [(str(at), {str(k): kept(v) for k, v in record.items()}) for at, record in zip(index, records, strict=True)]
+    return [
+        (str(at), {str(kept(k)): kept(v) for k, v in record.items()}) for at, record in zip(index, records, strict=True)
+    ]
 
 
 def kept(value: Any) -> Any:

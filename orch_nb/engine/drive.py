@@ -656,8 +656,8 @@ class Driver:
         frame = self.state.frames[asked.frame]
         node = frame.topo.index[asked.node]
         if action == "raise":
-            value = None if value is None else str(value)
             self.perform.raise_limit(frame.plan.nodes[node], asked.shown, value, self.now(), is_trial=True)
+            value = value if value is None or isinstance(value, str) else format(Decimal(str(value)), "f")
         value = plain(value, where=f"the answer to {key}")
         taken = None
         if action == "reject":

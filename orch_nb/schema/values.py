@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+from enum import Enum
 from hashlib import blake2b
 from typing import Any
 
@@ -17,13 +18,19 @@ from orch_nb.errors import UnstorableValue
 
 MAX_DEPTH = 64
 _SCALARS = frozenset({int, bool, type(None)})
-_BASES: tuple[Any, ...] = (str, bool, int, float, list, dict, tuple)
+_DATA_OF: tuple[tuple[type, Any], ...] = (
+    (str, str.__str__), (int, int.__int__), (float, float.__float__), (list, list), (dict, dict), (tuple, tuple),
+    (bytes, lambda value: bytes(memoryview(value))),
+)  # fmt: skip
+"""Plain types, and what gives the data of their subclasses: not `str(value)`, which a class may answer as it likes."""
 
 
 def plain(value: Any, *, where: str = "value") -> Any:
     """`value` as plain data: None, bool, int, finite float, str, bytes, list, dict with string keys.
 
-    Tuples become lists; pydantic models and dataclasses become dicts; numpy scalars become Python numbers.
+    Tuples become lists; pydantic models and dataclasses become dicts; numpy scalars become Python numbers; an `Enum` becomes
+    its value (a `Flag` its number), as a mapping's key too; any other subclass of a plain type becomes the data it holds,
+    whatever its ``__str__`` says.
 
     Raises
     ------
@@ -72,12 +79,24 @@ def _plain_dict(value: dict[Any, Any], where: str, depth: int) -> dict[str, Any]
     out = {}
     for key, item in value.items():
         if key.__class__ is not str:
-            raise _bad(where, f"a mapping with the key {key!r:.40}", "use string keys")
+            key = _key(key, where)  # noqa: PLW2901
         out[_text(key, where)] = item if item.__class__ in _SCALARS else _plain(item, f"{where}.{key}", depth + 1)
+    if len(out) < len(value):
+        raise _bad(where, "a mapping with two keys of the same text", "use keys of different values")
     return out
 
 
+def _key(key: Any, where: str) -> str:
+    """The text that a key holds, of an `Enum` or another subclass of text."""
+    held = key.value if isinstance(key, Enum) else key
+    if not isinstance(held, str):
+        raise _bad(where, f"a mapping with the key {key!r:.40}", "use string keys")
+    return str.__str__(held)
+
+
 def _plain_object(value: Any, where: str, depth: int) -> Any:
+    if isinstance(value, Enum):
+        return _plain(value.value, where, depth + 1)
     dump = getattr(value, "model_dump", None)
     if dump is not None and hasattr(type(value), "model_fields"):
         return _plain(dump(mode="json"), where, depth + 1)
@@ -86,9 +105,9 @@ def _plain_object(value: Any, where: str, depth: int) -> Any:
     item = getattr(value, "item", None)
     if type(value).__module__ == "numpy" and item is not None and getattr(value, "ndim", None) == 0:
         return _plain(item(), where, depth + 1)
-    for base in _BASES:
+    for base, data in _DATA_OF:
         if isinstance(value, base):
-            return _plain(base(value), where, depth + 1)
+            return _plain(data(value), where, depth + 1)
     raise _bad(where, f"a `{type(value).__name__}`", "return plain data: numbers, text, lists, mappings")
 
 

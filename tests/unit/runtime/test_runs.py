@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import threading
 from decimal import Decimal
 
@@ -628,3 +629,30 @@ async def test_a_run_whose_first_event_could_not_be_kept_does_nothing(rt, script
     assert provider.requests == []
     with pytest.raises(RunNotFound):
         rt.store.read(run.run)
+
+
+# ------------------------------------------------------------------ values
+class Cat(str, enum.Enum):  # noqa: UP042  (the spelling of most programs)
+    BILLING = "billing"
+
+
+async def test_an_enum_is_its_value_in_results_switches_conditions_inputs_prompts_and_batch_cells(rt, scripted):
+    """A switch on `Cat.BILLING` goes to `billing`, a condition on it holds, and a prompt says what it holds."""
+    vendor = scripted(lambda request: reply("ok"))
+    names = {
+        "classify": lambda: {"category": Cat.BILLING},
+        "billing": agent("billing", "Category: {{ classify.category }}"),
+        "other": lambda: "other",
+        "paid": lambda classify: classify["category"],
+    }
+    cell = "classify -> {billing} by classify.category else other\nbilling -> paid when classify.category == 'billing'"
+    run = await orch.run(orch.Graph.from_cell("g", cell), namespace=names)
+    assert run["classify"] == {"category": "billing"}
+    assert run["paid"] == "billing"
+    assert vendor.requests[0].messages[-1].content == "Category: billing"
+
+    await orch.run(agent("a", "Category: {{ c }}"), c=Cat.BILLING)
+    batch = rt.batch(agent("a", "Category: {{ c }}"), [{"c": Cat.BILLING}])
+    await batch
+    assert [r.messages[-1].content for r in vendor.requests[1:]] == ["Category: billing"] * 2
+    assert batch.rows[0].inputs == {"c": "billing"}
