@@ -62,7 +62,9 @@ def bill_table(lines: list[Line], head: str, total: Line | None = None) -> Table
         ]
         table.add(*(Cell(c, strong=is_total) for c in cells))
     if any(r.estimated for r in lines):
-        table.notes.append("* tokens counted here: the provider sent none, or nonsense")
+        table.notes.append(
+            "* tokens counted here: the provider sent none, or nonsense; such calls are booked at their reservation"
+        )
     return table
 
 

@@ -123,7 +123,9 @@ class MessagesStream:
         finish = _FINISHES.get(self._stop, self._stop)
         if finish == "tool_calls" and not calls:
             finish = "stop"
-        return [*self._kept_back(), *calls, Completed(finish, self._usage(), self._model, request_id)]
+        thought = any(block.kind in _THOUGHTS for block in self._blocks.values())
+        last = Completed(finish, self._usage(), self._model, request_id, reasoned=thought)
+        return [*self._kept_back(), *calls, last]
 
     def thoughtful_content(self) -> list[dict[str, Any]] | None:
         """The blocks of a whole reply as they must go back when it thought before it asked for tools; else None."""

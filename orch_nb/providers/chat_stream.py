@@ -20,6 +20,8 @@ MOST_LOGPROB = 1e-6
 """Servers round: a token that is certain may come out a little above 0."""
 MOST_SCORED = 512
 """Tokens of an answer whose log-probabilities are kept: labels are short, and of a text the beginning will do."""
+_THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details")
+"""Where servers send what a model thinks: DeepSeek and vLLM; OpenRouter and Groq; OpenRouter when it is encrypted."""
 _FINISHES = {"function_call": "tool_calls", "max_tokens": "length"}
 
 
@@ -45,7 +47,7 @@ class ChatStream:
         self.model = ""
         self._calls: dict[int, _Call] = {}
         self._finish = ""
-        self._refused = False
+        self._refused = self._reasoned = False
         self._usage: Any = None
         self._join = TextJoin()
         self._logprobs: list[tuple[str, float]] | None = []
@@ -84,7 +86,8 @@ class ChatStream:
         self._join.close()
         calls: list[ModelEvent] = [ToolCallEvent(call) for call in self._whole_calls()]
         why = "refusal" if self._refused and self._finish == "stop" else self._finish
-        return [*calls, Completed(why, usage_of(self._usage), self.model, request_id, tuple(self._logprobs or ()))]
+        usage, scored = usage_of(self._usage), tuple(self._logprobs or ())
+        return [*calls, Completed(why, usage, self.model, request_id, scored, self._reasoned)]
 
     def _note(self, chunk: dict[str, Any]) -> None:
         if isinstance(chunk.get("model"), str):
@@ -107,6 +110,7 @@ class ChatStream:
         self._note_finish(choice.get("finish_reason"))
         self._note_logprobs(choice.get("logprobs"))
         self._fragments(delta.get("tool_calls") or [])
+        self._reasoned |= any(delta.get(name) for name in _THOUGHTS)
         return self._text(delta, "content") + self._text(delta, "refusal")
 
     def _note_finish(self, reason: Any) -> None:

@@ -186,7 +186,8 @@ def _whole(request: ModelRequest, reply: Reply) -> Iterator[ModelEvent]:
         yield ToolCallEvent(call)
     why = "tool_calls" if reply.tool_calls and reply.finish_reason == "stop" else reply.finish_reason
     written = reply.text + "".join(call.name + call.arguments for call in reply.tool_calls)
-    yield Completed(why, reply.usage or counted_usage(request, written), reply.model or request.model, reply.request_id)
+    usage = reply.usage or counted_usage(request, written)
+    yield Completed(why, usage, reply.model or request.model, reply.request_id, reply.logprobs, reply.reasoned)
 
 
 def _words(text: str) -> Iterator[str]:

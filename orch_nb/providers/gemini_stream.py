@@ -86,7 +86,9 @@ class GeminiStream:
         self._join.close()
         self.calls = tuple(self._whole_calls())
         calls: list[ModelEvent] = [ToolCallEvent(call) for call in self.calls]
-        return [*calls, Completed(self._reason(), self._usage(), self._model, request_id or self._response_id)]
+        thought = any(part.get("thought") for part in self._parts)
+        named = request_id or self._response_id
+        return [*calls, Completed(self._reason(), self._usage(), self._model, named, reasoned=thought)]
 
     def signed_content(self) -> list[dict[str, Any]] | None:
         """The parts of a whole reply as they must go back when some are signed; else None.

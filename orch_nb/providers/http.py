@@ -29,6 +29,7 @@ from orch_nb.errors import (
 from orch_nb.providers.address import checked_url, is_loopback
 from orch_nb.providers.inflate import Decoder, InflateFault, decoder
 from orch_nb.providers.refusal import Asked, refused
+from orch_nb.schema.messages import UNSENT
 
 if TYPE_CHECKING:
     import ssl
@@ -331,12 +332,16 @@ class Call:
 
     async def _within(self, step: Awaitable[T]) -> T:
         """The result of one step on the network under the deadline, or one typed error without foreign context."""
-        failure: ProviderError
+        failure: ProviderError | asyncio.CancelledError
         try:
             async with asyncio.timeout_at(self._deadline):
                 return await step
         except TimeoutError:
             failure = self._late()
+        except asyncio.CancelledError:
+            if self._sent:
+                raise
+            failure = asyncio.CancelledError(UNSENT)
         except (httpx.HTTPError, httpx.StreamError, OSError, ValueError) as error:
             failure = self._broken(error)
         raise failure

@@ -132,7 +132,9 @@ class OpenAIBatch:
         except (ValueError, RecursionError):
             body = None
         if not isinstance(body, dict):
-            raise Asked(self.name, "").error(MalformedReply, f"the answer to {method} {path} is no JSON object.")
+            raise Asked(self.name, "").error(
+                MalformedReply, f"the answer to {method} {path} is no JSON object.", billed=True
+            )
         return body
 
     async def _bytes(self, method: str, path: str, content: bytes = b"", **options: Any) -> bytes:
@@ -192,7 +194,7 @@ def _folded(events: Iterable[Any]) -> Reply:
                 calls.append(event.call)
             case Completed():
                 end = event
-    return Reply("".join(text), tuple(calls), end.finish_reason, end.usage, end.model, end.request_id)
+    return end.reply("".join(text), tuple(calls))
 
 
 def _form(boundary: str, content: bytes) -> bytes:

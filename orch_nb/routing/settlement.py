@@ -1,16 +1,17 @@
-"""What a call is billed at when it comes back: its usage, or what must stand for it (DESIGN section 6).
+"""What a call is billed at when it comes to its end: its usage, or what must stand for it (DESIGN section 6).
 
-A provider may send no usage, nonsense, or more than the reservation. None of that may break the budget or vanish:
-the bill falls back to a figure that is known to be enough, and says so.
+A call ends with a usage, without one, or with one that cannot be true; it is broken off, or fails. Every end is booked here.
+Where the true cost is not known it is booked at the reservation, which is known to be enough, and the note says why: an
+estimate from the visible text would leave out what the model thought before.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from orch_nb.routing.prices import cost, prompt_bound
+from orch_nb.routing.prices import bound, cost, prompt_bound
 from orch_nb.schema.messages import Usage
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ MAX_TOKENS = 100_000_000
 """More than any context window: a usage above it is no usage."""
 
 BYTES_PER_TOKEN = 3
-"""For estimates where no usage was sent. English text has about 4 bytes a token; 3 errs on the dear side."""
+"""For the tokens that are shown where no usage was sent. English text has about 4 bytes a token; 3 errs on the dear side."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -31,7 +32,7 @@ class Settlement:
     Parameters
     ----------
     usage
-        The tokens that are booked; `estimated` or `bad` say when they are not the provider's.
+        The tokens that are shown; `estimated` or `bad` say when they are not the provider's.
     cost_usd
         What is booked, at most the reservation; None when the price is unknown.
     overrun_usd
@@ -48,7 +49,8 @@ class Settlement:
     @property
     def tokens(self) -> int | None:
         """The tokens that are booked; None, when nobody knows them: what was reserved."""
-        return None if self.usage.bad else self.usage.input_tokens + self.usage.output_tokens
+        is_known = not self.usage.bad and not self.usage.estimated
+        return self.usage.input_tokens + self.usage.output_tokens if is_known else None
 
 
 def settle_usage(
@@ -58,54 +60,57 @@ def settle_usage(
     price: Price | None,
     reserved_usd: Decimal | None,
     answer: str = "",
+    reasoned: bool = False,
     billed: bool = True,
+    why: str = "no usage was sent",
 ) -> Settlement:
-    """The booking of one call that came back, or broke off.
+    """Book one call at its end, whatever that is.
 
     Parameters
     ----------
     usage
         What the provider sent; None when it sent none.
     price
-        None when it is unknown: tokens are booked, dollars stay unknown.
+        None when it is unknown: dollars stay unknown.
     reserved_usd
         What was set aside; None when no bound could be made.
     answer
-        The text that was received, for the estimate.
+        What was received: text, and the names and arguments of tool calls.
+    reasoned
+        Whether the model was seen to think, which is billed although it is no part of the answer.
     billed
-        False for a call that failed before anything was generated: it is booked at 0.
+        False for a call that certainly was never sent, or turned away before anything was generated: it is booked at 0.
+    why
+        Why there is no usage, in one clause.
 
     Notes
     -----
-    Rules, first that fits: not billed: 0. Bad usage: the whole reservation. No usage: an estimate of 3 bytes a token,
-    at most the reservation. Else the exact cost; what exceeds the reservation becomes the overrun.
+    Rules, first that fits: not billed: 0. No usage, an estimated one, or one that cannot be true of this request and answer:
+    the whole reservation. Else the exact cost; what exceeds the reservation becomes the overrun.
     """
     if not billed:
         return Settlement(usage or Usage(), Decimal(0), note="failed before anything was generated: nothing is billed")
-    if usage is None:
-        return _capped(_estimate(request, answer), price, reserved_usd, "no usage was sent: estimated from the texts")
-    fault = usage.bad or fault_of(usage)
+    reserved = bound(request, price) if reserved_usd is None and price is not None else reserved_usd
+    if usage is None or (usage.estimated and not usage.bad):
+        return _unknown(usage or _counted(request, answer), price, reserved, why)
+    fault = usage.bad or fault_of(usage) or _contradiction(usage, request, answer, reasoned)
     if fault:
         kept = Usage(_sane(usage.input_tokens), _sane(usage.output_tokens), bad=fault)
-        booked = (
-            reserved_usd
-            if reserved_usd is not None
-            else None
-            if price is None
-            else cost(_estimate(request, answer), price)
-        )
-        return Settlement(kept, booked, note=f"bad usage from the provider ({fault}): booked at the reservation")
-    if usage.estimated:
-        return _capped(usage, price, reserved_usd, "no usage was sent: estimated from the texts")
+        return _unknown(kept, price, reserved, f"bad usage from the provider ({fault})")
     if price is None:
         return Settlement(usage, None, note="the price is unknown")
     exact = cost(usage, price)
-    if reserved_usd is not None and exact > reserved_usd:
-        over = exact - reserved_usd
-        return Settlement(
-            usage, reserved_usd, over, f"the provider billed ${over} above the reservation of ${reserved_usd}"
-        )
+    if reserved is not None and exact > reserved:
+        over = exact - reserved
+        return Settlement(usage, reserved, over, f"the provider billed ${over} above the reservation of ${reserved}")
     return Settlement(usage, exact)
+
+
+def _unknown(usage: Usage, price: Price | None, reserved_usd: Decimal | None, why: str) -> Settlement:
+    """The booking of a call whose true cost nobody knows: its reservation, which is 0 where the model is free."""
+    if price is None:
+        return Settlement(usage, None, note=f"{why}; the price is unknown")
+    return Settlement(usage, reserved_usd, note=f"{why}: booked at the reservation")
 
 
 def fault_of(usage: Usage) -> str:
@@ -131,18 +136,21 @@ def fault_of(usage: Usage) -> str:
     return ""
 
 
-def _capped(usage: Usage, price: Price | None, reserved_usd: Decimal | None, note: str) -> Settlement:
-    """An estimate is our own figure, so it cannot be an overrun."""
-    if price is None:
-        return Settlement(usage, None, note=f"{note}; the price is unknown")
-    exact = cost(usage, price)
-    return Settlement(usage, exact if reserved_usd is None else min(exact, reserved_usd), note=note)
+def _contradiction(usage: Usage, request: ModelRequest, answer: str, reasoned: bool) -> str:
+    """What of a usage cannot be true of this request and its answer: 0 tokens for what is not empty; "" for nothing."""
+    if answer and not usage.output_tokens:
+        return f"0 output tokens for an answer of {len(answer):,} characters"
+    if reasoned and not usage.output_tokens:
+        return "0 output tokens for a reply that was reasoned about"
+    if not usage.input_tokens and any(message.content for message in request.messages):
+        return "0 input tokens for a prompt that is not empty"
+    return ""
 
 
-def _estimate(request: ModelRequest, answer: str) -> Usage:
+def _counted(request: ModelRequest, answer: str) -> Usage:
+    """Our own count of the texts, for people: the tokens that a bill shows with a mark."""
     n_output = -(-len(answer.encode("utf-8", "surrogatepass")) // BYTES_PER_TOKEN)
-    counted = Usage(-(-prompt_bound(request) // BYTES_PER_TOKEN), min(n_output, request.max_tokens))
-    return replace(counted, estimated=True)
+    return Usage(-(-prompt_bound(request) // BYTES_PER_TOKEN), min(n_output, request.max_tokens), estimated=True)
 
 
 def _sane(count: object) -> int:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import ProviderError, ProviderUnavailable
+from orch_nb.schema.messages import UNSENT
 
 if TYPE_CHECKING:
     from orch_nb.providers.openai_batch import BatchState
@@ -105,6 +106,10 @@ class BatchDesk:
             counter.sender = asyncio.create_task(self._gather(counter))
         try:
             return await asked.answer
+        except asyncio.CancelledError:
+            if name in counter.gathering:
+                raise asyncio.CancelledError(UNSENT) from None
+            raise
         finally:
             counter.gathering.pop(name, None)
 
@@ -144,11 +149,15 @@ class BatchDesk:
 
     async def _serve(self, counter: _Counter, group: dict[str, _Asked]) -> None:
         """One group from the question to the answer; whatever goes wrong is told to those who wait."""
+        is_placed = False
         try:
-            for batch, part in (await self._placed(counter, group)).items():
+            placed = await self._placed(counter, group)
+            is_placed = True
+            for batch, part in placed.items():
                 await self._finish(counter, batch, part)
         except Exception as error:  # whatever it is, somebody waits to be told
             told = error if isinstance(error, ProviderError) else _broken(counter.door.name, error)
+            told.billed = told.billed or is_placed  # the provider goes on answering what it has taken
             for asked in group.values():
                 if not asked.answer.done():
                     asked.answer.set_exception(told)

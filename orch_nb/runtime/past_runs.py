@@ -171,7 +171,7 @@ def _today(call: CallFigures, book: ModelBook) -> Decimal | None:
     if call.usage is None or not call.offer:
         return call.usd
     price = price_now(call, book)
-    if price is None or price.label == call.price or call.usage.bad:
+    if price is None or price.label == call.price or call.usage.bad or call.usage.estimated:
         return call.usd
     return cost(call.usage, price)
 

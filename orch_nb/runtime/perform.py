@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.engine.outcome import error_info
 from orch_nb.engine.plan import to_data
 from orch_nb.engine.ports import Call, Outcome, Prepared, SystemClock, dollars
-from orch_nb.errors import OrchError, ProviderError, ProviderTimeout, ReplayMismatch
+from orch_nb.errors import OrchError, ProviderTimeout, ReplayMismatch
 from orch_nb.runtime.batch_desk import SLOT
 from orch_nb.runtime.binding import bound_call, callables, compile_in, function_key, graph_spec
 from orch_nb.runtime.response_cache import Hit, ResponseCache
 from orch_nb.runtime.routes import Routes
 from orch_nb.schema.budget import budget_of
 from orch_nb.schema.events import ErrorInfo
-from orch_nb.schema.messages import ModelRequest, Reply, Usage, collect
+from orch_nb.schema.messages import UNSENT, ModelRequest, Reply, collect
 from orch_nb.schema.values import plain
 from orch_nb.trace.savings import BATCH
 
@@ -76,6 +76,7 @@ class Performer:
         """Scopes inside the run whose limit was changed while it goes on."""
         self._calls: dict[int, tuple[PlanNode, Any]] = {}
         self._said: dict[int, list[str]] = {}
+        """Calls that may have been sent -> the pieces of text that were received."""
         self.routes = Routes(runtime, namespace)
         self._priced: dict[str, str] = {}
         self.desk = runtime.desk_of(scopes)
@@ -218,9 +219,12 @@ class Performer:
                 reply = await collect(stream, on_text=on_text)
         except OrchError as error:
             return self._failed(prepared, error)
-        except TimeoutError as error:
+        except TimeoutError:
             return self._failed(prepared, ProviderTimeout(f"`{offer.model}` gave no end within {request.timeout_s:g} s.",
-                                                          provider=offer.provider, model=offer.model, billed=True), error)  # fmt: skip
+                                                          provider=offer.provider, model=offer.model, billed=True))  # fmt: skip
+        except asyncio.CancelledError as stop:
+            self._note_unsent(prepared, stop)
+            raise
         finally:
             if self.on_call_end is not None:
                 self.on_call_end(key)
@@ -248,61 +252,43 @@ class Performer:
         """The answer of the provider's batch interface, billed at its price."""
         offer, request, price = prepared.payload
         assert self.desk is not None
+        self._said[id(prepared)] = []
         try:
             reply, batch = await self.desk.ask(offer.provider, prepared.request_hash, request)
         except OrchError as error:
             return self._failed(prepared, error)
+        except asyncio.CancelledError as stop:
+            self._note_unsent(prepared, stop)
+            raise
+        del self._said[id(prepared)]
         made = _settle(prepared, reply, price, None)
         if made.cost_usd is not None:
             made.reply[BATCH] = {"id": batch, "standard_usd": str(made.cost_usd / price.share)}
         return made
 
-    def _failed(self, prepared: Prepared, error: OrchError, cause: BaseException | None = None) -> Outcome:
-        from orch_nb.routing.settlement import settle_usage
+    def _note_unsent(self, prepared: Prepared, stop: asyncio.CancelledError) -> None:
+        """Remember of a cancelled call that nothing of it was sent, where its provider says so."""
+        if UNSENT in stop.args:
+            self._said.pop(id(prepared), None)
 
-        offer, request, price = prepared.payload
-        self.runtime.availability.note(offer.provider, offer.name, error_info(error), 0.0)
+    def _failed(self, prepared: Prepared, error: OrchError) -> Outcome:
+        """The end of a call that failed. It is free only if its error says so and nothing of an answer was received."""
+        offer, _, _ = prepared.payload
+        info = error_info(error)
+        self.runtime.availability.note(offer.provider, offer.name, info, 0.0)
         said = "".join(self._said.pop(id(prepared), ()))
         billed = bool(getattr(error, "billed", False) or said)
-        if isinstance(error, ProviderError) and error.billed and not said:
-            # Possibly generated, nothing seen: the reservation is the only honest bound.
-            usage, cost, note = (
-                Usage(estimated=True),
-                prepared.reserved_usd,
-                "the provider may bill this failed call: booked at the reservation",
-            )
-            tokens = None
-        else:
-            s = settle_usage(
-                None, request=request, price=price, reserved_usd=prepared.reserved_usd, answer=said, billed=billed
-            )
-            usage, cost, note, tokens = s.usage, s.cost_usd, s.note, s.tokens
-        return Outcome(
-            False,
-            {"text": said} if said else None,
-            usage,
-            cost,
-            None,
-            error_info(error),
-            price=_label(price),
-            note=note,
-            tokens=tokens,
-        )
+        return _unfinished(prepared, info, said, billed=billed, why="the provider may bill this failed call")
 
     def cancelled(self, prepared: Prepared) -> Outcome:
-        """What a call that was broken off has cost so far, by our own count."""
+        """The end of a call that was broken off: free if nothing was sent, else its true cost is not known."""
         error = ErrorInfo("ORCH209", "Cancelled", "the call was broken off", "cancelled")
         if prepared.kind != "model" or isinstance(prepared.payload, Hit):
             return Outcome(False, cost_usd=ZERO, error=error)
-        from orch_nb.routing.settlement import settle_usage
-
-        _, request, price = prepared.payload
-        said = "".join(self._said.pop(id(prepared), ()))
-        s = settle_usage(None, request=request, price=price, reserved_usd=prepared.reserved_usd, answer=said)
-        return Outcome(
-            False, {"text": said}, s.usage, s.cost_usd, s.overrun_usd, error, price=_label(price), note=s.note,
-            tokens=s.tokens,
-        )  # fmt: skip
+        said = self._said.pop(id(prepared), None)
+        return _unfinished(
+            prepared, error, "".join(said or ()), billed=said is not None, why="broken off before its usage was sent"
+        )
 
     async def _tool(self, prepared: Prepared) -> Outcome:
         _, call = prepared.payload
@@ -379,7 +365,14 @@ def _settle(prepared: Prepared, reply: Reply, price: Price | None, first_token_s
     _, request, _ = prepared.payload
     calls = [{"id": c.id, "name": c.name, "arguments": c.arguments} for c in reply.tool_calls]
     said = reply.text + "".join(c["name"] + c["arguments"] for c in calls)
-    s = settle_usage(reply.usage, request=request, price=price, reserved_usd=prepared.reserved_usd, answer=said)
+    s = settle_usage(
+        reply.usage,
+        request=request,
+        price=price,
+        reserved_usd=prepared.reserved_usd,
+        answer=said,
+        reasoned=reply.reasoned,
+    )
     data: dict[str, Any] = {"text": reply.text}
     if calls:
         data["tool_calls"] = calls
@@ -390,6 +383,20 @@ def _settle(prepared: Prepared, reply: Reply, price: Price | None, first_token_s
     return Outcome(
         True, data, s.usage, s.cost_usd, s.overrun_usd, None, reply.finish_reason, first_token_s, _label(price), s.note,
         s.tokens,
+    )  # fmt: skip
+
+
+def _unfinished(prepared: Prepared, error: ErrorInfo, said: str, *, billed: bool, why: str) -> Outcome:
+    """A call that ended without its usage."""
+    from orch_nb.routing.settlement import settle_usage
+
+    _, request, price = prepared.payload
+    s = settle_usage(
+        None, request=request, price=price, reserved_usd=prepared.reserved_usd, answer=said, billed=billed, why=why
+    )
+    return Outcome(
+        False, {"text": said} if said else None, s.usage, s.cost_usd, s.overrun_usd, error, price=_label(price),
+        note=s.note, tokens=s.tokens,
     )  # fmt: skip
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 Json = Any
 """Plain data: None, bool, int, finite float, str, list, str-keyed dict."""
 
+UNSENT = "nothing was sent"
+"""Argument of the `CancelledError` of a call that was broken off before anything of it was sent: it is booked at 0."""
+
 Role = Literal["system", "user", "assistant", "tool"]
 Enforce = Literal["provider", "constrained", "validate"]
 
@@ -123,7 +126,8 @@ class Completed:
 
     `finish_reason` is one of "stop", "length", "tool_calls", "content_filter" or the provider's own word.
     `usage` is None when the provider sent none (the caller then estimates). `logprobs` are the answer's tokens
-    with their log-probabilities; none where they were not asked for, not sent, or not numbers.
+    with their log-probabilities; none where they were not asked for, not sent, or not numbers. `reasoned` says that the
+    model was seen to think before it answered.
     """
 
     finish_reason: str = "stop"
@@ -131,6 +135,13 @@ class Completed:
     model: str = ""
     request_id: str = ""
     logprobs: tuple[tuple[str, float], ...] = ()
+    reasoned: bool = False
+
+    def reply(self, text: str, tool_calls: tuple[ToolCall, ...]) -> Reply:
+        """The whole reply that it ends."""
+        return Reply(
+            text, tool_calls, self.finish_reason, self.usage, self.model, self.request_id, self.logprobs, self.reasoned
+        )
 
 
 ModelEvent = TextDelta | ToolCallEvent | Completed
@@ -147,6 +158,7 @@ class Reply:
     model: str = ""
     request_id: str = ""
     logprobs: tuple[tuple[str, float], ...] = ()
+    reasoned: bool = False
 
 
 @runtime_checkable
@@ -155,7 +167,8 @@ class Provider(Protocol):
 
     `stream` yields `TextDelta` and `ToolCallEvent`, then exactly one `Completed`, or raises one `ProviderError`
     (never a raw httpx, json, Unicode or Recursion error). It never retries: the engine owns retries, because they
-    are events. Closing the iterator early closes the connection.
+    are events. Closing the iterator early closes the connection. A provider that is cancelled, and knows that nothing was sent
+    yet, may raise ``CancelledError(UNSENT)``; any other broken-off call is booked at its reservation.
     """
 
     name: str
@@ -194,10 +207,7 @@ async def collect(stream: AsyncIterator[ModelEvent], *, on_text: Any = None) -> 
             case ToolCallEvent(call=call):
                 got.calls.append(call)
             case Completed() as end:
-                return Reply(
-                    "".join(got.text), tuple(got.calls), end.finish_reason, end.usage, end.model, end.request_id,
-                    end.logprobs,
-                )  # fmt: skip
+                return end.reply("".join(got.text), tuple(got.calls))
     from orch_nb.errors import MalformedReply
 
     raise MalformedReply("the provider's stream ended without saying that it is complete.", billed=True)

@@ -39,7 +39,8 @@ class Line:
     hits
         Answers that the response cache gave.
     estimated
-        Whether some tokens are our own count, because the provider sent none or nonsense.
+        Whether some tokens are our own count, because the provider sent none or nonsense. Such calls are booked at their
+        reservation.
     """
 
     name: str

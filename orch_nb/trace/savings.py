@@ -42,7 +42,8 @@ class Saving(NamedTuple):
 class Repriced(NamedTuple):
     """The run's calls at another price: what was billed, what the same tokens would have cost, and the difference.
 
-    `unknown` counts calls that could not be compared: their tokens or their dollars are not known.
+    `unknown` counts calls that could not be compared: their tokens or their dollars are not known, as of those that were
+    booked at their reservation.
     """
 
     model: str
@@ -184,8 +185,8 @@ def prices_of(rows: Iterable[Span]) -> dict[str, Price]:
 def repriced(rows: Iterable[Span], name: str, price: Price) -> Repriced:
     """The model calls of these spans at one price, token for token. Answers of the cache are no calls."""
     made = [s for s in rows if s.kind == "model" and s.source is None and s.exit]
-    known = [s for s in made if s.cost_usd is not None and s.tokens]
-    unknown = sum(1 for s in made if s.cost_usd is None or (s.cost_usd and not s.tokens))
+    known = [s for s in made if s.cost_usd is not None and s.tokens and not s.estimated]
+    unknown = sum(1 for s in made if s.cost_usd is None or s.estimated or (s.cost_usd and not s.tokens))
     spent = sum((s.cost_usd or ZERO for s in known), ZERO)
     return Repriced(name, spent, _cost_of(known, price), len(known), unknown)
 

@@ -211,7 +211,7 @@ def test_tool_calls_and_thoughts(recorded: Callable[[str], bytes]) -> None:
         TextDelta("I look it up."),
         ToolCallEvent(ToolCall("toolu_1", "weather", '{"city": "Paris"}')),
         ToolCallEvent(ToolCall("toolu_2", "now", "{}")),
-        Completed("tool_calls", Usage(400, 89, 0, 31), "claude-sonnet-5", "req"),
+        Completed("tool_calls", Usage(400, 89, 0, 31), "claude-sonnet-5", "req", reasoned=True),
     ]
 
 

@@ -98,18 +98,30 @@ async def test_bad_usage_is_booked_at_the_reservation_and_marked(fault: str, rt:
 
 
 @pytest.mark.parametrize("fault", ["nousage", "sse_nousage"])
-async def test_missing_usage_is_estimated_and_marked(
+async def test_missing_usage_is_booked_at_the_reservation_and_marked(
     fault: str, rt: Runtime, asking: Callable[[str], orch.Agent]
 ) -> None:
-    """No usage: our own count of prompt and answer, above nothing and within the reservation, marked as such."""
+    """No usage: the tokens that are shown are our own count, marked as such; the reservation is booked."""
     run = await orch.run(asking(f"{fault}@bills"), x="hello", budget=1)
     sent, settled = booked(run)
     assert settled.usage is not None
     assert settled.usage.estimated
     assert settled.usage.output_tokens > 0
-    assert settled.cost_usd is not None
-    assert sent.reserved_usd is not None
-    assert 0 < settled.cost_usd < sent.reserved_usd
+    assert settled.cost_usd == sent.reserved_usd
+    assert settled.remark == "no usage was sent: booked at the reservation"
+
+
+async def test_zero_usage_for_an_answer_is_not_believed(rt: Runtime, loopback: Loopback) -> None:
+    """A server that counts nothing is booked at the reservation, and the bill says why."""
+    run = await orch.run(
+        lying(rt, loopback, '{"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}'), x="hello"
+    )
+    sent, settled = booked(run)
+    assert run.status == "done"
+    assert settled.cost_usd == sent.reserved_usd == run.spent_usd
+    assert settled.remark == (
+        "bad usage from the provider (0 output tokens for an answer of 2 characters): booked at the reservation"
+    )
 
 
 async def test_a_bill_above_the_reservation_is_capped_and_blocks(rt: Runtime, loopback: Loopback) -> None:
@@ -126,10 +138,10 @@ async def test_a_bill_above_the_reservation_is_capped_and_blocks(rt: Runtime, lo
     assert len([e for e in second.events if isinstance(e, ev.Sent)]) == 1
 
 
-async def test_a_stream_that_is_broken_off_is_booked_by_our_own_count(
+async def test_a_stream_that_is_broken_off_is_booked_at_the_reservation(
     rt: Runtime, asking: Callable[[str], orch.Agent], faultd: str
 ) -> None:
-    """Stop in mid-answer: the server sees the connection go; what was received is estimated, marked, and nothing stays held."""
+    """Stop in mid-answer: the server sees the connection go; what was generated is not known, and nothing stays held."""
     before = httpx.get(f"{faultd}/_stats").json()["cancelled"]
     handle = rt.start(asking("slow_stream@bills"), {"x": "hello"}, budget_usd=1)
     async with asyncio.timeout(10):
@@ -139,15 +151,13 @@ async def test_a_stream_that_is_broken_off_is_booked_by_our_own_count(
         await handle
     sent, settled = booked(handle)
     assert (handle.status, settled.fate, settled.remark) == (
-        "cancelled", "cancelled", "no usage was sent: estimated from the texts",
+        "cancelled", "cancelled", "broken off before its usage was sent: booked at the reservation",
     )  # fmt: skip
     assert settled.usage is not None
     assert settled.usage.estimated
-    assert settled.cost_usd is not None
-    assert sent.reserved_usd is not None
-    assert 0 < settled.cost_usd < sent.reserved_usd
+    assert settled.cost_usd == sent.reserved_usd
     quotas = rt.store.balance(f"run:{handle.run}").quotas
-    assert quotas["tokens"].spent == settled.usage.input_tokens + settled.usage.output_tokens
+    assert quotas["tokens"].spent == sent.reserved_tokens
     assert (quotas["tokens"].held, quotas["calls"].spent) == (0, 1)
     async with asyncio.timeout(10):
         while (await asyncio.to_thread(httpx.get, f"{faultd}/_stats")).json()["cancelled"] == before:

@@ -104,6 +104,14 @@ def test_other_choices_and_unknown_fields_are_passed_over() -> None:
     assert read(other, data({}, "stop"), "[DONE]")[0] == TextDelta("yes")
 
 
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning", "reasoning_details"])
+def test_thoughts_are_no_text_but_are_said_to_have_been(field: str) -> None:
+    """What a model thinks is billed: a reply says that there was some, under any of the names that servers use."""
+    thinking = data({field: [{"type": "reasoning.encrypted"}] if field == "reasoning_details" else "hm"})
+    assert read(thinking, data({}, "stop"), "[DONE]") == [Completed("stop", None, "", "r1", reasoned=True)]
+    assert not read(data({field: ""}), data({}, "stop"), "[DONE]")[-1].reasoned  # type: ignore[union-attr]
+
+
 def test_a_refusal_is_text_and_says_so() -> None:
     """A model's refusal is given as text, with a finish reason of its own."""
     events = read(data({"refusal": "I cannot."}), data({}, "stop"), "[DONE]")

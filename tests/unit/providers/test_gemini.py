@@ -213,7 +213,7 @@ def test_what_is_shown_of_a_provider() -> None:
 async def test_a_whole_stream(loopback: Loopback, asked: ModelRequest, recorded: Callable[[str], bytes]) -> None:
     """Text without thoughts, the model, the reply's id, and usage with thoughts inside the output."""
     reply = await reply_of(loopback.sse(recorded("gemini_stream.sse")), asked)
-    assert reply == Reply("Hello 漢🙂", (), "stop", Usage(1030, 45, 1000, 40), "gemini-2.5-flash", "r1")
+    assert reply == Reply("Hello 漢🙂", (), "stop", Usage(1030, 45, 1000, 40), "gemini-2.5-flash", "r1", reasoned=True)
 
 
 def test_tool_calls(recorded: Callable[[str], bytes]) -> None:

@@ -32,7 +32,7 @@ from orch_nb.errors import (
 from orch_nb.providers.address import is_loopback
 from orch_nb.providers.http import Caps
 from orch_nb.providers.openai_chat import OpenAIChat
-from orch_nb.schema.messages import Completed, Message, ModelRequest, Reply, TextDelta, collect
+from orch_nb.schema.messages import UNSENT, Completed, Message, ModelRequest, Reply, TextDelta, collect
 from tests.unit.providers.loopback import SSE_HEAD, Loopback, chunk
 
 if TYPE_CHECKING:
@@ -231,6 +231,30 @@ async def test_closing_early_closes_the_connection(loopback: Loopback, asked: Mo
     assert await asyncio.to_thread(loopback.wait_idle)
     await chat.aclose()
     assert (await reply_of(loopback.sse(WHOLE), asked)).text == "hi there"
+
+
+async def test_a_cancelled_call_says_whether_anything_was_sent(loopback: Loopback, asked: ModelRequest) -> None:
+    """Broken off while it connects, nothing had left: it is free. Broken off later, it may be billed."""
+
+    async def answer(headers: Any, body: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+
+    chat = OpenAIChat("p", loopback.serve(answer), key=None)
+
+    async def broken_off(is_ready: Callable[[], bool]) -> tuple[Any, ...]:
+        task = asyncio.ensure_future(collect(chat.stream(asked)))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            while not is_ready():
+                await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as stop:
+            await task
+        return stop.value.args
+
+    assert await broken_off(lambda: True) == (UNSENT,)
+    assert await broken_off(lambda: bool(loopback.heard)) == ()
+    await chat.aclose()
 
 
 async def test_refusals_leave_no_connection_open(loopback: Loopback, asked: ModelRequest) -> None:

@@ -1,4 +1,4 @@
-"""Settling: honest usage exactly, bad usage at the reservation, none by estimate, too much split off."""
+"""Settling: honest usage exactly; bad, missing and impossible usage at the reservation; too much split off."""
 
 from __future__ import annotations
 
@@ -47,13 +47,34 @@ def test_bad_usage_is_booked_at_the_reservation(usage):
     assert isinstance(got.usage.input_tokens + got.usage.output_tokens, int)
 
 
-def test_missing_usage_is_estimated_and_marked():
-    """Without usage the texts are counted, at most the reservation."""
-    got = settle(None, answer="four words of text")
+@pytest.mark.parametrize("answer", ["", "four words of text", "x" * 10**6])
+@pytest.mark.parametrize("usage", [None, Usage(3, 4, estimated=True)])
+def test_a_call_whose_usage_is_not_known_is_booked_at_the_reservation(usage, answer):
+    """What was received says nothing of what was thought before: dollars and tokens are those reserved, the shown ones are
+    marked as our own count."""
+    got = settle(usage, answer=answer, why="the stream broke off")
     assert got.usage.estimated
-    assert D(0) < got.cost_usd <= RESERVED
-    assert "estimated" in got.note
-    assert settle(None, answer="x" * 10**6).cost_usd <= RESERVED
+    assert (got.cost_usd, got.tokens) == (RESERVED, None)
+    assert got.note == "the stream broke off: booked at the reservation"
+
+
+@pytest.mark.parametrize(
+    ("usage", "answer", "reasoned"),
+    [
+        (Usage(0, 0), "x" * 300, False), (Usage(12, 0), "x" * 300, False), (Usage(0, 0), "search{}", False),
+        (Usage(12, 0), "", True), (Usage(0, 7), "some text", False), (Usage(0, 0), "", False),
+    ],
+)  # fmt: skip
+def test_no_tokens_for_what_is_not_empty_is_bad_usage(usage, answer, reasoned):
+    """A text, a tool call, thoughts and a prompt have tokens: a usage of none is not believed."""
+    got = settle(usage, answer=answer, reasoned=reasoned)
+    assert (got.cost_usd, got.tokens) == (RESERVED, None)
+    assert "bad usage from the provider (0 " in got.note
+
+
+def test_an_empty_answer_may_have_no_tokens():
+    """A prompt that is blocked is billed, and nothing comes back."""
+    assert settle(Usage(10, 0)).cost_usd == D("0.00001")
 
 
 def test_what_is_billed_above_the_reservation_is_an_overrun():
@@ -76,6 +97,13 @@ def test_an_unknown_price_stays_unknown():
         assert got.cost_usd is None
         assert "unknown" in got.note
     assert settle(Usage(1, 2), price=None, reserved_usd=None).usage.output_tokens == 2
+    assert settle(None, price=None, reserved_usd=None).tokens is None, "those reserved are booked"
+
+
+def test_a_reservation_that_nobody_made_is_made_at_the_end():
+    """Unknown cost is booked at the bound of the request also where it was not reserved."""
+    assert settle(None, reserved_usd=None).cost_usd == RESERVED
+    assert settle(Usage(bad="nonsense"), reserved_usd=None).cost_usd == RESERVED
 
 
 def test_free_models_settle_at_zero():
@@ -93,6 +121,23 @@ def test_no_settlement_exceeds_its_reservation(usage, answer):
     got = settle(usage, answer=answer)
     assert D(0) <= got.cost_usd <= RESERVED
     assert got.overrun_usd >= 0
+
+
+honest = st.builds(Usage, st.integers(1, 300), st.integers(0, 100))
+
+
+@given(honest, st.sampled_from(["sent", "none", "estimated", "zero", "bad"]), st.text(max_size=50), st.booleans())
+def test_what_is_booked_is_never_below_a_true_cost_within_the_reservation(true, end, answer, reasoned):
+    """Whatever end a call comes to: its true cost is covered by what is booked, as far as the reservation covers it."""
+    if (answer or reasoned) and not true.output_tokens:
+        true = Usage(true.input_tokens, 1)
+    told = {
+        "sent": true, "none": None, "estimated": Usage(1, 0, estimated=True), "zero": Usage(0, 0),
+        "bad": Usage(true.input_tokens, -1),
+    }[end]  # fmt: skip
+    got = settle(told, answer=answer, reasoned=reasoned)
+    assert got.cost_usd >= min(cost(true, PRICE), RESERVED)
+    assert got.tokens is None or got.tokens >= true.input_tokens + true.output_tokens
 
 
 def test_tokens_written_to_a_cache_are_billed_at_their_own_price():

@@ -192,6 +192,55 @@ def test_a_stopped_batch_is_cancelled_at_the_provider(house, server):
     assert asyncio.run(_until(lambda: server.batches["batch-1"]["status"] == "cancelled"))
 
 
+def settled_of(house, batch):
+    """The ends of the calls of a batch's rows, with what was reserved for each."""
+    rows = [events_of(house, batch, n) for n in range(len(batch.rows))]
+    return [
+        (next(e for e in row if isinstance(e, ev.Sent)).reserved_usd, next(e for e in row if isinstance(e, ev.Settled)))
+        for row in rows
+    ]
+
+
+def test_a_question_that_is_stopped_before_it_left_costs_nothing(house, server, monkeypatch):
+    """Calls that are still gathered were never sent."""
+    monkeypatch.setattr(
+        batch_desk.BatchDesk.__init__, "__kwdefaults__", {"resumes": False, "gather_s": 60.0, "poll_s": 0.005}
+    )
+    made = house.batch(agent(), ROWS[:2], price="batch")
+    assert asyncio.run(_until(lambda: all(_asks(house, made, n) for n in range(2))))
+    made.stop()
+    made.wait(30)
+    assert server.heard == []
+    assert [settled.cost_usd for _, settled in settled_of(house, made)] == [0, 0]
+
+
+def _asks(house, batch, n):
+    try:
+        return any(isinstance(e, ev.Sent) for e in events_of(house, batch, n))
+    except orch.errors.RunNotFound:
+        return False
+
+
+def test_a_question_that_is_stopped_after_it_left_is_booked_at_its_reservation(house, server):
+    """Its answer may be made, and billed, all the same."""
+    server.held.clear()
+    made = house.batch(agent(), ROWS[:2], price="batch")
+    assert asyncio.run(_until(lambda: server.batches and server.batches["batch-1"]["looks"] > 1))
+    made.stop()
+    made.wait(30)
+    ends = settled_of(house, made)
+    assert [settled.cost_usd for _, settled in ends] == [reserved for reserved, _ in ends]
+
+
+@pytest.mark.parametrize("status", [404, 403])
+def test_a_batch_that_cannot_be_followed_is_booked_at_its_reservations(house, server, status):
+    """The provider took the questions and answers them, whether or not we are let to look."""
+    server.faults = [status]
+    made = house.batch(agent(retry=1), ROWS[:2], price="batch").wait(30)
+    ends = settled_of(house, made)
+    assert [settled.cost_usd for _, settled in ends] == [reserved for reserved, _ in ends]
+
+
 async def _until(is_so, timeout_s=10.0):
     """Wait for another thread, by the clock of the loop."""
     async with asyncio.timeout(timeout_s):

@@ -275,7 +275,7 @@ async def test_a_sibling_that_was_under_way_is_not_lost_when_another_fails(rt):
 
 # ------------------------------------------------------------------ stop
 async def test_stop_books_what_was_spent_and_the_run_can_go_on(rt, scripted):
-    """Stop in mid-answer: what was said so far is booked as an estimate, marked; a resume makes the call again."""
+    """Stop in mid-answer: the true cost is not known, so the reservation is booked; a resume makes the call again."""
     said = asyncio.Event()
 
     async def gate(request):
@@ -296,7 +296,7 @@ async def test_stop_books_what_was_spent_and_the_run_can_go_on(rt, scripted):
     assert (settled.ok, settled.fate, settled.remark) == (
         False,
         "cancelled",
-        "no usage was sent: estimated from the texts",
+        "broken off before its usage was sent: booked at the reservation",
     )
     assert rt.store.balance(f"run:{handle.run}").held_usd == 0
     again = await orch.resume(handle.run)

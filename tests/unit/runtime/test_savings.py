@@ -11,7 +11,7 @@ from orch_nb.errors import UnknownModel, UnknownPrice
 from orch_nb.notebook import listing
 from orch_nb.routing.prices import Price, Rates, price_of
 from orch_nb.schema import events as ev
-from orch_nb.schema.messages import Reply, Usage
+from orch_nb.schema.messages import Completed, Reply, Usage
 from orch_nb.trace.bill import bill, bill_of
 from orch_nb.trace.savings import prices_of
 from orch_nb.trace.spans import spans
@@ -174,13 +174,18 @@ def test_savings_are_in_text_html_and_data(rt, two):
     assert USD(data[0]["usd"]) == BIG - SMALL
 
 
-def test_a_broken_off_call_counts_with_its_estimate_and_an_unknown_one_apart(rt, two):
-    """What cannot be compared is counted by itself instead of being taken as free."""
+def test_calls_whose_tokens_or_dollars_are_not_known_are_counted_apart(rt, two):
+    """What cannot be compared is counted by itself instead of being taken as free, or as a saving."""
     rt.models.add("nobody", "model-without-price", "vendor")
     run = orch.run_sync(orch.Agent("a", "{{ x }}", model="nobody", max_tokens=50), x=LONG)
     other = run.bill().against("big")
     assert (other.calls, other.unknown) == (0, 1)
     assert bill(run.events).total.unpriced == 1
+    rt.add_provider(orch.ScriptedProvider([("an answer", Completed())], name="vendor"))
+    run = orch.run_sync(orch.Agent("a", "{{ x }}", model="small", max_tokens=50), x=LONG)
+    other = run.bill().against("big")
+    assert (other.calls, other.unknown, other.saved_usd) == (0, 1, 0)
+    assert bill(run.events).total.estimated
 
 
 def test_a_ladder_that_climbed_did_not_save_its_lower_rung(rt, two):
