@@ -99,17 +99,14 @@ def _chain(acts: list[Span], sources: dict[str, set[str]]) -> list[Span]:
         return []
     ended = sorted((a for a in acts if a.ended_at is not None), key=_end)
     going = [a for a in acts if a.ended_at is None]
-    at = max(going, key=lambda a: a.started_at or 0.0) if going else ended[-1]
+    at, place = (max(going, key=lambda a: a.started_at or 0.0), len(ended)) if going else (ended[-1], len(ended) - 1)
     out = [at]
-    place = len(ended)
     while True:
-        begin = _begin(at)
         wanted = sources.get(at.node) if sources else None
-        place = _last_before(ended, begin, min(place, len(ended)))
-        found = _nearest(ended, place, wanted, at)
-        if found is None:
+        place = _nearest(ended, _last_before(ended, _begin(at), place), wanted, at)
+        if place < 0:
             return out
-        at = found
+        at = ended[place]
         out.append(at)
 
 
@@ -131,13 +128,14 @@ def _last_before(ended: list[Span], begin: float, place: int) -> int:
     return place
 
 
-def _nearest(ended: list[Span], place: int, wanted: set[str] | None, at: Span) -> Span | None:
-    """The step that ended last among the first `place` and leads to `at`; the later one in the log where two ended at once."""
+def _nearest(ended: list[Span], place: int, wanted: set[str] | None, at: Span) -> int:
+    """Index of the step that ended last among the first `place` and leads to `at`, the later one in the log where two ended at
+    once; -1 for none. It is always below `place`, so that a chain ends also where a clock gave all its steps one time."""
     for k in range(place - 1, -1, -1):
         one = ended[k]
-        if one is not at and (wanted is None or one.node in wanted) and _begin(one) <= _begin(at):
-            return one
-    return None
+        if (wanted is None or one.node in wanted) and _begin(one) <= _begin(at):
+            return k
+    return -1
 
 
 def _last_item(span: Span) -> list[Span]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +43,19 @@ def test_the_critical_path_goes_through_the_slow_branch_the_last_item_and_the_ne
     """Of a map it is the item that ended last, of a nested graph the chain inside it."""
     keys = [s.key for s in critical_path(run_view(h.map_run(4))).spans]
     assert keys == ["plan", "worker", "worker[1][3]", "all", "summary", "summary/short", "summary/check"]
+
+
+@pytest.mark.parametrize("make", [h.support_run, lambda: h.map_run(4)])
+def test_the_critical_path_ends_where_a_clock_gave_every_step_the_same_time(make):
+    """On a coarse clock the rounds of a loop begin and end at once: each step is on the path once, and the reading ends."""
+    times = ("at", "started_at", "queued_s")
+    still = [
+        dataclasses.replace(e, **{t: 0.0 if t == "queued_s" else 5.0 for t in times if hasattr(e, t)}) for e in make()
+    ]
+    path = critical_path(run_view(still))
+
+    assert path.total_s == 0
+    assert len(path.spans) == len({s.key for s in path.spans}) > 0
 
 
 def diamond(left: float, right: float) -> list:
