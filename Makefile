@@ -13,7 +13,7 @@ ALL_NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 SOURCES  := $(shell find orch_nb notebooks/data -type f -not -name '*.pyc' 2>/dev/null) $(NOTEBOOK)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab notebooks test check format bench bench-routing install install-dev model chromium labextension labextension-test labextension-deps clean
+.PHONY: help demo lab notebooks test snapshots check format bench bench-routing install install-dev model chromium labextension labextension-test labextension-deps clean
 
 help:
 	@echo "make demo    run the quickstart on a small language model on this machine (no key; about 190 MB once)"
@@ -66,6 +66,10 @@ notebooks: $(VENV)/.installed-dev model
 
 test: $(VENV)/.installed-dev model chromium
 	@$(BIN)/python -m pytest tests $(ALL_NOTEBOOKS) --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg $(PYTEST_ARGS)
+
+# What displays look like (tests/snapshots) is written anew; review the difference like code.
+snapshots: $(VENV)/.installed-dev
+	@$(BIN)/python -m pytest -q tests/snapshots --snapshot-update
 
 check: $(VENV)/.installed-dev
 	@$(BIN)/ruff check .

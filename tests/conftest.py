@@ -30,6 +30,11 @@ settings.register_profile("thorough", parent=settings.get_profile("default"), ma
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What `make snapshots` says."""
+    parser.addoption("--snapshot-update", action="store_true", help="write tests/snapshots anew from what is shown now")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a coroutine test function in a fresh loop. No plugin: this is all that one would do here."""
