@@ -12,6 +12,7 @@ import atexit
 import contextlib
 import io
 import os
+import socket
 import threading
 import time
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ BEGIN = 1_767_261_600.0
 """Seconds since 1970: 1 January 2026, 10:00 UTC."""
 
 HERE = Path(__file__).parent
+CELLS = HERE / "cells.txt"
+"""Definitions, as a notebook has them. Frozen versions keep their own copy."""
 
 
 def read_cells(path: Path) -> list[str]:
@@ -48,18 +51,18 @@ class ModelClock:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Let every run read this clock."""
+        """Let every run read this clock, on a machine without a name."""
         from orch_nb.engine.ports import SystemClock
 
         kept = {name: SystemClock.__dict__[name] for name in ("now", "monotonic")}
-        wall = time.time
+        wall, host = time.time, socket.gethostname
         for name in kept:
             setattr(SystemClock, name, staticmethod(self.now))
-        time.time = self.now
+        time.time, socket.gethostname = self.now, lambda: "host"
         try:
             yield
         finally:
-            time.time = wall
+            time.time, socket.gethostname = wall, host
             for name, function in kept.items():
                 setattr(SystemClock, name, function)
 
@@ -86,20 +89,26 @@ class Models:
         self.failing = True
         self.holding = True
         self.is_held = threading.Event()
+        self.at_hold = self._hold
+        self.providers: dict[str, orch.ScriptedProvider] = {}
 
     def add_to(self, runtime: Any) -> None:
         """Give `runtime` both models: $1 and $10 for a million tokens in, four times that out."""
         for name, usd, seconds in (("small", 1, 0.25), ("big", 10, 1.5)):
             provider = orch.ScriptedProvider(self._answer, name=f"{name}_vendor", gate=self._passing(seconds))
+            self.providers[name] = provider
             runtime.add_provider(provider)
             price = {"input": usd, "output": 4 * usd}
             runtime.models.add(name, f"{name}-1", provider.name, price=price, context_tokens=8_000)
 
+    async def _hold(self) -> None:
+        self.is_held.set()
+        await asyncio.Event().wait()
+
     def _passing(self, seconds: float) -> Any:
         async def passes(request: Any) -> None:
             if self.holding and "hold" in _text(request):
-                self.is_held.set()
-                await asyncio.Event().wait()
+                await self.at_hold()
             self.clock.time += seconds
 
         return passes
@@ -134,7 +143,17 @@ class Notebook:
             raise error
         return result.result
 
-    def handle(self, text: str) -> Any:
+    def run_ids(self) -> list[str]:
+        """Every run of the store, rows of batches too."""
+        rows: list[Any] = self.runtime.run_loop.ask(lambda: list(self.runtime.store.runs()))
+        return [row.run for row in rows]
+
+    def events(self, run: str) -> list[tuple[int, Any]]:
+        """The stored events of a run, numbered."""
+        found: list[tuple[int, Any]] = self.runtime.run_loop.ask(lambda: list(self.runtime.store.read(run)))
+        return found
+
+    def run(self, text: str) -> Any:
         """The run of a cell that may end with an error."""
         with contextlib.suppress(orch.OrchError):
             self.cell(text)
@@ -150,7 +169,7 @@ class Notebook:
 
 
 @contextmanager
-def notebook(folder: Path, *, store: Any = None, cells: Path = HERE / "cells.txt") -> Iterator[Notebook]:
+def notebook(folder: Path, *, store: Any = None, cells: Path = CELLS, budget: str = "1.00") -> Iterator[Notebook]:
     """A notebook in `folder`, the cells of a file run; what it keeps lies in ``folder/.orch`` unless `store` is given."""
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
@@ -160,8 +179,11 @@ def notebook(folder: Path, *, store: Any = None, cells: Path = HERE / "cells.txt
     clock, before = ModelClock(), {name: os.environ.get(name) for name in ("TZ", "IPYTHONDIR", "USER", "LOGNAME")}
     os.environ |= {"TZ": "UTC", "IPYTHONDIR": str(folder / "ipython"), "USER": "ann", "LOGNAME": "ann"}
     time.tzset()
-    book = type(orch.models())(environ={})  # no keys of this machine, no model on it
-    runtime = orch.Runtime(folder, store=store, models=book)
+    runtime = orch.Runtime(folder, store=store)
+    runtime.models.environ, runtime.models.is_local_installed = (
+        {},
+        lambda: False,
+    )  # what this machine has does not matter
     InteractiveShell.clear_instance()
     shell = InteractiveShell.instance(config=config)
     atexit.unregister(shell.atexit_operations)
@@ -171,7 +193,7 @@ def notebook(folder: Path, *, store: Any = None, cells: Path = HERE / "cells.txt
             models.add_to(runtime)
             shell.run_line_magic("load_ext", "orch_nb")
             made = Notebook(shell, clock, models, runtime)
-            for text in ("%orch notebook frozen.ipynb", "%orch budget 1.00", *read_cells(cells)):
+            for text in ("%orch notebook frozen.ipynb", f"%orch budget {budget}", *read_cells(cells)):
                 made.cell(text)
             yield made
             shell.run_line_magic("unload_ext", "orch_nb")

@@ -47,31 +47,31 @@ ENDS = {"text/plain": "txt", "text/html": "html"}
 
 def scenes(book: Notebook) -> Iterator[tuple[str, Any]]:
     """Every object by name, in the order in which they are made."""
-    cell, handle = book.cell, book.handle
+    cell, run = book.cell, book.run
     yield "agent", cell("%agent triage")
     yield "graph", cell("%graph support")
     yield "tool", orch.tool(price_of)
     yield "quote", cell("%orch quote support ticket='My payment failed'")
-    yield "run_done", handle("%orch run support ticket='My payment failed'")
-    yield "run_other", handle("%orch run support ticket='The screen is broken'")
+    yield "run_done", run("%orch run support ticket='My payment failed'")
+    yield "run_other", run("%orch run support ticket='The screen is broken'")
     yield "trace", cell("%orch trace 1 --full")
     yield "messages", cell("%orch trace 1 --view messages")
     yield "critical", cell("%orch critical 1")
     yield "bill", cell("%orch cost 1")
     yield "why", cell("%orch why --run 1")
     yield "diff", cell("%orch diff 1 2")
-    yield "run_map", handle("%orch run digest text='one; two; three'")
-    yield "run_loop", handle("%orch run counting")
-    yield "run_failed", handle("%orch run story topic='fail here'")
-    yield "run_repaired", handle("%orch run triage ticket='This is nonsense'")
-    yield "run_refused", handle("%orch run story topic='spring' --budget 0.0001")
-    yield "run_waiting", handle("run = orch.run_sync(press, topic='spring', attended=True)")
+    yield "run_map", run("%orch run digest text='one; two; three'")
+    yield "run_loop", run("%orch run counting")
+    yield "run_failed", run("%orch run story topic='fail here'")
+    yield "run_repaired", run("%orch run triage ticket='This is nonsense'")
+    yield "run_refused", run("%orch run story topic='spring' --budget 0.0001")
+    yield "run_waiting", run("run = orch.run_sync(press, topic='spring', attended=True)")
     book.runtime.open("8").answer("edit", "Spring is here", by="ann", comment="shorter")
     book.runtime.open("8").future.result(10)
     yield "run_answered", book.runtime.open("8")
     yield "why_person", cell("%orch why --run 8")
     yield "run_cancelled", _stopped(book)
-    yield "run_routed", handle("%orch run careful ticket='My payment failed'")
+    yield "run_routed", run("%orch run careful ticket='My payment failed'")
     yield "route", cell("%orch why careful")
     yield "batch", cell("%orch batch triage rows")
     yield "comparison", cell(COMPARE)
@@ -94,10 +94,10 @@ def price_of(name: str) -> str:
 def _stopped(book: Notebook) -> Any:
     """A run that was stopped in its second call."""
     book.cell("%orch run story topic='hold on' --bg")
-    run = book.shell.user_ns["run"]
+    made = book.shell.user_ns["run"]
     assert book.models.is_held.wait(10)
-    run.stop()
-    return run.future.result(10)
+    made.stop()
+    return made.future.result(10)
 
 
 def _errors(book: Notebook) -> str:
