@@ -67,9 +67,9 @@ notebooks: $(VENV)/.installed-dev model
 test: $(VENV)/.installed-dev model chromium
 	@$(BIN)/python -m pytest tests $(ALL_NOTEBOOKS) --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg $(PYTEST_ARGS)
 
-# What displays look like (tests/snapshots) is written anew; review the difference like code.
+# What displays and the public surface look like (tests/snapshots, tests/typing) is written anew; review the difference like code.
 snapshots: $(VENV)/.installed-dev
-	@$(BIN)/python -m pytest -q tests/snapshots --snapshot-update
+	@$(BIN)/python -m pytest -q tests/snapshots tests/typing --snapshot-update
 
 check: $(VENV)/.installed-dev
 	@$(BIN)/ruff check .

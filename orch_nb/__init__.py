@@ -59,15 +59,6 @@ _WHERE = {
 __all__ = ["__version__", "load_ipython_extension", "unload_ipython_extension", *sorted(_WHERE)]  # noqa: PLE0604
 
 
-def __getattr__(name: str) -> Any:
-    where = _WHERE.get(name)
-    if where is None:
-        raise AttributeError(f"module `orch_nb` has no attribute `{name}`")
-    value = getattr(import_module(where), name)
-    globals()[name] = value
-    return value
-
-
 def __dir__() -> list[str]:
     return sorted(__all__)
 
@@ -86,17 +77,50 @@ def unload_ipython_extension(ipython: Any) -> None:
     unload(ipython)
 
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # all names of `_WHERE`; without `__getattr__`, a checker says which names do not exist
     from orch_nb.agents.agent import Agent as Agent
     from orch_nb.analysis.claims import claim as claim
+    from orch_nb.analysis.compare_api import compare as compare
+    from orch_nb.analysis.compare_api import matrix as matrix
     from orch_nb.analysis.forecast import forecast as forecast
     from orch_nb.engine.drive import Expand as Expand
+    from orch_nb.engine.plan import Plan as Plan
+    from orch_nb.errors import BudgetExceeded as BudgetExceeded
+    from orch_nb.errors import GraphError as GraphError
+    from orch_nb.errors import OrchError as OrchError
     from orch_nb.graph.builder import Graph as Graph
+    from orch_nb.graph.predicate import Predicate as Predicate
+    from orch_nb.graph.template import Template as Template
+    from orch_nb.providers.anthropic_messages import AnthropicMessages as AnthropicMessages
+    from orch_nb.providers.fakes import EchoProvider as EchoProvider
+    from orch_nb.providers.fakes import ScriptedProvider as ScriptedProvider
+    from orch_nb.providers.gemini import Gemini as Gemini
+    from orch_nb.providers.local import LocalModel as LocalModel
+    from orch_nb.providers.openai_chat import OpenAIChat as OpenAIChat
+    from orch_nb.routing.offers import Offer as Offer
     from orch_nb.runtime.api import batch as batch
+    from orch_nb.runtime.api import budget as budget
+    from orch_nb.runtime.api import models as models
+    from orch_nb.runtime.api import open_run as open_run
     from orch_nb.runtime.api import quote as quote
     from orch_nb.runtime.api import record as record
     from orch_nb.runtime.api import resume as resume
     from orch_nb.runtime.api import run as run
     from orch_nb.runtime.api import run_sync as run_sync
+    from orch_nb.runtime.api import runs as runs
+    from orch_nb.runtime.handle import RunHandle as RunHandle
+    from orch_nb.runtime.runtime import Runtime as Runtime
+    from orch_nb.store.memory import MemoryStore as MemoryStore
+    from orch_nb.store.sqlite import SqliteStore as SqliteStore
     from orch_nb.tools.function import node as node
+    from orch_nb.tools.registry import Tool as Tool
     from orch_nb.tools.registry import tool as tool
+else:
+
+    def __getattr__(name: str) -> Any:
+        where = _WHERE.get(name)
+        if where is None:
+            raise AttributeError(f"module `orch_nb` has no attribute `{name}`")
+        value = getattr(import_module(where), name)
+        globals()[name] = value
+        return value

@@ -32,7 +32,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """What `make snapshots` says."""
-    parser.addoption("--snapshot-update", action="store_true", help="write tests/snapshots anew from what is shown now")
+    parser.addoption(
+        "--snapshot-update", action="store_true", help="write tests/snapshots and tests/typing/public.txt anew"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
