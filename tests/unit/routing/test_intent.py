@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-import time
 
 import numpy as np
 import pytest
 
 from orch_nb.routing.intent import FEW, IntentModel
 from orch_nb.routing.semantic import LEAST_EXAMPLES, SimilarityChooser
+from tests.counting import calls_of
 from tests.unit.routing.test_semantic import Words
 
 TOPICS = {
@@ -108,12 +108,10 @@ def test_scores_are_calibrated():
     assert abs(float(np.mean(sure)) - float(np.mean(right))) < 0.12
 
 
-def test_thousands_of_examples_train_and_decide_quickly():
-    """Above the fold limit one fold calibrates; a decision without the embedding stays far below 10 ms (0.3 ms here)."""
+def test_a_decision_does_not_walk_the_examples():
+    """Above the fold limit one fold calibrates; a decision makes a few calls, however many examples were learned from."""
     words, texts = Words(), [(text, i) for i, topic in enumerate(TOPICS) for text in sentences(topic, FEW // 5 + 20, 3)]
     vectors = words.embed([text for text, _ in texts])
     model = IntentModel(vectors, [text for text, _ in texts], [owner for _, owner in texts], len(TOPICS))
-    start = time.process_time()
-    for vector, (text, _) in zip(vectors[:200], texts[:200], strict=True):
-        model.read(vector, text)
-    assert (time.process_time() - start) / 200 < 0.01  # ten times the figure: a busy machine is no regression
+    model.read(vectors[0], texts[0][0])
+    assert calls_of(lambda: model.read(vectors[1], texts[1][0])) < len(texts) / 2
