@@ -8,7 +8,8 @@
     │  ├─ BudgetExceeded ORCH201   ├─ NodeFailed      ORCH202   ├─ NodeTimeout  ORCH203
     │  ├─ LimitReached   ORCH204   ├─ ReplayMismatch  ORCH205   ├─ SemanticFailure ORCH206
     │  ├─ UnstorableValue ORCH207  ├─ WaitingForPerson ORCH208  ├─ RunCancelled ORCH209
-    │  ├─ MissingInput   ORCH210   ├─ QuoteTooHigh ORCH211   └─ InternalError ORCH212
+    │  ├─ MissingInput   ORCH210   ├─ QuoteTooHigh ORCH211   ├─ InternalError ORCH212
+    │  ├─ LoopEnded      ORCH213   └─ WouldDeadlock ORCH214
     ├─ ProviderError     ORCH3xx      provider, model; `failure` says which policy applies
     ├─ RoutingError      ORCH4xx      NoOffer, UnknownPrice, UnknownModel, ModelNotInstalled
     ├─ ToolError         ORCH5xx      ToolFailed, BadArguments, UnknownTool
@@ -236,6 +237,18 @@ class InternalError(RunError):
     user_fixable = False
 
 
+class LoopEnded(RunError):
+    """The thread that runs every run has ended: what was waited for does not come; the next call starts another."""
+
+    code = "ORCH213"
+
+
+class WouldDeadlock(RunError):
+    """A blocking call was made on the thread that runs every run, where it would wait for itself."""
+
+    code = "ORCH214"
+
+
 # ------------------------------------------------------------------ 3xx: providers
 class ProviderError(OrchError):
     """A provider's call failed. `failure` says which policy applies; `billed` whether tokens may have been spent.
@@ -324,6 +337,20 @@ class MalformedReply(ProviderError):
     """The reply is not what the protocol says: bad JSON, cut stream, missing fields, too many bytes."""
 
     code = "ORCH307"
+
+
+class ProviderFault(ProviderError):
+    """An adapter raised an error that is none of ours: a fault of its own, which asking again would not mend."""
+
+    code = "ORCH308"
+    failure = "catastrophic"
+
+
+class BadEnvironment(ProviderError):
+    """A variable of the environment (a proxy, NO_PROXY, SSL_CERT_FILE) cannot be used; nothing was sent."""
+
+    code = "ORCH309"
+    failure = "catastrophic"
 
 
 # ------------------------------------------------------------------ 4xx: routing

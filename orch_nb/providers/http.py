@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import threading
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from weakref import WeakKeyDictionary
 import httpx
 
 from orch_nb.errors import (
+    BadEnvironment,
     BadRequest,
     MalformedReply,
     ProviderError,
@@ -33,7 +35,7 @@ from orch_nb.schema.messages import UNSENT
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Awaitable, Generator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Generator, Iterator, Mapping
     from types import TracebackType
 
     from orch_nb.providers.keys import Key, KeySource
@@ -162,7 +164,13 @@ class Http:
         return Call
 
     def client(self) -> httpx.AsyncClient:
-        """The running loop's client."""
+        """The running loop's client.
+
+        Raises
+        ------
+        BadEnvironment
+            A proxy, NO_PROXY or a certificate file of the environment cannot be used; the variable is named.
+        """
         loop = asyncio.get_running_loop()
         with self._lock:
             if loop not in self._clients:
@@ -183,13 +191,16 @@ class Http:
 
     def _new_client(self) -> httpx.AsyncClient:
         kept = 0 if self.loopback else 20
-        return httpx.AsyncClient(
-            verify=_tls(self.trust_env),
-            trust_env=self.trust_env,
-            follow_redirects=False,
-            timeout=httpx.Timeout(None, connect=self.caps.connect_s),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=kept),
-        )
+        with _environment(self.provider, ("SSL_CERT_FILE", "SSL_CERT_DIR")):
+            tls = _tls(self.trust_env)
+        with _environment(self.provider):
+            return httpx.AsyncClient(
+                verify=tls,
+                trust_env=self.trust_env,
+                follow_redirects=False,
+                timeout=httpx.Timeout(None, connect=self.caps.connect_s),
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=kept),
+            )
 
 
 class Call:
@@ -217,12 +228,7 @@ class Call:
 
     async def __aenter__(self) -> Self:
         self._deadline = asyncio.get_running_loop().time() + self.timeout_s
-        client = self._http.client()
-        request = client.build_request(
-            self._method, self._url, content=self._body, headers=self._sent_headers(), extensions={"trace": self._note}
-        )
-        auth = _KeyAuth(self.asked.key, self._http.key_header) if self.asked.key else None
-        self._response = await self._within(client.send(request, auth=auth, stream=True))
+        self._response = await self._within(self._opened())
         try:
             await self._accept(self._response)
         except BaseException:
@@ -234,6 +240,14 @@ class Call:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._close()
+
+    async def _opened(self) -> httpx.Response:
+        client = self._http.client()
+        request = client.build_request(
+            self._method, self._url, content=self._body, headers=self._sent_headers(), extensions={"trace": self._note}
+        )
+        auth = _KeyAuth(self.asked.key, self._http.key_header) if self.asked.key else None
+        return await client.send(request, auth=auth, stream=True)
 
     @property
     def request_id(self) -> str:
@@ -342,7 +356,9 @@ class Call:
             if self._sent:
                 raise
             failure = asyncio.CancelledError(UNSENT)
-        except (httpx.HTTPError, httpx.StreamError, OSError, ValueError) as error:
+        except ProviderError as error:  # ours already
+            failure = error
+        except Exception as error:  # whatever it is: not all of httpx's errors are its HTTPError
             failure = self._broken(error)
         raise failure
 
@@ -419,6 +435,43 @@ def _no_connection(error: Exception, host: str, connect_s: float) -> tuple[str, 
     if isinstance(error, httpx.ProxyError):
         return f"the proxy refused the way to {host}.", "see HTTPS_PROXY and NO_PROXY, or trust_env=False"
     return f"no connection to {host}.", "is the server running, the address right, and the network up?"
+
+
+@contextlib.contextmanager
+def _environment(provider: str, names: tuple[str, ...] = ()) -> Iterator[None]:
+    """Make what fails while the environment is read an error that names the variable; it is one of `names`, or a proxy's.
+
+    A proxy's value is not shown: it may have a password in it.
+    """
+    try:
+        yield
+        return
+    except Exception as error:  # httpx raises InvalidURL, ValueError, ImportError, OSError
+        name, value = _blamed(names)
+        why = type(error).__name__ if value is None else f"{value!r:.100}: {type(error).__name__}: {error!s:.200}"
+    hint = f"correct {name}, or take it out of the environment, and restart the kernel"
+    if name.upper() == "NO_PROXY":
+        hint = f"write host names and IPv4 addresses in it, such as {name}=localhost,127.0.0.1, and restart the kernel"
+    raise BadEnvironment(
+        f"`{provider}`: the variable {name} of the environment cannot be used ({why}). Nothing was sent.", hint=hint,
+        provider=provider, variable=name,
+    )  # fmt: skip
+
+
+def _blamed(names: tuple[str, ...]) -> tuple[str, str | None]:
+    """The variable that cannot be used, and its value where that may be shown."""
+    for name in names:
+        if name in os.environ:
+            return name, os.environ[name]
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        named = name.lower() if name.lower() in os.environ else name
+        try:
+            if value := os.environ.get(named):
+                httpx.AsyncClient(proxy=value if "://" in value else f"http://{value}", trust_env=False)
+        except Exception:
+            return named, None
+    named = "no_proxy" if "no_proxy" in os.environ else "NO_PROXY"
+    return named, os.environ.get(named)
 
 
 @lru_cache(maxsize=2)
