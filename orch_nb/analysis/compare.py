@@ -22,6 +22,7 @@ from orch_nb.analysis.compare_start import Candidate, make
 from orch_nb.analysis.formats import Flag, flags
 from orch_nb.analysis.scorers import Answered, Score, Scorers, read_scorers
 from orch_nb.engine.ports import SystemClock
+from orch_nb.engine.user_code import tell
 from orch_nb.errors import OrchError
 from orch_nb.routing.evidence import Evidence, row_key
 from orch_nb.runtime.batch import add_rows, resume_batch, start_rows
@@ -399,15 +400,17 @@ class Comparison(BatchRun):
     # ---------------------------------------------------------------- running
     def _changed(self) -> None:
         self._changes += 1
+        self._tell()
+
+    def _tell(self) -> None:
         if self.on_change is not None:
-            self.on_change(self)
+            tell(f"`on_change` of run {self.run}", self.on_change, self)
 
     def _on_rows(self, handle: BatchHandle) -> None:
         """On the run loop: score the cells that have ended since."""
         self._handle = handle  # the first call may come before `start_rows` has given it back
         self._score_ended(AHEAD)
-        if self.on_change is not None:
-            self.on_change(self)
+        self._tell()
 
     def _score_ended(self, ahead: int) -> None:
         for n in list(self._unscored)[:ahead]:

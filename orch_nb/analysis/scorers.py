@@ -19,6 +19,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from orch_nb.engine.user_code import contained, raised
 from orch_nb.errors import BadOption, nearest
 from orch_nb.schema.amount import read_amount
 
@@ -166,8 +167,10 @@ class ByFunction:
         """Its verdict; none where it raised or gave something else, and why."""
         known = {**answered.record, "output": answered.output, "row": dict(answered.record)}
         try:
-            got = self.function(**{name: known[name] for name in _parameters(self.function) if name in known})
-        except Exception as error:  # the user's own code: what it raised is the reason that there is no score
+            given = {name: known[name] for name in _parameters(self.function) if name in known}
+            got = contained(self.function, **given)
+        except Exception as escaped:  # the user's own code: what it raised is the reason that there is no score
+            error = raised(escaped)
             return Score(None, f"`{self.text}` raised {type(error).__name__}: {error}"[:200])
         if isinstance(got, bool):
             return Score(float(got))

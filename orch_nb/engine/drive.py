@@ -32,12 +32,15 @@ from orch_nb.engine.policy import Policy
 from orch_nb.engine.ports import Call, Hold, Outcome
 from orch_nb.engine.reading import incoming_value, read_digest, read_values, resolve, stated_paths
 from orch_nb.engine.state import AGAIN, DONE, Activate, Frame, RunState
+from orch_nb.engine.user_code import ends_task, raised, running_task, tell
 from orch_nb.errors import (
     BudgetExceeded,
     InternalError,
     LimitReached,
+    NodeFailed,
     NodeTimeout,
     OrchError,
+    RunCancelled,
     SemanticFailure,
     WaitingForPerson,
 )
@@ -136,11 +139,22 @@ class Driver:
             await self._abandon()
             await self._end("cancelled")
             return self.state
+        except GeneratorExit:  # the loop is gone: nothing can be awaited any more
+            raise
         except BaseException:
             await self._abandon()
             raise
+        finally:
+            self._let_callers_go()
         await self._settle_run()
         return self.state
+
+    def _let_callers_go(self) -> None:
+        """Nothing more comes of the calls of a recording that are still awaited."""
+        waiting, self._expected = self._expected, {}
+        for key, waiter in waiting.items():
+            if not waiter.done():
+                waiter.set_exception(RunCancelled(f"run {self.state.run} ended before `{key}` had a value."))
 
     async def _loop(self) -> None:
         state, queue, live = self.state, self._queue, self._live
@@ -164,7 +178,7 @@ class Driver:
                     await self._inline(queue.popleft())
                     continue
                 if not queue and state.waiting and self.on_waiting is not None:
-                    self.on_waiting()
+                    tell(f"`on_waiting` of run {state.run}", self.on_waiting)
             self._start()
             await self._wake()
 
@@ -214,15 +228,19 @@ class Driver:
         tasks, self._completed = self._completed, []
         events: list[Event] = []
         for task in tasks:
-            del self._live[task]
-            if task.cancelled():
-                continue
-            events.extend(task.result())
+            act = self._live.pop(task)
+            if not task.cancelled():
+                events.extend(task.result())
+            elif act.node >= 0:  # by the node's own code: whoever stops the run takes the tasks out first
+                gone = asyncio.CancelledError("its own code cancelled its task")
+                events.extend(self._failure(act, act.frame.plan.nodes[act.node], gone, act.ready_at, ""))
         await self._commit(events)
 
     async def _take_posted(self) -> None:
         while self._posted:
-            await self._commit(self._posted.popleft()())
+            events: list[Event] = []
+            tell(f"what was posted to run {self.state.run}", lambda: events.extend(self._posted.popleft()()))  # noqa: B023
+            await self._commit(events)
 
     async def _commit(self, events: list[Event]) -> None:
         """Append, then fold. What becomes due starts only after the append is durable."""
@@ -234,7 +252,7 @@ class Driver:
         for event in events:
             fold(plan, state, event)
         if self.on_events is not None:
-            self.on_events(events)
+            tell(f"`on_events` of run {state.run}", self.on_events, events)
         if self._expected:
             self._tell_callers(events)
         if pending is not None:
@@ -303,7 +321,18 @@ class Driver:
             elif isinstance(event, ev.Failed) and event.final and event.taken is None:
                 waiter = self._expected.pop(event.frame.split("/", 1)[0], None)
                 if waiter is not None and not waiter.done():
-                    waiter.set_exception(self.exceptions.get(ev.key(event)) or OrchError(event.error.message))
+                    waiter.set_exception(self._told(ev.key(event), event.error))
+
+    def _told(self, key: str, info: ErrorInfo) -> Exception:
+        """The error for whoever awaits a call of a recording."""
+        error = self.exceptions.get(key)
+        if error is None:
+            return OrchError(info.message)
+        if isinstance(error, Exception) and not isinstance(error, StopIteration):
+            return error
+        made = NodeFailed(f"`{key}` failed: {info.type}: {info.message}", hint=info.hint, node=key)
+        made.__cause__ = error
+        return made
 
     def close(self) -> None:
         """End a recording once what is under way has ended."""
@@ -347,10 +376,17 @@ class Driver:
             if spec.each is not None and act.item is None:
                 return self._map(act, spec)
             return await self._kind(act, spec, started)
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:  # the node's own failure, whatever it is, is a fact of the run
+        except BaseException as error:  # the node's own failure, whatever it is, is a fact of the run
+            if self._is_end(error):
+                raise
             return self._failure(act, spec, error, started, "")
+
+    def _is_end(self, error: BaseException) -> bool:
+        """Whether this is the end of the activation itself (Stop, a timeout, Ctrl-C), not a failure of what it called."""
+        if isinstance(error, Exception):
+            return False
+        task = running_task()
+        return (task is not self._task and task not in self._live) or ends_task(error, task)
 
     async def _kind(self, act: Activate, spec: PlanNode, started: float) -> list[Event]:
         match spec.kind:
@@ -418,7 +454,9 @@ class Driver:
                     result = await result
             else:
                 result = await self._within(spec, _awaited(bound(values)))
-        except Exception as error:
+        except BaseException as error:
+            if self._is_end(error):
+                raise
             return self._failure(act, spec, error, started, fingerprint)
         if result.__class__ is Expand:
             return self._grow(act, spec, result, started, fingerprint)
@@ -553,13 +591,18 @@ class Driver:
     async def _perform_call(
         self, prepared: Prepared, at: tuple[str, str, int, int | None], call: int, key: str
     ) -> tuple[Outcome, float]:
-        """The call itself, and how many seconds it took. Broken off (Stop, timeout), it is booked at what it has cost so far."""
+        """The call itself, and how many seconds it took. Broken off (Stop, timeout), it is booked at what it has cost so far;
+        so is one that raised, whatever that was: what was sent is always settled."""
         clock = self.policy.clock.monotonic
         began = clock()
         try:
             return await self.perform.call(prepared, key), clock() - began
-        except asyncio.CancelledError:
+        except BaseException as error:
             outcome = self.perform.cancelled(prepared)
+            if not self._is_end(error):
+                self.exceptions[key] = raised(error)
+                outcome.error = error_info(error)
+                return outcome, clock() - began
             event = settled_event(at, call, self.now(), outcome, "cancelled")
             self._settle_now(event, self._hold_name(key, call), outcome, used_by(prepared, outcome, clock() - began))
             raise
@@ -586,7 +629,7 @@ class Driver:
     def _visible(self, event: Event) -> None:
         fold(self.plan, self.state, event)
         if self.on_events is not None:
-            self.on_events([event])
+            tell(f"`on_events` of run {self.state.run}", self.on_events, [event])
 
     def _settle_now(self, event: ev.Settled, hold: str, outcome: Outcome, used: Mapping[str, Decimal]) -> None:
         event = self.clean(event)
@@ -782,7 +825,7 @@ class Driver:
         at = (frame.key, spec.name, frame.round[act.node], act.item)
         queued = started - act.ready_at if act.ready_at else 0.0
         if isinstance(error, BaseException):
-            self.exceptions[act.key] = error
+            self.exceptions[act.key] = raised(error)
         if retry and info.failure == "transient" and not spec.effects and act.attempt < spec.retry.attempts:
             wait = info.retry_after_s if info.retry_after_s is not None else self._backoff(spec.retry, act.attempt)
             if wait <= spec.retry.cap_s:

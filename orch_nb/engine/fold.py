@@ -28,6 +28,7 @@ from orch_nb.engine.state import (
 from orch_nb.errors import CorruptStore
 from orch_nb.schema import events as ev
 from orch_nb.schema.budget import budget_of
+from orch_nb.schema.events import ErrorInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -210,6 +211,12 @@ def _done(
 ) -> None:
     """An activation has its value: a node settles; an item of a map is counted off."""
     frame = state.frames[event.frame]
+    if writes and (refused := _written(frame, event, writes)) is not None:
+        node = frame.topo.index[event.node]
+        state.ready.pop((event.frame, node, event.item), None)
+        frame.status[node] = FAILED
+        state.failed[event.frame, node, event.item] = (refused, ev.key(event))
+        return
     if state.last_call or len(state.frames) > 1:
         key = ev.key_of(event.frame, event.node, event.round, event.item)
         state.last_call.pop(key, None)
@@ -224,10 +231,6 @@ def _done(
     state.ready.pop((event.frame, node, event.item), None)
     if event.fingerprint:
         state.used.add(event.fingerprint)
-    if writes:
-        order = frame.order_of(node, event.item)
-        for name, new in writes.items():
-            frame.state[name].write(order, new)
     if event.item is None:
         frame.values[node] = value
         if frame.digests:
@@ -237,6 +240,22 @@ def _done(
         _settle(state, frame, node, taken)
     else:
         _item_done(state, frame, node, event.item, value)
+
+
+def _written(frame: Frame, event: Any, writes: dict[str, Any]) -> ErrorInfo | None:
+    """The writes in their keys; the failure of the node, and none of them written, where a reducer cannot take one."""
+    order = frame.order_of(frame.topo.index[event.node], event.item)
+    done = []
+    try:
+        for name, new in writes.items():
+            done.append(frame.state[name])
+            done[-1].write(order, new)
+    except Exception as error:  # the values are the user's: text added to a number
+        for key in done:
+            key.take_back(order)
+        message = f"`{done[-1].reducer}` cannot take what `{event.node}` writes to `{done[-1].name}`: {error}"
+        return ErrorInfo("ORCH206", "SemanticFailure", message, "semantic", "write values of one kind to this key")
+    return None
 
 
 def _item_done(state: RunState, frame: Frame, node: int, item: int, value: Any) -> None:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.state import DONE, MISSING, SKIPPED
+from orch_nb.engine.user_code import raised
 from orch_nb.errors import OrchError
 from orch_nb.schema import events as ev
 from orch_nb.schema.events import ErrorInfo
@@ -54,12 +55,15 @@ def split_key(key: str) -> tuple[str, int]:
 
 def error_info(error: BaseException) -> ErrorInfo:
     """An exception as data. Network and time-out errors are transient; of ours, each class says; others are not retried."""
+    error = raised(error)
     if isinstance(error, OrchError):
         failure = getattr(error, "failure", "catastrophic")
         after = getattr(error, "retry_after_s", None)
         return ErrorInfo(error.code, type(error).__name__, str(error), failure, error.hint, after)
     transient = isinstance(error, ConnectionError | TimeoutError)
-    return ErrorInfo("ORCH202", type(error).__name__, str(error)[:2000], "transient" if transient else "catastrophic")
+    hint = "a step cannot end the process: return a value, or raise an error" if isinstance(error, SystemExit) else ""
+    failure = "transient" if transient else "catastrophic"
+    return ErrorInfo("ORCH202", type(error).__name__, str(error)[:2000], failure, hint)
 
 
 def text_diff(old: Any, new: Any) -> str:

@@ -127,6 +127,24 @@ class StateKey:
             return
         self._late(order, new)
 
+    def take_back(self, order: tuple[int, ...]) -> None:
+        """Undo the latest write at `order`. A "last" one is left: what is there is written again before it is read."""
+        from bisect import bisect_right
+
+        at = bisect_right(self.orders, order) - 1
+        if self.reducer == "last" or at < 0 or self.orders[at] != order:
+            return
+        if self.reducer == "append":
+            start = sum(self.writes[:at])
+            del self.value[start : start + self.writes[at]]
+        del self.orders[at], self.writes[at]
+        if self.reducer == "append":
+            self.value, self.digest = (self.value, ListDigest(self.value)) if self.writes else (MISSING, None)
+            return
+        self.value = MISSING
+        for write in self.writes:
+            self._fold(write)
+
     def _fold(self, new: Any) -> None:
         if self.reducer == "append":
             if self.value is MISSING:

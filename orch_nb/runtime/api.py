@@ -65,7 +65,8 @@ async def run(target: Any, /, *, budget_usd: Any = None, namespace: Mapping[str,
 
 def run_sync(target: Any, /, *, budget_usd: Any = None, namespace: Mapping[str, Any] | None = None,
              attended: bool = False, again: bool = False, **inputs: Any) -> RunHandle:  # fmt: skip
-    """The same as `run` for scripts without a loop."""
+    """The same as `run` for scripts without a loop. Inside an `async def` node it is refused (`WouldDeadlock`): await `run`."""
+    runtime.current().run_loop.check_may_wait("`run_sync`")
     space = caller_namespace() if namespace is None else namespace
     return runtime.start_run(
         target, inputs, budget_usd=budget_usd, namespace=space, attended=attended, again=again

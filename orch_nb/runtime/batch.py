@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.plan import Plan, from_data, to_data
+from orch_nb.engine.user_code import tell
 from orch_nb.errors import BadOption, BudgetExceeded, MissingInput, OrchError, nearest
 from orch_nb.runtime.batch_desk import BatchDesk
 from orch_nb.runtime.binding import compile_in
@@ -93,6 +94,10 @@ class BatchHandle:
     _runtime: Any = None
     _live: dict[int, RunHandle] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self._runtime is not None:
+            self._runtime.run_loop.owe(self.future)
+
     @property
     def progress(self) -> Counter[str]:
         """Status -> how many rows."""
@@ -134,7 +139,8 @@ class BatchHandle:
         return self.future.result(0).table
 
     def wait(self, timeout_s: float | None = None) -> BatchHandle:
-        """Until the batch has ended."""
+        """Until the batch has ended; refused on the thread that runs it, like `RunHandle.wait`."""
+        self._runtime.run_loop.check_may_wait("`wait`")
         return self.future.result(timeout_s)
 
     def done(self) -> bool:
@@ -156,7 +162,7 @@ class BatchHandle:
     def _changed(self) -> None:
         self.version += 1
         if self.on_change is not None:
-            self.on_change(self)
+            tell(f"`on_change` of batch {self.run}", self.on_change, self)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{n} {s}" for s, n in self.progress.items())

@@ -12,6 +12,7 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.engine.user_code import ends_task, running_task
 from orch_nb.errors import ProviderError, ProviderUnavailable
 from orch_nb.schema.messages import UNSENT
 
@@ -150,12 +151,15 @@ class BatchDesk:
     async def _serve(self, counter: _Counter, group: dict[str, _Asked]) -> None:
         """One group from the question to the answer; whatever goes wrong is told to those who wait."""
         is_placed = False
+        task = running_task()
         try:
             placed = await self._placed(counter, group)
             is_placed = True
             for batch, part in placed.items():
                 await self._finish(counter, batch, part)
-        except Exception as error:  # whatever it is, somebody waits to be told
+        except BaseException as error:  # whatever it is, somebody waits to be told
+            if ends_task(error, task):
+                raise
             told = error if isinstance(error, ProviderError) else _broken(counter.door.name, error)
             told.billed = told.billed or is_placed  # the provider goes on answering what it has taken
             for asked in group.values():
@@ -220,7 +224,7 @@ class BatchDesk:
             pause = min(POLL_MOST_S, pause * 1.5)
 
 
-def _broken(provider: str, error: Exception) -> ProviderError:
+def _broken(provider: str, error: BaseException) -> ProviderError:
     """The error of a desk that itself failed: whether anything was billed is not known."""
     made = ProviderUnavailable(
         f"`{provider}`: its batch could not be followed: {type(error).__name__}: {error}",

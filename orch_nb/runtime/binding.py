@@ -8,6 +8,7 @@ import inspect
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.engine.user_code import contained
 from orch_nb.errors import GraphError, ReplayMismatch
 from orch_nb.graph.compile import Facts, Want, compile_graph, single_node_spec
 from orch_nb.schema.budget import Budget, parse_budget
@@ -196,7 +197,7 @@ def bound_call(node: PlanNode, target: Callable[..., Any], pool: Executor) -> Ca
         if takes_key:
             values = {**values, KEY_PARAMETER: key}
         context = contextvars.copy_context()
-        return asyncio.get_running_loop().run_in_executor(pool, lambda: context.run(target, **values))
+        return asyncio.get_running_loop().run_in_executor(pool, lambda: context.run(contained, target, **values))
 
     return threaded
 

@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.engine.user_code import tell
 from orch_nb.errors import NodeFailed, OrchError, RunCancelled, RunError, WaitingForPerson
 from orch_nb.schema import events as ev
 
@@ -175,7 +176,17 @@ class RunHandle:
             return self.rest
 
     def wait(self, timeout_s: float | None = None) -> RunHandle:
-        """The same for code without a loop. Raises `TimeoutError` after `timeout_s` seconds."""
+        """The same for code without a loop.
+
+        Raises
+        ------
+        TimeoutError
+            It has not come to rest after `timeout_s` seconds.
+        WouldDeadlock
+            This is the thread that runs it: `await` the run instead.
+        """
+        if self._loop is not None:
+            self._loop.check_may_wait("`wait`")
         return self._resting().result(timeout_s)
 
     # ---------------------------------------------------------------- control
@@ -246,7 +257,7 @@ class RunHandle:
     def _changed(self) -> None:
         self.version += 1
         if self.on_change is not None:
-            self.on_change(self)
+            tell(f"`on_change` of run {self.run}", self.on_change, self)
 
     def _on_waiting(self) -> None:
         """Only a person is due."""
@@ -268,6 +279,8 @@ class RunHandle:
 
     def _broke(self, error: BaseException) -> None:
         """The engine itself failed (the store is gone, the disk is full): the waiter gets the error, the record stays."""
+        if self.future.done():
+            return
         with self._lock:
             self._status = "failed"
             self._exception = error

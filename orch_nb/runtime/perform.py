@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.engine.outcome import error_info
 from orch_nb.engine.plan import to_data
 from orch_nb.engine.ports import Call, Outcome, Prepared, SystemClock, dollars
-from orch_nb.errors import OrchError, ProviderTimeout, ReplayMismatch
+from orch_nb.engine.user_code import ends_task, running_task
+from orch_nb.errors import (
+    OrchError,
+    ProviderError,
+    ProviderFault,
+    ProviderTimeout,
+    ProviderUnavailable,
+    ReplayMismatch,
+)
 from orch_nb.runtime.batch_desk import SLOT
 from orch_nb.runtime.binding import bound_call, callables, compile_in, function_key, graph_spec
 from orch_nb.runtime.response_cache import Hit, ResponseCache
@@ -203,7 +211,8 @@ class Performer:
         """Ask the provider now."""
         offer, request, price = prepared.payload
         said = self._said[id(prepared)] = []
-        started = asyncio.get_running_loop().time()
+        task, started = running_task(), asyncio.get_running_loop().time()
+        may_be_sent = False
         first: list[float] = []
 
         def on_text(piece: str) -> None:
@@ -215,22 +224,25 @@ class Performer:
 
         try:
             provider = self.runtime.provider(offer.provider)
+            may_be_sent = True
             async with asyncio.timeout(request.timeout_s + 5.0), aclosing(provider.stream(request)) as stream:
                 reply = await collect(stream, on_text=on_text)
+            outcome = _settle(prepared, reply, price, first[0] if first else None)
         except OrchError as error:
             return self._failed(prepared, error)
         except TimeoutError:
             return self._failed(prepared, ProviderTimeout(f"`{offer.model}` gave no end within {request.timeout_s:g} s.",
-                                                          provider=offer.provider, model=offer.model, billed=True))  # fmt: skip
-        except asyncio.CancelledError as stop:
-            self._note_unsent(prepared, stop)
-            raise
+                                                          provider=offer.provider, model=offer.model, billed=may_be_sent))  # fmt: skip
+        except BaseException as error:
+            if ends_task(error, task):
+                self._note_unsent(prepared, error)
+                raise
+            return self._failed(prepared, _fault(offer, error, billed=may_be_sent))
         finally:
             if self.on_call_end is not None:
                 self.on_call_end(key)
         self._said.pop(id(prepared), None)
         self.runtime.availability.note(offer.provider, offer.name, None, asyncio.get_running_loop().time() - started)
-        outcome = _settle(prepared, reply, price, first[0] if first else None)
         if waited_s:
             remark = f"waited {waited_s:.1f} s for `{offer.provider}`, which was down"
             outcome.note = "; ".join(filter(None, (outcome.note, remark)))
@@ -253,20 +265,23 @@ class Performer:
         offer, request, price = prepared.payload
         assert self.desk is not None
         self._said[id(prepared)] = []
+        task = running_task()
         try:
             reply, batch = await self.desk.ask(offer.provider, prepared.request_hash, request)
+            made = _settle(prepared, reply, price, None)
         except OrchError as error:
             return self._failed(prepared, error)
-        except asyncio.CancelledError as stop:
-            self._note_unsent(prepared, stop)
-            raise
+        except BaseException as error:
+            if ends_task(error, task):
+                self._note_unsent(prepared, error)
+                raise
+            return self._failed(prepared, _fault(offer, error, billed=True))
         del self._said[id(prepared)]
-        made = _settle(prepared, reply, price, None)
         if made.cost_usd is not None:
             made.reply[BATCH] = {"id": batch, "standard_usd": str(made.cost_usd / price.share)}
         return made
 
-    def _note_unsent(self, prepared: Prepared, stop: asyncio.CancelledError) -> None:
+    def _note_unsent(self, prepared: Prepared, stop: BaseException) -> None:
         """Remember of a cancelled call that nothing of it was sent, where its provider says so."""
         if UNSENT in stop.args:
             self._said.pop(id(prepared), None)
@@ -294,8 +309,6 @@ class Performer:
         _, call = prepared.payload
         try:
             value = await self.runtime.run_tool(call.target, call.request, self.namespace)
-        except asyncio.CancelledError:
-            raise
         except Exception as error:
             return Outcome(False, cost_usd=ZERO, error=error_info(error))
         return Outcome(True, value, cost_usd=ZERO)
@@ -359,6 +372,15 @@ class Performer:
         await self.runtime.freed(FREED_POLL_S)
 
 
+def _fault(offer: Offer, error: BaseException, *, billed: bool) -> ProviderError:
+    """The typed form of what an adapter raised that is none of our errors."""
+    kind = ProviderUnavailable if isinstance(error, ConnectionError) else ProviderFault
+    return kind(
+        f"`{offer.provider}` raised {type(error).__name__}: {str(error)[:500]}", provider=offer.provider, model=offer.model,
+        billed=billed,
+    )  # fmt: skip
+
+
 def _settle(prepared: Prepared, reply: Reply, price: Price | None, first_token_s: float | None) -> Outcome:
     from orch_nb.routing.settlement import settle_usage
 
@@ -381,7 +403,7 @@ def _settle(prepared: Prepared, reply: Reply, price: Price | None, first_token_s
     if reply.logprobs:
         data["logprobs"] = [[token, round(value, 6)] for token, value in reply.logprobs]
     return Outcome(
-        True, data, s.usage, s.cost_usd, s.overrun_usd, None, reply.finish_reason, first_token_s, _label(price), s.note,
+        True, plain(data, where=f"the answer of `{prepared.target}`"), s.usage, s.cost_usd, s.overrun_usd, None, reply.finish_reason, first_token_s, _label(price), s.note,
         s.tokens,
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.outcome import error_info
 from orch_nb.engine.ports import Call, Limit, Outcome, Prepared, dollars
+from orch_nb.engine.user_code import contained, ends_task, running_task
 from orch_nb.errors import NoOffer, OrchError, ToolFailed
 from orch_nb.routing.filters import Facts, Room, filtered
 
@@ -231,11 +232,12 @@ class Routes:
     # ---------------------------------------------------------------- checks
     async def _check(self, call: Call) -> Outcome:
         """Whether a function of the notebook finds an answer good: true or false, or a number from 0 to 1 (half is enough)."""
+        task = running_task()
         try:
             got = await self._judgement(call)
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
+        except BaseException as error:
+            if ends_task(error, task):
+                raise
             return Outcome(False, cost_usd=ZERO, error=error_info(error))
         if isinstance(got, bool):
             return Outcome(True, {"passed": got}, cost_usd=ZERO)
@@ -253,7 +255,9 @@ class Routes:
         arguments = _arguments(target, call.request)
         if inspect.iscoroutinefunction(target):
             return await target(**arguments)
-        return await asyncio.get_running_loop().run_in_executor(self.runtime.pool, lambda: target(**arguments))
+        return await asyncio.get_running_loop().run_in_executor(
+            self.runtime.pool, lambda: contained(target, **arguments)
+        )
 
 
 PASSES = 0.5

@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from orch_nb.engine.fold import fold
 from orch_nb.engine.plan import from_data, to_data
 from orch_nb.engine.policy import Policy
 from orch_nb.engine.state import RunState
-from orch_nb.errors import MissingInput, ModelNotInstalled, OrchError, nearest
+from orch_nb.errors import MissingInput, ModelNotInstalled, OrchError, RunCancelled, nearest
 from orch_nb.runtime.baseline import baseline_of
 from orch_nb.runtime.batch_desk import SLOT
 from orch_nb.runtime.binding import callables, check_sources, compile_in, graph_spec
@@ -79,12 +80,14 @@ class Runtime:
         self.alert_factor = ALERT_FACTOR
         """A run that costs more than so many times what its graph usually costs says so, while it goes on."""
         self.run_loop = RunLoop()
+        self.run_loop.on_end = self._loop_ended
         self._store = store
         self._models = models
         if models is not None:
             models.calibration = self._calibration
         self._providers: dict[str, Any] = {}
         self._slots: dict[str, asyncio.Semaphore] = {}
+        self._caps: dict[str, int] = {}
         self._choosers: dict[str, Any] = {}
         self._availability: Availability | None = None
         self._accepted: Accepted | None = None
@@ -210,7 +213,8 @@ class Runtime:
         """The semaphore of one provider on the run loop."""
         made = self._slots.get(name)
         if made is None:
-            made = self._slots[name] = asyncio.Semaphore(self._calls_at_once(name))
+            at_once = self._caps.get(name) or self._calls_at_once(name)
+            made = self._slots[name] = asyncio.Semaphore(at_once)
         return made
 
     def _calls_at_once(self, slot: str) -> int:
@@ -239,7 +243,9 @@ class Runtime:
 
     def limit_calls(self, provider: str, at_once: int) -> None:
         """Cap the calls under way to one provider; the wait is recorded apart from the model's time."""
-        self._slots[f"{MODEL_SLOT}{provider}"] = asyncio.Semaphore(at_once)
+        slot = f"{MODEL_SLOT}{provider}"
+        self._caps[slot] = at_once
+        self._slots[slot] = asyncio.Semaphore(at_once)
 
     async def freed(self, at_most_s: float) -> None:
         """Until a hold was settled here, or `at_most_s` seconds passed."""
@@ -852,14 +858,25 @@ class Runtime:
 
         return Recording(self, **options)
 
+    def _loop_ended(self, ended: OrchError) -> None:
+        """Nobody drives the runs under way any more: they can be resumed, on the loop that the next call starts."""
+        for handle in self.live_runs():
+            if handle._driver is not None:
+                with suppress(Exception):  # the run stays locked to this process where its log cannot be closed
+                    handle._driver.log.close()
+            handle._broke(ended)
+        self._slots, self._freed, self._availability = {}, None, None
+        self.desks.clear()
+
     def close(self) -> None:
         """Stop all runs and close the store."""
+        self.run_loop.check_may_wait("`close`")
         for handle in self.live_runs():
             handle.stop()
         for handle in list(self._handles.values()):
             if not handle.future.done():
                 handle.future.exception(10.0)
-        if self._store is not None and not self.run_loop.is_here:
+        if self._store is not None:
             self.run_loop.ask(self._store.close)
         for provider in self._providers.values():
             self.run_loop.submit(provider.aclose()).result(5.0)
@@ -898,7 +915,8 @@ async def _drive(driver: Driver, handle: RunHandle, log: RunLog, runtime: Runtim
             runtime.store.add_evidence(rows)
     except BaseException as error:
         log.close()
-        handle._broke(error)
+        cut = RunCancelled(f"run {handle.run} was broken off by {type(error).__name__}; what it recorded is kept.")
+        handle._broke(error if isinstance(error, Exception) else cut)
         if not isinstance(error, Exception):
             raise
         return

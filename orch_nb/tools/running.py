@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.engine.user_code import contained, ends_task, raised, running_task
 from orch_nb.errors import OrchError, ToolFailed, UnstorableValue
 from orch_nb.schema.values import compact, plain
 
@@ -37,6 +38,7 @@ async def run_tool(called: Tool, given: str | Mapping[str, Any], pool: Executor 
         It raised (`__cause__`), took longer than its `timeout_s`, or returned what is no plain data or too large.
     """
     arguments = called.arguments(given)
+    task = running_task()
     try:
         async with asyncio.timeout(called.timeout_s) as deadline:
             if called.is_async:
@@ -51,15 +53,19 @@ async def run_tool(called: Tool, given: str | Mapping[str, Any], pool: Executor 
         ) from error
     except OrchError:
         raise
-    except Exception as error:
-        raise failure_of(called, error) from error
+    except BaseException as error:
+        if ends_task(error, task):
+            raise
+        raise failure_of(called, raised(error)) from raised(error)
     return checked_result(called, value)
 
 
 async def _in_thread(called: Tool, arguments: dict[str, Any], pool: Executor | None) -> Any:
     """A timeout or Stop abandons the thread; what it returns later is ignored."""
     context = contextvars.copy_context()
-    return await asyncio.get_running_loop().run_in_executor(pool, lambda: context.run(called.function, **arguments))
+    return await asyncio.get_running_loop().run_in_executor(
+        pool, lambda: context.run(contained, called.function, **arguments)
+    )
 
 
 def failure_of(called: Tool, error: BaseException) -> ToolFailed:

@@ -77,7 +77,7 @@ class Kernel:
             kind, content = message["msg_type"], message["content"]
             if kind == "status" and content["execution_state"] == "idle" and own:
                 made.took_s = at
-                made.status = self.client.get_shell_msg(timeout=10)["content"]["status"]
+                made.status = self._reply(sent)["content"]["status"]
                 return made
             if kind in ("status", "execute_input"):
                 continue
@@ -89,6 +89,13 @@ class Kernel:
             if click is not None and click(self, kind, content):
                 click = None
         raise TimeoutError(f"the cell did not end within {timeout_s} s: {made.text[-2000:]}")
+
+    def _reply(self, sent: str) -> dict:
+        """The reply to a request: others, such as a late one to `wait_for_ready`, are passed over."""
+        while True:
+            reply = self.client.get_shell_msg(timeout=10)
+            if reply["parent_header"].get("msg_id") == sent:
+                return reply
 
     def until(self, done: Any, timeout_s: float = 20.0) -> list[tuple[str, dict]]:
         """Messages that come with no cell running, until `done(kind, content)`."""

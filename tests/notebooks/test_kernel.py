@@ -218,6 +218,35 @@ def test_a_run_shown_again_is_shown_whole(kernel):
     assert "✓ done" in shown["data"]["text/plain"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "code", "says"),
+    [
+        (
+            "cli",
+            "import argparse\ndef cli(mood):\n    argparse.ArgumentParser().parse_args(['--nonsense'])",
+            "SystemExit: 2",
+        ),
+        ("bye", "import sys\nasync def bye(mood):\n    sys.exit('done here')", "SystemExit: done here"),
+        ("pressed", "async def pressed(mood):\n    raise KeyboardInterrupt('mine')", "KeyboardInterrupt: mine"),
+        (
+            "waits",
+            "async def waits(mood):\n    import orch_nb\n    return orch_nb.run_sync(g, message='x')",
+            "WouldDeadlock",
+        ),
+    ],
+)
+def test_a_function_that_would_end_the_process_ends_its_cell_only(kernel, kind, code, says):
+    """`sys.exit` of argparse or a user, an interrupt, a blocking call on the run loop: the cell ends with a typed failure, the
+    next cell runs, and so does the next run."""
+    kernel.run(f"{code}\n")
+    kernel.run(f"%%graph ends_{kind}\nmood -> {kind}\nout {kind}")
+    ran = kernel.run(f'%orch run ends_{kind} message="x"')
+    assert ran.status == "error"
+    assert says in ran.text
+    assert kernel.run("print('still here')").text.strip() == "still here"
+    assert "✓ done" in kernel.run('%orch run g message="x"').displays("update_display_data")[-1]["data"]["text/plain"]
+
+
 def test_completion_works_through_the_protocol(kernel):
     """A front end's Tab gets our candidates."""
     sent = kernel.client.complete("%orch run as", 12)

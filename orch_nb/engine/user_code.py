@@ -1,0 +1,89 @@
+"""Code of the user's, called so that nothing it raises can stop the loop that runs it.
+
+`except Exception` does not see SystemExit, KeyboardInterrupt, GeneratorExit and CancelledError. Raised by a function of the
+notebook they are a failure of that function; raised by a Stop, a timeout or Ctrl-C they are the end of the task itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+_LOGGED: set[str] = set()
+_MOST_LOGGED = 1_000
+
+
+class Escaped(Exception):
+    """Carries out of user code what `except Exception` does not see, or what a future cannot hold; `error` is that."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def contained(call: Callable[..., T], /, *args: Any, **values: Any) -> T:
+    """``call(*args, **values)``; what is no ordinary exception is raised as an `Escaped`."""
+    try:
+        return call(*args, **values)
+    except StopIteration as error:  # a future refuses it, and whoever awaits it waits for ever
+        raise Escaped(error) from error
+    except Exception:
+        raise
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        raise Escaped(error) from error
+
+
+def raised(error: BaseException) -> BaseException:
+    """What user code raised, taken out of its carrier."""
+    return error.error if isinstance(error, Escaped) else error
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether this is Ctrl-C in the main thread: Python raises it there, wherever that thread is."""
+    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
+
+
+def ends_task(error: BaseException, task: asyncio.Task[Any] | None) -> bool:
+    """Whether `error`, caught in `task`, is the end of that task itself and not a failure of what it called.
+
+    True for a cancellation that somebody asked for (Stop, a timeout), an interrupt of the main thread, and the closing of a
+    coroutine that never ends (it is not run by its task then).
+    """
+    if isinstance(error, Exception):
+        return False
+    if task is None or running_task() is not task:
+        return True
+    if isinstance(error, asyncio.CancelledError):
+        return task.cancelling() > 0
+    return is_interrupt(error)
+
+
+def running_task() -> asyncio.Task[Any] | None:
+    """The task that runs now, None outside any loop."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
+
+
+def tell(what: str, callback: Callable[..., object], *args: Any) -> None:
+    """Call a callback. What it raises is logged, the same only once, and goes no further."""
+    try:
+        callback(*args)
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        text = f"{what} raised {type(error).__name__}: {error}; the run goes on."
+        if text not in _LOGGED:
+            if len(_LOGGED) >= _MOST_LOGGED:
+                _LOGGED.clear()
+            _LOGGED.add(text)
+            logging.getLogger("orch_nb").warning(text, exc_info=error)
