@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         made.set_defaults(do=do)
         if store:
             made.add_argument(
-                "--folder", default=".", help="where the notebook and its .orch store lie (default: here)"
+                "--folder", help="where the notebook and its .orch store lie (default: ORCH_STORE, or here)"
             )
         return made
 
@@ -72,9 +72,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _runtime(options: Any) -> Any:
+    """The runtime of a store that is there by now; where it lies is said when that is not the usual place."""
     from orch_nb.runtime.runtime import Runtime
 
-    return Runtime(options.folder)
+    made = Runtime(options.folder)
+    if made.store and made.notice:
+        print(made.notice, file=sys.stderr)
+    return made
 
 
 def _demo(options: Any) -> int:

@@ -103,3 +103,13 @@ def test_models_lists_names_prices_and_where_they_run(capsys):
     assert main(["models"]) == 0
 
     assert "echo" in capsys.readouterr().out
+
+
+def test_the_folder_is_the_environments_where_none_is_given(folder, tmp_path_factory, monkeypatch, capsys):
+    """ORCH_STORE names the store of `orch` as it does that of a notebook; `--folder` is stronger."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    monkeypatch.setenv("ORCH_STORE", str(folder))
+    assert main(["runs"]) == 0
+    assert "failed" in capsys.readouterr().out
+    assert main(["runs", "--folder", "."]) == 0
+    assert capsys.readouterr().out == "no runs in this store\n"

@@ -300,9 +300,8 @@ def runs(rows: Sequence[Any], runtime: Runtime) -> Shown:
             row.run, line(row.graph, 40), Cell(f"{glyph(state)} {word(state)}", colour=COLOURS.get(state, "") if state != "done" else ""),
             at, seconds(took), usd(spent[row.run], digits).removeprefix("$"), Cell(line(what, 100), quiet=True),
         )  # fmt: skip
-    return Shown.of_table(
-        count(len(rows), "run"), table, "" if rows else "`%orch run GRAPH` starts one", value=list(rows)
-    )
+    after = ["" if rows else "`%orch run GRAPH` starts one", *([runtime.notice] if runtime.notice else [])]
+    return Shown.of_table(count(len(rows), "run"), table, *after, value=list(rows))
 
 
 def models(book: ModelBook) -> Shown:

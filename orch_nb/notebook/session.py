@@ -34,6 +34,7 @@ class Session:
         self.shown: set[int] = set()
         self.cell = ""
         self._near: set[str] = set()
+        self._place = ""
 
     @property
     def runtime(self) -> Runtime:
@@ -67,6 +68,7 @@ class Session:
         self, handle: Any, *, notes: Sequence[str] = (), is_background: bool = False, is_batch: bool = False
     ) -> live.RunDisplay:
         """Show a run in this cell and keep its display fresh."""
+        notes = (*self._place_notes(), *notes)
         controls = self._controls(handle, is_background=is_background, is_batch=is_batch)
         kind = live.BatchDisplay if is_batch else live.RunDisplay
         shown = kind(handle, self.screen, notes=notes, controls=controls, is_published=not self.is_attended)
@@ -92,6 +94,12 @@ class Session:
         from orch_nb.notebook.controls import Controls
 
         return Controls(handle, can_stop=is_background)
+
+    def _place_notes(self) -> list[str]:
+        """Where the runs are kept, where that is not the usual place: said with the first of them."""
+        new = [] if self._place == self.runtime.notice else [self.runtime.notice]
+        self._place = self.runtime.notice
+        return new
 
     def _budget_notes(self) -> list[str]:
         """The limits of the notebook's budget that came near since this was last asked: each is said once."""

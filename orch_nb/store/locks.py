@@ -161,6 +161,23 @@ else:
         return bool(answer[places[0]] != fcntl.F_UNLCK)
 
 
+def is_taken_at(path: Path, number: int) -> bool:
+    """Whether a process has run `number` of a store open for writing, whose lock file this one may only read.
+
+    False where the system does not tell.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    except OSError:
+        return False
+    try:
+        return _is_locked(handle, number)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+
+
 def can_lock(folder: Path) -> bool:
     """Whether files in `folder` can be locked: by trying."""
     probe = folder / f".lock-probe-{os.getpid()}"

@@ -39,7 +39,7 @@ from orch_nb.store.files import (
 )
 from orch_nb.store.journal import Journal, Tail
 from orch_nb.store.listing import RunRow, Standing, StoreStats, prunable
-from orch_nb.store.locks import LockFile
+from orch_nb.store.locks import LockFile, is_taken_at
 from orch_nb.store.migrations import migrate, version_of
 from orch_nb.store.names import check_run, number_of
 from orch_nb.store.reader import Reader
@@ -72,6 +72,8 @@ class SqliteStore:
         moments but for the calls that were sent. "power": every append waits for the disk (shared by all that wait).
     read_only
         For lists and reading: nothing is written, migrated or locked.
+    refused
+        Makes the error of whatever would write to a store that is opened read-only, where there is more to say than that.
     patience_s
         How long to wait for another process that writes, in seconds.
 
@@ -97,9 +99,11 @@ class SqliteStore:
         durability: Durability = "process",
         read_only: bool = False,
         patience_s: float = 8.0,
+        refused: Callable[[], StoreError] | None = None,
     ) -> None:
         self.path = Path(path).absolute()
         self.read_only = read_only
+        self._refused = refused
         self._lock = threading.RLock()
         self._reader: Reader | None = None
         self._stamp: tuple[int, int] | None = None
@@ -422,8 +426,10 @@ class SqliteStore:
         if self._locks is not None:
             return self._locks.is_taken(number)
         path = self.path.with_name(self.path.name + "-locks")
-        if not path.exists() or not os.access(path, os.W_OK):
+        if not path.exists():
             return False
+        if not os.access(path, os.W_OK):
+            return is_taken_at(path, number)
         locks = LockFile.at(path)
         try:
             return locks.is_taken(number)
@@ -584,6 +590,8 @@ class SqliteStore:
     def _writing(self) -> Journal:
         self.check()
         if self._journal is None:
+            if self._refused is not None:
+                raise self._refused()
             raise StoreError(f"the store {self.path} was opened read-only.", hint="open it without `read_only`")
         return self._journal
 

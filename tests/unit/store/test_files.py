@@ -277,6 +277,34 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
     store.close()
 
 
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [("_effective_user", "belongs to"), ("file_system_of", "network file system"), ("can_lock", "without locks")],
+)
+def test_a_store_that_is_there_is_never_left_for_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, why: str
+) -> None:
+    """Another user's store, one on a network file system: its runs are read, and whatever would write says so, typed."""
+    monkeypatch.setattr(place, "state_home", lambda: tmp_path / "state")
+    store, _ = open_store(tmp_path)
+    run = write(store, "", finished(1))
+    store.close()
+    before = files(tmp_path / ".orch")
+    monkeypatch.setattr(
+        place, what, {"_effective_user": lambda: 4711, "file_system_of": lambda _: "nfs4"}.get(what, lambda _: False)
+    )
+    store, notice = open_store(tmp_path)
+    assert why in notice
+    assert [row.run for row in store.runs()] == [run]
+    for call in (store.next_run, lambda: store.create("x"), lambda: store.open(run), lambda: store.delete(run)):
+        with pytest.raises(StoreUnavailable, match=why) as caught:
+            call()
+        assert f"ORCH_STORE={tmp_path / 'state'}" in caught.value.hint
+    store.close()
+    assert files(tmp_path / ".orch") == before
+    assert not (tmp_path / "state").exists()
+
+
 def test_sync_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An admission returns only after the log was forced to the disk, once for all who wait; an append does not wait."""
     import threading
