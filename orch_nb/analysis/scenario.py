@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import BadOption, UnknownPrice, nearest
+from orch_nb.runtime.past_runs import mean
 from orch_nb.schema.amount import read_exact
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def cost_of(run: RunUse, scenario: Scenario, pricing: Pricing) -> Parts:
 def mean_cost(workload: Workload, scenario: Scenario, pricing: Pricing) -> tuple[Parts, list[Fraction]]:
     """Mean of the runs' costs, part by part, and each run's total. O(calls)."""
     parts = [cost_of(run, scenario, pricing) for run in workload.runs]
-    return sum(parts[1:], parts[0]) / len(parts), [p.total for p in parts]
+    return mean(parts), [p.total for p in parts]
 
 
 @dataclass(slots=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orch_nb.engine.ports import Result, SystemClock
 from orch_nb.errors import QuoteTooHigh
-from orch_nb.runtime.past_runs import ends, middle, past_runs
+from orch_nb.runtime.past_runs import ends, mean, past_runs
 from orch_nb.runtime.prompt_size import NOTHING, TYPICAL_BYTES, Known, NodeSize, PlanSize, bytes_of, plan_size
 from orch_nb.runtime.visits import NO_TIME, Dollars, Range
 from orch_nb.schema import events as ev
@@ -82,7 +82,8 @@ class NodeQuote(_Ranged):
     model
         Who may answer: one name, ``small → big`` of a ladder, ``small, big`` of another route.
     usd
-        Low, expected and high US dollars; None where the price of a model is unknown.
+        Low, expected and high US dollars; None where the price of a model is unknown. Expected is the mean over all runs,
+        those in which the node did not run included.
     seconds
         Low, expected and high seconds.
     calls
@@ -109,7 +110,8 @@ class Quote(_Ranged):
     Attributes
     ----------
     nodes
-        Its agent nodes in order. The ends of the whole are not the sums of theirs: no run has every node at its end at once.
+        Its agent nodes in order. What is expected of the whole is the sum of what is expected of them; its ends are not the
+        sums of theirs: no run has every node at its end at once.
     usd, seconds
         Low, expected and high, of the whole. A person's time is not in it.
     basis
@@ -174,6 +176,18 @@ class Quote(_Ranged):
 
 
 # ------------------------------------------------------------------ before a run
+class Used(NamedTuple):
+    """What a run used, and what the sizes of its prompts had let expect of it."""
+
+    amount: float
+    sized: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times what was expected."""
+        return self.amount / self.sized if self.sized else float(self.amount > 0)
+
+
 class Quoter:
     """Quotes one plan for any inputs: what earlier runs say is read once.
 
@@ -190,12 +204,12 @@ class Quoter:
         self._learn(past)
 
     def _learn(self, past: Sequence[PastRun]) -> None:
-        """Ratios of what earlier runs used to what their prompts' sizes had let expect."""
-        self.ratios: list[float] = []
-        self.seconds: list[float] = []
-        self.node_ratios: dict[str, list[float]] = {}
+        """What each earlier run used, and what its prompts' sizes had let expect: 0 where a node did not run."""
+        self.used: list[Used] = []
+        self.seconds: list[Used] = []
+        self.node_used: dict[str, list[Used]] = {}
         self.node_calls: dict[str, list[float]] = {}
-        self.node_seconds: dict[str, list[float]] = {}
+        self.node_seconds: dict[str, list[Used]] = {}
         prices = _prices(self.book)
         for run in past[: max(LEAST_PAST, MOST_SIZED // max(1, len(self._agents)))]:
             size = run.size(self.book, prices)
@@ -207,15 +221,16 @@ class Quoter:
                 if node.step in alike:
                     self._learn_node(node, run, usd)
             if len(alike) == len(self._agents) == len(size.nodes):
-                self.ratios.append(_ratio(sum(usd.values(), ZERO), size.usd[1]))
-                self.seconds.append(run.seconds / max(size.seconds.expected, LEAST_SCALE))
+                self.used.append(Used(float(sum(usd.values(), ZERO)), float(size.usd.expected)))
+                self.seconds.append(Used(run.seconds, max(size.seconds.expected, LEAST_SCALE)))
 
     def _learn_node(self, node: NodeSize, run: PastRun, usd: Mapping[str, Decimal]) -> None:
         assert node.usd is not None
-        self.node_ratios.setdefault(node.step, []).append(_ratio(usd.get(node.step, ZERO), node.usd[1]))
+        used = Used(float(usd.get(node.step, ZERO)), float(node.usd.expected))
+        self.node_used.setdefault(node.step, []).append(used)
         self.node_calls.setdefault(node.step, []).append(float(sum(c.step == node.step for c in run.calls)))
         took = run.step_seconds.get(node.step, 0.0)
-        self.node_seconds.setdefault(node.step, []).append(took / max(node.seconds.expected, LEAST_SCALE))
+        self.node_seconds.setdefault(node.step, []).append(Used(took, max(node.seconds.expected, LEAST_SCALE)))
 
     def _alike(self, run: PastRun, size: PlanSize) -> set[str]:
         """Steps of a past run that this plan has too, all of whose calls went to models that it may call now."""
@@ -237,41 +252,46 @@ class Quoter:
         baseline, model = _baseline(size, inputs, self.book)
         batch = _sum(n.batch_usd for n in nodes)
         unpriced = tuple(dict.fromkeys(size.unpriced))
-        basis = _basis(len(self.ratios))
+        basis = _basis(len(self.used))
         return Quote(self.plan.name, nodes, usd, seconds, basis, batch, baseline, model, unpriced, 0, size.notes)
 
     def _whole(self, size: PlanSize, nodes: Sequence[NodeQuote]) -> Dollars | None:
+        """The whole: its mean is the sum of its nodes' means, its ends are those of whole runs."""
         if size.usd is None:
             return None
+        kept = [n.usd for n in nodes if n.usd is not None]
+        expected = sum((usd.expected for usd in kept), ZERO)
         if any(n.basis == "recorded" for n in nodes):
-            kept = [n.usd for n in nodes if n.usd is not None]
-            low, expected, high = (sum((usd[k] for usd in kept), ZERO) for k in range(3))
-            return Dollars(low, expected, min(high, size.usd.high))
-        return _dollars(self._interval(self.ratios, size.usd))
+            low, high = sum((usd.low for usd in kept), ZERO), min(sum((usd.high for usd in kept), ZERO), size.usd.high)
+        else:
+            low, _, high = _dollars(self._interval(self.used, size.usd))
+        return Dollars(min(low, expected), expected, max(high, expected))
 
     def _node(self, node: NodeSize, *, is_recorded: bool) -> NodeQuote:
         if is_recorded:
             return NodeQuote(node.step, node.model, NOTHING, NO_TIME, NO_TIME, "recorded", ZERO)
-        past, calls = self.node_ratios.get(node.step, []), self.node_calls.get(node.step, [])
+        past, calls = self.node_used.get(node.step, []), self.node_calls.get(node.step, [])
         usd = None if node.usd is None else _dollars(self._interval(past, node.usd))
         seconds = Range(*self._interval(self.node_seconds.get(node.step, []), node.seconds))
         often = Range(node.calls.low, node.calls.expected, node.calls.high)
         if calls:
-            often = Range(min(node.calls.low, *calls), sum(calls) / len(calls), max(node.calls.high, *calls))
+            often = Range(min(node.calls.low, *calls), mean(calls), max(node.calls.high, *calls))
         return NodeQuote(node.step, node.model, usd, seconds, often, _basis(len(past)), node.batch_usd)
 
     @staticmethod
-    def _interval(past: Sequence[float], cold: Dollars | Range) -> tuple[float, float, float]:
-        """(low, expected, high): of the past's ratios where there are enough of them, else out to what the plan allows."""
+    def _interval(past: Sequence[Used], cold: Dollars | Range) -> tuple[float, float, float]:
+        """(low, expected, high): the mean of the past, per what its prompts' sizes let expect; the ends are those of the
+        past's ratios where there are enough of them, else what the plan allows. A mean beyond an end, of a few runs that were
+        far dearer than the others, moves that end out."""
         least, scale, most = (float(x) for x in cold)
         if not past:
             return least, min(max(scale, least), most), most
-        ranked = sorted(past)
-        likely = middle(past) * scale
+        ranked = sorted(one.ratio for one in past)
+        likely = Used(mean([one.amount for one in past]), mean([one.sized for one in past])).ratio * scale
         found = ends(len(past))
         low = ranked[found[0] - 1] * scale if found is not None and found[0] else min(least, likely)
         high = ranked[found[1] - 1] * scale if found is not None else max(most, likely)
-        return low, min(max(likely, low), high), high
+        return min(low, likely), likely, max(high, likely)
 
 
 def quote(
@@ -436,10 +456,6 @@ def _prices(book: ModelBook) -> tuple[tuple[str, str, str], ...]:
     return tuple(made)
 
 
-def _ratio(used: Decimal, expected: Decimal) -> float:
-    return float(used / expected) if expected else float(used > 0)
-
-
 def _basis(n: int) -> str:
     return "prompt size" if n == 0 else "1 earlier run" if n == 1 else f"{n} earlier runs"
 
@@ -474,7 +490,7 @@ def quote_resume(runtime: Runtime, run: str) -> Decimal | None:
         if row.run != run:
             for node, usd in _costs(runtime.run_loop.ask(lambda r=row.run: [e for _, e in store.read(r)])).items():
                 costs.setdefault(node, []).extend(usd)
-    known = [sum(costs[n], Decimal(0)) / len(costs[n]) for n in left if costs.get(n)]
+    known = [mean(costs[n]) for n in left if costs.get(n)]
     return sum(known, Decimal(0)) if known else None
 
 

@@ -13,7 +13,8 @@ import orch_nb as orch
 from orch_nb.errors import MissingInput, QuoteTooHigh, UnknownModel
 from orch_nb.runtime.binding import compile_in
 from orch_nb.runtime.past_runs import ends, past_runs
-from orch_nb.runtime.quote import Quoter
+from orch_nb.runtime.quote import Quoter, Used
+from orch_nb.runtime.visits import Range
 from orch_nb.schema.messages import Reply, Usage
 from orch_nb.trace.bill import bill as run_bill
 
@@ -307,3 +308,67 @@ def test_one_agent_instead_is_the_dearest_that_a_route_may_choose(models):
     models()
     quote = orch.Agent("a", "{{ x }}", route={"cascade": ["small", "big"]}, max_tokens=20).quote(x="hi")
     assert quote.baseline_model == "big"
+
+
+@pytest.fixture
+def escalation(rt):
+    """A switch whose dear branch is taken in one run of four; tokens as in real use, at two prices."""
+
+    def answer(request):
+        said = request.messages[-1].content
+        if said.startswith("Classify"):
+            return {"category": "hard" if "court" in said else "easy"}
+        return "word " * (150 if said.startswith("Lawyer") else 10)
+
+    rt.add_provider(orch.ScriptedProvider(answer, name="vendor"))
+    rt.models.add("small", "model-s", "vendor", price={"input": "0.15", "output": "0.60"})
+    rt.models.add("big", "model-b", "vendor", price={"input": 3, "output": 15})
+    names = {
+        "triage": orch.Agent("triage", "Classify: {{ ticket }}", model="small", out="{category: easy | hard}", max_tokens=40),
+        "easy": orch.Agent("easy", "Clerk: {{ ticket }}", model="small", max_tokens=300),
+        "hard": orch.Agent("hard", "Lawyer: {{ ticket }}", model="big", max_tokens=300),
+    }  # fmt: skip
+    return orch.Graph.from_cell("desk", "%%graph desk\ntriage -> {easy, hard} by triage.category"), names
+
+
+@pytest.mark.parametrize("n", [3, 12, 40])
+def test_what_a_quote_expects_is_the_mean_of_the_runs_and_what_a_forecast_of_them_says(rt, escalation, n):
+    """A dear branch that most runs leave out counts with its share of the cost, for its node and for the whole."""
+    graph, names = escalation
+    tickets = ["to court" if i % 4 == 1 else "my shoes" for i in range(n)]
+    spent = [orch.run_sync(graph, namespace=names, ticket=t).spent_usd for t in tickets]
+    mean = sum(spent) / n
+    assert sorted(spent)[n // 2] < mean / 2, "the median says nothing of the dear branch"
+
+    quote = rt.quote(graph, {"ticket": "my shoes"}, namespace=names)
+    forecast = orch.forecast(graph, per_day=1)
+    assert quote.expected_usd == pytest.approx(mean, abs=Decimal("1e-9"))
+    assert quote.expected_usd == pytest.approx(forecast.run_usd, abs=Decimal("1e-6"))
+    assert quote.expected_usd == sum(node.expected_usd for node in quote.nodes)
+    node = {row.step: row for row in quote.nodes}
+    assert node["hard"].expected_usd > quote.expected_usd / 2
+    for each in (quote, *quote.nodes):
+        assert each.low_usd <= each.expected_usd <= each.high_usd
+        assert each.low_s <= each.expected_s <= each.high_s
+
+
+def test_a_batch_over_the_rows_of_its_history_is_expected_to_cost_what_they_cost(rt, escalation):
+    """The mean is taken per what the prompts' sizes let expect, so long and short rows add up to the bill."""
+    graph, names = escalation
+    tickets = ["to court", "my shoes", "my shoes " * 60, "my shoes " * 8]
+    rows = [{"ticket": t} for t in tickets]
+    spent = sum(orch.run_sync(graph, namespace=names, **row).spent_usd for row in rows)
+    assert rt.quote_batch(graph, rows, namespace=names).expected_usd == pytest.approx(spent, rel=Decimal("1e-6"))
+
+
+past_amounts = st.lists(
+    st.tuples(st.floats(0, 1000), st.floats(1e-6, 1000)).map(lambda pair: Used(*pair)), min_size=1, max_size=99
+)
+
+
+@given(past_amounts, st.tuples(*[st.floats(0, 100)] * 3).map(sorted))
+def test_what_is_expected_lies_between_the_ends_whatever_the_past(past, cold):
+    """One run that was a thousand times dearer moves the mean beyond the quantiles, and the end with it."""
+    low, expected, high = Quoter._interval(past, Range(*cold))
+    assert low <= expected <= high
+    assert expected == pytest.approx(sum(u.amount for u in past) / sum(u.sized for u in past) * cold[1])
