@@ -475,7 +475,8 @@ def _sum(amounts: Any) -> Decimal | None:
 def quote_resume(runtime: Runtime, run: str) -> Decimal | None:
     """The mean cost of the agent nodes that `run` has not finished; None where none of them was ever billed.
 
-    Own calls count first (a node that failed after a billed call), then those of earlier runs of the same graph.
+    Own calls count (a node that failed after a billed call), and those of earlier runs of the same graph: 0 for a node that a
+    whole run left out.
     """
     store = runtime.store
     events = runtime.run_loop.ask(lambda: [event for _, event in store.read(run)])
@@ -484,24 +485,22 @@ def quote_resume(runtime: Runtime, run: str) -> Decimal | None:
     left = agents - {e.node for e in events if isinstance(e, ev.Finished | ev.Reused) and not e.frame}
     if not left:
         return Decimal(0)
-    costs = _costs(events)
+    costs = {node: [usd] for node, usd in _costs(events).items()}
     rows = runtime.run_loop.ask(lambda: list(store.runs(graph=begun.graph, limit=HISTORY)))
     for row in rows:
         if row.run != run:
-            for node, usd in _costs(runtime.run_loop.ask(lambda r=row.run: [e for _, e in store.read(r)])).items():
-                costs.setdefault(node, []).extend(usd)
-    known = [mean(costs[n]) for n in left if costs.get(n)]
+            used = _costs(runtime.run_loop.ask(lambda r=row.run: [e for _, e in store.read(r)]))
+            for node in left:
+                if node in used or row.status == "done":
+                    costs.setdefault(node, []).append(used.get(node, ZERO))
+    known = [mean(costs[n]) for n in left if any(costs.get(n, ()))]
     return sum(known, Decimal(0)) if known else None
 
 
-def _costs(events: list[Any]) -> dict[str, list[Decimal]]:
-    """Node -> dollars of each of its activations."""
-    per: dict[tuple[str, str], Decimal] = {}
+def _costs(events: list[Any]) -> dict[str, Decimal]:
+    """Node -> dollars of all its activations."""
+    made: dict[str, Decimal] = {}
     for event in events:
         if isinstance(event, ev.Settled) and event.ok and event.cost_usd is not None:
-            at = (event.node, ev.key(event))
-            per[at] = per.get(at, Decimal(0)) + event.cost_usd
-    out: dict[str, list[Decimal]] = {}
-    for (node, _), usd in per.items():
-        out.setdefault(node, []).append(usd)
-    return out
+            made[event.node] = made.get(event.node, ZERO) + event.cost_usd
+    return made

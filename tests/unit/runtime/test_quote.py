@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import orch_nb as orch
-from orch_nb.errors import MissingInput, QuoteTooHigh, UnknownModel
+from orch_nb.errors import BadRequest, MissingInput, QuoteTooHigh, UnknownModel
 from orch_nb.runtime.binding import compile_in
 from orch_nb.runtime.past_runs import ends, past_runs
 from orch_nb.runtime.quote import Quoter, Used
@@ -316,6 +316,8 @@ def escalation(rt):
 
     def answer(request):
         said = request.messages[-1].content
+        if "no such" in said:
+            return BadRequest("refused")
         if said.startswith("Classify"):
             return {"category": "hard" if "court" in said else "easy"}
         return "word " * (150 if said.startswith("Lawyer") else 10)
@@ -359,6 +361,16 @@ def test_a_batch_over_the_rows_of_its_history_is_expected_to_cost_what_they_cost
     rows = [{"ticket": t} for t in tickets]
     spent = sum(orch.run_sync(graph, namespace=names, **row).spent_usd for row in rows)
     assert rt.quote_batch(graph, rows, namespace=names).expected_usd == pytest.approx(spent, rel=Decimal("1e-6"))
+
+
+def test_going_on_is_expected_to_cost_the_mean_of_what_earlier_runs_took_from_there(rt, escalation):
+    """A branch that earlier runs left out counts as $0 for them, not as if each had taken it."""
+    graph, names = escalation
+    tickets = ["to court", "my shoes", "my shoes", "my shoes"]
+    spent = [orch.run_sync(graph, namespace=names, ticket=t).spent_usd for t in tickets]
+    failed = orch.run_sync(graph, namespace=names, ticket="no such")
+    assert failed.status == "failed"
+    assert rt.quote_resume(failed.run) == pytest.approx(sum(spent) / 4, abs=Decimal("1e-9"))
 
 
 past_amounts = st.lists(
