@@ -110,23 +110,24 @@ def _models(options: Any) -> None:
 
 
 def _runs(options: Any) -> None:
-    rows = [
-        r
-        for r in _runtime(options).runs(limit=options.limit * 50, every_notebook=True)
-        if not (r.parent or {}).get("of_batch")
-    ]
+    rows = _runtime(options).runs(limit=options.limit, every_notebook=True)
     if not rows:
         print("no runs in this store")
-    for r in rows[: options.limit]:
+    for r in rows:
         status = "interrupted" if r.status == "running" and not r.live else r.status
         print(f"{r.run:>6}  {r.graph:<20} {status:<12} ${r.spent_usd:<10} {r.notebook}")
 
 
 def _show(options: Any) -> None:
+    from orch_nb.notebook import listing
     from orch_nb.notebook.display import run_bundle
     from orch_nb.trace.run_view import run_view
 
-    handle = _runtime(options).open(options.run)
+    runtime = _runtime(options)
+    handle = runtime.open(options.run)
+    if (handle.events[0].parent or {}).get("batch"):
+        print(listing.batch(runtime, handle).text)
+        return
     print(run_bundle(run_view(handle.events))["text/plain"])
 
 

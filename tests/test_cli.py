@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 
 import nbformat
 import pytest
@@ -72,6 +73,22 @@ def test_export_writes_json_lines(folder, capsys):
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert len(lines) >= 4
     assert "run_started" in json.dumps(lines[0])
+
+
+def test_a_batch_is_listed_and_shown_with_what_its_rows_cost(tmp_path, monkeypatch, capsys):
+    """`orch runs` and `orch show` say the sum of the rows, which are no lines of their own."""
+    monkeypatch.chdir(tmp_path)
+    with closing(Runtime(tmp_path)) as runtime:
+        runtime.add_provider(orch.ScriptedProvider(lambda request: "ok", name="vendor"))
+        runtime.models.add("m", "model-1", "vendor", price={"per_call": "0.25"})
+        agent = orch.Agent("a", "Say {{ x }}", model="m", max_tokens=10)
+        made = runtime.batch(agent, [{"x": "1"}, {"x": "2"}]).wait()
+        assert made.spent_usd == 0.5
+    assert main(["runs"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.split()[:4] == ["1", "a", "done", "$0.50"]
+    assert main(["show", "1"]) == 0
+    assert "$0.5000" in capsys.readouterr().out
 
 
 def test_an_unknown_run_is_said_in_two_lines(folder, capsys):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.analysis.quantity import Quantity
 from orch_nb.errors import BadOption, UnknownPrice, nearest
 from orch_nb.routing import models, prices
+from orch_nb.runtime.past_runs import NOT_LIVE
 from orch_nb.schema import events as ev
 from orch_nb.schema.amount import read_exact
 from orch_nb.schema.messages import Usage
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 
 COUNTED = ("done", "failed")
 """Runs that are looked at: a failed run was billed too. One that was stopped, or goes on, says nothing about a whole run."""
-
-NOT_LIVE = ("replay", "cassette")
-"""Kinds of parents whose runs made no calls of their own: their recorded figures are another run's."""
 
 UNNAMED = "step table"
 """What a step table is called that was given no name."""

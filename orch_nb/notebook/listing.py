@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import OrchError
@@ -19,6 +18,7 @@ from orch_nb.notebook.words import COLOURS, count, glyph, places, seconds, usd, 
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from decimal import Decimal
 
     from orch_nb.engine.ports import Balance
     from orch_nb.routing.models import ModelBook
@@ -105,7 +105,7 @@ def unfinished_text(runtime: Runtime, row: Any) -> str:
         parts.append(time.strftime("%H:%M" if time.time() - when < 86400 else "%d %b %H:%M", time.localtime(when)))
     if row.error is not None:
         parts.append(line(row.error.message or row.error.type, 70))
-    kept = [f"{usd(_spent(runtime, row))} kept"]
+    kept = [f"{usd(row.spent_usd)} kept"]
     if row.in_doubt_usd:
         kept.append(f"at most {usd(row.in_doubt_usd)} in doubt")
     if row.waiting:
@@ -126,14 +126,6 @@ def _batch_progress(runtime: Runtime, row: Any) -> tuple[int, int]:
     counts = run_view(runtime.open(row.run).events).output
     numbers = counts if isinstance(counts, dict) else {}
     return int(numbers.get("done", 0)), sum(map(int, numbers.values()))
-
-
-def _spent(runtime: Runtime, row: Any) -> Decimal:
-    """What a run has cost; a batch, what all its rows have."""
-    if not _is_batch(row):
-        return Decimal(row.spent_usd)
-    balance: Balance = runtime.run_loop.ask(runtime.store.balance, f"batch:{row.run}")
-    return balance.spent_usd
 
 
 def _ended_word(row: Any) -> str:
@@ -278,8 +270,7 @@ def _batch_bill(runtime: Runtime, run: str) -> tuple[Any, int]:
 # ------------------------------------------------------------------ lists
 def runs(rows: Sequence[Any], runtime: Runtime) -> Shown:
     """Runs, newest first."""
-    spent = {row.run: _spent(runtime, row) for row in rows}
-    digits = places(spent.values())
+    digits = places(row.spent_usd for row in rows)
     table = Table(
         [
             Column("run"),
@@ -298,7 +289,7 @@ def runs(rows: Sequence[Any], runtime: Runtime) -> Shown:
         what = f"{row.node}: {row.error.message or row.error.type}" if row.error is not None else ", ".join(row.waiting)
         table.add(
             row.run, line(row.graph, 40), Cell(f"{glyph(state)} {word(state)}", colour=COLOURS.get(state, "") if state != "done" else ""),
-            at, seconds(took), usd(spent[row.run], digits).removeprefix("$"), Cell(line(what, 100), quiet=True),
+            at, seconds(took), usd(row.spent_usd, digits).removeprefix("$"), Cell(line(what, 100), quiet=True),
         )  # fmt: skip
     after = ["" if rows else "`%orch run GRAPH` starts one", *([runtime.notice] if runtime.notice else [])]
     return Shown.of_table(count(len(rows), "run"), table, *after, value=list(rows))

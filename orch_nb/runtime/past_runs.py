@@ -19,7 +19,7 @@ from orch_nb.schema import events as ev
 from orch_nb.schema.cached_reply import saved_by
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from orch_nb.routing.models import ModelBook
     from orch_nb.routing.prices import Price
@@ -89,6 +89,15 @@ class PastRun:
         return made
 
 
+NOT_LIVE = ("replay", "cassette")
+"""Kinds of parents whose runs made no calls of their own: their recorded figures are another run's."""
+
+
+def made_calls(parent: Mapping[str, Any] | None) -> bool:
+    """Whether a run with this parent made calls of its own; a batch is the frame around its rows, which are runs themselves."""
+    return not any((parent or {}).get(kind) for kind in ("batch", *NOT_LIVE))
+
+
 def past_runs(runtime: Runtime, graph: str, *, but: str = "") -> list[PastRun]:
     """The newest runs of `graph` that ended well, newest first; a batch's rows are runs, the batch itself is none.
 
@@ -101,7 +110,7 @@ def past_runs(runtime: Runtime, graph: str, *, but: str = "") -> list[PastRun]:
 
     def look() -> list[PastRun]:
         rows = store.runs(graph=graph, status="done", limit=4 * PAST)
-        kept = [r.run for r in rows if r.run != but and not (r.parent or {}).get("batch")]
+        kept = [r.run for r in rows if r.run != but and made_calls(r.parent)]
         return [made for run in kept[:PAST] if (made := _figures(runtime, run)) is not None]
 
     found: list[PastRun] = runtime.run_loop.ask(look)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orch_nb.engine.ports import Result, SystemClock
 from orch_nb.errors import QuoteTooHigh
-from orch_nb.runtime.past_runs import ends, mean, past_runs
+from orch_nb.runtime.past_runs import ends, made_calls, mean, past_runs
 from orch_nb.runtime.prompt_size import NOTHING, TYPICAL_BYTES, Known, NodeSize, PlanSize, bytes_of, plan_size
 from orch_nb.runtime.visits import NO_TIME, Dollars, Range
 from orch_nb.schema import events as ev
@@ -488,7 +488,7 @@ def quote_resume(runtime: Runtime, run: str) -> Decimal | None:
     costs = {node: [usd] for node, usd in _costs(events).items()}
     rows = runtime.run_loop.ask(lambda: list(store.runs(graph=begun.graph, limit=HISTORY)))
     for row in rows:
-        if row.run != run:
+        if row.run != run and made_calls(row.parent):
             used = _costs(runtime.run_loop.ask(lambda r=row.run: [e for _, e in store.read(r)]))
             for node in left:
                 if node in used or row.status == "done":

@@ -790,15 +790,11 @@ class Runtime:
         return self.open(rows[0].run)
 
     def runs(self, *, limit: int = 20, status: str | None = None, every_notebook: bool = False) -> list[Any]:
-        """Runs of this notebook, newest first; a batch is one row, its own rows are not listed."""
+        """Runs of this notebook, newest first; a batch is one row with the money of all its own, which are not listed."""
         notebook = None if every_notebook else self.notebook
-
-        def look(at_most: int | None) -> list[Any]:
-            found = list(self.store.runs(notebook=notebook, status=status, limit=at_most))
-            own = [r for r in found if not (r.parent or {}).get("of_batch")][:limit]
-            return own if at_most is None or len(own) == limit or len(found) < at_most else look(None)
-
-        rows: list[Any] = self.run_loop.ask(look, limit * 32)
+        rows: list[Any] = self.run_loop.ask(
+            lambda: self.store.runs(notebook=notebook, status=status, limit=limit, batch_rows=False)
+        )
         return rows
 
     def unfinished(self) -> list[Any]:

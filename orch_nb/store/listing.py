@@ -27,6 +27,8 @@ class RunRow:
         The process that wrote it last, as ``PID@HOST``.
     events
         How many events are recorded.
+    limit_usd, spent_usd, held_usd, in_doubt_usd, overrun_usd
+        Of a batch or a comparison: of all its rows together.
     waiting
         Keys of the activations that wait for a person.
     nodes

@@ -17,7 +17,7 @@ from orch_nb.store import money
 from orch_nb.store.ledger import Tally, admit_record, differs, put_right, settle_record
 from orch_nb.store.listing import RunRow, StoreStats, prunable, standing_of
 from orch_nb.store.money import Account, OpenHold
-from orch_nb.store.names import check_run, is_own, number_of, scope_of
+from orch_nb.store.names import account_of, check_run, is_own, number_of, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
@@ -155,6 +155,7 @@ class MemoryStore:
         notebook: str | None = None,
         status: str | Sequence[str] | None = None,
         limit: int | None = None,
+        batch_rows: bool = True,
     ) -> list[RunRow]:
         """Runs, newest first; see `SqliteStore.runs`."""
         wanted = [status] if isinstance(status, str) else status
@@ -166,6 +167,7 @@ class MemoryStore:
             and graph in (None, row.graph)
             and notebook in (None, row.notebook)
             and (wanted is None or row.status in wanted)
+            and (batch_rows or not (row.parent or {}).get("of_batch"))
         ]
         return chosen if limit is None else chosen[: max(limit, 0)]
 
@@ -179,7 +181,8 @@ class MemoryStore:
         """
         events = self._events(run)
         s = standing_of(events)
-        own = (self._accounts.get(scope_of(run)) or Account(scope_of(run))).usd
+        scope = account_of(run, s.parent)
+        own = (self._accounts.get(scope) or Account(scope)).usd
         return RunRow(
             run, s.graph, s.notebook, s.shown(), s.started_at, s.ended_at, s.parent, len(events), s.nodes,
             tuple(s.waiting), s.node, s.error, own.in_force(), own.spent, own.held, own.in_doubt,

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _ALLOWED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -32,6 +36,14 @@ def number_of(run: str) -> int | None:
 def scope_of(run: str) -> str:
     """The run's own scope in the ledger."""
     return f"run:{run}"
+
+
+def account_of(run: str, parent: Mapping[str, Any] | None) -> str:
+    """The scope whose account holds what a run spent: its own, or of a batch or a comparison that of all its rows.
+
+    The rows settle into it as they go, so the figure of a list is one look-up and the same as the batch's own bill.
+    """
+    return f"batch:{run}" if (parent or {}).get("batch") else scope_of(run)
 
 
 def is_own(scope: str, run: str) -> bool:

@@ -13,7 +13,7 @@ from orch_nb.store.codec import DAMAGED, Unpacker
 from orch_nb.store.files import DATABASE_ERRORS, translated
 from orch_nb.store.ledger import QUOTAS_SINCE, load_account, load_accounts
 from orch_nb.store.listing import RunRow, Standing, StoreStats
-from orch_nb.store.names import number_of, scope_of
+from orch_nb.store.names import account_of, number_of
 from orch_nb.store.tags import loads, untag
 
 if TYPE_CHECKING:
@@ -165,6 +165,7 @@ class Reader:
         notebook: str | None,
         status: str | Sequence[str] | None,
         limit: int | None,
+        batch_rows: bool,
         is_live: Callable[[int], bool],
     ) -> list[RunRow]:
         """Rows of the runs that have begun, newest first. Everything that is asked for is a bound parameter."""
@@ -173,9 +174,13 @@ class Reader:
             f"""SELECT {_RUN_COLUMNS} FROM runs WHERE status <> ''
             AND (?1 IS NULL OR graph = ?1) AND (?2 IS NULL OR notebook = ?2)
             AND (?3 IS NULL OR {_SHOWN} IN (SELECT value FROM json_each(?3)))
-            ORDER BY number DESC LIMIT ?4""",
-            (graph, notebook, None if wanted is None else json.dumps(wanted), -1 if limit is None else max(limit, 0)),
-        )
+            AND (?4 OR json_extract(parent, '$.of_batch') IS NULL)
+            ORDER BY number DESC LIMIT ?5""",
+            (
+                graph, notebook, None if wanted is None else json.dumps(wanted), batch_rows,
+                -1 if limit is None else max(limit, 0),
+            ),
+        )  # fmt: skip
         return [self._complete(row[0], self._row_of(row), is_live) for row in found]
 
     def _row_of(self, row: tuple[Any, ...]) -> RunRow:
@@ -191,7 +196,7 @@ class Reader:
         if row.status == "running" and row.waiting:
             row.status = "waiting"
         row.live = is_live(number)
-        usd = self.account(scope_of(row.run)).usd
+        usd = self.account(account_of(row.run, row.parent)).usd
         row.limit_usd, row.spent_usd, row.held_usd = usd.in_force(), usd.spent, usd.held
         row.in_doubt_usd, row.overrun_usd = usd.in_doubt, usd.overrun
         return row

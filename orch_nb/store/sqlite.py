@@ -377,6 +377,7 @@ class SqliteStore:
         notebook: str | None = None,
         status: str | Sequence[str] | None = None,
         limit: int | None = None,
+        batch_rows: bool = True,
     ) -> list[RunRow]:
         """Runs, newest first.
 
@@ -384,8 +385,12 @@ class SqliteStore:
         ----------
         status
             One of the run status words, or several. `limit` bounds how many rows are returned.
+        batch_rows
+            Whether the runs that are rows of a batch are among them.
         """
-        return self._reading().runs(graph=graph, notebook=notebook, status=status, limit=limit, is_live=self._is_live)
+        return self._reading().runs(
+            graph=graph, notebook=notebook, status=status, limit=limit, batch_rows=batch_rows, is_live=self._is_live
+        )
 
     def run(self, run: str) -> RunRow:
         """One run's row.

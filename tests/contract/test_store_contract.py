@@ -403,6 +403,25 @@ def test_lists_can_be_narrowed(store: Any, asked: dict[str, Any], found: list[st
     assert [row.run for row in store.runs(**asked)] == found
 
 
+async def test_a_batch_is_listed_with_the_money_of_all_its_rows_which_need_not_be_listed(shelf: Shelf) -> None:
+    """One figure, the same for a list, a single row of it and the batch's account; the notebook's counts each call once."""
+    begin(shelf.store, "7", parent={"batch": True}, notebook="n").close()
+    for n in range(3):
+        log = begin(shelf.store, f"7.{n}", parent={"of_batch": "7", "row": n}, notebook="n")
+        await log.admit(sent(), hold("h", "0.40", "notebook:n", ("batch:7", "5"), f"run:7.{n}"))
+        if n < 2:
+            await done(log.settle([settled(usd="0.25")], "h", D("0.25"), D(0)))
+        log.close()
+    store = shelf.again()
+    (one,) = store.runs(batch_rows=False)
+    assert one == store.run("7") == store.runs()[-1]
+    assert (one.run, one.spent_usd, one.held_usd + one.in_doubt_usd, one.limit_usd) == ("7", D("0.50"), D("0.40"), D(5))
+    assert one.spent_usd == store.balance("batch:7").spent_usd == store.balance("notebook:n").spent_usd
+    assert [row.run for row in store.runs()] == ["7.2", "7.1", "7.0", "7"]
+    assert [row.spent_usd for row in store.runs(limit=3)] == [0, D("0.25"), D("0.25")]
+    assert [row.run for row in store.runs(limit=1, batch_rows=False)] == ["7"]
+
+
 WAITING = ev.Waiting("", "approve", 1, None, "Send?", {"x": 1}, "h", 4.0)
 ANSWERED = ev.Answered("", "approve", 1, None, "approve", {"x": 1}, "ann", 5.0)
 

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from orch_nb.analysis.compare import Comparison
+from orch_nb.notebook import run_rows
 from orch_nb.notebook.compare_panel import interval_bar
 from orch_nb.notebook.compare_picks import Picker
+from orch_nb.notebook.words import usd
 from orch_nb.providers.fakes import ScriptedProvider
 from tests.unit.notebook.test_display import inspect, shared_payloads
 
@@ -169,6 +171,10 @@ def test_a_comparison_costs_what_its_runs_cost(bench) -> None:
     now = runtime.current()
     assert made.spent_usd == sum((now.open(c.run).spent_usd for c in made.cells), Decimal(0))
     assert now.budget().spent_usd == made.spent_usd
+    (listed,) = now.runs()
+    assert listed.spent_usd == made.spent_usd > 0
+    assert run_rows.stored_row(listed)["spent_usd"] == str(made.spent_usd)
+    assert usd(made.spent_usd).removeprefix("$") in bench.good("%orch runs").text
 
 
 # ------------------------------------------------------------------ %orch matrix

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from decimal import Decimal
 
 import pandas as pd
@@ -9,6 +10,10 @@ import pytest
 
 import orch_nb as orch
 from orch_nb.errors import BudgetExceeded, MissingInput
+from orch_nb.notebook import listing, run_rows
+from orch_nb.store.sqlite import SqliteStore
+from tests.contract.facts import started
+from tests.counting import calls_of
 from tests.unit.runtime.conftest import reply
 
 FRAME = pd.DataFrame({"body": ["one", "two", "three"], "n": [1, 2, 3]}, index=[10, 20, 30])
@@ -29,6 +34,38 @@ async def test_a_batch_gives_the_table_back_with_a_row_for_each_row(rt, scripted
     assert set(table["status"]) == {"done"}
     assert made.spent_usd == Decimal("0.03")
     assert [r.graph for r in rt.runs()] == ["a"]
+
+
+async def test_every_list_shows_a_batch_at_the_sum_of_its_rows(rt, scripted):
+    """The row of a list is the batch's own bill, also of one that stopped at its budget and went on; nothing counts twice."""
+    scripted(lambda request: reply(request.messages[-1].content.upper()))
+    made = await rt.batch(echo_agent(), FRAME, {"ticket": "body"}, budget_usd="0.035", rows_at_once=1)
+    assert 0 < rt.runs()[0].spent_usd == made.spent_usd < Decimal("0.03")
+    made = await rt.resume_batch(made.run, budget_usd="1")
+    single = await orch.run(echo_agent(), ticket="x")
+
+    assert [(r.run, r.spent_usd) for r in orch.runs()] == [(single.run, single.spent_usd), (made.run, made.spent_usd)]
+    assert made.spent_usd == Decimal("0.03")
+    assert run_rows.stored_row(rt.runs()[1])["spent_usd"] == str(made.spent_usd)
+    assert listing.cost(rt, rt.open(made.run)).value.spent_usd == made.spent_usd
+    assert "0.0300" in listing.runs(rt.runs(), rt).text
+    assert Decimal(run_rows.budget_row(rt)["spent_usd"]) == sum(r.spent_usd for r in rt.runs()) == Decimal("0.04")
+
+
+def test_a_list_is_as_quick_behind_a_batch_of_many_rows(tmp_path):
+    """A batch is one look-up, and its rows are left out by the store: a hundred times as many cost nothing more."""
+
+    def work(n):
+        with closing(SqliteStore(tmp_path / f"{n}.sqlite")) as store:
+            parents = {"1": {"batch": True}, **{f"1.{i}": {"of_batch": "1", "row": i} for i in range(n)}}
+            for run, parent in parents.items():
+                log = store.create(run)
+                log.append([started(run, parent=parent)])
+                log.close()
+            store.runs(batch_rows=False)
+            return calls_of(lambda: store.runs(batch_rows=False, limit=20))
+
+    assert work(400) == work(4)
 
 
 async def test_empty_cells_are_named_before_anything_is_spent(rt, scripted):
