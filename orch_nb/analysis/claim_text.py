@@ -338,10 +338,15 @@ class _Reader:
             hint = f"did you mean `{near}`?" if near else f"functions: {', '.join(FUNCTIONS)}"
             raise self.fail(f"there is no function `{token.text}`.", hint, token)
         self.need("(", "a function")
+        opened = self.at
         arguments = [self.sum()]
         while self.accept(","):
             arguments.append(self.sum())
         self.need(")", f"`{token.text}(`")
+        parted = next((t for t in self.tokens[opened : self.at] if t.kind == "number" and "," in t.text), None)
+        if parted is not None:
+            says = f"`{parted.text}` is one figure or two: a comma parts arguments here."
+            raise self.fail(says, f"write {parted.text.replace(',', '')}, or a blank after the comma", parted)
         fewest, most = FUNCTIONS[token.text]
         if not fewest <= len(arguments) <= most:
             wanted = str(fewest) if fewest == most else f"{fewest} to {most}"

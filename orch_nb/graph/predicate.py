@@ -37,7 +37,7 @@ TOKEN = re.compile(
     rf"""(?P<space>\s+)
     |(?P<path>{_NAME}(?:\.{_NAME})*\??)
     |(?P<arrow>->|→)
-    |(?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.]))
+    |(?P<number>-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?![\w.]))
     |(?P<string>"(?:[^"\\{_LINE_ENDS}]|\\[^{_LINE_ENDS}])*"|'(?:[^'\\{_LINE_ENDS}]|\\[^{_LINE_ENDS}])*')
     |(?P<mark>==|!=|<=|>=|[<>=()\[\]{{}},:])
     |(?P<comment>\#.*)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orch_nb.analysis.claim_text import read_claim
 from orch_nb.analysis.claims import Claim, claim
 from orch_nb.analysis.forecast import forecast
 from orch_nb.errors import BadExpression, CellError, OrchError, UnknownPrice
@@ -346,3 +347,22 @@ def test_it_shows_every_claim_in_html_and_in_text() -> None:
     assert repr(made) == text
     assert made.verdict == "impossible"
     assert [row["verdict"] for row in made.table()] == ["holds", "off by 19.33 points", "impossible"]
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("cost = $0,150", "a point, as in 0.50"),
+        ("cost = $0,50", "a point, as in 0.50"),
+        ("cost = $1,5000", "a point, as in 0.50"),
+        ("cost = $1.500,00", "a point, as in 0.50"),
+        ("cost = $\u0665", ""),
+        ("max(1,200) = 200", "write 1200, or a blank after the comma"),
+    ],
+)
+def test_a_comma_in_a_claim_parts_thousands_and_nothing_else(line, hint):
+    """A claim quotes a document, so `$1,500 a day` is read; what could be a decimal comma is refused."""
+    with pytest.raises(CellError) as caught:
+        read_claim("x", line)
+    assert hint in caught.value.hint
+    assert read_claim("x", "cost = $1,500 a day").claims[0].sides[1].value == 1500
