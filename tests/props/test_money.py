@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from decimal import Decimal
 from typing import Any
@@ -15,7 +16,7 @@ from orch_nb.providers.fakes import ScriptedProvider
 from orch_nb.routing import models
 from orch_nb.runtime.runtime import Runtime
 from orch_nb.schema import events as ev
-from orch_nb.schema.messages import Reply, Usage
+from orch_nb.schema.messages import Completed, Reply, TextDelta, Usage
 from orch_nb.store.memory import MemoryStore
 from tests.props.schedules import check, check_end
 
@@ -45,30 +46,57 @@ class Watched(MemoryStore):
         return Log(log._store, log.run, log._events, log._holds)
 
 
-def answer(rng: random.Random) -> Any:
-    """What a model may do: well, badly, not at all, for nothing or billed, or lie about its usage."""
+def answer(rng: random.Random) -> tuple[Any, Usage]:
+    """What a model may do, and what it truly used: well, badly, not at all, for nothing or billed, or with another usage than
+    the true one, or none."""
     kind = rng.random()
+    hidden = Usage(rng.randrange(1, 40), rng.randrange(1, 61))
     if kind < 0.12:
-        return RateLimited("slow down", retry_after_s=0.0)
+        return RateLimited("slow down", retry_after_s=0.0), Usage()
     if kind < 0.20:
-        return ProviderUnavailable("broke off", provider="p", billed=rng.random() < 0.5, retry_after_s=0.0)
+        billed = rng.random() < 0.5
+        failed = ProviderUnavailable("broke off", provider="p", billed=billed, retry_after_s=0.0)
+        return failed, hidden if billed else Usage()
     if kind < 0.24:
-        return MalformedReply("half an answer", billed=True)
+        return (*rng.choice([(), ("half an ",)]), MalformedReply("half an answer", billed=True)), hidden
     if kind < 0.28:
-        return AuthFailed("no")
+        return AuthFailed("no"), Usage()
     text = rng.choice(['{"verdict": "again"}', '{"verdict": "good"}', '{"verdict": "good"}', "no JSON at all"])
-    usage = rng.choice(
-        [Usage(40, 20), Usage(200, 50), None, Usage(bad="input tokens are NaN"), Usage(9_000_000, 1)]
-        if rng.random() < 0.3
-        else [Usage(60, 30)]
-    )
-    return Reply(text, usage=usage)
+    if rng.random() < 0.3:
+        told = rng.choice(
+            [None, Usage(0, 0), Usage(bad="input tokens are NaN"), Usage(1, 0), Usage(1, 1, estimated=True)]
+        )
+        return (TextDelta(text), Completed(usage=told)), hidden
+    usage = rng.choice([Usage(60, 30)] * 9 + [Usage(40, 20), Usage(200, 50), Usage(9_000_000, 1)])
+    return Reply(text, usage=usage), usage
+
+
+class Storm:
+    """What the models of one run do, and what each request truly cost. Some storms end in a Stop while a model thinks."""
+
+    def __init__(self, runtime: Runtime, rng: random.Random) -> None:
+        self._runtime, self._rng = runtime, rng
+        self._stops_at = rng.randrange(1, 12) if rng.random() < 0.2 else 0
+        self.used_usd: list[Decimal] = []
+
+    async def answer(self, request: Any) -> Any:
+        """The reply to one request."""
+        made, true = answer(self._rng)
+        is_last = len(self.used_usd) + 1 == self._stops_at
+        true = Usage(1, request.max_tokens) if is_last else true
+        price = PRICES[request.model.removesuffix("-1")]
+        self.used_usd.append(Decimal(price * (true.input_tokens + true.output_tokens)) / 1_000_000)
+        if is_last:
+            self._runtime.live_runs()[0].stop()
+            await asyncio.get_running_loop().create_future()
+        return made
 
 
 @pytest.mark.parametrize("block", range(5))
 async def test_storms_fallbacks_and_escalations_stay_inside_every_budget(block: int) -> None:
-    """Thirty runs of a loop of two agents and a map under random limits in every unit, in a notebook with a budget of its own:
-    the invariant at every admission and settlement, nothing held at the end, and never more requests than calls allowed."""
+    """Thirty runs of a loop of two agents and a map under random limits in every unit, in a notebook with a budget of its own,
+    some of them stopped: the invariant at every admission and settlement, nothing held at the end, never more requests than
+    calls allowed, and never less booked than was truly used."""
     ends = set()
     for seed in range(block * 30, block * 30 + 30):
         rng = random.Random(seed)
@@ -78,7 +106,8 @@ async def test_storms_fallbacks_and_escalations_stay_inside_every_budget(block: 
         runtime = Runtime(store=store, models=book)
         before = current_runtime.use(runtime)
         try:
-            provider = ScriptedProvider(lambda request, rng=rng: answer(rng), name="p")
+            storm = Storm(runtime, rng)
+            provider = ScriptedProvider(storm.answer, name="p")
             runtime.add_provider(provider)
             for name, price in PRICES.items():
                 book.add(name, f"{name}-1", "p", price={"input": price, "output": price})
@@ -88,18 +117,19 @@ async def test_storms_fallbacks_and_escalations_stay_inside_every_budget(block: 
                 graph(), namespace=names(rng), items=[1, 2], x="hi",
                 budget=f"{rng.randrange(1, 60) / 100}, {calls} calls, {rng.choice(['stop', 'degrade', 'ask'])}",
             )  # fmt: skip
-            ends.add(run.events[-1].error.type if run.events[-1].error else "done")
+            ends.add(run.events[-1].error.type if run.events[-1].error else run.status)
             check_end(store)
             assert store.rebuild_ledger() == []
             assert len(provider.requests) <= calls, f"seed {seed}"
             settled = [e for e in run.events if isinstance(e, ev.Settled)]
             one = store.balance(f"run:{run.run}")
             assert one.spent_usd == sum((e.cost_usd or 0 for e in settled), Decimal(0)) == run.spent_usd
+            assert one.spent_usd + one.overrun_usd >= sum(storm.used_usd), f"seed {seed}"
             assert one.overrun_usd == sum((e.overrun_usd for e in settled), Decimal(0))
         finally:
             runtime.close()
             current_runtime.use(before)
-    assert {"BudgetExceeded", "done"} <= ends, "limits that never bind would prove nothing"
+    assert {"BudgetExceeded", "done", "cancelled"} <= ends, "limits that never bind would prove nothing"
 
 
 def graph() -> orch.Graph:
