@@ -13,7 +13,7 @@ ALL_NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 SOURCES  := $(shell find orch_nb notebooks/data -type f -not -name '*.pyc' 2>/dev/null) $(NOTEBOOK)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab notebooks test snapshots check format bench bench-routing install install-dev model chromium labextension labextension-test labextension-deps clean
+.PHONY: help demo lab notebooks test snapshots tidy check format bench bench-routing install install-dev model chromium labextension labextension-test labextension-deps clean
 
 help:
 	@echo "make demo    run the quickstart on a small language model on this machine (no key; about 190 MB once)"
@@ -70,6 +70,10 @@ test: $(VENV)/.installed-dev model chromium
 # What displays and the public surface look like (tests/snapshots, tests/typing) is written anew; review the difference like code.
 snapshots: $(VENV)/.installed-dev
 	@$(BIN)/python -m pytest -q tests/snapshots tests/typing --snapshot-update
+
+# What is committed: no large file, no key, no conflict of a merge.
+tidy: $(VENV)/.installed-dev
+	@$(BIN)/python -m pytest -q -p no:cacheprovider tests/test_repository.py
 
 check: $(VENV)/.installed-dev
 	@$(BIN)/ruff check .
