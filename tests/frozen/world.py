@@ -69,14 +69,17 @@ class ModelClock:
 
 @contextmanager
 def using(runtime: Any) -> Iterator[None]:
-    """Let `runtime` be the one that the magics and functions use; it is closed at the end."""
+    """Let `runtime` and its names of models be those that magics, functions and definitions use; it is closed at the end."""
     from orch_nb import runtime as runtimes
+    from orch_nb.routing import models as books
 
-    before = runtimes.use(runtime)
+    book, before = books.current(), runtimes.use(runtime)
+    books.use(runtime.models)
     try:
         yield
     finally:
         runtime.close()
+        books.use(book)
         runtimes.use(before)
 
 
