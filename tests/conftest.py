@@ -27,11 +27,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # No deadline: two cores are shared with kernels and browsers, and a slow example is no wrong example.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.register_profile("thorough", parent=settings.get_profile("default"), max_examples=2_000)
+settings.register_profile("coverage", parent=settings.get_profile("default"), max_examples=10, derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """What `make snapshots` says."""
+    """Add the option of `make snapshots`."""
     parser.addoption(
         "--snapshot-update", action="store_true", help="write tests/snapshots and tests/typing/public.txt anew"
     )

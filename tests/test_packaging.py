@@ -92,7 +92,9 @@ def test_installed_versions_satisfy_what_is_declared() -> None:
         assert wanted.specifier.contains(metadata.version(wanted.name), prereleases=True), line
 
 
-@pytest.mark.parametrize("target", ["demo", "lab", "test", "check", "bench", "install", "model", "clean"])
+@pytest.mark.parametrize(
+    "target", ["demo", "lab", "test", "check", "coverage", "snapshots", "tidy", "bench", "install", "model", "clean"]
+)
 def test_the_makefile_knows(target: str) -> None:
     """Every command that the README and CI use is a target that make can plan."""
     make = subprocess.run(

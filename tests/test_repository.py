@@ -1,4 +1,4 @@
-"""What is committed: no file too large, no line of an unfinished merge, no key. `make tidy` and pre-commit run this file alone."""
+"""Rules of committed files: none is too large, has a line of an unfinished merge, or a key. `make tidy` and pre-commit run this file alone."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 400_000
 EXAMPLES = ("tests/", "orch_nb/schema/secrets.py")
-"""Where keys that open nothing are written on purpose."""
+"""Files with keys that open nothing, written on purpose."""
 MERGE = re.compile(r"^(?:<{7} |>{7} |={7}$)", re.MULTILINE)
 
 
 def faults(name: str, content: bytes) -> list[str]:
-    """What is wrong with one file."""
+    """Name the faults of one file."""
     found = []
     if len(content) > MOST_BYTES:
         found.append(f"{name}: {len(content):,} bytes; {MOST_BYTES:,} at most")

@@ -1,7 +1,7 @@
-"""Writes what this commit stores and reads: ``python -m tests.frozen.make v1``.
+"""Freeze a store as this commit writes and reads it: ``python -m tests.frozen.make v1``.
 
 A folder ``vN`` has a store with runs of every shape (``runs.sqlite``), the same runs as lines (``runs.jsonl``), the cells that
-define what ran (``cells.txt``), and what a reader says of the runs (``expected.json``). A folder that was committed is never
+define what ran (``cells.txt``), and the readings of the runs (``expected.json``). A folder that was committed is never
 written again; where a figure of its readings was wrong and is mended, ``python -m tests.frozen.make --read v1`` writes
 ``expected.json`` anew from the stored runs.
 """
@@ -122,13 +122,13 @@ def compact(stored: Path, file: Path) -> None:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """What this commit says of a frozen store, which is copied first."""
+    """Read a copy of a frozen store with this commit's code."""
     with tempfile.TemporaryDirectory() as temporary, chdir(temporary):
         return readings(folder, Path(temporary))
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("version", help="the folder's name, such as v1")
     parser.add_argument("--read", action="store_true", help="write expected.json alone")

@@ -1,4 +1,4 @@
-"""What a reader says of the runs of a store, as plain data: state, values, bill and trace of each run, and the budget."""
+"""Readings of a store as plain data: state, output, bill and trace of each run, the list of runs, and the budget."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def line_of(line: Any) -> dict[str, Any]:
 
 
 def trace_of(nx: Any) -> dict[str, Any]:
-    """Who called whom."""
+    """Steps, models and tools of a run, and the arrows between them."""
     return {
         "steps": {name: {k: v for k, v in facts.items() if v} for name, facts in nx.nodes(data=True)},
         "arrows": [[*ends, {k: v for k, v in facts.items() if v}] for *ends, facts in nx.edges(keys=True, data=True)],

@@ -95,7 +95,7 @@ def test_what_was_unfinished_in_a_frozen_store_goes_on(version: Path, folder: Pa
 
 
 def calls_of(book: Any) -> int:
-    """How many calls reached the models so far."""
+    """Number of calls that reached the models so far."""
     return sum(len(provider.requests) for provider in book.models.providers.values())
 
 

@@ -1,4 +1,4 @@
-"""What some 25 objects look like, frozen: one file for each object and form (`NAME.txt`, `.html`, `.json`) in this folder.
+"""The look of 33 objects, frozen: one file for each object and form (`NAME.txt`, `.html`, `.json`) in this folder.
 
 A change of a display shows in review as a change of these files. `make snapshots` (``--snapshot-update``) writes them anew.
 """

@@ -1,4 +1,4 @@
-"""What a user's type checker is told of the public names: frozen in `public.txt`, and tried on the code of `user_code.py`."""
+"""The public names as a user's type checker sees them: frozen in `public.txt`, and tried on the code of `user_code.py`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(600)  # a first run of mypy reads the whole pac
 
 
 def mypy(*files: Path) -> str:
-    """What mypy says of these files, as strictly as of our own."""
+    """Check these files as strictly as our own; the messages of mypy."""
     made = subprocess.run(
         [sys.executable, "-m", "mypy", "--config-file", ROOT / "pyproject.toml", "--no-error-summary", "--no-color-output", *files],
         cwd=ROOT, capture_output=True, text=True, check=False,

@@ -1,4 +1,4 @@
-"""What a user writes, for a type checker: it is checked by `test_typing.py` and never run.
+"""A user's code for a type checker: it is checked by `test_typing.py` and never run.
 
 Each line ending in ``# untyped`` is a value that a user's checker knows nothing of. They may become fewer: a type that is mended
 makes its line an error here.
