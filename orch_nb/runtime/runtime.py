@@ -16,6 +16,7 @@ from orch_nb.engine.fold import fold
 from orch_nb.engine.plan import from_data, to_data
 from orch_nb.engine.policy import Policy
 from orch_nb.engine.state import RunState
+from orch_nb.engine.user_code import contained
 from orch_nb.errors import MissingInput, ModelNotInstalled, OrchError, RunCancelled, nearest
 from orch_nb.runtime.baseline import baseline_of
 from orch_nb.runtime.batch_desk import SLOT
@@ -223,7 +224,10 @@ class Runtime:
             return UNBOUNDED
         if not slot.startswith(MODEL_SLOT):
             return CALLS_AT_ONCE_DEFAULT
-        own = getattr(self.provider(slot.removeprefix(MODEL_SLOT)), "parallel", None)
+        try:
+            own = getattr(contained(self.provider, slot.removeprefix(MODEL_SLOT)), "parallel", None)
+        except Exception:  # the call itself meets it again, and is settled with it
+            return CALLS_AT_ONCE_DEFAULT
         return own if isinstance(own, int) and own > 0 else CALLS_AT_ONCE_DEFAULT
 
     def redactor(self) -> Redactor:
