@@ -54,6 +54,7 @@ _WHERE = {
     "OrchError": "orch_nb.errors",
     "BudgetExceeded": "orch_nb.errors",
     "GraphError": "orch_nb.errors",
+    "NotDone": "orch_nb.errors",
 }
 
 __all__ = ["__version__", "load_ipython_extension", "unload_ipython_extension", *sorted(_WHERE)]  # noqa: PLE0604
@@ -87,6 +88,7 @@ if TYPE_CHECKING:  # all names of `_WHERE`; without `__getattr__`, a checker say
     from orch_nb.engine.plan import Plan as Plan
     from orch_nb.errors import BudgetExceeded as BudgetExceeded
     from orch_nb.errors import GraphError as GraphError
+    from orch_nb.errors import NotDone as NotDone
     from orch_nb.errors import OrchError as OrchError
     from orch_nb.graph.builder import Graph as Graph
     from orch_nb.graph.predicate import Predicate as Predicate

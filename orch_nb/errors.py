@@ -9,7 +9,8 @@
     │  ├─ LimitReached   ORCH204   ├─ ReplayMismatch  ORCH205   ├─ SemanticFailure ORCH206
     │  ├─ UnstorableValue ORCH207  ├─ WaitingForPerson ORCH208  ├─ RunCancelled ORCH209
     │  ├─ MissingInput   ORCH210   ├─ QuoteTooHigh ORCH211   ├─ InternalError ORCH212
-    │  ├─ LoopEnded      ORCH213   └─ WouldDeadlock ORCH214
+    │  ├─ LoopEnded      ORCH213   ├─ WouldDeadlock  ORCH214   ├─ EffectInDoubt ORCH215
+    │  └─ NotDone        ORCH216
     ├─ ProviderError     ORCH3xx      provider, model; `failure` says which policy applies
     ├─ RoutingError      ORCH4xx      NoOffer, UnknownPrice, UnknownModel, ModelNotInstalled
     ├─ ToolError         ORCH5xx      ToolFailed, BadArguments, UnknownTool
@@ -247,6 +248,31 @@ class WouldDeadlock(RunError):
     """A blocking call was made on the thread that runs every run, where it would wait for itself."""
 
     code = "ORCH214"
+
+
+class EffectInDoubt(RunError):
+    """A declared effect may have happened: nobody repeats it before a person has said whether it did."""
+
+    code = "ORCH215"
+    user_fixable = False
+
+
+class NotDone(RunError):
+    """Raised by a function or a tool with declared effects: nothing happened, so it is an ordinary failure.
+
+    Any other exception of such a function, a timeout, or a result that cannot be stored leaves the effect in doubt: a
+    person is asked whether it happened, or the run halts where nobody can be asked, and it is never repeated unasked.
+
+    Examples
+    --------
+    >>> import orch_nb
+    >>> @orch_nb.node(effects="mail")
+    ... def send(text):
+    ...     if not text:
+    ...         raise orch_nb.NotDone("there is no text to send.")
+    """
+
+    code = "ORCH216"
 
 
 # ------------------------------------------------------------------ 3xx: providers

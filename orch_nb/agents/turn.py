@@ -14,6 +14,7 @@ from orch_nb.agents.emulation import either_schema, flattened, is_emulated, spli
 from orch_nb.agents.fingerprint import request_hash
 from orch_nb.agents.origin import marked
 from orch_nb.agents.prompt import is_enforced, system_text
+from orch_nb.engine.outcome import UNTOUCHED
 from orch_nb.engine.ports import Call, Result
 from orch_nb.errors import BadArguments, LimitReached, SemanticFailure, UnknownTool
 from orch_nb.schema.events import ErrorInfo
@@ -317,7 +318,7 @@ class Talk:
             asked.answer = self._marked(asked, outcome.reply)
         else:
             error = outcome.error or ErrorInfo("ORCH501", "ToolFailed", "the tool failed")
-            was_called = error.code not in (BadArguments.code, UnknownTool.code)
+            was_called = error.code not in UNTOUCHED
             if error.failure == "cancelled" or (was_called and self._has_effects(asked.call.name)):
                 self.ended = Result(error=_unknown_effect(asked.call.name, error))
                 self.is_stopped = True

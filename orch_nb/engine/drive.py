@@ -19,7 +19,9 @@ from orch_nb.engine import deciding
 from orch_nb.engine.fingerprint import occurrence, stem
 from orch_nb.engine.fold import fold
 from orch_nb.engine.outcome import (
+    UNTOUCHED,
     asked_by,
+    effects_of,
     error_info,
     frame_output,
     settled_event,
@@ -35,10 +37,12 @@ from orch_nb.engine.state import AGAIN, DONE, Activate, Frame, RunState
 from orch_nb.engine.user_code import ends_task, raised, running_task, tell
 from orch_nb.errors import (
     BudgetExceeded,
+    EffectInDoubt,
     InternalError,
     LimitReached,
     NodeFailed,
     NodeTimeout,
+    NotDone,
     OrchError,
     RunCancelled,
     SemanticFailure,
@@ -60,6 +64,9 @@ _ZERO = Decimal(0)
 
 MORE = ("raise", "stop")
 """What a person may answer who is asked for more budget."""
+
+DOUBT = ("done", "again", "reject")
+"""What a person may answer who is asked whether an effect happened."""
 
 
 class Expand:
@@ -475,9 +482,11 @@ class Driver:
         """A declared effect: its intent is on disk first; what cannot be known afterwards is asked of a person."""
         frame = act.frame
         key = self._effect_key(spec, values)
-        if act.in_doubt:
-            question = f"`{spec.name}` ({', '.join(spec.effects)}) was under way when the process died. Did it happen?"
-            return self._ask(act, spec, values, question, ("done", "again", "reject"))
+        if act.in_doubt and (doubtful := self._doubtful(act, spec)) is not None:
+            return self._in_doubt(act, spec, doubtful, None, started, fingerprint)
+        done = next((s for s in self.state.calls.get(act.key, ()) if s.ok), None)
+        if done is not None:  # by this run: it is what came after that failed
+            return await self._finish(act, share(done.reply), started, fingerprint)
         earlier = None if self.policy.again or act.cleared else self.perform.effect_done(key)
         if earlier is not None:
             if self.policy.attended:
@@ -494,12 +503,55 @@ class Driver:
         self._visible(sent)
         try:
             result = await self._within(spec, _awaited(bound(values, key)))
-        except Exception as error:
+            result = plain(result, where=f"the result of `{spec.name}`")
+        except NotDone as error:
             info = error_info(error)
             self._settle_now(ev.Settled(*at, call, self.now(), ok=False, error=info), "", Outcome(False), {})
             return self._failure(act, spec, error, started, fingerprint)
-        settled = ev.Settled(*at, call, self.now(), reply=None)
-        return [settled, *await self._finish(act, result, started, fingerprint)]
+        except BaseException as error:
+            if self._is_end(error):
+                raise
+            return self._failure(act, spec, error, started, fingerprint)  # the call stays open: in doubt
+        self._settle_now(ev.Settled(*at, call, self.now(), reply=result), "", Outcome(True), {})
+        return await self._finish(act, share(result), started, fingerprint)
+
+    def _doubtful(self, act: Activate, spec: PlanNode) -> ev.Sent | None:
+        """The effect of an activation that has begun, and of which nothing says how it ended."""
+        key = act.key
+        for (owner, _), sent in self.state.open_calls.items():
+            if owner == key and effects_of(spec, sent.kind, sent.target):
+                return sent
+        return None
+
+    def _in_doubt(
+        self, act: Activate, spec: PlanNode, sent: ev.Sent, error: Any, started: float, fingerprint: str
+    ) -> list[Event]:
+        """Ask a person whether an effect happened. Where nobody can be asked the run halts, whatever `on_failure` says."""
+        effects = ", ".join(effects_of(spec, sent.kind, sent.target))
+        what = (
+            f"`{spec.name}` ({effects})" if sent.kind == "effect" else f"`{sent.target}` ({effects}) of `{spec.name}`"
+        )
+        info = error if isinstance(error, ErrorInfo) or error is None else error_info(error)
+        how = (
+            "was under way when the process died"
+            if info is None
+            else f"had begun when it failed ({info.type}: {info.message})"
+        )
+        if self.policy.attended:
+            return self._ask(act, spec, sent.request, f"{what} {how}. Did it happen?", DOUBT)
+        made = EffectInDoubt(
+            f"{what} {how}. It is not known whether it happened, and nobody can be asked here (unattended).",
+            hint="look whether it did; `%orch resume` in a notebook asks for it. `raise orch_nb.NotDone(...)` in the function "
+            "says that nothing happened",
+            node=spec.name,
+        )
+        made.__cause__ = raised(error) if isinstance(error, BaseException) else self.exceptions.get(act.key)
+        self.exceptions[act.key] = made
+        at = (act.frame.key, spec.name, act.frame.round[act.node], act.item)
+        queued = started - act.ready_at if act.ready_at else 0.0
+        return [
+            ev.Failed(*at, error_info(made), self.now(), started, act.attempt, queued_s=queued, fingerprint=fingerprint)
+        ]
 
     def _effect_key(self, spec: PlanNode, values: dict[str, Any]) -> str:
         """Default idempotency key: graph, node and inputs. The same whatever the run, the round or the attempt."""
@@ -530,6 +582,8 @@ class Driver:
         values = read_values(frame, act.node, act.item)
         fingerprint = self._fingerprint(act, spec, values)
         key = frame.key_at(act.node, act.item)
+        if act.in_doubt and (doubtful := self._doubtful(act, spec)) is not None:
+            return self._in_doubt(act, spec, doubtful, None, started, fingerprint)
         machine = self.perform.machine(spec, values, key)
         queued = started - act.ready_at
         while True:
@@ -573,12 +627,15 @@ class Driver:
                                    f"{self.state.run}/{key}/{call}", prepared.route, fingerprint)  # fmt: skip
                     refusal = await self._admit(sent, prepared)
                     if refusal is None:
-                        outcome, took_s = await self._perform_call(prepared, at, call, key)
+                        outcome, took_s = await self._perform_call(spec, prepared, at, call, key)
                         break
                 other = self._degraded(spec, step, f"{self.state.run}/{key}/{call}", prepared, refusal)
                 if other is None:
                     return await self._refuse(act, spec, refusal, asked_at)
                 prepared = other  # reserved at less than the one before: this ends
+            if not outcome.ok and self._has_begun(spec, prepared, outcome):
+                self._doubt(prepared, key, call)
+                return self._failure(act, spec, outcome.error, sent_at, fingerprint)
             delay = self._retry_delay(outcome, spec.retry, attempt)
             settled = settled_event(at, call, self.now(), outcome, "retry" if delay is not None else "")
             self._settle_now(settled, self._hold_name(key, call), outcome, used_by(prepared, outcome, took_s))
@@ -588,8 +645,18 @@ class Driver:
             await self._until(self.now() + delay)
         return None
 
+    @staticmethod
+    def _has_begun(spec: PlanNode, prepared: Prepared, outcome: Outcome) -> bool:
+        """Whether a call that failed may have done something to the world."""
+        return bool(effects_of(spec, prepared.kind, prepared.target)) and outcome.error.code not in UNTOUCHED
+
+    def _doubt(self, prepared: Prepared, key: str, call: int) -> None:
+        """Leave a call with effects open: only a person can say how it ended. Its hold is let go into doubt."""
+        if prepared.scopes:
+            self.log.doubt(self._hold_name(key, call))
+
     async def _perform_call(
-        self, prepared: Prepared, at: tuple[str, str, int, int | None], call: int, key: str
+        self, spec: PlanNode, prepared: Prepared, at: tuple[str, str, int, int | None], call: int, key: str
     ) -> tuple[Outcome, float]:
         """The call itself, and how many seconds it took. Broken off (Stop, timeout), it is booked at what it has cost so far;
         so is one that raised, whatever that was: what was sent is always settled."""
@@ -603,6 +670,9 @@ class Driver:
                 self.exceptions[key] = raised(error)
                 outcome.error = error_info(error)
                 return outcome, clock() - began
+            if self._has_begun(spec, prepared, outcome):
+                self._doubt(prepared, key, call)
+                raise
             event = settled_event(at, call, self.now(), outcome, "cancelled")
             self._settle_now(event, self._hold_name(key, call), outcome, used_by(prepared, outcome, clock() - began))
             raise
@@ -705,11 +775,15 @@ class Driver:
         taken = None
         if action == "reject":
             taken, _ = deciding.decide(frame, node, value, None, exits="else")
-        elif action not in AGAIN and not frame.topo.simple[node]:
+        elif action not in AGAIN and not frame.topo.simple[node] and not self._is_of_tool(key):
             taken, _ = deciding.decide(frame, node, value, self._field_choice(frame, node, value))
         diff = text_diff(asked.shown, value) if action in ("edit", "answer") else ""
         at = (asked.frame, asked.node, asked.round, asked.item)
         return ev.Answered(*at, action, value, by, self.now(), asked.shown_hash, taken, comment, diff)
+
+    def _is_of_tool(self, key: str) -> bool:
+        """Whether a question is about a tool's effect: its answer goes to the conversation, not out along the arrows."""
+        return any(owner == key and sent.kind == "tool" for (owner, _), sent in self.state.open_calls.items())
 
     def answer_events(self, key: str, action: str, value: Any, by: str, comment: str = "") -> list[Event]:
         """The events of a person's answer, what it changes included."""
@@ -819,6 +893,8 @@ class Driver:
         self, act: Activate, spec: PlanNode, error: Any, started: float, fingerprint: str, *, retry: bool = True
     ) -> list[Event]:
         """One attempt failed: again later, on by an else-arrow, or the end of the run, as the node's policy says."""
+        if self.state.open_calls and (doubtful := self._doubtful(act, spec)) is not None:
+            return self._in_doubt(act, spec, doubtful, error, started, fingerprint)
         info = error if isinstance(error, ErrorInfo) else error_info(error)
         now = self.now()
         frame = act.frame

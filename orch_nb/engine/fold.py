@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.engine.outcome import effects_of
 from orch_nb.engine.plan import from_data
 from orch_nb.engine.state import (
     AGAIN,
@@ -34,9 +35,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from orch_nb.engine.plan import Plan
+    from orch_nb.engine.state import ActId
     from orch_nb.schema.events import Event
 
 DEBUG = False
+
+DONE_BY_PERSON = "done, as a person says; what it returned is not known"
+"""The result of a tool whose effect a person has said to have happened, without its result."""
 
 
 def fold(plan: Plan, state: RunState, event: Event) -> RunState:
@@ -300,8 +305,9 @@ def _failed(plan: Plan, state: RunState, event: ev.Failed) -> None:
     done = state.calls.pop(key, None)
     state.verdicts.pop(key, None)
     if event.taken is None:
-        if done and event.error.failure != "semantic":
-            # A resume goes on behind the answers that were good; a semantic failure *is* those answers: it starts anew.
+        if done and (event.error.failure != "semantic" or frame.plan.nodes[node].effects):
+            # A resume goes on behind the answers that were good; a semantic failure *is* those answers: it starts anew. What
+            # an effect returned stands: it was done.
             state.calls[key] = [settled for settled in done if settled.ok]
         frame.status[node] = FAILED
         state.failed[act] = (event.error, key)
@@ -332,7 +338,7 @@ def _settled(plan: Plan, state: RunState, event: ev.Settled) -> None:
         state.spent_usd += event.cost_usd
     if event.overrun_usd:
         state.overrun_usd += event.overrun_usd
-    if sent.kind != "effect":
+    if sent.kind != "effect" or event.ok:
         kept = state.verdicts if sent.route and sent.route.get("chooses") else state.calls
         kept.setdefault(key, []).append(event)
 
@@ -383,17 +389,19 @@ def _answered(plan: Plan, state: RunState, event: ev.Answered) -> None:
         state.status = "running"
     frame = state.frames[event.frame]
     node = frame.topo.index[event.node]
-    if event.action in AGAIN:
-        for call in [c for c in state.open_calls if c[0] == key]:
-            del state.open_calls[call]
+    in_doubt = [state.open_calls.pop(call) for call in [c for c in state.open_calls if c[0] == key]]
+    tools = [sent for sent in in_doubt if sent.kind == "tool"] if event.action == "done" else []
+    for sent in tools:  # it happened: the conversation goes on with what the person says it returned
+        reply = DONE_BY_PERSON if event.value is None else event.value
+        at = (event.frame, event.node, event.round, event.item, sent.call, event.at)
+        state.calls.setdefault(key, []).append(ev.Settled(*at, reply=reply))
+    if event.action in AGAIN or tools:
         if event.item is None:
             frame.status[node] = READY
         _make_ready(state, frame, node, event.item)
         state.ready[event.frame, node, event.item].cleared = event.action == "again"
         state.ready[event.frame, node, event.item].unasked = event.action == "stop"
         return
-    for call in [c for c in state.open_calls if c[0] == key]:
-        del state.open_calls[call]
     if event.item is not None:
         _item_done(state, frame, node, event.item, event.value)
         return
@@ -416,16 +424,18 @@ def _limit_changed(plan: Plan, state: RunState, event: ev.LimitChanged) -> None:
 
 
 def _resumed(plan: Plan, state: RunState, event: ev.Resumed) -> None:
-    """Calls that were under way are in doubt; failures are due again; declared effects under way need a person."""
+    """Calls that were under way are in doubt; failures are due again; effects that were under way need a person."""
     state.status = "waiting" if state.waiting else "running"
     state.ended = False
     state.error = None
+    in_doubt: list[ActId] = []
     for (key, call), sent in list(state.open_calls.items()):
-        if sent.kind == "effect":
-            act = state.ready.get((sent.frame, state.frames[sent.frame].topo.index[sent.node], sent.item))
-            if act is not None:
-                act.in_doubt = True
-            continue
+        if sent.kind in ("effect", "tool"):
+            frame = state.frames[sent.frame]
+            node = frame.topo.index[sent.node]
+            if effects_of(frame.plan.nodes[node], sent.kind, sent.target):
+                in_doubt.append((sent.frame, node, sent.item))
+                continue
         del state.open_calls[key, call]
         if sent.reserved_usd:
             state.held_usd -= sent.reserved_usd
@@ -436,6 +446,9 @@ def _resumed(plan: Plan, state: RunState, event: ev.Resumed) -> None:
             frame.status[node] = READY
         _make_ready(state, frame, node, item)
     state.failed.clear()
+    for act in in_doubt:
+        if act in state.ready:
+            state.ready[act].in_doubt = True
     state.fresh = list(state.ready.values())
 
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.state import DONE, MISSING, SKIPPED
 from orch_nb.engine.user_code import raised
-from orch_nb.errors import OrchError
+from orch_nb.errors import BadArguments, NotDone, OrchError, UnknownTool
 from orch_nb.schema import events as ev
 from orch_nb.schema.events import ErrorInfo
 
 if TYPE_CHECKING:
+    from orch_nb.engine.plan import PlanNode
     from orch_nb.engine.ports import Outcome, Prepared
     from orch_nb.engine.state import Frame, RunState
 
@@ -64,6 +65,18 @@ def error_info(error: BaseException) -> ErrorInfo:
     hint = "a step cannot end the process: return a value, or raise an error" if isinstance(error, SystemExit) else ""
     failure = "transient" if transient else "catastrophic"
     return ErrorInfo("ORCH202", type(error).__name__, str(error)[:2000], failure, hint)
+
+
+UNTOUCHED = frozenset({NotDone.code, BadArguments.code, UnknownTool.code})
+"""Failures after which nothing has happened: the function said so, or was not entered."""
+
+
+def effects_of(node: PlanNode, kind: str, target: str) -> tuple[str, ...]:
+    """What a call of `node` does to the world: a declared effect, or a tool of an agent that has some."""
+    if kind == "effect":
+        return node.effects
+    tools = node.spec.get("tools", ()) if kind == "tool" else ()
+    return next((tuple(t.get("effects", ())) for t in tools if t["name"] == target), ())
 
 
 def text_diff(old: Any, new: Any) -> str:

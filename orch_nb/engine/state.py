@@ -47,8 +47,8 @@ ActId = tuple[str, int, int | None]
 class Activate:
     """An activation that is due. `action`: "run" it, or "close" it (its frame or its map is complete).
 
-    `attempt` counts tries; `not_before` is the earliest time of a retry; `in_doubt` says that a declared effect of it was
-    under way when the process died, so that a person has to say whether it happened; `cleared` that one said "again"; `unasked` that one would not give it
+    `attempt` counts tries; `not_before` is the earliest time of a retry; `in_doubt` says that an effect of it had
+    begun, and nothing says how it ended, so that a person has to say whether it happened; `cleared` that one said "again"; `unasked` that one would not give it
     more budget.
     """
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.user_code import contained
-from orch_nb.errors import GraphError, ReplayMismatch
+from orch_nb.errors import GraphError, NotDone, ReplayMismatch
 from orch_nb.graph.compile import Facts, Want, compile_graph, single_node_spec
 from orch_nb.schema.budget import Budget, parse_budget
 
@@ -185,6 +185,27 @@ def bound_call(node: PlanNode, target: Callable[..., Any], pool: Executor) -> Ca
     Coroutine functions run on the loop. Sync functions run in the pool with the context copied, unless they ask to run
     inline; a Stop or a time-out abandons the thread, and its late result is ignored.
     """
+    call = _call(node, target, pool)
+    return _entering(node, target, call) if node.effects else call
+
+
+def _entering(node: PlanNode, target: Callable[..., Any], call: Callable[..., Any]) -> Callable[..., Any]:
+    """The call of a function with effects: what keeps it from being entered says that nothing was done."""
+
+    def entered(values: dict[str, Any], key: str | None = None) -> Any:
+        given = {**values, KEY_PARAMETER: key} if _nature(target)[0] else values
+        try:
+            inspect.signature(target).bind(**given)
+        except (TypeError, ValueError) as error:
+            raise NotDone(
+                f"`{node.name}` was not entered: {error}", hint="see the parameters of the function"
+            ) from error
+        return call(values, key)
+
+    return entered
+
+
+def _call(node: PlanNode, target: Callable[..., Any], pool: Executor) -> Callable[..., Any]:
     takes_key, is_async = _nature(target)
     if is_async or node.spec.get("inline"):
 

@@ -203,7 +203,8 @@ class RunHandle:
         self, action: str, value: Any = None, *, node: str | None = None, comment: str = "", by: str = ""
     ) -> None:
         """Answer what a person is asked: "approve", "edit" with a value, "reject", "answer" with a value; where a budget ran
-        out, "raise" with an amount (None: just enough for the call that asked), or "stop".
+        out, "raise" with an amount (None: just enough for the call that asked), or "stop"; where an effect is in doubt, "done"
+        (with what it returned, where that is known), "again", or "reject".
 
         Parameters
         ----------

@@ -104,6 +104,9 @@ def node(
     ----------
     effects
         One name or several of what it does to the world; nothing means that it may be repeated and reused at will.
+        A function with effects that raises, takes too long, or returns what cannot be stored has left them *in doubt*: a
+        person is asked whether they happened, or the run halts; they are never repeated unasked. Where nothing happened,
+        it says so by ``raise orch_nb.NotDone("why")``, which is an ordinary failure.
     writes
         State keys it writes besides its own result: key -> reducer's name, or names alone (reducer "last").
     timeout_s

@@ -140,7 +140,8 @@ def tool(
     name, description
         The function's name and its docstring unless told.
     effects
-        One name or several of what it does to the world ("message", "payment", "network", …).
+        One name or several of what it does to the world ("message", "payment", "network", …). When such a tool fails after
+        it was entered, a person is asked whether they happened; ``raise orch_nb.NotDone("why")`` says that they did not.
     timeout_s
         Seconds a call may take.
 

@@ -7,7 +7,7 @@ import contextvars
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.user_code import contained, ends_task, raised, running_task
-from orch_nb.errors import OrchError, ToolFailed, UnstorableValue
+from orch_nb.errors import BadArguments, OrchError, ToolFailed, UnknownTool, UnstorableValue
 from orch_nb.schema.values import compact, plain
 
 if TYPE_CHECKING:
@@ -51,10 +51,10 @@ async def run_tool(called: Tool, given: str | Mapping[str, Any], pool: Executor 
         raise ToolFailed(
             f"`{called.name}` did not answer within its {called.timeout_s:g} s.", tool=called.name
         ) from error
-    except OrchError:
-        raise
     except BaseException as error:
-        if ends_task(error, task):
+        # these two say that this tool was not entered: from inside it they are about another
+        is_ours = isinstance(error, OrchError) and not isinstance(error, BadArguments | UnknownTool)
+        if is_ours or ends_task(error, task):
             raise
         raise failure_of(called, raised(error)) from raised(error)
     return checked_result(called, value)

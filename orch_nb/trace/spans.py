@@ -242,6 +242,7 @@ class Walk:
         span.queued_s = max(span.queued_s, event.queued_s)
         exit_ = "semantic_failure" if event.error.failure == "semantic" else "exception"
         if event.final:
+            self._doubt(span.key)
             span.error, span.attempt, span.output_text = event.error, event.attempt, brief(event.error.message)
             self._end(span, event, exit_, "cancelled" if event.error.failure == "cancelled" else exit_)
             self._decided(event)
@@ -322,6 +323,7 @@ class Walk:
 
     def waiting(self, event: ev.Waiting) -> None:
         span = self._open(event, event.at)
+        self._doubt(span.key)
         span.state, span.request, span.input_text = "waiting", event, brief(event.shown)
         span.action = brief(event.question)
 
@@ -330,7 +332,9 @@ class Walk:
         span.value, span.diff, span.by = event.value, event.diff, event.by
         span.action = f"{_ANSWERS.get(event.action, event.action)} by {event.by or 'a person'}"
         span.output_text = brief(event.comment or event.value)
-        if event.action in AGAIN:
+        last = span.children[-1] if span.children else None
+        is_of_tool = last is not None and (last.kind, last.state, event.action) == ("tool", "in doubt", "done")
+        if event.action in AGAIN or is_of_tool:
             span.state = "running"
             return
         self._end(span, event, "success", "rejected" if event.action == "reject" else "success")
@@ -356,6 +360,11 @@ class Walk:
         self.ended = event
 
     # ---------------------------------------------------------------- what is open
+    def _doubt(self, key: str) -> None:
+        """The calls of an activation that goes no further, and of which nothing says how they ended."""
+        for call in [c for c in self._calls if c[0] == key]:
+            self._calls.pop(call).state = "in doubt"
+
     def _mark_open(self, alive: bool) -> None:
         for call in self._calls.values():
             call.state = "running" if alive and self.ended is None else "in doubt"

@@ -268,6 +268,8 @@ def test_a_failed_tool_with_effects_ends_the_conversation():
     assert (steps[-1].error.failure, "effects" in steps[-1].error.message) == ("catastrophic", True)
     steps = play(definition, TICKET, calls(("send", {"text": "x"})), failed("semantic", "ORCH502", "BadArguments"))
     assert steps[-1].kind == "model", "a call that was refused before it began has no effect"
+    steps = play(definition, TICKET, calls(("send", {"text": "x"})), failed("catastrophic", "ORCH216", "NotDone"))
+    assert steps[-1].kind == "model", "a tool that says that nothing happened has no effect"
 
 
 def test_tools_results_survive_a_change_of_model():
