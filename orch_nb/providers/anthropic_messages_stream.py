@@ -26,6 +26,7 @@ from orch_nb.providers.wire_value import (
     told_apart,
 )
 from orch_nb.schema.messages import Completed, ModelEvent, TextDelta, ToolCall, ToolCallEvent, Usage
+from orch_nb.schema.service import service_in
 
 _FINISHES = {
     "end_turn": "stop",
@@ -124,7 +125,8 @@ class MessagesStream:
         if finish == "tool_calls" and not calls:
             finish = "stop"
         thought = any(block.kind in _THOUGHTS for block in self._blocks.values())
-        last = Completed(finish, self._usage(), self._model, request_id, reasoned=thought)
+        served = service_in(self._counts or {})
+        last = Completed(finish, self._usage(), self._model, request_id, reasoned=thought, served=served)
         return [*self._kept_back(), *calls, last]
 
     def thoughtful_content(self) -> list[dict[str, Any]] | None:

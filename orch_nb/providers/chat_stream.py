@@ -14,6 +14,7 @@ from orch_nb.providers.stream_fault import MOST_CALLS, ChatFault
 from orch_nb.providers.usage import usage_of
 from orch_nb.providers.wire_value import TextJoin, characters, kind, object_sent, text_in, told_apart
 from orch_nb.schema.messages import Completed, ModelEvent, TextDelta, ToolCall, ToolCallEvent
+from orch_nb.schema.service import service_in
 
 DONE = "[DONE]"
 MOST_LOGPROB = 1e-6
@@ -49,6 +50,7 @@ class ChatStream:
         self._finish = ""
         self._refused = self._reasoned = False
         self._usage: Any = None
+        self._served: dict[str, str] = {}
         self._join = TextJoin()
         self._logprobs: list[tuple[str, float]] | None = []
 
@@ -87,11 +89,12 @@ class ChatStream:
         calls: list[ModelEvent] = [ToolCallEvent(call) for call in self._whole_calls()]
         why = "refusal" if self._refused and self._finish == "stop" else self._finish
         usage, scored = usage_of(self._usage), tuple(self._logprobs or ())
-        return [*calls, Completed(why, usage, self.model, request_id, scored, self._reasoned)]
+        return [*calls, Completed(why, usage, self.model, request_id, scored, self._reasoned, self._served)]
 
     def _note(self, chunk: dict[str, Any]) -> None:
         if isinstance(chunk.get("model"), str):
             self.model = characters(chunk["model"][:200])
+        self._served |= service_in(chunk)
         if chunk.get("usage") is not None:
             self._usage = chunk["usage"]
 

@@ -187,7 +187,9 @@ def _whole(request: ModelRequest, reply: Reply) -> Iterator[ModelEvent]:
     why = "tool_calls" if reply.tool_calls and reply.finish_reason == "stop" else reply.finish_reason
     written = reply.text + "".join(call.name + call.arguments for call in reply.tool_calls)
     usage = reply.usage or counted_usage(request, written)
-    yield Completed(why, usage, reply.model or request.model, reply.request_id, reply.logprobs, reply.reasoned)
+    yield Completed(
+        why, usage, reply.model or request.model, reply.request_id, reply.logprobs, reply.reasoned, reply.served
+    )
 
 
 def _words(text: str) -> Iterator[str]:

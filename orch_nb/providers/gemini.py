@@ -91,6 +91,7 @@ class Gemini(HttpProvider):
             while not reply.is_done and (raw := await call.read()) is not None:
                 for event in reply.feed(raw):
                     yield event
+            fold.note_service(call.header("x-gemini-service-tier"))
             last = reply.finish()
         if signed := fold.signed_content():
             self._memory.keep(fold.calls, signed)

@@ -28,6 +28,7 @@ from orch_nb.providers.wire_value import (
     told_apart,
 )
 from orch_nb.schema.messages import Completed, ModelEvent, TextDelta, ToolCall, ToolCallEvent, Usage
+from orch_nb.schema.service import service_in
 
 _FINISHES = {"STOP": "stop", "MAX_TOKENS": "length"}
 _WITHHELD = frozenset(
@@ -55,6 +56,7 @@ class GeminiStream:
         self._model = self._response_id = self._finish = self._blocked = ""
         self._counts: dict[str, Any] | None = None
         self._bad = ""
+        self._served: dict[str, str] = {}
 
     def feed(self, data: str) -> list[ModelEvent]:
         """The events of one chunk's `data`.
@@ -88,7 +90,13 @@ class GeminiStream:
         calls: list[ModelEvent] = [ToolCallEvent(call) for call in self.calls]
         thought = any(part.get("thought") for part in self._parts)
         named = request_id or self._response_id
-        return [*calls, Completed(self._reason(), self._usage(), self._model, named, reasoned=thought)]
+        served = {**self._served, **service_in(self._counts or {})}
+        last = Completed(self._reason(), self._usage(), self._model, named, reasoned=thought, served=served)
+        return [*calls, last]
+
+    def note_service(self, tier: str) -> None:
+        """Take the service tier that the reply's header names, "" for none; what the reply itself says goes before it."""
+        self._served = service_in({"service_tier": tier}) if tier else {}
 
     def signed_content(self) -> list[dict[str, Any]] | None:
         """The parts of a whole reply as they must go back when some are signed; else None.

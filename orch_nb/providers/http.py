@@ -252,8 +252,12 @@ class Call:
     @property
     def request_id(self) -> str:
         """The provider's id of this request, "" when it gave none."""
+        return self.header("x-request-id") or self.header("request-id")
+
+    def header(self, name: str) -> str:
+        """A header of the reply, "" where there is none."""
         headers = self._response.headers if self._response else {}
-        return str(headers.get("x-request-id") or headers.get("request-id") or "")[:200]
+        return str(headers.get(name) or "")[:200]
 
     async def read(self) -> bytes | None:
         """The next decoded bytes, or None at the end.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import BadOption
+from orch_nb.schema.service import service_in, special
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,9 @@ class HttpProvider:
         Its door to the network.
     """
 
+    _extra: dict[str, Any]
+    """Further fields of its requests; a kind that takes them sets them."""
+
     def __init__(self, name: str, http: Http) -> None:
         self.name, self._http = name, http
 
@@ -35,6 +39,11 @@ class HttpProvider:
     def key_reference(self) -> str:
         """Where the key comes from, such as ``env:OPENAI_API_KEY``; "" when none is used."""
         return self._http.key.reference if self._http.key else ""
+
+    @property
+    def asked_service(self) -> dict[str, str]:
+        """The service tier or speed that every request asks for by `extra`, where it is not the ordinary one."""
+        return special(service_in(self._extra))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {self.base_url!r}, key={self.key_reference or None!r})"

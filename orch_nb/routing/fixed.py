@@ -9,8 +9,10 @@ from orch_nb.errors import NoOffer, UnknownPrice
 from orch_nb.routing.offers import Candidate, Route
 from orch_nb.routing.prices import bound, cost, prompt_bound
 from orch_nb.schema.messages import Usage
+from orch_nb.schema.service import in_words
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from decimal import Decimal
 
     from orch_nb.routing.models import ModelBook
@@ -55,7 +57,7 @@ class Fixed:
         offer = self.book.resolve(name)
         price = self.book.prices.price(offer)
         if price is None and self.has_budget:
-            raise unknown_price(offer)
+            raise unknown_price(offer, self.book.prices.asked(offer.provider))
         refused = misfit(offer, request)
         expected = None if price is None else expected_usd(request, price)
         if refused:
@@ -64,10 +66,11 @@ class Fixed:
         return Route(offer, because, expected, (Candidate(offer, expected, price),))
 
 
-def unknown_price(offer: Offer) -> UnknownPrice:
-    """The refusal of an offer without a price, with the way out."""
+def unknown_price(offer: Offer, service: Mapping[str, str] | None = None) -> UnknownPrice:
+    """The refusal of an offer without a price (at the service that is asked for), with the way out."""
+    as_what = f", {in_words(service)}" if service else ""
     return UnknownPrice(
-        f"the price of `{offer.name}` ({offer.provider}/{offer.model}) is unknown, and a budget is in force.",
+        f"the price of `{offer.name}` ({offer.provider}/{offer.model}{as_what}) is unknown, and a budget is in force.",
         hint=f"`%orch models price {offer.name} input=0.15 output=0.60` gives one, in dollars per million tokens (in Python: "
         f"`orch.models().prices.set({offer.name!r}, input=0.15, output=0.60)`); 0 if it is free",
         model=offer.name,

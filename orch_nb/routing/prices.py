@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import BadOption
 from orch_nb.schema.amount import read_amount
+from orch_nb.schema.service import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -240,6 +241,15 @@ class PriceBook:
     """
 
     _own: dict[str, Price] = field(default_factory=dict)
+    _asked: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def asks(self, provider: str, service: Mapping[str, str]) -> None:
+        """Price the models of a provider at the service that its requests ask for (`schema.service.special`)."""
+        self._asked[provider] = dict(service)
+
+    def asked(self, provider: str) -> dict[str, str]:
+        """The service that a provider's requests ask for; {} for the ordinary one."""
+        return self._asked.get(provider, {})
 
     def set(
         self,
@@ -294,18 +304,30 @@ class PriceBook:
             check_usd(0 if per_image is None else per_image, "per_image"), share, note if share is not None else "",
         )  # fmt: skip
 
-    def price(self, offer: Offer, *, at: datetime | None = None) -> Price | None:
-        """What an offer costs at a time (now unless told), or None when nobody knows."""
-        return _with_batch(self._price(offer, at), offer.price_ref.partition("/")[0] or offer.provider)
+    def price(
+        self, offer: Offer, *, at: datetime | None = None, service: Mapping[str, str] | None = None
+    ) -> Price | None:
+        """What an offer costs at a time (now unless told), or None when nobody knows.
 
-    def _price(self, offer: Offer, at: datetime | None) -> Price | None:
+        Parameters
+        ----------
+        service
+            As which it is served (`schema.service.special`); as its provider's requests ask unless told. The user's own
+            price is of that service and of the ordinary one, and of no other.
+        """
+        asked = self.asked(offer.provider)
+        service = asked if service is None else service
+        found = self._price(offer, at, service, is_own=service in ({}, asked))
+        return found if service else _with_batch(found, offer.price_ref.partition("/")[0] or offer.provider)
+
+    def _price(self, offer: Offer, at: datetime | None, service: Mapping[str, str], *, is_own: bool) -> Price | None:
         for key in (offer.name, offer.price_ref, f"{offer.provider}/{offer.model}", offer.model):
             if key in self._own:
-                return self._own[key]
+                return self._own[key] if is_own else None
         if offer.is_free:
             return FREE
         provider, _, model = offer.price_ref.partition("/") if offer.price_ref else (offer.provider, "", offer.model)
-        return self.find(provider, model, at=at)
+        return _bundled(provider, model, at or datetime.now(UTC), service)
 
     def find(self, provider: str, model: str, *, at: datetime | None = None) -> Price | None:
         """The user's own price for a model id, else that of the bundled data; None when there is none."""
@@ -400,12 +422,23 @@ def bundled_date(today: Any = None) -> str:
     return max(dates).isoformat() if dates else ""
 
 
-def _bundled(provider: str, model: str, at: datetime) -> Price | None:
+def _bundled(provider: str, model: str, at: datetime, service: Mapping[str, str] | None = None) -> Price | None:
     found = _bundled_model(provider, model)
     if found is None:
         return None
-    prices = found.get_prices(at)
-    return _convert(prices, bundled_data()[1])
+    version = bundled_data()[1]
+    if not service:
+        return _convert(found.get_prices(at), version)
+    if not _has_variants(found, at, service):
+        return None
+    return _convert(found.get_prices(at, dict(service)), f"{version}, {in_words(service)}")
+
+
+def _has_variants(model: Any, at: datetime, service: Mapping[str, str]) -> bool:
+    """Whether the bundled data have a price for every part of a service. Where they have none they give the ordinary one."""
+    active = [v for v in model.price_variants or () if v.constraint is None or v.constraint.active(at)]
+    fitting = [v.when for v in active if all(service.get(name) == word for name, word in v.when.items())]
+    return all(any(name in when for when in fitting) for name in service)
 
 
 def context_tokens(provider: str, model: str) -> int | None:

@@ -63,6 +63,7 @@ def settle_usage(
     reasoned: bool = False,
     billed: bool = True,
     why: str = "no usage was sent",
+    served: str = "",
 ) -> Settlement:
     """Book one call at its end, whatever that is.
 
@@ -82,11 +83,13 @@ def settle_usage(
         False for a call that certainly was never sent, or turned away before anything was generated: it is booked at 0.
     why
         Why there is no usage, in one clause.
+    served
+        How the call was served, in words, where nobody knows what that costs; "" where `price` is what it costs.
 
     Notes
     -----
     Rules, first that fits: not billed: 0. No usage, an estimated one, or one that cannot be true of this request and answer:
-    the whole reservation. Else the exact cost; what exceeds the reservation becomes the overrun.
+    the whole reservation; so too where it was served in a way whose price is not known. Else the exact cost; what exceeds the reservation becomes the overrun.
     """
     if not billed:
         return Settlement(usage or Usage(), Decimal(0), note="failed before anything was generated: nothing is billed")
@@ -99,6 +102,8 @@ def settle_usage(
         return _unknown(kept, price, reserved, f"bad usage from the provider ({fault})")
     if price is None:
         return Settlement(usage, None, note="the price is unknown")
+    if served:
+        return _unknown(usage, price, reserved, f"the provider served it as {served}, whose price is not known")
     exact = cost(usage, price)
     if reserved is not None and exact > reserved:
         over = exact - reserved

@@ -17,6 +17,7 @@ from orch_nb.errors import OrchError
 from orch_nb.runtime.prompt_size import plan_size
 from orch_nb.schema import events as ev
 from orch_nb.schema.cached_reply import saved_by
+from orch_nb.trace.savings import SERVED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,6 +46,7 @@ class CallFigures:
     usage: Any
     usd: Decimal | None
     price: str
+    served: dict[str, str] | None = None
 
 
 @dataclass(slots=True)
@@ -164,8 +166,9 @@ def _call(question: ev.Sent, answer: ev.Settled) -> CallFigures:
     usd = answer.cost_usd
     saved = saved_by(answer)
     return CallFigures(
-        step_name(question), question.target, model, answer.usage, saved if saved is not None else usd, answer.price
-    )
+        step_name(question), question.target, model, answer.usage, saved if saved is not None else usd, answer.price,
+        answer.reply.get(SERVED) if isinstance(answer.reply, dict) else None,
+    )  # fmt: skip
 
 
 def step_name(event: Any) -> str:
@@ -191,7 +194,9 @@ def price_now(call: CallFigures, book: ModelBook) -> Price | None:
         offer = book.resolve(call.offer)
     except OrchError:
         return None
-    return book.prices.price(offer) if f"{offer.provider}/{offer.model}" == call.model else None
+    if f"{offer.provider}/{offer.model}" != call.model:
+        return None
+    return book.prices.price(offer, service=call.served)
 
 
 # ------------------------------------------------------------------ order statistics

@@ -27,8 +27,9 @@ from orch_nb.runtime.routes import Routes
 from orch_nb.schema.budget import budget_of
 from orch_nb.schema.events import ErrorInfo
 from orch_nb.schema.messages import UNSENT, ModelRequest, Reply, collect
+from orch_nb.schema.service import in_words, special
 from orch_nb.schema.values import plain
-from orch_nb.trace.savings import BATCH
+from orch_nb.trace.savings import BATCH, SERVED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -209,10 +210,10 @@ class Performer:
 
     async def _ask(self, prepared: Prepared, key: str, waited_s: float) -> Outcome:
         """Ask the provider now."""
-        offer, request, price = prepared.payload
+        offer, request, _ = prepared.payload
         said = self._said[id(prepared)] = []
         task, started = running_task(), asyncio.get_running_loop().time()
-        may_be_sent = False
+        may_be_sent = is_answered = False
         first: list[float] = []
 
         def on_text(piece: str) -> None:
@@ -227,9 +228,10 @@ class Performer:
             may_be_sent = True
             async with asyncio.timeout(request.timeout_s + 5.0), aclosing(provider.stream(request)) as stream:
                 reply = await collect(stream, on_text=on_text)
-            outcome = _settle(prepared, reply, price, first[0] if first else None)
+            is_answered = True
+            outcome = self._settled(prepared, reply, first[0] if first else None)
         except OrchError as error:
-            return self._failed(prepared, error)
+            return self._failed(prepared, error, is_answered=is_answered)
         except TimeoutError:
             return self._failed(prepared, ProviderTimeout(f"`{offer.model}` gave no end within {request.timeout_s:g} s.",
                                                           provider=offer.provider, model=offer.model, billed=may_be_sent))  # fmt: skip
@@ -265,12 +267,13 @@ class Performer:
         offer, request, price = prepared.payload
         assert self.desk is not None
         self._said[id(prepared)] = []
-        task = running_task()
+        task, is_answered = running_task(), False
         try:
             reply, batch = await self.desk.ask(offer.provider, prepared.request_hash, request)
-            made = _settle(prepared, reply, price, None)
+            is_answered = True
+            made = self._settled(prepared, reply, None)
         except OrchError as error:
-            return self._failed(prepared, error)
+            return self._failed(prepared, error, is_answered=is_answered)
         except BaseException as error:
             if ends_task(error, task):
                 self._note_unsent(prepared, error)
@@ -278,21 +281,65 @@ class Performer:
             return self._failed(prepared, _fault(offer, error, billed=True))
         del self._said[id(prepared)]
         if made.cost_usd is not None:
-            made.reply[BATCH] = {"id": batch, "standard_usd": str(made.cost_usd / price.share)}
+            standard_usd = (
+                made.cost_usd if made.tokens is None else made.cost_usd / price.share
+            )  # a guess saves nothing
+            made.reply[BATCH] = {"id": batch, "standard_usd": str(standard_usd)}
         return made
+
+    def _settled(self, prepared: Prepared, reply: Reply, first_token_s: float | None) -> Outcome:
+        """The end of a call that came back: billed as it was served."""
+        from orch_nb.routing.settlement import settle_usage
+
+        offer, request, price = prepared.payload
+        calls = [{"id": c.id, "name": c.name, "arguments": c.arguments} for c in reply.tool_calls]
+        said = reply.text + "".join(c["name"] + c["arguments"] for c in calls)
+        price, service, is_priced = self._price_served(offer, price, reply.served)
+        s = settle_usage(
+            reply.usage, request=request, price=price, reserved_usd=prepared.reserved_usd, answer=said,
+            reasoned=reply.reasoned, served="" if is_priced else in_words(service),
+        )  # fmt: skip
+        data: dict[str, Any] = {"text": reply.text}
+        if calls:
+            data["tool_calls"] = calls
+        if reply.model and reply.model != request.model:
+            data["model"] = reply.model
+        if service:
+            data[SERVED] = service
+        if reply.logprobs:
+            data["logprobs"] = [[token, round(value, 6)] for token, value in reply.logprobs]
+        return Outcome(
+            True, plain(data, where=f"the answer of `{prepared.target}`"), s.usage, s.cost_usd, s.overrun_usd, None,
+            reply.finish_reason, first_token_s, _label(price), s.note, s.tokens,
+        )  # fmt: skip
+
+    def _price_served(
+        self, offer: Offer, price: Price | None, served: Mapping[str, str]
+    ) -> tuple[Price | None, dict[str, str], bool]:
+        """The price of a call as it was served, where that is not the ordinary way how, and whether that price is known: else
+        it is the price that was reserved at. What a reply does not say was served as asked."""
+        prices = self.runtime.models.prices
+        asked = prices.asked(offer.provider)
+        service = special({**asked, **served})
+        if price is None or service == asked:
+            return price, service, True
+        if price.share != 1:  # by the batch interface, which is asked for by its address
+            return price, service, service == {"service_tier": "batch"}
+        found = prices.price(offer, service=service)
+        return (price if found is None else found), service, found is not None
 
     def _note_unsent(self, prepared: Prepared, stop: BaseException) -> None:
         """Remember of a cancelled call that nothing of it was sent, where its provider says so."""
         if UNSENT in stop.args:
             self._said.pop(id(prepared), None)
 
-    def _failed(self, prepared: Prepared, error: OrchError) -> Outcome:
+    def _failed(self, prepared: Prepared, error: OrchError, *, is_answered: bool = False) -> Outcome:
         """The end of a call that failed. It is free only if its error says so and nothing of an answer was received."""
         offer, _, _ = prepared.payload
         info = error_info(error)
         self.runtime.availability.note(offer.provider, offer.name, info, 0.0)
         said = "".join(self._said.pop(id(prepared), ()))
-        billed = bool(getattr(error, "billed", False) or said)
+        billed = bool(is_answered or getattr(error, "billed", False) or said)
         return _unfinished(prepared, info, said, billed=billed, why="the provider may bill this failed call")
 
     def cancelled(self, prepared: Prepared) -> Outcome:
@@ -378,33 +425,6 @@ def _fault(offer: Offer, error: BaseException, *, billed: bool) -> ProviderError
     return kind(
         f"`{offer.provider}` raised {type(error).__name__}: {str(error)[:500]}", provider=offer.provider, model=offer.model,
         billed=billed,
-    )  # fmt: skip
-
-
-def _settle(prepared: Prepared, reply: Reply, price: Price | None, first_token_s: float | None) -> Outcome:
-    from orch_nb.routing.settlement import settle_usage
-
-    _, request, _ = prepared.payload
-    calls = [{"id": c.id, "name": c.name, "arguments": c.arguments} for c in reply.tool_calls]
-    said = reply.text + "".join(c["name"] + c["arguments"] for c in calls)
-    s = settle_usage(
-        reply.usage,
-        request=request,
-        price=price,
-        reserved_usd=prepared.reserved_usd,
-        answer=said,
-        reasoned=reply.reasoned,
-    )
-    data: dict[str, Any] = {"text": reply.text}
-    if calls:
-        data["tool_calls"] = calls
-    if reply.model and reply.model != request.model:
-        data["model"] = reply.model
-    if reply.logprobs:
-        data["logprobs"] = [[token, round(value, 6)] for token, value in reply.logprobs]
-    return Outcome(
-        True, plain(data, where=f"the answer of `{prepared.target}`"), s.usage, s.cost_usd, s.overrun_usd, None, reply.finish_reason, first_token_s, _label(price), s.note,
-        s.tokens,
     )  # fmt: skip
 
 

@@ -208,6 +208,7 @@ class Runtime:
         """Use `provider` for the offers that name it (tests' `ScriptedProvider`, a server of your own)."""
         self._providers[provider.name] = provider
         self.models.know_provider(provider.name)
+        self.models.prices.asks(provider.name, getattr(provider, "asked_service", {}))
 
     # ---------------------------------------------------------------- what a run's performer asks
     def slot(self, name: str) -> asyncio.Semaphore:

@@ -127,7 +127,8 @@ class Completed:
     `finish_reason` is one of "stop", "length", "tool_calls", "content_filter" or the provider's own word.
     `usage` is None when the provider sent none (the caller then estimates). `logprobs` are the answer's tokens
     with their log-probabilities; none where they were not asked for, not sent, or not numbers. `reasoned` says that the
-    model was seen to think before it answered.
+    model was seen to think before it answered; `served` in which way the provider says that it served the call
+    (`schema.service`).
     """
 
     finish_reason: str = "stop"
@@ -136,12 +137,14 @@ class Completed:
     request_id: str = ""
     logprobs: tuple[tuple[str, float], ...] = ()
     reasoned: bool = False
+    served: dict[str, str] = field(default_factory=dict)
 
     def reply(self, text: str, tool_calls: tuple[ToolCall, ...]) -> Reply:
         """The whole reply that it ends."""
         return Reply(
-            text, tool_calls, self.finish_reason, self.usage, self.model, self.request_id, self.logprobs, self.reasoned
-        )
+            text, tool_calls, self.finish_reason, self.usage, self.model, self.request_id, self.logprobs, self.reasoned,
+            self.served,
+        )  # fmt: skip
 
 
 ModelEvent = TextDelta | ToolCallEvent | Completed
@@ -159,6 +162,7 @@ class Reply:
     request_id: str = ""
     logprobs: tuple[tuple[str, float], ...] = ()
     reasoned: bool = False
+    served: dict[str, str] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 BATCH = "batch"
 """The key in a call's reply under which a batch-priced call keeps what it would have cost at the ordinary price."""
-
+SERVED = "served"
+"""The key in a call's reply that says as what it was served, where that is not the ordinary way (`schema.service`)."""
 
 COMPARED = ("early exit", "routing")
 """Kinds that compare the same calls with something that was not done; they do not add up."""

@@ -153,6 +153,37 @@ def test_the_bundled_data_agree_with_the_package_that_ships_them():
     assert checked > 40
 
 
+def test_every_service_in_the_bundled_data_has_the_price_that_their_package_gives_it():
+    """Each tier and speed of each model, by the package's own calculation; a service that is not in them has no price."""
+    from genai_prices import Usage as TheirUsage
+    from genai_prices import calc_price
+
+    book, seen, now = PriceBook(), set(), datetime.now(UTC)
+    for provider in bundled_data()[0].providers:
+        for model in provider.models:
+            offer = Offer("m", model.id, provider.id)
+            for variant in model.price_variants or ():
+                price = book.price(offer, service=variant.when, at=now)
+                if not {"service_tier", "speed"} & variant.when.keys() or price is None:
+                    continue
+                theirs = calc_price(
+                    TheirUsage(input_tokens=1_234, output_tokens=567), model.id, provider_id=provider.id,
+                    price_context=variant.when, genai_request_timestamp=now,
+                )  # fmt: skip
+                assert cost(Usage(1_234, 567), price) == theirs.total_price, model.id
+                seen.add((provider.id, *variant.when.values()))
+            assert book.price(offer, service={"service_tier": "golden"}) is None
+    assert {("openai", "priority"), ("openai", "flex"), ("openai", "default"), ("anthropic", "fast")} <= seen
+
+
+def test_a_service_of_several_parts_needs_a_price_for_each():
+    """A price of the speed alone says nothing of the tier."""
+    offer = Offer("m", "claude-opus-5", "anthropic")
+    assert "speed fast" in PriceBook().price(offer, service={"speed": "fast"}).label
+    assert PriceBook().price(offer, service={"speed": "fast", "service_tier": "priority"}) is None
+    assert PriceBook().price(Offer("e", "echo", "echo"), service={"service_tier": "priority"}) is FREE
+
+
 def test_the_same_tokens_on_other_models():
     """What a bill would be elsewhere: the sum of exact costs, None where the price is unknown."""
     other = PriceBook().would_cost([Usage(1_000, 500)] * 3, ["openai/gpt-4o-mini", "openai/nothing"])
