@@ -169,12 +169,12 @@ def test_a_function_that_says_not_done_is_an_ordinary_failure(on_failure, status
 def test_what_fails_before_the_function_is_entered_is_an_ordinary_failure():
     """A missing function, a read that has no value: nothing was announced, so a resume tries again."""
     mail = Mail(None, times=0)
-    plan = plan_of("a -> send", a=dict, send=mail.send)
-    missing = Performer(a=dict)
+    plan = plan_of("a -> send", a=lambda: {"v": 1}, send=mail.send)
+    missing = Performer(a=lambda: {"v": 1})
     state, log = run_plan(plan, {"x": 1}, performer=missing, attended=True)
     assert (state.status, state.error.type) == ("failed", "KeyError")
     assert not events_of(log, ev.Sent)
-    state, _ = run_plan(plan, {"x": 1}, log=log, performer=Performer(a=dict, send=mail.send), attended=True)
+    state, _ = run_plan(plan, {"x": 1}, log=log, performer=Performer(a=lambda: {"v": 1}, send=mail.send), attended=True)
     assert (state.status, mail.sent) == ("done", [1])
 
 
