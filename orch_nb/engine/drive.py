@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import random
 from collections import deque
+from dataclasses import replace
 from decimal import Decimal
 from hashlib import blake2b
 from types import CoroutineType
@@ -46,6 +47,7 @@ from orch_nb.errors import (
     OrchError,
     RunCancelled,
     SemanticFailure,
+    UnstorableValue,
     WaitingForPerson,
 )
 from orch_nb.schema import events as ev
@@ -637,8 +639,7 @@ class Driver:
                 self._doubt(prepared, key, call)
                 return self._failure(act, spec, outcome.error, sent_at, fingerprint)
             delay = self._retry_delay(outcome, spec.retry, attempt)
-            settled = settled_event(at, call, self.now(), outcome, "retry" if delay is not None else "")
-            self._settle_now(settled, self._hold_name(key, call), outcome, used_by(prepared, outcome, took_s))
+            self._settle(prepared, at, call, key, outcome, took_s, "retry" if delay is not None else "")
             if delay is None:
                 return None
             queued = 0.0
@@ -665,7 +666,7 @@ class Driver:
         try:
             return await self.perform.call(prepared, key), clock() - began
         except BaseException as error:
-            outcome = self.perform.cancelled(prepared)
+            outcome = self._broken_off(prepared)
             if not self._is_end(error):
                 self.exceptions[key] = raised(error)
                 outcome.error = error_info(error)
@@ -673,9 +674,26 @@ class Driver:
             if self._has_begun(spec, prepared, outcome):
                 self._doubt(prepared, key, call)
                 raise
-            event = settled_event(at, call, self.now(), outcome, "cancelled")
-            self._settle_now(event, self._hold_name(key, call), outcome, used_by(prepared, outcome, clock() - began))
+            self._settle(prepared, at, call, key, outcome, clock() - began, "cancelled")
             raise
+
+    def _broken_off(self, prepared: Prepared) -> Outcome:
+        """What a call that gave no outcome has cost; its reservation where that cannot be told."""
+        try:
+            return self.perform.cancelled(prepared)
+        except Exception as error:
+            return Outcome(False, cost_usd=prepared.reserved_usd, error=error_info(error))
+
+    def _settle(
+        self, prepared: Prepared, at: tuple[str, str, int, int | None], call: int, key: str, outcome: Outcome, took_s: float, fate: str
+    ) -> None:  # fmt: skip
+        """Settle a call. An answer that cannot be stored is a failed call at the same cost: its hold is never left."""
+        name, used = self._hold_name(key, call), used_by(prepared, outcome, took_s)
+        try:
+            self._settle_now(settled_event(at, call, self.now(), outcome, fate), name, outcome, used)
+        except UnstorableValue as error:
+            failed = replace(outcome, ok=False, reply=None, error=error_info(error))
+            self._settle_now(settled_event(at, call, self.now(), failed, fate), name, failed, used)
 
     def _hold_name(self, key: str, call: int) -> str:
         return f"{self.state.run}:{key}:{call}"

@@ -162,6 +162,41 @@ async def test_what_the_performer_raises_is_settled_by_the_driver(rt, models, mo
     assert run.done()
 
 
+@pytest.mark.parametrize("store", ["memory", "sqlite"])
+async def test_an_outcome_that_cannot_be_stored_is_settled_by_the_driver(rt, broken, monkeypatch, store, tmp_path):
+    """Whatever performs a call may give anything for its reply: it is a failed call, at the cost that it says."""
+    from orch_nb.engine.ports import Outcome
+
+    if store == "sqlite":
+        rt._store = rt.run_loop.ask(orch.SqliteStore, tmp_path / "runs.db")
+    broken(Broken(None))
+
+    async def odd(self, prepared, key):
+        return Outcome(True, {"text": object()}, cost_usd=Decimal("0.001"))
+
+    monkeypatch.setattr(Performer, "call", odd)
+    run = await orch.run(agent(), x="hi")
+    _, event = settled(rt, run)
+    assert (event.ok, event.cost_usd, event.error.type) == (False, Decimal("0.001"), "UnstorableValue")
+
+
+async def test_a_call_whose_cost_cannot_be_told_is_settled_at_its_reservation(rt, broken, monkeypatch):
+    """The performer raises, and raises again when it is asked what the call has cost: the bound is booked."""
+    broken(Broken(None))
+
+    async def raising(self, prepared, key):
+        raise ValueError("x")
+
+    def cancelled(self, prepared):
+        raise KeyError("usage")
+
+    monkeypatch.setattr(Performer, "call", raising)
+    monkeypatch.setattr(Performer, "cancelled", cancelled)
+    run = await orch.run(agent(), x="hi")
+    sent, event = settled(rt, run)
+    assert event.cost_usd == sent.reserved_usd > 0
+
+
 async def test_a_fault_of_an_adapter_goes_to_the_fallback_model(rt, scripted, broken):
     """It is a failed call like another: the next model is asked, the broken adapter not again."""
     provider = broken(Broken(ValueError("x")))

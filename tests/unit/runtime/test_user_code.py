@@ -222,6 +222,24 @@ def test_a_scorer_that_raises_anything_gives_no_score(error):
     assert f"raised {type(error).__name__}" in got.why
 
 
+async def test_a_validator_of_an_answers_type_that_exits_fails_its_node(rt, scripted):
+    """The user's own pydantic class judges answers on the loop: what it raises ends the agent, and the call is settled."""
+    from pydantic import BaseModel, field_validator
+
+    class Label(BaseModel):
+        label: str
+
+        @field_validator("label")
+        @classmethod
+        def known(cls, value):
+            raise SystemExit(3)
+
+    scripted([reply('{"label": "x"}')])
+    run = await orch.run(orch.Agent("a", "{{ x }}", model="m", max_tokens=50, out=Label), x="hi")
+    assert failures(run) == [("SystemExit", "3", "catastrophic")]
+    assert [e.TYPE for e in run.events if e.TYPE in ("sent", "settled")] == ["sent", "settled"]
+
+
 @each_escape
 async def test_a_callback_that_raises_anything_ends_no_run(rt, scripted, error, caplog):
     """`on_change` of a run and of a batch, through events and streamed text: it is logged once, and the run goes on."""
