@@ -43,8 +43,11 @@ MAX_TRAVERSALS = 1_000_000
 MAX_QUESTION = 4_000
 
 _MODIFIERS = ("by", "when", "else", "at", "each")
+WORDS = (*_MODIFIERS, "most", "as", "with", "above", "out", "state")
+"""Words of the notation beside `KINDS`, `CHOOSERS` and the words of conditions."""
 _BY_FORMS = "`by PATH` chooses by a value; `by similarity(PATH)`, `by fit` and `by judge(MODEL)` by the candidates' descriptions"
-_CHOOSERS = ("similarity", "judge")
+CHOOSERS = ("similarity", "judge", "fit")
+"""What may stand after `by` beside a path."""
 
 
 def parse_graph(name: str, text: str) -> GraphSpec:
@@ -494,7 +497,7 @@ class _Reader:
             line.at += 1
             return "fit", self._above(line)
         if call:
-            found = nearest(line.word, _CHOOSERS)
+            found = nearest(line.word, CHOOSERS)
             near = f"did you mean `{found}`? " if found else ""
             raise line.place.error(f"`by {line.word}(…)` is no way to choose.", line.token.column, near + _BY_FORMS)
         path = line.path()

@@ -58,6 +58,10 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
 _CONSTANTS = {"true": True, "false": False, "null": None, "True": True, "False": False, "None": None}
+_JOINING = ("and", "or", "not", "in")
+WORDS = (*_JOINING, LEN, *_CONSTANTS)
+"""Words of a condition."""
+OPERATORS = tuple(_COMPARE)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "/": "/", "\\": "\\", '"': '"', "'": "'"}
 _KINDS = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "a mapping"}
 
@@ -401,7 +405,7 @@ class _Parser:
         return _Len(path)
 
     def _path(self, token: Token) -> _Read:
-        if token.text in ("and", "or", "not", "in"):
+        if token.text in _JOINING:
             self._unexpected("a path or a constant is missing before it")
         following = self.tokens[self.at + 1].text if self.at + 1 < len(self.tokens) else ""
         if token.text == LEN and following == "(":

@@ -10,6 +10,8 @@ from orch_nb.notebook.packed import Packed
 from orch_nb.notebook.visible import clean
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from orch_nb.notebook.table import Table
 
 GRAPH = "application/vnd.orch.graph+json"
@@ -55,6 +57,11 @@ class Shown:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return bundle(self.text, self.html, kind=self.kind, data=self.data)
+
+    def __await__(self) -> Generator[None, None, Shown]:
+        """`await` gives the same: a cell awaits asynchronous verbs also where they only show how they are written."""
+        return self
+        yield
 
     @classmethod
     def lines(cls, *rows: str, value: Any = None) -> Shown:

@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import OrchError
-from orch_nb.notebook import verbs
+from orch_nb.graph import notation
+from orch_nb.notebook import manual, verbs
 from orch_nb.notebook.cell_check import fields_of
 from orch_nb.notebook.projecting import OPTIONS
 
@@ -45,7 +46,7 @@ _FRONT = re.compile(r"^([\w-]*)$")
 _VALUE = re.compile(r"^\s*([\w-]+)\s*:\s*.*?([\w./-]*)$")
 _INSIDE = re.compile(r"(?<!\\)\{\{\s*([\w.]*)$")
 _PATH = re.compile(r"([^\W\d]\w*\.)?(\w*)$")
-_GRAPH_WORDS = ("by", "when", "else", "at most", "each", "as", "with", "above", "out", "state", "human")
+_GRAPH_WORDS = ("at most", *(word for word in notation.WORDS if word not in ("at", "most")), "human")
 
 
 def complete_cell(before: str, whole: str, session: Session) -> tuple[str, list[str]]:
@@ -146,7 +147,7 @@ def _after(verb: str, words: list[str], session: Session) -> list[str]:
         case "models" if not first:
             return ["set", "add"]
         case "help":
-            return [v for v in verbs.VERBS if v]
+            return [*(v for v in verbs.VERBS if v), *manual.TOPICS]
     return flags
 
 

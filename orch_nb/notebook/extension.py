@@ -19,15 +19,22 @@ _MADE = re.compile(
 """What IPython makes of `%orch run …`, `x = %orch run …` and `%%compare …`, and of nothing else. It writes the line with either
 quotes."""
 
+_ASKS_HOW = re.compile(
+    r"(get_ipython\(\)\.run_cell_magic\('(?:agent|graph|claim|compare)', (['\"])(?:\S* )*--help(?: \S*)*\2, )''\)"
+)
+"""What IPython makes of `%%agent --help` without a body, which it refuses to run."""
+
 _ATTRIBUTE = "_orch_nb"
 
 
 def await_our_magics(lines: list[str]) -> list[str]:
-    """Put `await` before our asynchronous verbs where it may stand; every other line stays as it is.
+    """Put `await` before our asynchronous verbs where it may stand; every other line stays as it is, but for a cell magic
+    that has only ``--help``: it gets a body.
 
     At the top level of a cell, in its loops and conditions, and in coroutines. In an ordinary function `await` cannot stand:
     there the verb starts its run, which goes on in the background.
     """
+    lines = [_ASKS_HOW.sub(r"\1'\\n')", line) for line in lines]
     if not any(_MADE.search(line) for line in lines):
         return lines
     try:

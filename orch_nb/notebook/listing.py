@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import OrchError
-from orch_nb.notebook import markup, run_panel
+from orch_nb.notebook import manual, markup, run_panel
 from orch_nb.notebook.batch_panel import rows_table
 from orch_nb.notebook.bill_table import bill_line, bill_table, savings_table
 from orch_nb.notebook.budget_line import budget_text, near, used_share
@@ -383,17 +383,20 @@ def _remark(offer: Offer, book: ModelBook, keys: Mapping[str, str]) -> str:
 
 
 # ------------------------------------------------------------------ help
-def verbs(known: Mapping[str, Any]) -> Shown:
-    """All verbs with what they say."""
+def verbs(known: Mapping[str, Any], topics: Mapping[str, str]) -> Shown:
+    """All verbs with what they say, and the pages of the manual."""
     table = Table([Column("verb"), Column("does", wrap=True)])
     for name, verb_ in known.items():
         table.add(f"%orch {name}".strip(), verb_.says.partition(";")[0].partition(". ")[0])
+    for topic, about in topics.items():
+        table.add(f"%orch help {topic}", about)
     cells = (
         "`%%agent NAME --model small` and `%%graph NAME` define, `%%claim` checks figures; `%orch help VERB` says more"
     )
     return Shown.of_table("orch_nb", table, cells, value=list(known))
 
 
-def verb(name: str, verb_: Any) -> Shown:
-    """One verb: how it is written and what it does."""
-    return Shown.lines(verb_.usage, f"  {verb_.says}.", value=name)
+def verb(usage: str, says: str, topic: str = "") -> Shown:
+    """A verb or a magic: how it is written, what it does, and where more is said."""
+    more = f"`%orch help {topic}`: {manual.TOPICS[topic]}" if topic else "`%orch help` lists the verbs and the pages"
+    return Shown.lines(usage, f"  {says}", f"  {more}", value=usage)

@@ -16,12 +16,46 @@ from IPython.core.magic import (
 )
 
 from orch_nb.errors import BadName, BadOption, CellError, OrchError, nearest
-from orch_nb.notebook import comparing, redefining, verbs
+from orch_nb.notebook import comparing, listing, manual, redefining, verbs
 from orch_nb.notebook.command import read_command, split, without_comment
 from orch_nb.notebook.words import a_
 
 if TYPE_CHECKING:
+    from orch_nb.notebook.bundle import Shown
     from orch_nb.notebook.session import Session
+
+HELP = "--help"
+AGENT_FLAGS = ("save", "replace")
+"""Flags of `%%agent` that are not keys of an agent."""
+CELLS = {
+    "agent": (
+        "%%agent NAME [--KEY VALUE …] [--save] [--replace]",
+        (
+            "Define an agent: YAML between two lines `---`, then the prompt with its "
+            "`{{ reads }}`. `%agent NAME` shows it again."
+        ),
+        "agent",
+    ),
+    "graph": (
+        "%%graph NAME [--replace]",
+        "Wire agents, functions and people: one statement a line. `%graph NAME` shows it again.",
+        "graph",
+    ),
+    "claim": (
+        "%%claim [TITLE] [--replace]",
+        (
+            "Recompute stated figures, one a line, after `given: GRAPH at N a day` where they need one. "
+            "`%%claim?` has an example."
+        ),
+        "",
+    ),
+    "compare": (
+        "%%compare NAME [--replace]",
+        "Compare prompts on models over inputs: one `key: value` a line. `%%compare?` explains the keys.",
+        "models",
+    ),
+}
+"""Cell magic -> how it is written, what it does, its page of the manual."""
 
 
 @magics_class
@@ -48,6 +82,8 @@ class OrchMagics(Magics):
         shown, number = self._place(line)
         words = split(line, shown, number)
         name = words[0].text if words else ""
+        if any(word.text == HELP for word in words):
+            return self._verb_usage(line, name if name != HELP else "")
         command = read_command(line, shown=shown, number=number, values=_value_flags(name))
         verb = verbs.find(command.verb, command, words[0] if words else None)
         verbs.check(verb, command)
@@ -74,9 +110,11 @@ class OrchMagics(Magics):
         """
         from orch_nb.agents.agent import Agent
 
+        if HELP in line.split():
+            return _cell_usage("agent")
         if cell is None:
             return self._again(line, "Agent", "agent")
-        line, flags = _own_flags(without_comment(line), ("save", "replace"))
+        line, flags = _own_flags(without_comment(line), AGENT_FLAGS)
         made = Agent.from_cell(line, cell, self._names(local_ns))
         before = self._free_name(made.name, Agent, flags, line)
         redefining.note_agent(made, before, self.names, self.session.runtime.live_runs() if before is not None else ())
@@ -102,6 +140,8 @@ class OrchMagics(Magics):
         """
         from orch_nb.graph.builder import Graph
 
+        if HELP in line.split():
+            return _cell_usage("graph")
         if cell is None:
             return self._again(line, "Graph", "graph")
         line, flags = _own_flags(without_comment(line), ("replace",))
@@ -129,6 +169,8 @@ class OrchMagics(Magics):
         from orch_nb.analysis.claims import Claim, claim
         from orch_nb.analysis.stored import runs_of
 
+        if HELP in line.split():
+            return _cell_usage("claim")
         line, flags = _own_flags(without_comment(line), ("replace",))
         title = line.strip()
         runtime = self.session.runtime
@@ -160,9 +202,18 @@ class OrchMagics(Magics):
 
         The cell binds `reply`: `reply.table()`, `reply.winner()`, `reply.pick(row, "A")`, `reply.keep(row, note="…")`.
         """
+        if HELP in line.split():
+            return _cell_usage("compare")
         return comparing.compare(self.session, line, cell, self._names(local_ns))
 
     # ---------------------------------------------------------------- helpers
+    def _verb_usage(self, line: str, name: str) -> Shown:
+        """How a verb is written; every verb without a name."""
+        if not name:
+            return listing.verbs(verbs.VERBS, manual.TOPICS)
+        command = read_command(name, shown=f"%orch {line}")
+        return verbs.usage(name, verbs.find(name, command, None))
+
     def _names(self, local_ns: dict[str, Any] | None) -> dict[str, Any]:
         """The variables that the line sees: the notebook's, and a function's own where it stands in one."""
         return self.names if not local_ns or local_ns is self.names else {**self.names, **local_ns}
@@ -211,6 +262,10 @@ class OrchMagics(Magics):
             f"`{name}` is {what}.", line=1, column=len(magic) + 1, source=f"{magic}{line}",
             hint="choose another name, or add `--replace`",
         )  # fmt: skip
+
+
+def _cell_usage(magic: str) -> Shown:
+    return listing.verb(*CELLS[magic])
 
 
 def _value_flags(name: str) -> list[str]:

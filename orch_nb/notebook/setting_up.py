@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Names = dict[str, Any]
 PRICES = ("input", "output", "cached", "cache_write", "per_call", "per_image", "batch")
+MODELS_ACTIONS = ("set", "add", "price", "prices")
+"""What `%orch models` does beside listing them."""
 
 
 def models(session: Session, command: Command, names: Names) -> Shown:
@@ -40,7 +42,7 @@ def models(session: Session, command: Command, names: Names) -> Shown:
     elif words == ["prices"]:
         return listing.prices(book)
     elif words:
-        near = nearest(words[0], ("set", "add", "price", "prices"))
+        near = nearest(words[0], MODELS_ACTIONS)
         raise command.error(
             f"`models {words[0]}` does not exist.", command.words[0], hint=f"did you mean `models {near or 'set'}`?"
         )

@@ -6,7 +6,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import MissingInput, OrchError, nearest
-from orch_nb.notebook import asking_first, comparing, display, listing, live, measuring, name, projecting, setting_up
+from orch_nb.notebook import (
+    asking_first,
+    comparing,
+    display,
+    listing,
+    live,
+    manual,
+    measuring,
+    name,
+    projecting,
+    setting_up,
+)
 from orch_nb.notebook.bundle import QUOTE, Shown
 from orch_nb.notebook.command import Word, is_text, value_of, whole_number
 from orch_nb.notebook.quote_table import quote_data
@@ -179,6 +190,10 @@ def quote(session: Session, command: Command, names: Names) -> Shown:
     return Shown(shown["text/plain"], shown["text/html"], made, QUOTE, quote_data(made))
 
 
+ANSWERS = ("approve", "edit", "reject", "answer", "done", "again", "raise", "stop")
+"""What a person can answer beside a quoted text and an amount; each question offers some of them."""
+
+
 def answer(session: Session, command: Command, names: Names) -> live.Pending:
     """Answer what a person is asked: approve, edit VALUE, reject, or an answer in quotes."""
     handle = _asked_run(session, command, names)
@@ -228,7 +243,6 @@ def _several_wait(command: Command, waiting: Sequence[Any]) -> OrchError:
 
 
 def _answer_of(command: Command, names: Names) -> tuple[str, Any]:
-    actions = {"approve", "edit", "reject", "answer", "done", "again", "raise", "stop"}
     if not command.words:
         raise command.error("what is the answer?", hint='approve, edit "…", reject, or "…"')
     first, *rest = command.words
@@ -238,8 +252,8 @@ def _answer_of(command: Command, names: Names) -> tuple[str, Any]:
         return "raise", first.text
     if first.text == "raise":
         return "raise", rest[0].text if rest else None
-    if first.text not in actions:
-        near = nearest(first.text, actions)
+    if first.text not in ANSWERS:
+        near = nearest(first.text, ANSWERS)
         hint = f"did you mean `{near}`?" if near else 'approve, edit "…", reject, or an answer in quotes'
         raise command.error(f"`{first.text}` is no answer.", first, hint=hint)
     if first.text in ("edit", "answer"):
@@ -394,11 +408,23 @@ def budget(session: Session, command: Command, names: Names) -> Shown:
 
 
 def help_(session: Session, command: Command, names: Names) -> Shown:
-    """All verbs, or one of them."""
+    """All verbs and pages of the manual, or one of them."""
     if not command.words:
-        return listing.verbs(VERBS)
+        return listing.verbs(VERBS, manual.TOPICS)
     word = command.words[0]
-    return listing.verb(word.text, find(word.text, command, word))
+    verb = VERBS.get(word.text)
+    page = manual.page_of(word.text)
+    if page is not None:
+        return page.shown(verb.usage if verb is not None else "")
+    near = "" if verb else nearest(word.text, [*VERBS, *manual.TOPICS, *manual.ALIASES])
+    if near and near not in VERBS:
+        raise command.error(f"the manual has no page `{word.text}`.", word, hint=f"did you mean `{near}`?")
+    return usage(word.text, find(word.text, command, word))
+
+
+def usage(name: str, verb: Verb) -> Shown:
+    """How a verb is written, what it does, and the page that explains what its line takes."""
+    return listing.verb(verb.usage, f"{verb.says}.", manual.VERB_TOPICS.get(name, ""))
 
 
 # ------------------------------------------------------------------ what a line means
@@ -604,10 +630,10 @@ VERBS: dict[str, Verb] = {
     ),
     "notebook": Verb("%orch notebook [NAME]", "the name under which the budget and the runs are kept", setting_up.notebook, words=1),
     "load": Verb("%orch load FILE|FOLDER …", "read agents from `.agent.md` files", setting_up.load),
-    "help": Verb("%orch help [VERB]", "this list, or one verb", help_, words=1),
+    "help": Verb(f"%orch help [VERB | {' | '.join(manual.TOPICS)}]", "this list, one verb, or one page of the manual", help_, words=1),
 }  # fmt: skip
 """Every verb there is; "" is the bare `%orch`."""
 
 ASYNC = tuple(v for v, verb in VERBS.items() if verb.is_async)
 
-__all__ = ["ASYNC", "VERBS", "Verb", "check", "find"]
+__all__ = ["ANSWERS", "ASYNC", "VERBS", "Verb", "check", "find", "help_", "usage"]

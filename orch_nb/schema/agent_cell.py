@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 MAX_FILE_BYTES = 256 * 1024
-_ALIASES = {"tool": "tools", "effect": "effects", "example": "examples"}
+ALIASES = {"tool": "tools", "effect": "effects", "example": "examples"}
 """On the magic line a list may be given one by one: ``--tool search --tool read``."""
 
 
@@ -178,7 +178,7 @@ HINTS = {
 
 
 def _unknown_key(key: str, cell: _Cell | None, at: _Given | None) -> UnknownKey:
-    near = nearest(key, [*KEYS, *_ALIASES])
+    near = nearest(key, [*KEYS, *ALIASES])
     later = {"context", "memory", "tags"}
     if key in later:
         hint = f"`{key}` does nothing yet; leave it out"
@@ -251,7 +251,7 @@ def _read_line(line: str, cell: _Cell) -> str:
                 hint="options are `--key value`; a value with spaces goes in quotes",
             )  # fmt: skip
         written = flag.text[2:].replace("-", "_")
-        key = _ALIASES.get(written, written)
+        key = ALIASES.get(written, written)
         at = _Given(None, 1, flag.column)
         if key not in KEYS:
             raise _unknown_key(written, cell, at)

@@ -43,16 +43,18 @@ _MEANT = {
     "list": "[str]", "array": "[str]", "dict": "{field: str}", "object": "{field: str}", "any": "str",
 }  # fmt: skip
 _JSON_TYPES = frozenset({"string", "integer", "number", "boolean", "null", "array", "object"})
-_CHECKED = frozenset(
+CHECKED = frozenset(
     {"type", "enum", "const", "properties", "required", "additionalProperties", "items", "anyOf", "oneOf", "allOf", "$ref",
      "$defs", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "minItems", "maxItems"}
 )  # fmt: skip
-_NOTES = frozenset(
+NOTES = frozenset(
     {"$schema", "$id", "$comment", "title", "description", "default", "examples", "format", "deprecated", "readOnly", "writeOnly",
      "discriminator"}
 )  # fmt: skip
+MARKS = "{}[]()|,:?"
+"""Characters that have a meaning between the words of a type."""
 _TOKEN = re.compile(
-    r"""(?P<space>\s+)|(?P<quoted>"(?:[^"\\]|\\.)*")|(?P<mark>[{}\[\]()|,:?])|(?P<word>[^\s{}\[\]()|,:?"]+)|(?P<bad>.)""",
+    rf"""(?P<space>\s+)|(?P<quoted>"(?:[^"\\]|\\.)*")|(?P<mark>[{re.escape(MARKS)}])|(?P<word>[^\s{re.escape(MARKS)}"]+)|(?P<bad>.)""",
     re.DOTALL,
 )
 _PLAIN_LABEL = re.compile(r"[^\W\d][\w./+-]*(?: [\w./+-]+)*")
@@ -194,7 +196,7 @@ def _is_json_schema(value: dict[Any, Any]) -> bool:
     if isinstance(declared, list) and len(declared) > 1:
         return True
     lists = [value.get(word) for word in ("anyOf", "oneOf", "allOf", "enum")]
-    return set(value) <= _CHECKED | _NOTES and any(isinstance(one, list) and one and _schemas(one) for one in lists)
+    return set(value) <= CHECKED | NOTES and any(isinstance(one, list) and one and _schemas(one) for one in lists)
 
 
 def _schemas(values: list[Any]) -> bool:
@@ -256,9 +258,9 @@ def _parts(schema: Schema) -> list[tuple[str, Any]]:
 
 def _check_words(schema: Schema, path: str, root: Schema) -> None:
     for word in schema:
-        if word in _CHECKED or word in _NOTES:
+        if word in CHECKED or word in NOTES:
             continue
-        near = nearest(str(word), _CHECKED)
+        near = nearest(str(word), CHECKED)
         hint = f"did you mean `{near}`?" if near else "a pydantic class can check it"
         raise BadType(f"`{word}` of the JSON Schema{f' at `{path}`' if path else ''} is not checked here.", hint=hint)
     declared = schema.get("type", [])

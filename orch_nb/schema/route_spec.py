@@ -45,6 +45,12 @@ MAX_SAMPLES = 15
 MAX_TEXT = 4_000
 
 _FORMS = "auto, or one of {rules: …}, {keywords: …}, {similar: …}, {judge: …}, {cascade: …}, {learned: …}"
+MEASURES = ("schema", "probability", "agreement", "check", "stated")
+"""Ways to tell how sure an answer is: what `by` may say."""
+SECOND_OPINION = ("model", "below", "by")
+"""Keys of a second opinion."""
+SLA = ("seconds",)
+"""Keys of an `sla`."""
 _BY = re.compile(
     r"(?P<how>schema|probability)"
     r"|agreement\(\s*(?P<k>[0-9]{1,3})(?:\s+of\s+(?P<field>[A-Za-z_]\w*))?\s*\)"
@@ -328,11 +334,11 @@ def check_second_opinion(value: Any) -> dict[str, Any] | None:
     if not isinstance(value, dict):
         raise ValueError("must be a model, or {model: big, below: 0.7, by: agreement(3)}")  # noqa: TRY004
     for key in value:
-        if key not in ("model", "below", "by"):
-            near = nearest(str(key), ("model", "below", "by"))
+        if key not in SECOND_OPINION:
+            near = nearest(str(key), SECOND_OPINION)
             raise ValueError(
                 f"has a key `{key}` that it does not take; "
-                + (f"did you mean `{near}`?" if near else "model, below, by")
+                + (f"did you mean `{near}`?" if near else ", ".join(SECOND_OPINION))
             )
     if "model" not in value:
         raise ValueError("must be a model, or {model: big, below: 0.7, by: agreement(3)}")
@@ -359,7 +365,7 @@ def check_sla(value: Any) -> dict[str, float] | None:
     """
     if value is None:
         return None
-    if not isinstance(value, dict) or set(value) != {"seconds"}:
+    if not isinstance(value, dict) or set(value) != set(SLA):
         raise ValueError("must be {seconds: 5}")
     got = value["seconds"]
     try:
