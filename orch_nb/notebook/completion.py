@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import OrchError
-from orch_nb.graph import notation
 from orch_nb.notebook import manual, verbs
 from orch_nb.notebook.cell_check import fields_of
 from orch_nb.notebook.projecting import OPTIONS
@@ -46,7 +45,6 @@ _FRONT = re.compile(r"^([\w-]*)$")
 _VALUE = re.compile(r"^\s*([\w-]+)\s*:\s*.*?([\w./-]*)$")
 _INSIDE = re.compile(r"(?<!\\)\{\{\s*([\w.]*)$")
 _PATH = re.compile(r"([^\W\d]\w*\.)?(\w*)$")
-_GRAPH_WORDS = ("at most", *(word for word in notation.WORDS if word not in ("at", "most")), "human")
 
 
 def complete_cell(before: str, whole: str, session: Session) -> tuple[str, list[str]]:
@@ -95,10 +93,12 @@ def _in_front_matter(line: str, session: Session, names: Mapping[str, Any]) -> t
 
 
 def _in_graph(line: str, whole: str, names: Mapping[str, Any]) -> tuple[str, list[str]]:
+    from orch_nb.graph.notation import KINDS, WORDS
+
     found = _PATH.search(line)
     piece = found[0] if found is not None else ""
     used = re.findall(r"[^\W\d]\w*", whole.partition("\n")[2])
-    return _path(piece, names, [*used, *_GRAPH_WORDS])
+    return _path(piece, names, [*used, "at most", *(word for word in WORDS if word not in ("at", "most")), *KINDS])
 
 
 def _path(piece: str, names: Mapping[str, Any], more: Iterable[str]) -> tuple[str, list[str]]:

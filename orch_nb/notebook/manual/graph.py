@@ -170,7 +170,7 @@ CONDITIONS = (
     Rule(
         " ".join(OPERATORS),
         "Compare two values, in chains too. Texts are compared with texts, numbers with numbers. A comparison with a missing "
-        "value fails the step; write `qa.score?` where it may be missing, and the comparison is then false.",
+        "value fails the step; write `qa.score?` where it may be missing: then it equals `null` and is not more or less than anything.",
         "%%graph g\ntriage -> billing     when 0.2 <= triage.sure < 0.8 and triage.sure != 0.5\n"
         "triage -> technical   when triage.sure > 0.9 or triage.sure >= 0.8\n"
         "triage -> write       when triage.category == 'billing' or triage.sure <= 0.1",
