@@ -61,6 +61,8 @@ class Chooser:
     describe: dict[str, str] = field(default_factory=dict)
     examples: dict[str, tuple[str, ...]] = field(default_factory=dict)
     model: str = ""
+    offer: dict[str, Any] = field(default_factory=dict)
+    """What `model` stood for when the plan was made (`Offer.definition`); {} in plans that did not record it."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -137,6 +139,15 @@ class Plan:
     def node(self, name: str) -> PlanNode:
         """The node of this name (O(1) after the first call)."""
         return self.nodes[index_of(self)[name]]
+
+
+def model_named(node: PlanNode, name: str) -> dict[str, Any]:
+    """What a model's name stood for when this node was planned (`Offer.definition`); {} where that is not recorded."""
+    kept: dict[str, Any]
+    for kept in (*node.spec.get("models", ()), *node.spec.get("others", ())):
+        if kept["name"] == name:
+            return kept
+    return node.chooser.offer if node.chooser is not None and node.chooser.model == name else {}
 
 
 def index_of(plan: Plan) -> dict[str, int]:

@@ -42,8 +42,13 @@ class Fixed:
     book: ModelBook
     has_budget: bool = False
 
-    def route(self, name: str, request: ModelRequest) -> Route:
+    def route(self, name: str, request: ModelRequest, offer: Offer | None = None) -> Route:
         """The route to the offer of this name.
+
+        Parameters
+        ----------
+        offer
+            What the name stands for in the plan of a run; what it stands for now unless told.
 
         Raises
         ------
@@ -54,7 +59,7 @@ class Fixed:
         NoOffer
             The answer alone would fill the model's context window.
         """
-        offer = self.book.resolve(name)
+        offer = self.book.resolve(name) if offer is None else offer
         price = self.book.prices.price(offer)
         if price is None and self.has_budget:
             raise unknown_price(offer, self.book.prices.asked(offer.provider))
@@ -68,11 +73,12 @@ class Fixed:
 
 def unknown_price(offer: Offer, service: Mapping[str, str] | None = None) -> UnknownPrice:
     """The refusal of an offer without a price (at the service that is asked for), with the way out."""
+    name = f"{offer.provider}/{offer.model}" if offer.is_planned else offer.name
     as_what = f", {in_words(service)}" if service else ""
     return UnknownPrice(
         f"the price of `{offer.name}` ({offer.provider}/{offer.model}{as_what}) is unknown, and a budget is in force.",
-        hint=f"`%orch models price {offer.name} input=0.15 output=0.60` gives one, in dollars per million tokens (in Python: "
-        f"`orch.models().prices.set({offer.name!r}, input=0.15, output=0.60)`); 0 if it is free",
+        hint=f"`%orch models price {name} input=0.15 output=0.60` gives one, in dollars per million tokens (in Python: "
+        f"`orch.models().prices.set({name!r}, input=0.15, output=0.60)`); 0 if it is free",
         model=offer.name,
     )
 

@@ -105,10 +105,9 @@ class ModelBook:
         before = self._meaning(name)
         offer = Offer(name, model, provider, price_ref, context_tokens, json, tools, family)
         self.know_provider(provider)
+        self._move_price(name, before, offer)
         if price is not None:
             self.prices.set(name, **dict(price))
-        else:
-            self._forget_price(name, before, offer)
         self._own[name] = offer
         return offer
 
@@ -119,10 +118,11 @@ class ModelBook:
         except UnknownModel:
             return None
 
-    def _forget_price(self, name: str, before: Offer | None, now: Offer) -> None:
-        """Take a name's own price away where it stands for another model now: that price was of the model before."""
+    def _move_price(self, name: str, before: Offer | None, now: Offer) -> None:
+        """Take a name's own price away where it stands for another model now: that price stays with the model before, which
+        runs that were planned with it may still call."""
         if before is not None and (before.provider, before.model) != (now.provider, now.model):
-            self.prices.forget(name)
+            self.prices.move(name, f"{before.provider}/{before.model}")
 
     def know_provider(self, provider: str, key: str = "") -> None:
         """Let ``provider/model`` name models of this provider; `key` is the environment variable of its key."""
@@ -146,7 +146,7 @@ class ModelBook:
             before, meaning = self._own.get(name), self._meaning(name)
             self._own[name] = replace(meant, name=name) if isinstance(meant, Offer) else meant
             try:
-                self._forget_price(name, meaning, self.resolve(name))
+                self._move_price(name, meaning, self.resolve(name))
             except UnknownModel:
                 self._own.pop(name)
                 if before is not None:
@@ -183,6 +183,35 @@ class ModelBook:
             Nothing of this name; the nearest one is given.
         """
         return self._resolve(name, ())
+
+    def planned(self, name: str, kept: Mapping[str, Any]) -> Offer:
+        """The offer that a plan means by a name: the recorded model, whatever the name stands for now.
+
+        Parameters
+        ----------
+        kept
+            What the plan recorded (`Offer.definition`); where it recorded nothing, the name is resolved.
+
+        Raises
+        ------
+        UnknownModel
+            Nothing was recorded, and the name means nothing.
+        """
+        if not kept.get("provider"):
+            return self.resolve(name)
+        now = self._meaning(name)
+        if now is not None and (now.provider, now.model) == (kept["provider"], kept["model"]):
+            return now
+        offer = Offer(
+            name, kept["model"], kept["provider"], kept.get("price_ref", ""), kept.get("context_tokens"),
+            kept.get("json", True), kept.get("tools", True), note=f"as the plan has it: {kept['provider']}/{kept['model']}",
+            is_planned=True,
+        )  # fmt: skip
+        known = next((o for o in self.offers() if (o.provider, o.model) == (offer.provider, offer.model)), None)
+        if known is None:
+            return offer
+        ref = known.name if known.name in self.prices.own() else offer.price_ref or known.price_ref
+        return replace(offer, price_ref=ref, family=known.family)
 
     def _resolve(self, name: str, seen: tuple[str, ...]) -> Offer:
         if name in seen:

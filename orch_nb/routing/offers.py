@@ -39,6 +39,9 @@ class Offer:
         The key of its measured abilities ("smollm2-135m"); "" when nothing was measured.
     note
         One clause for people: why this name stands for this model.
+    is_planned
+        Whether it stands as the plan of a run recorded it, while its name means another model by now: a price that is set for
+        the name is not its price.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Offer:
     tools: bool = True
     family: str = ""
     note: str = ""
+    is_planned: bool = False
 
     @property
     def is_free(self) -> bool:
@@ -63,7 +67,7 @@ class Offer:
 
     def definition(self) -> dict[str, Any]:
         """What a plan keeps of it."""
-        return {
+        made = {
             "name": self.name,
             "provider": self.provider,
             "model": self.model,
@@ -71,6 +75,7 @@ class Offer:
             "tools": self.tools,
             "context_tokens": self.context_tokens,
         }
+        return {**made, "price_ref": self.price_ref} if "/" in self.price_ref else made
 
 
 @dataclass(slots=True, frozen=True)

@@ -321,7 +321,8 @@ class PriceBook:
         return found if service else _with_batch(found, offer.price_ref.partition("/")[0] or offer.provider)
 
     def _price(self, offer: Offer, at: datetime | None, service: Mapping[str, str], *, is_own: bool) -> Price | None:
-        for key in (offer.name, offer.price_ref, f"{offer.provider}/{offer.model}", offer.model):
+        names = () if offer.is_planned else (offer.name,)
+        for key in (*names, offer.price_ref, f"{offer.provider}/{offer.model}", offer.model):
             if key in self._own:
                 return self._own[key] if is_own else None
         if offer.is_free:
@@ -336,9 +337,10 @@ class PriceBook:
                 return self._own[key]
         return _bundled(provider, model, at or datetime.now(UTC))
 
-    def forget(self, model: str) -> None:
-        """Take away the user's own price that was set for `model`; nothing where there is none."""
-        self._own.pop(model, None)
+    def move(self, model: str, to: str) -> None:
+        """Let the user's own price that was set for `model` be that of `to`, unless there is one; nothing where there is none."""
+        if model in self._own:
+            self._own.setdefault(to, self._own.pop(model))
 
     def own(self) -> dict[str, Price]:
         """The user's own prices, by what they were set for."""

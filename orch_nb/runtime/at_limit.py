@@ -73,7 +73,7 @@ def _names(performer: Performer, call: Call) -> Iterator[str]:
 def _prepared(performer: Performer, node: PlanNode, call: Call, key: str, names: Any) -> Iterator[Prepared]:
     for name in names:
         try:
-            offer = performer.runtime.models.resolve(name)
+            offer = performer.runtime.offer(node, name)
             performer.runtime.check_key(performer.runtime.provider(offer.provider))
             if performer.runtime.availability.why_not(offer.provider):
                 continue

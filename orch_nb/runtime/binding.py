@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -99,14 +100,31 @@ def _function_facts(fn: Callable[..., Any], kind: str) -> Facts:
 
 def compile_in(target: Any, namespace: Mapping[str, Any], name: str = "") -> Plan:
     """The plan of a graph (or its spec), an agent or a function, names bound in `namespace`."""
-    from orch_nb.graph.builder import Graph
+    is_spec = hasattr(target, "nodes") and hasattr(target, "edges") and not hasattr(target, "spec")
+    return _with_offers(compile_graph(target if is_spec else graph_spec(target, name), namespace, facts_of))
 
-    if isinstance(target, Graph):
-        return compile_graph(target.spec(), namespace, facts_of)
-    if hasattr(target, "nodes") and hasattr(target, "edges"):
-        return compile_graph(target, namespace, facts_of)
-    spec = single_node_spec(name or getattr(target, "name", "") or getattr(target, "__name__", "node"), target)
-    return compile_graph(spec, namespace, facts_of)
+
+def _with_offers(plan: Plan) -> Plan:
+    """The plan with what the models of its judges stand for now; those of agents are in their definitions."""
+    subplans = {name: _with_offers(sub) for name, sub in plan.subplans.items()}
+    nodes = tuple(map(_with_offer, plan.nodes))
+    is_same = all(a is b for a, b in zip(nodes, plan.nodes, strict=True))
+    is_same = is_same and all(sub is plan.subplans[name] for name, sub in subplans.items())
+    return plan if is_same else replace(plan, nodes=nodes, subplans=subplans)
+
+
+def _with_offer(node: PlanNode) -> PlanNode:
+    from orch_nb.errors import UnknownModel
+    from orch_nb.routing import models
+
+    if node.chooser is None or not node.chooser.model:
+        return node
+    try:
+        offer = models.current().resolve(node.chooser.model)
+    except UnknownModel:
+        return node  # it can be drawn before its model is named; running it says what is missing
+    kept = {**offer.definition(), "name": node.chooser.model}
+    return replace(node, chooser=replace(node.chooser, offer=kept))
 
 
 def graph_spec(target: Any, name: str = "") -> GraphSpec:

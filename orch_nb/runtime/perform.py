@@ -127,7 +127,7 @@ class Performer:
         """One call, ready to leave: routed, bounded, hashed."""
         scopes = self.scopes_of(node)
         if call.kind in ("route", "check"):
-            return self.routes.prepare(call, scopes)
+            return self.routes.prepare(call, scopes, node)
         if call.kind == "tool":
             return Prepared(
                 "tool",
@@ -188,7 +188,7 @@ class Performer:
         names = dict.fromkeys([offer.name, *(m["name"] for m in node.spec.get("models", ()))])
         for name in names:
             if self._priced.setdefault(name, call) == call:
-                known = price if name == offer.name else self.runtime.price_of(name)
+                known = price if name == offer.name else self.runtime.price_of(name, node)
                 if known is not None:
                     made[name] = known.figures()
         return {"prices": made} if made else {}

@@ -19,7 +19,7 @@ from orch_nb.routing.filters import Facts, Room, filtered
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from orch_nb.engine.plan import Chooser, Plan
+    from orch_nb.engine.plan import Chooser, Plan, PlanNode
     from orch_nb.routing.decision import Decision
     from orch_nb.routing.offers import Candidate, Offer
     from orch_nb.routing.question import Question
@@ -45,29 +45,29 @@ class Routes:
     def __init__(self, runtime: Runtime, namespace: Mapping[str, Any]) -> None:
         self.runtime, self.namespace = runtime, namespace
 
-    def prepare(self, call: Call, scopes: Scopes) -> Prepared:
+    def prepare(self, call: Call, scopes: Scopes, node: PlanNode) -> Prepared:
         """A decision or a check, ready to be made: it costs nothing and leaves nowhere."""
         from orch_nb.schema.canonical import digest
 
         said = call.request.as_data() if call.kind == "route" else {"answer": call.request["answer"]}
         return Prepared(
             call.kind, call.target, said, digest([call.kind, 1, call.target, said]), ZERO, 0, (), None, call.kind,
-            (call, scopes),
+            (call, scopes, node),
         )  # fmt: skip
 
     async def call(self, prepared: Prepared) -> Outcome:
         """Make it. Never raises for what it finds."""
-        call, scopes = prepared.payload
+        call, scopes, node = prepared.payload
         if call.kind == "check":
             return await self._check(call)
         try:
-            return await self._decide(call.request, scopes)
+            return await self._decide(call.request, scopes, node)
         except OrchError as error:
             return Outcome(False, None, cost_usd=ZERO, error=error_info(error))
 
     # ---------------------------------------------------------------- decisions
-    async def _decide(self, question: Question, scopes: Scopes) -> Outcome:
-        candidates = filtered(question, self.facts(question, scopes))
+    async def _decide(self, question: Question, scopes: Scopes, node: PlanNode) -> Outcome:
+        candidates = filtered(question, self.facts(question, scopes, node))
         try:
             made = await self._chosen(question, candidates)
         except NoOffer as error:
@@ -147,14 +147,14 @@ class Routes:
         """Why none of the models of an agent node can be asked now; "" where one can, or where it needs none."""
         node = next((n for n in plan.nodes if n.name == name), None)
         names = [m["name"] for m in node.spec.get("models", ())] if node is not None and node.kind == "agent" else []
-        whys = [self._unavailable(self.runtime.models.resolve(model).provider) for model in names]
+        whys = [self._unavailable(self.runtime.offer(node, model).provider) for model in names] if node else []
         return whys[0] if whys and all(whys) else ""
 
     def judge(self, chooser: Chooser, text: str) -> Call:
         """The call that asks `chooser.model` for the next node."""
         from orch_nb.routing.judge import judge_request
 
-        offer = self.runtime.models.resolve(chooser.model)
+        offer = self.runtime.models.planned(chooser.model, chooser.offer)
         choices = [(c, chooser.describe[c] or "; ".join(chooser.examples[c][:3])) for c in chooser.candidates]
         request = judge_request(offer.model, text, [*choices, (NONE, "none of the others fits")], "", what="step")
         return Call("model", chooser.model, request, f"it judges where `{chooser.read.ref}` goes", chooses="node")
@@ -175,10 +175,10 @@ class Routes:
         }  # fmt: skip
 
     # ---------------------------------------------------------------- facts
-    def facts(self, question: Question, scopes: Scopes) -> Facts:
+    def facts(self, question: Question, scopes: Scopes, node: PlanNode) -> Facts:
         """What is known of the candidates now: prices, keys, circuits, seconds, and what is left of the budgets."""
         runtime = self.runtime
-        offers = {name: runtime.models.resolve(name) for name in question.models}
+        offers = {name: runtime.offer(node, name) for name in question.models}
         seen = {name: found for name in offers if (found := runtime.availability.seconds(name)) is not None}
         return Facts(
             offers,

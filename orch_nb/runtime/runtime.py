@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.drive import Driver
 from orch_nb.engine.fold import fold
-from orch_nb.engine.plan import from_data, to_data
+from orch_nb.engine.plan import from_data, model_named, to_data
 from orch_nb.engine.policy import Policy
 from orch_nb.engine.state import RunState
 from orch_nb.engine.user_code import contained
@@ -269,20 +269,44 @@ class Runtime:
             self._freed.set()
 
     def route(self, node: PlanNode, name: str, request: Any, fixed: Any, limited: bool) -> tuple[Offer, dict[str, Any]]:
-        """The offer of a call, and why. The plan's own record of the model stands for the whole run."""
-        route = fixed(self.models, limited).route(name, request)
+        """The offer of a call, and why. The plan's own record of the model stands for the whole run.
+
+        Raises
+        ------
+        UnknownModel
+            The provider of the recorded model is not known here.
+        """
+        offer = self.offer(node, name)
+        if offer.is_planned:
+            self._check_planned(offer)
+        route = fixed(self.models, limited).route(name, request, offer)
         return route.offer, route.as_data()
+
+    def offer(self, node: PlanNode, name: str) -> Offer:
+        """What a model's name stands for in a plan's node: the recorded model, else what the name means now."""
+        return self.models.planned(name, model_named(node, name))
+
+    def _check_planned(self, offer: Offer) -> None:
+        from orch_nb.errors import UnknownModel
+
+        try:
+            self.check_provider(offer.provider)
+        except UnknownModel as error:
+            raise UnknownModel(
+                f"`{offer.name}` is {offer.provider}/{offer.model} in the plan of this run, and {error}",
+                hint=error.hint, model=offer.name,
+            ) from None  # fmt: skip
 
     def desk_of(self, scopes: tuple[tuple[str, Limit], ...]) -> BatchDesk | None:
         """The desk of the batch that these budgets are of; None where calls are made one by one."""
         return next((self.desks[scope] for scope, _ in scopes if scope in self.desks), None) if self.desks else None
 
-    def price_of(self, name: str) -> Price | None:
-        """Today's price of the model of this name; None where nobody knows, or where the name means nothing."""
+    def price_of(self, name: str, node: PlanNode | None = None) -> Price | None:
+        """Today's price of the model of this name (in a plan's node); None where nobody knows, or where it means nothing."""
         from orch_nb.errors import UnknownModel
 
         try:
-            return self.models.prices.price(self.models.resolve(name))
+            return self.models.prices.price(self.models.resolve(name) if node is None else self.offer(node, name))
         except UnknownModel:
             return None
 
@@ -537,11 +561,11 @@ class Runtime:
             if node.kind == "agent":
                 is_routed = "route" in node.spec  # a route leaves out what has no key, and says so
                 for model in (*node.spec.get("models", ()), *node.spec.get("others", ())):
-                    offer = self.models.resolve(model["name"])
+                    offer = self.offer(node, model["name"])
                     if with_keys and not is_routed:
                         self.check_key(self.provider(offer.provider))
             if node.chooser is not None and node.chooser.model:
-                offer = self.models.resolve(node.chooser.model)
+                offer = self.offer(node, node.chooser.model)
                 if with_keys:
                     self.check_key(self.provider(offer.provider))
         for sub in plan.subplans.values():
