@@ -10,7 +10,7 @@
     │  ├─ UnstorableValue ORCH207  ├─ WaitingForPerson ORCH208  ├─ RunCancelled ORCH209
     │  ├─ MissingInput   ORCH210   ├─ QuoteTooHigh ORCH211   ├─ InternalError ORCH212
     │  ├─ LoopEnded      ORCH213   ├─ WouldDeadlock  ORCH214   ├─ EffectInDoubt ORCH215
-    │  └─ NotDone        ORCH216
+    │  ├─ NotDone        ORCH216   └─ QuestionChanged ORCH217
     ├─ ProviderError     ORCH3xx      provider, model; `failure` says which policy applies
     ├─ RoutingError      ORCH4xx      NoOffer, UnknownPrice, UnknownModel, ModelNotInstalled
     ├─ ToolError         ORCH5xx      ToolFailed, BadArguments, UnknownTool
@@ -273,6 +273,12 @@ class NotDone(RunError):
     """
 
     code = "ORCH216"
+
+
+class QuestionChanged(RunError):
+    """A person's answer is to a question that does not wait any more; what is asked now is said, and nothing was answered."""
+
+    code = "ORCH217"
 
 
 # ------------------------------------------------------------------ 3xx: providers

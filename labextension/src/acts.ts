@@ -4,7 +4,7 @@ import { NotebookActions, type NotebookPanel } from '@jupyterlab/notebook';
 import { Notification } from '@jupyterlab/apputils';
 import type { Link } from './link.js';
 import type { Asked, RunRow } from './model/desk.js';
-import { text } from './model/plain.js';
+import { text, type Fields } from './model/plain.js';
 import { openOutput } from './outputs.js';
 
 /** A cell with this text below the active one. */
@@ -40,12 +40,14 @@ export async function stop(link: Link, run: string): Promise<void> {
   }
 }
 
-export async function answer(link: Link, row: RunRow, asked: Asked, action: string, value: string): Promise<void> {
-  await tell(link, 'answer', { run: row.run, node: asked.key, action, value });
+/** Whether the answer was taken. */
+export async function answer(link: Link, row: RunRow, asked: Asked, action: string, value: string): Promise<boolean> {
+  const told = await tell(link, 'answer', { run: row.run, node: asked.key, shown_hash: asked.hash, action, value });
+  return told !== null && told['ok'] === true;
 }
 
 /** What is refused is said where people look. */
-async function tell(link: Link, name: string, more: Record<string, string>): Promise<unknown> {
+async function tell(link: Link, name: string, more: Record<string, string>): Promise<Fields | null> {
   const told = await link.ask(name, more);
   if (told !== null && told['ok'] !== true) {
     Notification.error(`${text(told['error'], 300)} ${text(told['hint'], 200)}`.trim(), { autoClose: 8000 });

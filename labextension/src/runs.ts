@@ -24,7 +24,7 @@ class RunsPanel extends Widget {
     trace: row => this.with(link => openTrace(link, row.run)),
     stop: row => this.with(link => void stop(link, row.run)),
     resume: row => this.with(link => resume(link, row.run)),
-    answer: (row: RunRow, asked, action, value) => this.with(link => void answer(link, row, asked, action, value))
+    answer: async (row: RunRow, asked, action, value) => this.link !== null && answer(this.link, row, asked, action, value)
   });
 
   constructor(private readonly links: Links) {

@@ -23,7 +23,10 @@ function wishes(): { wishes: Wishes; heard: string[] } {
     heard,
     wishes: {
       trace: one => heard.push(`trace ${one.run}`), stop: one => heard.push(`stop ${one.run}`), resume: one => heard.push(`resume ${one.run}`),
-      answer: (one, asked, action, value) => heard.push(`${action} ${one.run} ${asked.key} ${value}`.trim())
+      answer: (one, asked, action, value) => {
+        heard.push(`${action} ${one.run} ${asked.key} ${value}`.trim());
+        return Promise.resolve(asked.hash !== 'stale');
+      }
     }
   };
 }
@@ -67,9 +70,31 @@ test('the list says what can be done with each run, and does it', () => {
   const acts = [...list.node.querySelectorAll('[data-run]')].map(one => [...one.querySelectorAll('button')].map(b => b.textContent));
   assert.deepEqual(acts, [['Approve', 'Reject', 'Trace', 'Stop'], ['Trace', 'Resume'], ['Trace']]);
   list.node.querySelectorAll('button').forEach(one => one.click());
-  assert.deepEqual(heard, ['approve 3 approve', 'reject 3 approve', 'trace 3', 'stop 3', 'trace 2', 'resume 2', 'trace 1']);
+  assert.deepEqual(heard, ['approve 3 approve', 'trace 3', 'stop 3', 'trace 2', 'resume 2', 'trace 1'], 'one answer to one question');
   assert.match(list.node.textContent ?? '', /1 run waits for a person/);
   assert.match(list.node.textContent ?? '', /qa: timed out/);
+});
+
+test('the buttons of a question are dead from the first click on, until the answer was not taken or another question is asked', async () => {
+  const { wishes: made, heard } = wishes();
+  const list = new RunList(made);
+  const asked = (hash: string): object[] => [{ key: 'ok', question: 'Pay?', shown: '100', shown_hash: hash, options: ['approve', 'reject'] }];
+  const buttons = (): HTMLButtonElement[] => [...list.node.querySelectorAll<HTMLButtonElement>('.orch-asked button')];
+  const click = async (i: number): Promise<void> => {
+    buttons()[i]?.click();
+    await new Promise(done => setTimeout(done));
+  };
+  list.show(desk(row('3', { status: 'waiting', asked: asked('one') })));
+  await click(0);
+  await click(0);
+  await click(1);
+  assert.deepEqual(heard, ['approve 3 ok']);
+  assert.deepEqual(buttons().map(one => one.hasAttribute('disabled')), [true, true]);
+  list.show(desk(row('3', { status: 'waiting', asked: asked('stale') })));
+  assert.deepEqual(buttons().map(one => one.hasAttribute('disabled')), [false, false]);
+  await click(0);
+  assert.deepEqual(buttons().map(one => one.hasAttribute('disabled')), [false, false]);
+  assert.deepEqual(heard, ['approve 3 ok', 'approve 3 ok']);
 });
 
 test('what is being typed stays while figures change', () => {

@@ -25,6 +25,7 @@ from orch_nb.engine.outcome import (
     effects_of,
     error_info,
     frame_output,
+    question_changed,
     settled_event,
     split_key,
     text_diff,
@@ -771,15 +772,23 @@ class Driver:
         question = question or spec.spec.get("question") or f"Approve `{spec.name}`?"
         options = options or ("approve", "edit", "reject")
         at = (act.frame.key, spec.name, act.frame.round[act.node], act.item)
-        digest = blake2b(fingerprint_of([question, shown]), digest_size=8).hexdigest()
+        # The activation is part of it: what is shown in round 2 may be what was shown in round 1, and is asked anew.
+        digest = blake2b(fingerprint_of([act.key, question, shown]), digest_size=8).hexdigest()
         return [ev.Waiting(*at, question, shown, digest, self.now(), options)]
 
-    def answered(self, key: str, action: str, value: Any, by: str, comment: str = "") -> ev.Answered:
-        """The event of a person's answer to what is waiting at `key`; raises when it does not fit what was asked."""
+    def answered(
+        self, key: str, action: str, value: Any, by: str, comment: str = "", *, shown_hash: str
+    ) -> ev.Answered:
+        """The event of a person's answer to what is waiting at `key`; raises when it does not fit what was asked.
+
+        `shown_hash` is that of the question that was answered: an answer to another one is refused.
+        """
         asked = self.state.waiting.get(key)
         if asked is None:
             due = ", ".join(f"`{k}`" for k in self.state.waiting) or "nobody"
             raise OrchError(f"nobody is waiting at `{key}`.", hint=f"waiting: {due}")
+        if asked.shown_hash != shown_hash:
+            raise question_changed(self.state.run, key, [asked])
         if action not in asked.options and not (action == "answer" and "approve" in asked.options):
             raise OrchError(f"`{action}` is no answer to `{key}`.", hint=f"one of {', '.join(asked.options)}")
         if action in ("approve", "reject"):
@@ -803,11 +812,15 @@ class Driver:
         """Whether a question is about a tool's effect: its answer goes to the conversation, not out along the arrows."""
         return any(owner == key and sent.kind == "tool" for (owner, _), sent in self.state.open_calls.items())
 
-    def answer_events(self, key: str, action: str, value: Any, by: str, comment: str = "") -> list[Event]:
-        """The events of a person's answer, what it changes included."""
+    def answer_events(
+        self, key: str, action: str, value: Any, by: str, comment: str = "", *, shown_hash: str
+    ) -> list[Event]:
+        """The events of a person's answer, what it changes included; none where that question was answered meanwhile."""
         asked = self.state.waiting.get(key)
-        answered = self.answered(key, action, value, by, comment)
-        if action != "raise" or asked is None:
+        if asked is None or asked.shown_hash != shown_hash:
+            return []
+        answered = self.answered(key, action, value, by, comment, shown_hash=shown_hash)
+        if action != "raise":
             return [answered]
         frame = self.state.frames[asked.frame]
         spec = frame.plan.nodes[frame.topo.index[asked.node]]

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.state import DONE, MISSING, SKIPPED
 from orch_nb.engine.user_code import raised
-from orch_nb.errors import BadArguments, NotDone, OrchError, UnknownTool
+from orch_nb.errors import BadArguments, NotDone, OrchError, QuestionChanged, UnknownTool
 from orch_nb.schema import events as ev
 from orch_nb.schema.events import ErrorInfo
+from orch_nb.schema.values import compact
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from orch_nb.engine.plan import PlanNode
     from orch_nb.engine.ports import Outcome, Prepared
     from orch_nb.engine.state import Frame, RunState
@@ -46,6 +49,18 @@ def unended(state: RunState) -> list[str]:
         for i, status in enumerate(frame.status)
         if status not in (DONE, SKIPPED)
     ]
+
+
+def question_changed(run: str, node: str, waiting: Iterable[ev.Waiting]) -> QuestionChanged:
+    """The error of an answer to `node` that is to none of the questions which wait now; `node` "" for any."""
+    now = [f"`{ev.key(w)}` asks: {w.question} (shown: {compact(w.shown)[:400]})" for w in waiting]
+    return QuestionChanged(
+        f"the question{f' of `{node}`' if node else ''} in run {run} has changed since it was shown. Now "
+        f"{'; '.join(now) or 'nobody is asked'}.",
+        hint="answer again, if that is what you want: `%orch answer`" if now else "`%orch runs` says how it stands",
+        run=run,
+        node=node,
+    )
 
 
 def split_key(key: str) -> tuple[str, int]:

@@ -103,7 +103,8 @@ class FrontEnd:
         if action not in known:
             near = nearest(action, known)
             raise BadOption(f"`{action}` is no answer of a button.", hint=f"did you mean `{near}`?" if near else "")
-        handle.answer(action, _text(asked, "value") if action == "answer" else None, node=_text(asked, "node"))
+        value = _text(asked, "value") if action == "answer" else None
+        handle.answer(action, value, node=_text(asked, "node"), shown_hash=_text(asked, "shown_hash"))
         self.wake()
         return {}
 

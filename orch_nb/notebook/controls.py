@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from orch_nb.errors import OrchError
+from orch_nb.errors import OrchError, QuestionChanged
 from orch_nb.notebook import markup
 from orch_nb.notebook.visible import as_text, escape_line
 from orch_nb.notebook.words import glyph
@@ -74,6 +74,7 @@ class Form:
         import ipywidgets
 
         self.handle, self.key, self.asked = handle, key, asked
+        self.is_over = False
         self._is_text = isinstance(asked.shown, str)
         self._before = asked.shown if self._is_text else as_json(asked.shown)
         self.said = ipywidgets.HTML("")
@@ -92,6 +93,8 @@ class Form:
 
     def _on_edit(self, _: Any) -> None:
         """Approve means what was shown: it is off while the box says something else."""
+        if self.is_over:
+            return
         assert self.text is not None
         is_edited = self.text.value != self._before
         for option, button in self.buttons.items():
@@ -108,21 +111,29 @@ class Form:
         return button
 
     def answer(self, option: str) -> None:
-        """Give the answer; what is wrong with it is said beside the buttons, and nothing is sent."""
+        """Give the answer; what is wrong with it is said beside the buttons, and nothing is sent.
+
+        One click answers what this form shows, and no later click answers anything: a second one may be under way already.
+        """
+        if self.is_over:
+            return
         try:
-            if option == "edit":
-                self.handle.answer("edit", self._edited(), node=self.key)
-            else:
-                self.handle.answer(option, node=self.key)
+            value = self._edited() if option == "edit" else None
+            self.handle.answer(option, value, node=self.key, shown_hash=self.asked.shown_hash)
+        except QuestionChanged as error:
+            self._end(str(error))
         except OrchError as error:
             self._say(f"{error} {error.hint}")
-            return
         except ValueError as error:
             self._say(f"not sent: this is no JSON: {error}")
-            return
+        else:
+            self._end(f"{glyph('done')} {LABELS[option].lower()}")
+
+    def _end(self, said: str) -> None:
+        self.is_over = True
         for button in self.buttons.values():
             button.disabled = True
-        self._say(f"{glyph('done')} {LABELS[option].lower()}")
+        self._say(said)
 
     def _edited(self) -> Any:
         assert self.text is not None

@@ -19,11 +19,12 @@ from orch_nb.trace.run_view import view_of
 from orch_nb.trace.spans import Walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from orch_nb.errors import OrchError
     from orch_nb.notebook.controls import Controls
     from orch_nb.notebook.screen import Screen
+    from orch_nb.schema.events import Waiting
     from orch_nb.trace.run_view import RunView
 
 POLL_S = 0.1
@@ -51,13 +52,15 @@ class RunDisplay:
     is_published
         Whether nobody sits in front of it: then the notebook is made to be read elsewhere, and the last picture carries a
         PNG besides. Drawing it takes a second, which a person at the notebook, who has the picture, should not wait for.
+    on_asked
+        Called with the run's id and the questions that are shown, each time it is drawn.
     """
 
     def __init__(
         self, handle: Any, screen: Screen, *, notes: Sequence[str] = (), controls: Controls | None = None,
-        is_published: bool = False,
+        is_published: bool = False, on_asked: Callable[[str, Iterable[Waiting]], None] | None = None,
     ) -> None:  # fmt: skip
-        self.is_published = is_published
+        self.is_published, self._on_asked = is_published, on_asked
         self.handle, self.screen, self.notes, self.controls = handle, screen, tuple(notes), controls
         self.name = new_name()
         self._walk = Walk()
@@ -77,6 +80,8 @@ class RunDisplay:
     def bundle(self) -> dict[str, Any]:
         """What is shown now. While the run goes on it is short and carries the time of day."""
         view = self.view()
+        if self._on_asked is not None:
+            self._on_asked(view.run, view.waiting.values())
         as_of = "" if self.handle.done() else f"as of {time.strftime('%H:%M:%S')}"
         if as_of and view.status != "waiting":
             return display.live_bundle(view, live=dict(self.handle.live), as_of=as_of, notes=self.notes)

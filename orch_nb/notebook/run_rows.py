@@ -82,6 +82,7 @@ def _asked_row(key: str, asked: ev.Waiting) -> dict[str, Any]:
         "key": key,
         "question": line(asked.question, 300),
         "shown": clean(brief(asked.shown, SHOWN), SHOWN),
+        "shown_hash": asked.shown_hash,
         "options": list(asked.options),
     }
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.engine.outcome import question_changed
 from orch_nb.errors import OrchError, nearest
 from orch_nb.notebook import budget_line, live, name
 from orch_nb.notebook.screen import is_attended, new_name, screen_of
+from orch_nb.schema.events import key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from orch_nb.runtime.runtime import Runtime
+    from orch_nb.schema.events import Waiting
 
 
 class Session:
@@ -35,6 +38,7 @@ class Session:
         self.cell = ""
         self._near: set[str] = set()
         self._place = ""
+        self._asked: dict[str, dict[str, str]] = {}
 
     @property
     def runtime(self) -> Runtime:
@@ -71,7 +75,10 @@ class Session:
         notes = (*self._place_notes(), *notes)
         controls = self._controls(handle, is_background=is_background, is_batch=is_batch)
         kind = live.BatchDisplay if is_batch else live.RunDisplay
-        shown = kind(handle, self.screen, notes=notes, controls=controls, is_published=not self.is_attended)
+        shown = kind(
+            handle, self.screen, notes=notes, controls=controls, is_published=not self.is_attended,
+            on_asked=self.note_asked,
+        )  # fmt: skip
         self.displays[handle.run] = shown
         shown.show()
         if controls is not None:
@@ -128,6 +135,29 @@ class Session:
             self.shown.discard(id(handle))
             return
         self.screen.show(make(handle), new_name())
+        self.note_asked(handle.run, getattr(handle, "waiting", ()))
+
+    # ---------------------------------------------------------------- people
+    def note_asked(self, run: str, asked: Iterable[Waiting]) -> None:
+        """These questions of a run are the last that a person was shown here."""
+        self._asked[run] = {key(one): one.shown_hash for one in asked}
+
+    def answered_hash(self, handle: Any, node: str | None) -> str:
+        """The hash of the question that a person answers who was shown it here last.
+
+        Raises
+        ------
+        QuestionChanged
+            What waits now was not shown here, but an earlier question of the run was; the error shows it.
+        OrchError
+            Nobody waits there, or several wait and none is named.
+        """
+        asked = handle.asked(node)
+        shown = self._asked.get(handle.run)
+        if shown is not None and shown.get(key(asked)) != asked.shown_hash:
+            self.note_asked(handle.run, [asked])
+            raise question_changed(handle.run, node or "", [asked])
+        return str(asked.shown_hash)
 
     def live_run(self, run: str = "") -> Any:
         """The run under way of this id; without one, the only run under way.

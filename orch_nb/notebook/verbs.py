@@ -22,7 +22,9 @@ from orch_nb.notebook.bundle import QUOTE, Shown
 from orch_nb.notebook.command import Word, is_text, value_of, whole_number
 from orch_nb.notebook.quote_table import quote_data
 from orch_nb.schema.amount import is_amount_like
+from orch_nb.schema.events import key
 from orch_nb.schema.names import check_name
+from orch_nb.trace.brief import brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -199,16 +201,20 @@ def answer(session: Session, command: Command, names: Names) -> live.Pending:
     handle = _asked_run(session, command, names)
     action, value = _answer_of(command, names)
     node = command.flags.get("node")
-    handle.answer(action, value, node=node, comment=_comment(command, names))
+    shown_hash = command.flags.get("shown") or session.answered_hash(handle, node)
+    handle.answer(action, value, node=node, shown_hash=shown_hash, comment=_comment(command, names))
     said = f"{action}: run {handle.run} of `{handle.graph}` goes on"
 
     async def wait() -> Any:
         if command.flags.get("wait"):
             await live.until(handle, lambda: handle.done() or handle.status == "waiting", lambda: None)
             _raise_failure(handle)
-        return Shown.lines(
-            said + (f": {handle.status}" if handle.status != "running" else " in the background"), value=handle
-        )
+        done = f": {handle.status}" if handle.status != "running" else " in the background"
+        asked = handle.waiting if handle.status == "waiting" else []
+        if asked:
+            session.note_asked(handle.run, asked)
+        rows = [f"`{key(one)}` asks: {one.question} (shown: {brief(one.shown, 400)})" for one in asked]
+        return Shown.lines(said + done, *rows, value=handle)
 
     return live.Pending(handle, wait, said + " in the background.")
 
@@ -580,9 +586,10 @@ VERBS: dict[str, Verb] = {
         resume, {**_BUDGET, "bg": False, "wait": False, "as": True}, words=1, is_async=True,
     ),
     "answer": Verb(
-        '%orch answer approve | edit "…" | reject | "…" | AMOUNT | stop [--node KEY] [--run RUN] [--comment "…"] [--wait]',
-        "answer what a person is asked; the run goes on in the background. AMOUNT: by how much a budget that ran out is raised",
-        answer, {"node": True, "run": True, "comment": True, "wait": False}, words=2, is_async=True,
+        '%orch answer approve | edit "…" | reject | "…" | AMOUNT | stop [--node KEY] [--run RUN] [--comment "…"] [--shown HASH] [--wait]',
+        "answer what a person is asked, as it was shown here last: what was not shown yet is refused, and shown. The run goes on in "
+        "the background. AMOUNT: by how much a budget that ran out is raised; `--shown`: the hash of the question (`shown_hash`)",
+        answer, {"node": True, "run": True, "comment": True, "shown": True, "wait": False}, words=2, is_async=True,
     ),
     "stop": Verb("%orch stop [RUN|all]", "stop a run; what was spent is booked, what is recorded stays", stop, words=1),
     "runs": Verb("%orch runs [--limit N] [--all]", "runs of this notebook (`--all`: of every one), newest first", runs, {"limit": True, "all": False}, words=0),

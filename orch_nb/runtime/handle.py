@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.engine.outcome import question_changed
 from orch_nb.engine.user_code import tell
 from orch_nb.errors import NodeFailed, OrchError, RunCancelled, RunError, WaitingForPerson
 from orch_nb.schema import events as ev
@@ -200,8 +201,9 @@ class RunHandle:
             self._driver.stop()
 
     def answer(
-        self, action: str, value: Any = None, *, node: str | None = None, comment: str = "", by: str = ""
-    ) -> None:
+        self, action: str, value: Any = None, *, node: str | None = None, shown_hash: str | None = None,
+        comment: str = "", by: str = "",
+    ) -> None:  # fmt: skip
         """Answer what a person is asked: "approve", "edit" with a value, "reject", "answer" with a value; where a budget ran
         out, "raise" with an amount (None: just enough for the call that asked), or "stop"; where an effect is in doubt, "done"
         (with what it returned, where that is known), "again", or "reject".
@@ -209,38 +211,51 @@ class RunHandle:
         Parameters
         ----------
         node
-            Key of the activation; may be left out while only one waits.
+            Key of the activation, or its node's name; may be left out while only one waits.
+        shown_hash
+            That of the question (`Waiting`) which is answered. An answer to what was shown to a person carries it; without
+            it, what waits now is answered.
 
         Raises
         ------
+        QuestionChanged
+            The question of that hash does not wait any more; what is asked now is said.
         OrchError
             Nobody waits there, several wait and none is named, or the action is not offered.
         """
-        asked = self.waiting
-        if node is None:
-            if len(asked) != 1:
-                keys = ", ".join(f"`{ev.key(w)}`" for w in asked) or "nobody"
-                raise OrchError(f"run {self.run}: {len(asked)} questions are open ({keys}).", hint="name the node")
-            node = ev.key(asked[0])
-        else:
-            node = next((ev.key(w) for w in asked if w.node == node), node)
+        asked = self.asked(node, shown_hash)
         if self._driver is None or self._loop is None:
             raise OrchError(f"run {self.run} is not open here.", hint=f"`%orch resume {self.run}` first")
-        self._loop.ask(self._answer_here, node, action, value, by or _person(), comment)
+        self._loop.ask(self._answer_here, asked, action, value, by or _person(), comment)
 
-    def _answer_here(self, node: str, action: str, value: Any, by: str, comment: str) -> None:
-        driver = self._driver
+    def asked(self, node: str | None = None, shown_hash: str | None = None) -> ev.Waiting:
+        """The question that `answer` would answer; it raises as that does."""
+        asked = self.waiting
+        fits = [w for w in asked if node is None or ev.key(w) == node] or [w for w in asked if w.node == node]
+        if shown_hash is not None:
+            found = next((w for w in fits if w.shown_hash == shown_hash), None)
+            if found is None:
+                raise question_changed(self.run, node or "", fits or asked)
+            return found
+        if len(fits) == 1:
+            return fits[0]
+        keys = ", ".join(f"`{ev.key(w)}`" for w in fits or asked) or "nobody"
+        if node is None or fits:
+            raise OrchError(f"run {self.run}: {len(fits)} questions are open ({keys}).", hint="name the node")
+        raise OrchError(f"nobody is waiting at `{node}`.", hint=f"waiting: {keys}")
+
+    def _answer_here(self, asked: ev.Waiting, action: str, value: Any, by: str, comment: str) -> None:
+        driver, node, shown_hash = self._driver, ev.key(asked), asked.shown_hash
         assert driver is not None
-        driver.answered(node, action, value, by, comment)  # raises in the caller's thread when it does not fit
+        # Raises in the caller's thread when it does not fit.
+        driver.answered(node, action, value, by, comment, shown_hash=shown_hash)
         with self._lock:
             self._at_rest = False
             if self.rest.done() and not self.done():
                 self.rest = promise()
             self._status = "running"
         # A second click may have been posted meanwhile: the first answer counts.
-        driver.post(
-            lambda: driver.answer_events(node, action, value, by, comment) if node in driver.state.waiting else []
-        )
+        driver.post(lambda: driver.answer_events(node, action, value, by, comment, shown_hash=shown_hash))
 
     # ---------------------------------------------------------------- on the loop's thread
     def _on_events(self, events: Sequence[Event]) -> None:

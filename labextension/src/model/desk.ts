@@ -12,6 +12,8 @@ export interface Asked {
   readonly question: string;
   readonly shown: string;
   readonly options: readonly string[];
+  /** Of the question as it is shown: an answer carries it, so that it answers nothing else. */
+  readonly hash: string;
 }
 
 /** A run in a list; `said` is the end of each stream. */
@@ -98,7 +100,7 @@ export function readRow(data: unknown): RunRow {
 
 function readAsked(data: unknown): Asked {
   const row = fields(data);
-  return { key: text(row['key'], 200), question: text(row['question'], 400), shown: text(row['shown'], 800), options: words(row['options'], 8, 40) };
+  return { key: text(row['key'], 200), question: text(row['question'], 400), shown: text(row['shown'], 800), options: words(row['options'], 8, 40), hash: text(row['shown_hash'], 80) };
 }
 
 function readBudget(row: Fields): Budget {

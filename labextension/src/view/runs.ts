@@ -11,7 +11,8 @@ export interface Wishes {
   trace(row: RunRow): void;
   stop(row: RunRow): void;
   resume(row: RunRow): void;
-  answer(row: RunRow, asked: Asked, action: string, value: string): void;
+  /** Whether the answer was taken. */
+  answer(row: RunRow, asked: Asked, action: string, value: string): Promise<boolean>;
 }
 
 const LABELS: Readonly<Record<string, string>> = { approve: 'Approve', reject: 'Reject', done: 'It happened', again: 'Do it again' };
@@ -120,17 +121,29 @@ export function runView(row: RunRow, wishes: Wishes): HTMLElement {
 }
 
 function askedView(row: RunRow, asked: Asked, wishes: Wishes): HTMLElement {
-  const give = (action: string, value = ''): void => wishes.answer(row, asked, action, value);
+  const acts = el('div', { class: 'orch-acts' });
+  let given = false;
+  const enable = (is: boolean): void => acts.querySelectorAll('button').forEach(one => one.toggleAttribute('disabled', !is));
+  // One answer for what is shown: the buttons are dead from the click on, and live again where it was not taken.
+  const give = async (action: string, value = ''): Promise<void> => {
+    if (given) {
+      return;
+    }
+    given = true;
+    enable(false);
+    given = await wishes.answer(row, asked, action, value);
+    enable(!given);
+  };
   const buttons = asked.options.filter(one => Object.hasOwn(LABELS, one)).map((one, i) =>
-    button({ class: `orch-act${i === 0 ? ' orch-act-strong' : ''}`, 'data-act': `${one} ${asked.key}`, 'aria-label': `${LABELS[one]}: ${asked.key} of run ${row.run}` }, () => give(one), LABELS[one]));
+    button({ class: `orch-act${i === 0 ? ' orch-act-strong' : ''}`, 'data-act': `${one} ${asked.key}`, 'aria-label': `${LABELS[one]}: ${asked.key} of run ${row.run}` }, () => void give(one), LABELS[one]));
+  acts.append(...buttons, ...(asked.options.includes('answer') ? wordsView(asked, give) : []));
   return el('div', { class: 'orch-asked' }, el('div', {}, el('b', {}, asked.key), ` ${asked.question}`),
-    asked.shown === '' ? null : code(asked.shown),
-    el('div', { class: 'orch-acts' }, ...buttons, ...(asked.options.includes('answer') ? wordsView(asked, give) : [])));
+    asked.shown === '' ? null : code(asked.shown), acts);
 }
 
-function wordsView(asked: Asked, give: (action: string, value: string) => void): HTMLElement[] {
+function wordsView(asked: Asked, give: (action: string, value: string) => Promise<void>): HTMLElement[] {
   const field = el('input', { class: 'orch-search', 'aria-label': `answer of ${asked.key}`, placeholder: 'answer', 'data-act': `words ${asked.key}`, autocomplete: 'off' });
-  return [field, button({ class: 'orch-act', 'data-act': `send ${asked.key}` }, () => give('answer', field.value), 'Send')];
+  return [field, button({ class: 'orch-act', 'data-act': `send ${asked.key}` }, () => void give('answer', field.value), 'Send')];
 }
 
 function clock(at: number): string {

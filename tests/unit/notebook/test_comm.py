@@ -124,9 +124,10 @@ def test_a_question_is_told_and_answered(shell, desk):
     (asked,) = told["runs"][0]["asked"]
     assert (asked["key"], asked["question"]) == ("approve", "Send?")
     assert "approve" in asked["options"]
-    wrong = desk.ask(ask="answer", run=handle.run, node="approve", action="aprove")
+    given = {"ask": "answer", "run": handle.run, "node": "approve", "shown_hash": asked["shown_hash"]}
+    wrong = desk.ask(**given, action="aprove")
     assert (wrong["ok"], wrong["hint"]) == (False, "did you mean `approve`?")
-    assert desk.ask(ask="answer", run=handle.run, node="approve", action="approve")["ok"] is True
+    assert desk.ask(**given, action="approve")["ok"] is True
     ended(handle)
     assert handle.status == "done"
 
@@ -198,3 +199,101 @@ def test_the_runs_thread_never_sends(shell, desk):
     desk.turn()
     assert set(places) == {threading.current_thread()}
     assert runtime.current().live_runs() == []
+
+
+def test_an_answer_carries_the_hash_of_what_was_shown(shell, desk):
+    """A click on a question that has changed since, or one that names no question, is refused: nobody has seen what waits."""
+    handle, paid = paying(shell)
+    desk.ask(ask="hello")
+    (told,) = desk.turn()
+    (asked,) = told["runs"][0]["asked"]
+    given = {"ask": "answer", "run": handle.run, "node": asked["key"], "action": "approve"}
+    assert "`shown_hash` must be a text" in desk.ask(**given)["error"]
+    assert desk.ask(**given, shown_hash=asked["shown_hash"])["ok"] is True
+    handle.wait(20)
+    again = desk.ask(**given, shown_hash=asked["shown_hash"])
+    assert again["ok"] is False
+    assert "Now `ok[2]` asks: Pay?" in again["error"]
+    assert paid == ["pay 1"]
+    handle.stop()
+    ended(handle)
+
+
+def test_one_click_on_a_button_is_one_answer(shell):
+    """The second click of a double click does nothing, whatever the run asks by then; the form of round 2 is another one."""
+    ipywidgets = pytest.importorskip("ipywidgets")
+    from orch_nb.notebook.controls import Controls
+
+    assert ipywidgets
+    handle, paid = paying(shell)
+    controls = Controls(handle)
+    (form,) = controls._forms.values()
+    for _ in range(2):
+        form.buttons["approve"].click()
+        handle.wait(20)
+    assert paid == ["pay 1"]
+    assert all(button.disabled for button in form.buttons.values())
+    form.text.value = "something else"  # what is typed afterwards revives nothing
+    assert all(button.disabled for button in form.buttons.values())
+    controls.sync()
+    (second,) = controls._forms.values()
+    assert second is not form
+    handle.answer("approve")  # from elsewhere
+    handle.wait(20)
+    second.buttons["approve"].click()
+    assert "has changed since it was shown" in second.said.value
+    assert all(button.disabled for button in second.buttons.values())
+    assert paid == ["pay 1", "pay 2"]
+    handle.stop()
+    ended(handle)
+
+
+def test_a_typed_answer_is_to_what_this_notebook_has_shown_last(shell, monkeypatch):
+    """`%orch answer approve` twice: round 2 was not shown yet, so it is refused, and shown; typed again it is answered."""
+    monkeypatch.setattr(Session, "is_attended", True)
+    paid = define_paying(shell)
+    shell.good("%orch run pays")
+    assert shell("%orch answer approve").error == ""
+    handle = shell.names["run"]
+    shell.names["go"].set()  # round 2 is asked after that cell has ended
+    handle.wait(20)
+    refused = shell("%orch answer approve")
+    assert "QuestionChanged [ORCH217]" in refused.error
+    assert 'Now `ok[2]` asks: Pay? (shown: "pay 2")' in refused.error
+    assert paid == ["pay 1"]
+    assert "shown: pay 3" in repr(shell.good("%orch answer approve --wait")), "what is asked next is shown"
+    assert paid == ["pay 1", "pay 2"]
+    assert shell("%orch answer approve").error == ""
+    handle.wait(20)
+    assert paid == ["pay 1", "pay 2", "pay 3"]
+    refused = shell(f"%orch answer approve --shown {'0' * 16}")
+    assert "QuestionChanged" in refused.error
+    shell.good(f"%orch answer approve --shown {handle.waiting[0].shown_hash}")
+    handle.wait(20)
+    assert paid == ["pay 1", "pay 2", "pay 3", "pay 4"]
+    handle.stop()
+    ended(handle)
+
+
+def define_paying(shell):
+    """A graph that asks for each payment of a loop; the payments that were made."""
+    shell.good(
+        "import threading\npaid, rounds, go = [], [], threading.Event()\n"
+        "def draft():\n    rounds.append(1)\n    len(rounds) < 2 or go.wait(20)\n    return f'pay {len(rounds)}'\n"
+        "def pay(ok):\n    paid.append(ok)\n    return 'again'\n"
+        "def end(pay):\n    return pay"
+    )
+    shell.good(
+        '%%graph pays\ndraft -> ok\nok -> pay\npay -> draft when pay == "again" at most 9\npay -> end else\n'
+        'ok: human "Pay?"\nout end'
+    )
+    return shell.names["paid"]
+
+
+def paying(shell):
+    """A run of it that waits in round 1, started by code."""
+    paid = define_paying(shell)
+    shell.names["go"].set()
+    handle = runtime.current().start(shell.names["pays"], {}, namespace=shell.names, attended=True)
+    handle.wait(20)
+    return handle, paid
