@@ -7,18 +7,22 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 
 ROUNDS ?= 5
+PROVE  ?= 1000
+SEED   ?= $(shell date +%s)
+HYPOTHESIS_PROFILE ?= thorough
 
 NOTEBOOK := notebooks/00_quickstart.ipynb
 ALL_NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 SOURCES  := $(shell find orch_nb notebooks/data -type f -not -name '*.pyc' 2>/dev/null) $(NOTEBOOK)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab notebooks test coverage snapshots tidy check format bench bench-routing install install-dev model chromium labextension labextension-test labextension-deps clean
+.PHONY: help demo lab notebooks test prove coverage snapshots tidy check format bench bench-routing install install-dev model chromium labextension labextension-test labextension-deps clean
 
 help:
 	@echo "make demo    run the quickstart on a small language model on this machine (no key; about 190 MB once)"
 	@echo "make lab     open it in JupyterLab"
 	@echo "make test    every test, the quickstart and the browser included"
+	@echo "make prove   the random experiments, many times over; SEED=N repeats one"
 	@echo "make check   lint, format, types"
 	@echo "make coverage, make snapshots, make tidy   see the Makefile"
 	@echo "make bench   benchmarks"
@@ -91,6 +95,13 @@ snapshots: $(VENV)/.installed-dev
 # Check committed files: none is large, has a key, or a conflict of a merge.
 tidy: $(VENV)/.installed-dev
 	@$(BIN)/python -m pytest -q -p no:cacheprovider tests/test_repository.py
+
+# What is random, many times over: processes killed at random moments, random schedules of the ledger. It prints its seed;
+# the same seed does the same again: make prove SEED=123. A tenth of it: make prove PROVE=100 HYPOTHESIS_PROFILE=default.
+prove: $(VENV)/.installed-dev
+	@echo "seed $(SEED)"
+	@ORCH_KILL_ROUNDS=$(PROVE) ORCH_SEED=$(SEED) HYPOTHESIS_PROFILE=$(HYPOTHESIS_PROFILE) $(BIN)/python -m pytest -s --timeout 0 \
+	  --hypothesis-seed=$(SEED) tests/kill tests/props $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev
 	@$(BIN)/ruff check .

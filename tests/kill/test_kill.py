@@ -24,7 +24,11 @@ from orch_nb.schema import events as ev
 from orch_nb.store.sqlite import SqliteStore
 from orch_nb.trace.bill import bill
 
-ROUNDS = 100
+ROUNDS = int(os.environ.get("ORCH_KILL_ROUNDS", "0"))
+"""Of each shape; 0 for the few of `make test`. `make prove` asks for many, with a seed that it prints."""
+SEED = int(os.environ.get("ORCH_SEED", "20261121"))
+AT_ONCE = {"map": 6, "batch": 6, "two": 2}
+"""Calls under way at once, where that is more than one: so many may be in doubt after a kill."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -59,15 +63,17 @@ def zygote():
         process.wait(10)
 
 
-def run_once(zygote, folder: Path, url: str, kill_after: float | None) -> int:
-    """One process of the job; killed after so many seconds, or left to end. Its exit code (-9: killed)."""
-    zygote.stdin.write(f"{folder} {url}\n")
+def run_once(zygote, folder: Path, url: str, kill_after: float | None, shape: str = "chain") -> int:
+    """One process of the job (two of shape "two"); killed after so many seconds, or left to end. Its exit code (-9: killed)."""
+    zygote.stdin.write(f"{folder} {url} {shape}\n")
     zygote.stdin.flush()
     pid = int(zygote.stdout.readline().split()[1])
     if kill_after is not None:
         time.sleep(kill_after)  # the moment of the kill is the experiment
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        for kill in (os.killpg, os.kill):  # its group, or it alone where it has not come to make one
+            with contextlib.suppress(ProcessLookupError):
+                kill(pid, signal.SIGKILL)
+                break
     return int(zygote.stdout.readline().split()[1])
 
 
@@ -79,12 +85,13 @@ def asked(url: str) -> list[dict]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(0 if ROUNDS else 600)
 def test_a_hundred_runs_survive_being_killed(server, zygote, tmp_path):
     """No recorded step is repeated, none is lost, and each kill leaves at most one call in doubt, counted and shown."""
-    rng = random.Random(20261121)
+    rng = random.Random(SEED)
     kills = in_doubt_total = 0
-    for n in range(ROUNDS):
+    rounds = ROUNDS or 100
+    for n in range(rounds):
         folder = tmp_path / f"run{n}"
         folder.mkdir()
         before = len(asked(server))
@@ -97,10 +104,72 @@ def test_a_hundred_runs_survive_being_killed(server, zygote, tmp_path):
             killed_here += 1
         kills += killed_here
         in_doubt_total += check(folder, asked(server)[before:], killed_here)
-    print(f"{ROUNDS} runs, {kills} kills, {in_doubt_total} calls in doubt")
+    print(f"seed {SEED}: {rounds} runs, {kills} kills, {in_doubt_total} calls in doubt")
 
-    assert kills >= ROUNDS
+    assert kills >= rounds
     assert in_doubt_total > 0, "the kills never met a call under way: the experiment says nothing"
+
+
+EXPECTED = {
+    "map": {"plan", "s0", *(f"s0[1][{n}]" for n in range(6)), "join"},
+    "loop": {*(f"{node}{n}" for node in ("s0", "more") for n in ("", "[2]", "[3]")), "end"},
+    "gate": {"s0", "s1"},
+    "batch": {"s0", "s1", "s2", "upper", "s3", "s4"},
+    "two": {"s0", "s1", "s2", "upper", "s3", "s4"},
+}
+"""Shape -> the steps of each of its runs."""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0 if ROUNDS else 300)
+@pytest.mark.parametrize("shape", EXPECTED)
+def test_runs_of_every_shape_survive_being_killed(server, zygote, tmp_path, shape):
+    """A map, a loop, a gate, a batch, two kernels on one store: wherever the kill falls, the same job goes on and ends."""
+    rng = random.Random(f"{SEED} {shape}")
+    kills = in_doubt = 0
+    rounds = ROUNDS or 6
+    for n in range(rounds):
+        folder = tmp_path / f"run{n}"
+        folder.mkdir()
+        before, killed_here = len(asked(server)), 0
+        while (code := run_once(zygote, folder, server, rng.uniform(0, 0.25) if killed_here < 3 else None, shape)) != 0:
+            assert code == -9, f"seed {SEED}, {shape}, round {n}: the job failed by itself with {code}"
+            killed_here += 1
+        kills += killed_here
+        in_doubt += check_store(folder, asked(server)[before:], killed_here, shape)
+    print(f"seed {SEED}: {rounds} jobs of shape {shape}, {kills} kills, {in_doubt} calls in doubt")
+    assert kills >= rounds
+
+
+def check_store(folder: Path, ledger: list[dict], kills: int, shape: str) -> int:
+    """Every run of a job against the server's record, and the whole ledger: the number of calls in doubt."""
+    with SqliteStore(folder / ".orch" / "runs.sqlite") as store:
+        assert store.rebuild_ledger() == []
+        rows = store.runs()
+        batches = [row.run for row in rows if (row.parent or {}).get("batch")]
+        names = {row.run for row in rows} - set(batches)
+        runs = {run: [event for _, event in store.read(run)] for run in names}
+        assert {row.status for row in rows} == {"done"}
+        assert not any(row.live for row in rows)
+        assert all(store.balance(f"run:{run}").held_usd == 0 for run in names)
+    if shape == "batch":
+        assert names == {f"{batches[0]}.{n}" for n in range(6)}
+        assert len(batches) == 1
+    else:
+        assert len(names) == (2 if shape == "two" else 1)
+    sent = settled = doubtful = 0
+    for events in runs.values():
+        finished = Counter(ev.key(e) for e in events if isinstance(e, ev.Finished))
+        assert finished == Counter(dict.fromkeys(EXPECTED[shape], 1)), "each step is recorded once"
+        assert Counter(ev.key(e) for e in events if isinstance(e, ev.Answered)) == (
+            {"ok": 1} if shape == "gate" else {}
+        )
+        calls = {(ev.key(e), e.call) for e in events if isinstance(e, ev.Sent)}
+        back = {(ev.key(e), e.call) for e in events if isinstance(e, ev.Settled)}
+        sent, settled, doubtful = sent + len(calls), settled + len(back), doubtful + len(calls - back)
+    assert doubtful <= kills * AT_ONCE.get(shape, 1)
+    assert settled <= len(ledger) <= sent, "every request was announced before it left, and every answer kept was paid"
+    return doubtful
 
 
 def check(folder: Path, ledger: list[dict], kills: int) -> int:

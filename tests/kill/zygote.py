@@ -1,6 +1,7 @@
 """A process that has imported everything and forks one child per order, so that a run can be killed within milliseconds.
 
-One order a line on stdin: ``FOLDER BASE_URL``; the child's pid is answered, then (in a line of its own) its end.
+One order a line on stdin: ``FOLDER BASE_URL SHAPE``; the child's pid, which is its process group, is answered, then (in a
+line of its own) its end.
 The store is opened by the child: nothing of it crosses the fork.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 import httpx  # noqa: F401  (imported before the forks, so that a child starts at once)
 
@@ -31,8 +33,8 @@ def step(n: int, before: str) -> Agent:
     return Agent(f"s{n}", f"@say answer {n}{read}", model="faulty", max_tokens=50)
 
 
-def graph() -> tuple[Graph, dict[str, object]]:
-    """Six agents in a row with a function in between: one call at a time."""
+def chain() -> tuple[Graph, dict[str, object]]:
+    """Five agents in a row with a function in between: one call at a time."""
     agents: dict[str, object] = {f"s{n}": step(n, f"s{n - 1}" if n else "") for n in range(3)}
 
     def upper(s2: str) -> str:
@@ -44,26 +46,68 @@ def graph() -> tuple[Graph, dict[str, object]]:
     return Graph("job").chain("s0", "s1", "s2", "upper", "s3", "s4"), agents
 
 
-def job(folder: str, url: str) -> None:
-    """Start the run of this folder, or go on with it."""
+def mapped() -> tuple[Graph, dict[str, object]]:
+    """Six activations of one agent at once, and what is made of them."""
+    agent = Agent("s0", "@say answer for {{ one }} of {{ job }}", model="faulty", max_tokens=50)
+    names: dict[str, object] = {"plan": _plan, "s0": agent, "join": lambda s0: f"{len(s0)} answers"}
+    return Graph.from_cell("job", "plan -> s0 each plan as one\ns0 -> join\nout join"), names
+
+
+def loop() -> tuple[Graph, dict[str, object]]:
+    """One agent that is asked three times."""
+    names: dict[str, object] = {"s0": step(0, ""), "more": lambda s0: "more", "end": lambda more: more}
+    return Graph.from_cell(
+        "job", "s0 -> more\nmore -> s0 when more == 'more' at most 2\nmore -> end else\nout end"
+    ), names
+
+
+def gate() -> tuple[Graph, dict[str, object]]:
+    """A person between two agents."""
+    names: dict[str, object] = {"s0": step(0, ""), "s1": step(1, "ok")}
+    return Graph.from_cell("job", "s0 -> ok -> s1\nok: human 'Go on?'\nout s1"), names
+
+
+def _plan(job: str) -> list[str]:
+    return [f"{job}-{n}" for n in range(6)]
+
+
+SHAPES = {"chain": chain, "map": mapped, "loop": loop, "gate": gate, "batch": chain, "two": chain}
+
+
+def job(folder: str, url: str, shape: str) -> None:
+    """Start the run of this folder, or go on with it; of shape "two", in two processes on one store."""
+    side = ""
+    if shape == "two":
+        other = os.fork()
+        side = "left" if other else "right"
     runtime = Runtime(folder)
     runtime.add_provider(OpenAIChat("faulty", url, key=None))
     runtime.models.add("faulty", "test-model", "faulty", price={"input": 1000, "output": 1000})
-    drawn, names = graph()
-    rows = runtime.runs()
-    handle = (
-        runtime.resume(rows[0].run, namespace=names)
-        if rows
-        else runtime.start(drawn, {"job": folder[-6:]}, namespace=names)
-    )
+    drawn, names = SHAPES[shape]()
+    known = [row.run for row in runtime.runs() if not side or row.run == side]
+    handle: Any
+    if known:
+        handle = runtime.resume(known[0], namespace=names, attended=shape == "gate")
+    elif shape == "batch":
+        handle = runtime.batch(drawn, [{"job": f"{folder[-6:]}-{n}"} for n in range(6)], namespace=names)
+    else:
+        inputs = {"job": folder[-6:] + side}
+        handle = runtime.start(drawn, inputs, namespace=names, run=side or None, attended=shape == "gate")
     handle.wait(30)
-    os._exit(0 if handle.status == "done" else 3)
+    if handle.status == "waiting":
+        handle.answer("approve")
+        handle.wait(30)
+    code = 0 if handle.status == "done" else 3
+    if side == "left":
+        code |= os.waitstatus_to_exitcode(os.waitpid(other, 0)[1])
+    os._exit(code)
 
 
 def _warm_up() -> None:
     """What a first compile and a first price load: everything short of a loop, a thread or a store."""
-    drawn, names = graph()
-    drawn.compile(names)
+    for shape in SHAPES.values():
+        drawn, names = shape()
+        drawn.compile(names)
     PriceBook().find("openai", "gpt-4o-mini")
 
 
@@ -71,12 +115,12 @@ def main() -> None:
     """Serve orders until stdin ends."""
     _warm_up()
     for line in sys.stdin:
-        folder, url = line.split()
+        folder, url, shape = line.split()
         pid = os.fork()
         if pid == 0:
             os.setsid()
             try:
-                job(folder, url)
+                job(folder, url, shape)
             except BaseException:
                 import traceback
 
