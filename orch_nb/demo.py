@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import OrchError
+from orch_nb.schema.secrets import REDACTOR
 
 if TYPE_CHECKING:
     from orch_nb.runtime.batch import Row
@@ -166,9 +167,11 @@ class _Rows:
 def _write_html(out: Path) -> None:
     from nbconvert import HTMLExporter
 
+    from orch_nb.notebook.bundle import without_secrets
+
     exporter: Any = HTMLExporter
     body, _ = exporter().from_filename(str(out / NOTEBOOK))
-    (out / "00_quickstart.html").write_text(body, "utf-8")
+    (out / "00_quickstart.html").write_text(without_secrets(body), "utf-8")
 
 
 # ------------------------------------------------------------------ the report
@@ -224,7 +227,7 @@ def _print_rows(rows: list[Row], labels: dict[str, str]) -> None:
 
 
 def _cut(text: str, at_most: int) -> str:
-    text = " ".join(text.split())
+    text = " ".join(REDACTOR.text(text).split())
     return text if len(text) <= at_most else text[: at_most - 1] + "…"
 
 

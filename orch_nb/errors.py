@@ -46,6 +46,11 @@ def counted(amount: Decimal, unit: str) -> str:
     return f"{amount.normalize():,f} {unit.removesuffix('s') if amount == 1 else unit}"
 
 
+def redact(text: str) -> str:
+    """The text of an error as it may be shown. `schema.secrets` puts in its place what finds secrets."""
+    return text
+
+
 class OrchError(Exception):
     """Base of everything raised on purpose by orch_nb.
 
@@ -64,8 +69,8 @@ class OrchError(Exception):
     """Whether a notebook shows two lines instead of a traceback."""
 
     def __init__(self, message: str, *, hint: str = "", **facts: object) -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(redact(message))
+        self.hint = hint = redact(hint)
         self.facts = MappingProxyType(facts)
         if hint:
             self.add_note(f"hint: {hint}")
@@ -88,7 +93,7 @@ def _cause_lines(error: BaseException) -> list[str]:
     ours = str(Path(__file__).resolve().parent)
     frames = traceback.extract_tb(cause.__traceback__)
     theirs = [f for f in frames if not f.filename.startswith(ours) and "/concurrent/futures/" not in f.filename]
-    return ["", *traceback.format_list(theirs), *traceback.format_exception_only(cause)]
+    return ["", *map(redact, (*traceback.format_list(theirs), *traceback.format_exception_only(cause)))]
 
 
 # ------------------------------------------------------------------ 1xx: graphs

@@ -159,3 +159,13 @@ class _Recorder:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """What judges the others runs after them."""
         items.sort(key=lambda item: item.path.name == "test_capabilities.py")
+
+
+@pytest.fixture(autouse=True)
+def no_keys_of_before() -> Iterator[None]:
+    """The redactor of this process knows the keys of this test alone."""
+    from orch_nb.schema.secrets import REDACTOR
+
+    REDACTOR.forget()
+    yield
+    REDACTOR.forget()

@@ -313,8 +313,6 @@ class Comparison(BatchRun):
         record = self.rows[row].record
         asked = {k: v for k, v in record.items() if k in own} or record
         wanted = {k: v for k, v in record.items() if k not in asked} | dict(expected or {})
-        asked, _ = self._runtime.redactor().clean(asked)
-        wanted, _ = self._runtime.redactor().clean(wanted)
         made, _ = fixtures.keep(
             self._runtime.folder,
             self.task,

@@ -13,6 +13,7 @@ from orch_nb.analysis.matrix_interval import Interval, interval
 from orch_nb.analysis.picks import letter
 from orch_nb.analysis.scorers import as_said
 from orch_nb.errors import OrchError
+from orch_nb.schema.secrets import REDACTOR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -222,7 +223,7 @@ def export(made: Comparison, path: Path) -> Path:
             f"`{path.name}` is no file that a comparison is written to.", hint="`.json`, or `.csv` for the table"
         )
     try:
-        path.write_text(kinds[path.suffix](made), encoding="utf-8")
+        path.write_text(REDACTOR.text(kinds[path.suffix](made)), encoding="utf-8")
     except OSError as error:
         raise OrchError(f"{path} cannot be written: {error.strerror}.", hint="is the folder there?") from error
     return path

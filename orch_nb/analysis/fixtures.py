@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.errors import StoreError, StoreUnavailable
 from orch_nb.schema.canonical import digest
 from orch_nb.schema.names import check_name
+from orch_nb.schema.secrets import REDACTOR
 from orch_nb.schema.values import plain
 
 if TYPE_CHECKING:
@@ -116,8 +117,8 @@ def keep(folder: str | Path, task: str, input: Mapping[str, Any], *, expected: M
         The file cannot be written.
     """
     day = (datetime.now(UTC) if now is None else datetime.fromtimestamp(now, UTC)).date().isoformat()
-    made = Fixture(
-        plain(dict(input), where="input"), plain(dict(expected or {}), where="expected"), note, day, came_from
+    made, _ = REDACTOR.clean(
+        Fixture(plain(dict(input), where="input"), plain(dict(expected or {}), where="expected"), note, day, came_from)
     )
     rows = {one.identity: one for one in load(folder, task)}
     rows[made.identity] = made
@@ -134,6 +135,7 @@ def keep(folder: str | Path, task: str, input: Mapping[str, Any], *, expected: M
 
 
 def _line(one: Fixture) -> str:
+    one, _ = REDACTOR.clean(one)
     data: dict[str, Any] = {"input": one.input}
     if one.expected:
         data["expected"] = one.expected

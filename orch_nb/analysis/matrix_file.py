@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import OrchError
+from orch_nb.schema.secrets import REDACTOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,7 +55,7 @@ def write(made: Matrix, path: str | Path, *, sign: str = "") -> Path:
     file = Path(path)
     if file.suffix != ".json":
         raise OrchError(f"a matrix is written as JSON, not `{file.name}`.", hint="routing_matrix.json")
-    data = _data(made, sign.strip())
+    data, _ = REDACTOR.clean(_data(made, sign.strip()))
     data["sha256"] = _hash(data)
     try:
         file.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -119,8 +119,6 @@ class Driver:
         self.plan, self.log, self.perform, self.state, self.policy = plan, log, perform, state, policy
         self.on_events = on_events
         self.now = policy.clock.now
-        self.clean = policy.redactor.event
-        """The door by which events get in: what it finds in them is neither stored nor folded."""
         self.on_waiting: Callable[[], None] | None = None
         """Called when only a person is due."""
         self._expected: dict[str, asyncio.Future[Any]] = {}
@@ -253,10 +251,9 @@ class Driver:
             await self._commit(events)
 
     async def _commit(self, events: list[Event]) -> None:
-        """Append, then fold. What becomes due starts only after the append is durable."""
+        """Append, then fold. What becomes due starts only after the append is durable; the log has taken secrets out."""
         if not events:
             return
-        events = [self.clean(event) for event in events]
         pending = self.log.append(events)
         plan, state = self.plan, self.state
         for event in events:
@@ -721,7 +718,6 @@ class Driver:
             tell(f"`on_events` of run {self.state.run}", self.on_events, [event])
 
     def _settle_now(self, event: ev.Settled, hold: str, outcome: Outcome, used: Mapping[str, Decimal]) -> None:
-        event = self.clean(event)
         self.log.settle([event], hold, outcome.cost_usd or _ZERO, outcome.overrun_usd or _ZERO, used)
         self._visible(event)
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from orch_nb.engine.ports import SystemClock
-from orch_nb.schema.secrets import Redactor
 
 if TYPE_CHECKING:
     from orch_nb.engine.ports import Clock
@@ -26,8 +25,6 @@ class Policy:
         Perform effects that an earlier run has performed already (`--again`).
     seed
         Of the back-off's jitter, so that tests repeat.
-    redactor
-        Finds secrets in values; what is stored, folded and said has marks in their place.
     """
 
     max_concurrency: int = 1000
@@ -36,4 +33,3 @@ class Policy:
     again: bool = False
     seed: int | None = None
     clock: Clock = field(default_factory=SystemClock)
-    redactor: Redactor = field(default_factory=Redactor)

@@ -101,7 +101,8 @@ class Refusal:
 class RunLog(Protocol):
     """The one writer of one run's events, and the way to the ledger that moves in the same transaction.
 
-    Sequence numbers are positions from 1 without gaps.
+    Sequence numbers are positions from 1 without gaps. Secrets are replaced before anything is written, in the events
+    themselves (`Redactor.event`): whoever folds them afterwards folds what is stored.
     """
 
     run: str

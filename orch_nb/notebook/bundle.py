@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.notebook import markup
 from orch_nb.notebook.packed import Packed
 from orch_nb.notebook.visible import clean
+from orch_nb.schema.secrets import REDACTOR
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -24,11 +26,21 @@ VERSION = 1
 
 def bundle(text: str, html: str, *, kind: str = "", data: dict[str, Any] | None = None) -> dict[str, Any]:
     """The bundle of one display. Whatever was shown, the text and the data have nothing hidden in them; the HTML was
-    escaped where it was made."""
-    made: dict[str, Any] = {"text/plain": clean(text, len(text)), "text/html": html}
+    escaped where it was made. No form has a secret in it."""
+    made: dict[str, Any] = {"text/plain": clean(text, len(text)), "text/html": without_secrets(html)}
     if kind and data is not None:
-        made[kind] = _clean_data({"v": VERSION, **data})
+        made[kind], _ = REDACTOR.clean(_clean_data({"v": VERSION, **data}))
     return made
+
+
+_IMAGE = re.compile(r"(;base64,[A-Za-z0-9+/=]*)")
+
+
+def without_secrets(html: str) -> str:
+    """HTML with marks in the place of secrets. Images in it are left alone: in so many letters a shape comes about by chance."""
+    if not REDACTOR.is_in(html):
+        return html
+    return "".join(part if n % 2 else REDACTOR.text(part) for n, part in enumerate(_IMAGE.split(html)))
 
 
 def _clean_data(value: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from orch_nb.errors import BadOption, OrchError, nearest
 from orch_nb.notebook import cell_check, cell_quote, run_rows
+from orch_nb.schema.secrets import REDACTOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -176,7 +177,7 @@ class FrontEnd:
         return run_rows.live_row(handle, self._tallies.setdefault(handle.run, run_rows.Tally()).of(handle))
 
     def _tell(self, message: Message) -> None:
-        self._wire.send(fitted({"v": VERSION, **message}))
+        self._wire.send(fitted(REDACTOR.clean({"v": VERSION, **message})[0]))
 
 
 def _of_batch(handle: RunHandle) -> bool:

@@ -14,6 +14,7 @@ from orch_nb.notebook import markup
 from orch_nb.notebook.visible import as_text, escape_line
 from orch_nb.notebook.words import glyph
 from orch_nb.schema import events as ev
+from orch_nb.schema.secrets import REDACTOR
 
 LABELS = {
     "approve": "Approve",
@@ -75,8 +76,9 @@ class Form:
 
         self.handle, self.key, self.asked = handle, key, asked
         self.is_over = False
-        self._is_text = isinstance(asked.shown, str)
-        self._before = asked.shown if self._is_text else as_json(asked.shown)
+        shown, _ = REDACTOR.clean(asked.shown)
+        self._is_text = isinstance(shown, str)
+        self._before = shown if self._is_text else as_json(shown)
         self.said = ipywidgets.HTML("")
         can_edit = "edit" in asked.options and len(self._before) <= EDIT_LIMIT
         rows = min(12, max(2, self._before.count("\n") + 1 + len(self._before) // 90))

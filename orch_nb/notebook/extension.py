@@ -6,9 +6,11 @@ import ast
 import re
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.errors import OrchError
 from orch_nb.notebook import comm, display, listing
 from orch_nb.notebook.session import Session
 from orch_nb.notebook.verbs import ASYNC
+from orch_nb.schema.secrets import REDACTOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +89,8 @@ class _Loaded:
         if getattr(shell, "Completer", None) is not None:
             shell.Completer.custom_matchers.append(self.matcher)
         self._show_runs(shell)
+        self._show_traceback = shell._showtraceback
+        shell._showtraceback = self.show_traceback
         self.front = comm.connect(self.session)
 
     def transform(self, lines: list[str]) -> list[str]:
@@ -108,6 +112,13 @@ class _Loaded:
         if self.front is not None:
             self.front.cell_ended()
 
+    def show_traceback(self, kind: Any, error: Any, rows: list[str]) -> None:
+        """Show a traceback, whosever it is, without the secrets in its messages, its source lines and its chain."""
+        said = str(error)
+        if REDACTOR.is_in(said):
+            error = OrchError(said)
+        self._show_traceback(kind, error, [REDACTOR.text(row) for row in rows])
+
     def _show_runs(self, shell: Any) -> None:
         """A run shows itself once: not again where its own cell has just shown it."""
         formatter = shell.display_formatter.ipython_display_formatter
@@ -123,6 +134,8 @@ class _Loaded:
         """Take everything away again."""
         if self.front is not None:
             self.front.close()
+        if shell._showtraceback == self.show_traceback:
+            shell._showtraceback = self._show_traceback
         shell.input_transformers_post[:] = [t for t in shell.input_transformers_post if t != self.transform]
         shell.events.unregister("pre_run_cell", self.remember)
         shell.events.unregister("post_run_cell", self.forget)

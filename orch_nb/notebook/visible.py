@@ -12,6 +12,8 @@ import re
 import unicodedata
 from typing import Any
 
+from orch_nb.schema.secrets import REDACTOR
+
 FIELD_LIMIT = 8192
 """Characters of one field in a display; the whole stays in the store."""
 
@@ -27,7 +29,8 @@ _SELECTORS = {chr(c) for c in range(0xFE00, 0xFE10)}
 
 
 def clean(text: str, limit: int = FIELD_LIMIT) -> str:
-    """`text` with everything invisible made visible, at most `limit` characters of it."""
+    """`text` with everything invisible made visible and secrets replaced, at most `limit` characters of it."""
+    text = REDACTOR.text(text)
     total = len(text)
     if total > limit:
         text = text[:limit]
@@ -38,6 +41,7 @@ def clean(text: str, limit: int = FIELD_LIMIT) -> str:
 
 def line(text: str, limit: int = 160) -> str:
     """`clean` in one line: line breaks become spaces; an indent stays."""
+    text = REDACTOR.text(text)  # before it is cut: half a key is no more to be shown
     head = text[: 4 * limit]
     flat = " " * (len(head) - len(head.lstrip(" "))) + " ".join(head.split())
     flat = flat if len(flat) <= limit and len(text) <= 4 * limit else flat[: limit - 1] + "…"
@@ -58,6 +62,7 @@ def as_text(value: Any, limit: int = FIELD_LIMIT) -> str:
     """A value as text to read: text as it is, data as indented JSON."""
     if isinstance(value, str):
         return clean(value, limit)
+    value, _ = REDACTOR.clean(value)
     try:
         text = json.dumps(value, indent=1, ensure_ascii=False, default=_other)
     except (TypeError, ValueError):

@@ -7,6 +7,7 @@ import re
 from typing import Any, NoReturn, Protocol
 
 from orch_nb.errors import AuthFailed
+from orch_nb.schema.secrets import REDACTOR
 
 _ENV = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
 _RING = re.compile(r"keyring:([^/\s]+)/(\S+)")
@@ -19,12 +20,16 @@ WITHOUT_KEY = (
 
 
 class Key:
-    """A key's value in a wrapper that never shows it: not in `repr`, in formatting, in `vars`, nor pickled."""
+    """A key's value in a wrapper that never shows it: not in `repr`, in formatting, in `vars`, nor pickled.
+
+    From here on the redactor of this process looks for it.
+    """
 
     __slots__ = ("__value",)
 
     def __init__(self, value: str) -> None:
         self.__value = value
+        REDACTOR.know((value,))
 
     def reveal(self) -> str:
         """The value itself, for the request's header and for redaction."""

@@ -58,7 +58,8 @@ class Recording:
         runtime = self.runtime
         limit = Budget() if self.budget_usd is None else parse_budget(self.budget_usd)
         plan = Plan(self.name, (), (), open=True)
-        policy = Policy(redactor=runtime.redactor())
+        runtime.redactor()
+        policy = Policy()
         store = runtime.store
 
         def begin() -> RunHandle:

@@ -7,7 +7,6 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ from orch_nb.runtime.perform import Performer
 from orch_nb.runtime.run_evidence import evidence_of
 from orch_nb.schema import events as ev
 from orch_nb.schema.budget import Budget, budget_of, parse_budget
-from orch_nb.schema.secrets import Redactor
+from orch_nb.schema.secrets import REDACTOR, Redactor
 from orch_nb.schema.values import plain
 from orch_nb.trace.watch import ALERT_FACTOR
 
@@ -232,7 +231,7 @@ class Runtime:
         return own if isinstance(own, int) and own > 0 else CALLS_AT_ONCE_DEFAULT
 
     def redactor(self) -> Redactor:
-        """What finds secrets in this notebook's values: their shapes, and the very keys that are in use here."""
+        """The redactor of this process, told the keys that are in use here by now."""
         from orch_nb.errors import AuthFailed
         from orch_nb.providers.keys import key_source
 
@@ -244,7 +243,8 @@ class Runtime:
                     known[source.reference] = source.resolve().reveal()
                 except AuthFailed:
                     continue  # a key that is not there is in no value either
-        return Redactor(known)
+        REDACTOR.know(known.values())
+        return REDACTOR
 
     def limit_calls(self, provider: str, at_once: int) -> None:
         """Cap the calls under way to one provider; the wait is recorded apart from the model's time."""
@@ -433,16 +433,15 @@ class Runtime:
 
     # ---------------------------------------------------------------- evidence
     def add_evidence(self, rows: Iterable[Evidence]) -> None:
-        """Keep judgements of models on tasks; one with a known key replaces the earlier one. From any thread. Secrets in prompts
-        are replaced, as in everything that is stored.
+        """Keep judgements of models on tasks; one with a known key replaces the earlier one. From any thread.
 
         Raises
         ------
         UnstorableValue
             A row has no key, task or model, or a figure that is none; then none of `rows` is kept.
         """
-        redactor = self.redactor()
-        kept = [replace(r, prompt=redactor.clean(r.prompt)[0]) if redactor.is_in(r.prompt) else r for r in rows]
+        self.redactor()
+        kept = list(rows)
         self.run_loop.ask(lambda: self.store.add_evidence(kept))
 
     def evidence(self, task: str | None = None) -> list[Evidence]:
@@ -459,7 +458,7 @@ class Runtime:
     @property
     def scope(self) -> str:
         """The ledger's name of this notebook's budget."""
-        return f"notebook:{self.notebook or 'untitled'}"
+        return f"notebook:{REDACTOR.text(self.notebook) or 'untitled'}"
 
     def budget(self) -> Balance:
         """The notebook's budget and what has come of it, over all its runs."""
@@ -626,18 +625,18 @@ class Runtime:
             Before anything is spent or stored.
         """
         namespace = {} if namespace is None else namespace
+        redactor = self.redactor()
         if plan is None:
             plan = compile_in(target, namespace)
         if "budget" in inputs and budget_usd is None and not _reads(plan, "budget"):
             budget_usd, inputs = inputs["budget"], {name: v for name, v in inputs.items() if name != "budget"}
         self.check_inputs(plan, inputs)
         self.check_models(plan)
-        redactor = self.redactor()
         refuse_secrets(plan, redactor)
         given, replaced = redactor.clean({n: plain(value, where=f"input `{n}`") for n, value in inputs.items()})
         limit = self._limit_of(budget_usd)
         bound = callables(plan, namespace, graph_spec(target) if target is not None else None)
-        policy = Policy(attended=attended, again=again, redactor=redactor)
+        policy = Policy(attended=attended, again=again)
         store = self.store
         of_batch = (parent or {}).get("of_batch")
         baseline = None if of_batch else baseline_of(self, plan, given)
@@ -777,7 +776,8 @@ class Runtime:
         plan = from_data(begun.plan)
         bound = callables(plan, namespace)
         check_sources(plan, namespace, run)
-        policy = Policy(attended=attended, redactor=self.redactor())
+        self.redactor()
+        policy = Policy(attended=attended)
         limits = _limits_set(events)
         limit = self._limit_of(budget_usd, limits.pop("", Budget()))
 
@@ -820,7 +820,7 @@ class Runtime:
 
     def runs(self, *, limit: int = 20, status: str | None = None, every_notebook: bool = False) -> list[Any]:
         """Runs of this notebook, newest first; a batch is one row with the money of all its own, which are not listed."""
-        notebook = None if every_notebook else self.notebook
+        notebook = None if every_notebook else REDACTOR.text(self.notebook)
         rows: list[Any] = self.run_loop.ask(
             lambda: self.store.runs(notebook=notebook, status=status, limit=limit, batch_rows=False)
         )

@@ -20,6 +20,7 @@ from orch_nb.schema.agent_spec import KEYS, WORDS, AgentSpec, reducer_pairs, wor
 from orch_nb.schema.amount import PLAIN
 from orch_nb.schema.budget import Budget
 from orch_nb.schema.names import check_name
+from orch_nb.schema.secrets import REDACTOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -398,7 +399,7 @@ def save_cell(text: str, name: str, folder: Path | str = ".") -> Path:
     """Write an agent's cell to its file and give the path; the folder is made when it is not there."""
     path = agent_path(folder, name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    path.write_text(REDACTOR.text(text), encoding="utf-8")
     return path
 
 

@@ -15,13 +15,20 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, fields
 from decimal import Decimal
 from operator import attrgetter
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from orch_nb.errors import CorruptStore, SchemaTooNew
 from orch_nb.schema.messages import Usage
 
 SCHEMA = 1
 """Version of the events below."""
+
+
+OURS = "made by orch_nb"
+Digest = Annotated[str, OURS]
+"""A hash that we made. Like every text that is marked as `OURS` it can hold nothing of a user, a model or a provider."""
+Word = Annotated[str, OURS]
+"""A word out of a list of ours."""
 
 
 @dataclass(slots=True)
@@ -81,8 +88,8 @@ class Finished:
     writes: dict[str, Any] | None = None
     attempt: int = 1
     queued_s: float = 0.0
-    fingerprint: str = ""
-    status: str = "success"
+    fingerprint: Digest = ""
+    status: Word = "success"
     decision: dict[str, Any] | None = None
 
 
@@ -104,7 +111,7 @@ class Failed:
     retry_at: float | None = None
     taken: tuple[int, ...] | None = None
     queued_s: float = 0.0
-    fingerprint: str = ""
+    fingerprint: Digest = ""
 
 
 @dataclass(slots=True)
@@ -124,7 +131,7 @@ class Sent:
     kind: str
     target: str
     request: Any
-    request_hash: str
+    request_hash: Digest
     at: float
     reserved_usd: Decimal | None = Decimal(0)
     reserved_tokens: int = 0
@@ -132,7 +139,7 @@ class Sent:
     queued_s: float = 0.0
     idempotency_key: str = ""
     route: dict[str, Any] | None = None
-    fingerprint: str = ""
+    fingerprint: Digest = ""
 
 
 BROKEN = frozenset({"retry", "cancelled"})
@@ -203,7 +210,7 @@ class Opened:
     at: float
     plan: dict[str, Any] | None = None
     started_at: float = 0.0
-    fingerprint: str = ""
+    fingerprint: Digest = ""
 
 
 @dataclass(slots=True)
@@ -217,10 +224,10 @@ class Waiting:
     item: int | None
     question: str
     shown: Any
-    shown_hash: str
+    shown_hash: Digest
     at: float
     options: tuple[str, ...] = ("approve", "edit", "reject")
-    fingerprint: str = ""
+    fingerprint: Digest = ""
 
 
 @dataclass(slots=True)
@@ -236,7 +243,7 @@ class Answered:
     value: Any
     by: str
     at: float
-    shown_hash: str = ""
+    shown_hash: Digest = ""
     taken: tuple[int, ...] | None = None
     comment: str = ""
     diff: str = ""
@@ -257,7 +264,7 @@ class Reused:
     taken: tuple[int, ...] | None = None
     writes: dict[str, Any] | None = None
     saved_usd: Decimal | None = None
-    fingerprint: str = ""
+    fingerprint: Digest = ""
     decision: dict[str, Any] | None = None
 
 
@@ -304,7 +311,7 @@ class RunEnded:
     """The run ended: `done`, `failed` or `cancelled`. A `Resumed` after it opens the run again."""
 
     TYPE: ClassVar[str] = "run_ended"
-    status: str
+    status: Word
     at: float
     output: Any = None
     error: ErrorInfo | None = None

@@ -12,6 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import CorruptStore, StoreUnavailable
+from orch_nb.schema.secrets import REDACTOR
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +44,7 @@ class Accepted:
 
     def find(self, kind: str, name: str) -> dict[str, Any] | None:
         """The entry of this kind ("route", "calibration") and name; None where there is none. Another process's too."""
+        name = REDACTOR.text(name)
         with self._lock:
             self._read()
             found: dict[str, Any] | None = self._kept.get(kind, {}).get(name)
@@ -56,6 +58,7 @@ class Accepted:
         StoreUnavailable
             The file cannot be written.
         """
+        (name, entry), _ = REDACTOR.clean((name, entry))
         with self._lock:
             self._read()
             rows = self._kept.setdefault(kind, {})

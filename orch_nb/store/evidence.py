@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import UnstorableValue
 from orch_nb.routing.evidence import Evidence
+from orch_nb.schema.secrets import REDACTOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,6 +36,7 @@ def checked(rows: Iterable[Evidence]) -> list[Evidence]:
 
 
 def _checked(row: Evidence) -> Evidence:
+    row, _ = REDACTOR.clean(row)  # before the prompt is cut
     for name in ("key", "task", "offer", "model"):
         if not isinstance(getattr(row, name), str) or not getattr(row, name):
             raise _bad(row, f"has no `{name}`", "every judgement names its task, its model and a key of its own")

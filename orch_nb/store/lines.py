@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import CorruptStore
 from orch_nb.schema.events import SCHEMA, Event, from_row, to_row
+from orch_nb.schema.secrets import REDACTOR
 from orch_nb.store.tags import dumps, loads, tag, untag
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 
 
 def to_line(seq: int, event: Event) -> str:
-    """One event as one line, without its line break."""
-    return dumps({"seq": seq, "type": event.TYPE, "schema": SCHEMA, "event": tag(to_row(event))})
+    """One event as one line, without its line break. What an earlier version stored is cleaned of secrets here."""
+    row, _ = REDACTOR.clean(to_row(event))
+    return dumps({"seq": seq, "type": event.TYPE, "schema": SCHEMA, "event": tag(row)})
 
 
 def from_line(line: str) -> tuple[int, Event]:

@@ -11,6 +11,7 @@ from orch_nb.errors import RunLocked, RunNotFound, StoreError, nearest
 from orch_nb.schema import events as ev
 from orch_nb.schema.budget import budget_of
 from orch_nb.schema.events import _USER_VALUES as USER_VALUES
+from orch_nb.schema.secrets import REDACTOR
 from orch_nb.schema.values import plain
 from orch_nb.store import evidence as proof
 from orch_nb.store import money
@@ -34,9 +35,10 @@ _NOTED = frozenset({ev.RunStarted, ev.LimitChanged, ev.Resumed, ev.Sent})
 
 
 def _check(event: Event) -> None:
-    """Refuse what a file could not hold either."""
+    """Refuse what a file could not hold either, and replace secrets as a file does."""
     for name in _FIELDS[event.__class__]:
         plain(getattr(event, name), where=name)
+    REDACTOR.event(event)
 
 
 def _stands(events: list[Event], key: str) -> Iterator[bool]:
@@ -229,6 +231,7 @@ class MemoryStore:
 
     def balance(self, scope: str) -> Balance:
         """The balance of one scope; all zero, without limit, when nothing is known of it."""
+        scope = REDACTOR.text(scope)
         return (self._accounts.get(scope) or Account(scope)).balance()
 
     def balances(self, prefix: str = "") -> list[Balance]:
@@ -237,6 +240,7 @@ class MemoryStore:
 
     def set_limit(self, scope: str, limit: Limit) -> None:
         """Set the budget of a scope, None for none; see `SqliteStore.set_limit`."""
+        scope = REDACTOR.text(scope)
         budget = money.as_budget(limit, scope)
         with self._lock:
             self.account(scope).set_limit(budget)
@@ -247,6 +251,7 @@ class MemoryStore:
 
     def reset(self, scope: str) -> None:
         """Begin a scope's account anew: nothing spent, in doubt or overrun. Open holds and the limit stay."""
+        scope = REDACTOR.text(scope)
         with self._lock:
             for purse in self.account(scope).purses.values():
                 self._carried.carry(scope, purse.unit, -purse.spent, -purse.in_doubt, -purse.overrun)
@@ -400,6 +405,7 @@ class MemoryRunLog:
         _check(event)
         with self._store._lock:
             if hold is not None:
+                hold, _ = REDACTOR.clean(hold)
                 if hold.hold in self._holds:
                     raise StoreError(f"run `{self.run}` holds money under the name `{hold.hold}` already.")
                 got = money.admit(self._store.account, hold)
@@ -428,6 +434,7 @@ class MemoryRunLog:
         UnstorableValue
             As `append`.
         """
+        hold = REDACTOR.text(hold)
         money.amount(spent_usd, f"what `{hold}` spent")
         money.amount(overrun_usd, f"the overrun of `{hold}`")
         for unit, value in (used or {}).items():
@@ -459,6 +466,7 @@ class MemoryRunLog:
         """
         if not self._open:
             raise self._closed()
+        hold = REDACTOR.text(hold)
         if hold not in self._holds:
             raise StoreError(f"run `{self.run}` has no open hold `{hold}`.", hold=hold)
         one = self._holds[hold]

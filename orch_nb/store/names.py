@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import StoreError
+from orch_nb.schema.secrets import REDACTOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,10 +20,12 @@ def check_run(run: str) -> str:
     Raises
     ------
     StoreError
-        It may not: an id becomes a part of file names, cells and messages.
+        It may not: an id becomes a part of file names, cells and messages. None has a key in it.
     """
     if not isinstance(run, str) or not _ALLOWED.fullmatch(run):
         raise StoreError(f"{run!r:.60} cannot name a run.", hint="letters, digits, _ . -, at most 64 characters")
+    if REDACTOR.is_in(run):
+        raise StoreError(f"{REDACTOR.text(run)} cannot name a run: it has a secret in it.", hint="take another id")
     return run
 
 

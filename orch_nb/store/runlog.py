@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orch_nb.errors import StoreError
+from orch_nb.schema.secrets import REDACTOR
 from orch_nb.store import ledger as books
 from orch_nb.store import money
 from orch_nb.store.journal import SPECIAL, Op
@@ -53,7 +54,7 @@ class SqliteRunLog:
         self._tail.writer = writer
 
     def append(self, events: Sequence[Event], /) -> Awaitable[None] | None:
-        """Make `events` safe against the death of this process.
+        """Make `events` safe against the death of this process. Secrets in them are replaced, in the events themselves.
 
         None: they are already. Otherwise await what is returned: the commit that all runs of this turn share.
 
@@ -97,6 +98,7 @@ class SqliteRunLog:
         """
         self._check()
         if hold is not None:
+            hold, _ = REDACTOR.clean(hold)
             money.asked_of(hold)
         waiter: asyncio.Future[Refusal | None] = asyncio.get_running_loop().create_future()
         with self._journal.lock:
@@ -135,6 +137,7 @@ class SqliteRunLog:
             As `append`.
         """
         self._check()
+        hold = REDACTOR.text(hold)
         money.amount(spent_usd, f"what `{hold}` spent")
         money.amount(overrun_usd, f"the overrun of `{hold}`")
         for unit, value in (used or {}).items():
@@ -165,6 +168,7 @@ class SqliteRunLog:
             It is not open.
         """
         self._check()
+        hold = REDACTOR.text(hold)
         journal, tail = self._journal, self._tail
         with journal.lock:
             journal.flush_now()
@@ -190,6 +194,8 @@ class SqliteRunLog:
 
     def _packed(self, events: Sequence[Event], record: str | None) -> Any:
         try:
+            for event in events:
+                REDACTOR.event(event)
             return self._tail.packer.pack(events, record)
         except BaseException as error:
             self._tail.packer.forget()

@@ -22,6 +22,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
 from orch_nb.errors import RunLocked, StoreError, StoreUnavailable, nearest
+from orch_nb.schema.secrets import REDACTOR
 from orch_nb.store import evidence as proof
 from orch_nb.store import ledger as books
 from orch_nb.store import money
@@ -444,7 +445,7 @@ class SqliteStore:
     # -------------------------------------------------------------- money
     def balance(self, scope: str) -> Balance:
         """The balance of one scope; all zero, without limit, when nothing is known of it."""
-        return self._reading().account(scope).balance()
+        return self._reading().account(REDACTOR.text(scope)).balance()
 
     def balances(self, prefix: str = "") -> list[Balance]:
         """Balances of the scopes that begin with `prefix`, by name."""
@@ -458,6 +459,7 @@ class SqliteStore:
         StoreError
             A limit is no amount.
         """
+        scope = REDACTOR.text(scope)
         budget = money.as_budget(limit, scope)
         journal = self._writing()
         journal.transact(lambda: journal.ledger.set_limit(scope, budget))
@@ -465,7 +467,7 @@ class SqliteStore:
     def reset(self, scope: str) -> None:
         """Begin a scope's account anew: nothing spent, in doubt or overrun. Open holds and the limit stay."""
         journal = self._writing()
-        journal.transact(lambda: Sweeper(journal).reset(scope))
+        journal.transact(lambda: Sweeper(journal).reset(REDACTOR.text(scope)))
 
     def rebuild_ledger(self) -> list[tuple[Balance, Balance]]:
         """Make every account again from the events of all runs, and keep what was made.

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import orch_nb as orch
 from orch_nb import runtime as current_runtime
+from orch_nb.analysis import fixtures
 from orch_nb.errors import BadOption, UnstorableValue
 from orch_nb.notebook.display import run_bundle
 from orch_nb.providers.fakes import ScriptedProvider
@@ -21,6 +22,7 @@ from orch_nb.providers.keys import Key
 from orch_nb.routing import models
 from orch_nb.runtime.runtime import Runtime
 from orch_nb.schema import events as ev
+from orch_nb.schema import secrets
 from orch_nb.schema.messages import ToolCall
 from orch_nb.schema.secrets import Redactor
 from orch_nb.store.lines import to_line
@@ -227,3 +229,18 @@ async def test_nothing_in_a_store_has_a_secret_in_any_form(tmp_path, shared):
     )
     assert found.returncode == 0, found.stdout
     assert json.loads(found.stdout)["files"] >= 1
+
+
+# ------------------------------------------------------------------ files
+def test_no_file_that_is_written_for_people_has_a_key(tmp_path):
+    """Fixtures, agents, what is made known later included."""
+    secrets.REDACTOR.forget()
+    agent = orch.Agent("a", "Say correct-horse-battery")
+    secrets.REDACTOR.know(["correct-horse-battery"])
+    agent.save(tmp_path)
+    fixtures.keep(tmp_path, "t", {"text": f"{AWS} correct-horse-battery"}, expected={"x": AWS}, note=AWS, came_from=AWS)
+    written = "\n".join(p.read_text() for p in tmp_path.rglob("*") if p.is_file())
+    assert "‹secret:aws:" in written
+    assert "‹secret:key_in_use:" in written
+    assert AWS not in written
+    assert "correct-horse-battery" not in written
