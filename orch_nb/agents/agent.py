@@ -11,6 +11,7 @@ from orch_nb.errors import BadExpression, BadOption, BadType, CellError, OrchErr
 from orch_nb.schema import route_spec
 from orch_nb.schema.agent_cell import build_spec, parse_agent_cell, read_cell, save_cell, to_cell
 from orch_nb.schema.duration import duration_s
+from orch_nb.schema.secrets import REDACTOR, secret_error
 from orch_nb.tools.registry import Tool, ToolSet, find_tool
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Agent:
         self._setup(build_spec({"name": name, "prompt": prompt, **keys}), namespace, "")
 
     def _setup(self, spec: AgentSpec, namespace: Mapping[str, Any], source: str) -> None:
+        _refuse_secrets(spec, source)
         self.spec = spec
         self.source = source
         self.reads: tuple[TemplateRead, ...] = _with_rules(_reads(spec, source), spec, source)
@@ -393,6 +395,16 @@ def _check_hash(spec: AgentSpec, namespace: Mapping[str, Any]) -> dict[str, str]
         return {}
     target = namespace.get(name)
     return {"name": name, "hash": (function_fingerprint(target)[0] or "") if callable(target) else ""}
+
+
+def _refuse_secrets(spec: AgentSpec, source: str) -> None:
+    """Refuse a definition with a key in it where it is made: before it is shown, saved, run or sent."""
+    for name in type(spec).model_fields:
+        if REDACTOR.finds(getattr(spec, name)):
+            part = name if name == "prompt" else f"`{name}`"
+            raise secret_error(f"the {part} of `{spec.name}`", source)
+    if REDACTOR.is_in(source):
+        raise secret_error(f"the cell of `{spec.name}`", source)
 
 
 def _prompt_start(spec: AgentSpec, source: str) -> int:

@@ -19,6 +19,7 @@ from orch_nb.graph.predicate import Predicate, parse_path
 from orch_nb.graph.printing import print_graph
 from orch_nb.graph.spec import EdgeSpec, GraphSpec, NodeSpec
 from orch_nb.schema.names import check_name
+from orch_nb.schema.secrets import REDACTOR, secret_error
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -232,6 +233,8 @@ class Graph:
     @classmethod
     def from_cell(cls, name: str, text: str) -> Self:
         """The graph that the text of a `%%graph` cell says (its first line may be the magic itself)."""
+        if REDACTOR.is_in(text):
+            raise secret_error(f"the cell of `{name}`", text)
         first, _, rest = text.partition("\n")
         return cls.from_spec(parse_graph(name, "\n" + rest if first.startswith("%%graph") else text))
 

@@ -18,7 +18,7 @@ from orch_nb.engine.plan import Plan, from_data, to_data
 from orch_nb.engine.user_code import tell
 from orch_nb.errors import BadOption, BudgetExceeded, MissingInput, OrchError, nearest
 from orch_nb.runtime.batch_desk import BatchDesk
-from orch_nb.runtime.binding import compile_in
+from orch_nb.runtime.binding import compile_in, refuse_secrets
 from orch_nb.runtime.handle import promise
 from orch_nb.schema import events as ev
 from orch_nb.schema.budget import Budget, budget_of, parse_budget
@@ -271,6 +271,7 @@ def start_batch(
         `price` is another word, or no model of the graph can be asked in batches.
     """
     namespace = {} if namespace is None else namespace
+    runtime.redactor()
     plan = compile_in(target, namespace)
     rows = rows_of(frame, plan, mapping, shared or {})
     runtime.check_models(plan)
@@ -346,11 +347,10 @@ def start_rows(
     MissingInput, UnknownModel, AuthFailed, UnstorableValue
         Before anything is spent.
     """
-    from orch_nb.runtime.runtime import refuse_secrets
-
+    runtime.redactor()
     for plan in plans.values():
         runtime.check_models(plan)
-        refuse_secrets(plan, runtime.redactor())
+        refuse_secrets(plan)
     for row in rows:
         runtime.check_inputs(plans[row.plan], row.inputs)
     limit = Budget() if budget_usd is None else parse_budget(budget_usd)
@@ -411,7 +411,7 @@ def _begin(
         replaced += found
     kept, found = redactor.clean({name: value for name, value in data.items() if name != "plans"})
     replaced += found
-    plans = {"plans": data["plans"]} if "plans" in data else {}  # refused where there is a secret in them
+    plans = {"plans": data["plans"]} if "plans" in data else {}  # were refused if they had one
     inputs = {**kept, **plans, "rows": [r.inputs for r in rows], "index": [plain(r.index) for r in rows]}
 
     def begin() -> str:

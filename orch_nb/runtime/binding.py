@@ -9,13 +9,15 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.engine.plan import to_data
 from orch_nb.engine.user_code import contained
 from orch_nb.errors import GraphError, NotDone, ReplayMismatch
 from orch_nb.graph.compile import Facts, Want, compile_graph, single_node_spec
 from orch_nb.schema.budget import Budget, parse_budget
+from orch_nb.schema.secrets import REDACTOR, secret_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from concurrent.futures import Executor
 
     from orch_nb.engine.plan import Plan, PlanNode
@@ -99,9 +101,21 @@ def _function_facts(fn: Callable[..., Any], kind: str) -> Facts:
 
 
 def compile_in(target: Any, namespace: Mapping[str, Any], name: str = "") -> Plan:
-    """The plan of a graph (or its spec), an agent or a function, names bound in `namespace`."""
+    """The plan of a graph (or its spec), an agent or a function, names bound in `namespace`.
+
+    Every way into a run comes by here: a graph, a row of a batch, a call of a recording, a graph that a node grew.
+
+    Raises
+    ------
+    GraphError
+        Everything that is wrong with the graph, at once.
+    BadOption
+        There is a secret in it.
+    """
     is_spec = hasattr(target, "nodes") and hasattr(target, "edges") and not hasattr(target, "spec")
-    return _with_offers(compile_graph(target if is_spec else graph_spec(target, name), namespace, facts_of))
+    plan = _with_offers(compile_graph(target if is_spec else graph_spec(target, name), namespace, facts_of))
+    refuse_secrets(plan)
+    return plan
 
 
 def _with_offers(plan: Plan) -> Plan:
@@ -125,6 +139,35 @@ def _with_offer(node: PlanNode) -> PlanNode:
         return node  # it can be drawn before its model is named; running it says what is missing
     kept = {**offer.definition(), "name": node.chooser.model}
     return replace(node, chooser=replace(node.chooser, offer=kept))
+
+
+def refuse_secrets(plan: Plan) -> None:
+    """Refuse a plan with a key or a password in it: a plan is stored, its prompts are sent to models and shared with the notebook.
+
+    Raises
+    ------
+    BadOption
+        The node and the part of it are named; the secret is not.
+    """
+    if REDACTOR.finds(to_data(plan)):
+        raise secret_error(next(what for what, part in _parts(plan) if REDACTOR.finds(part)))
+
+
+def _parts(plan: Plan) -> Iterator[tuple[str, Any]]:
+    """What a plan consists of, in words, and the part itself."""
+    for node in plan.nodes:
+        yield f"the name of a node of `{plan.name}`", node.name
+        for part, value in node.spec.items():
+            name = "prompt" if part in ("prompt", "persona") else f"`{part}`"
+            yield f"the {name} of `{node.name}`", value
+        yield f"the gate of `{node.name}`", (node.gate, node.gate_reads)
+        yield f"a description or an example that `{node.name}` chooses by", node.chooser
+        yield f"the definition of `{node.name}`", node
+    for edge in plan.edges:
+        yield f"the condition of `{edge.source} -> {edge.target}`", edge
+    for sub in plan.subplans.values():
+        yield from _parts(sub)
+    yield f"the graph `{plan.name}`", to_data(plan)
 
 
 def graph_spec(target: Any, name: str = "") -> GraphSpec:

@@ -19,7 +19,7 @@ from orch_nb.engine.user_code import contained
 from orch_nb.errors import MissingInput, ModelNotInstalled, OrchError, RunCancelled, nearest
 from orch_nb.runtime.baseline import baseline_of
 from orch_nb.runtime.batch_desk import SLOT
-from orch_nb.runtime.binding import callables, check_sources, compile_in, graph_spec
+from orch_nb.runtime.binding import callables, check_sources, compile_in, graph_spec, refuse_secrets
 from orch_nb.runtime.handle import RunHandle
 from orch_nb.runtime.loop import RunLoop
 from orch_nb.runtime.perform import Performer
@@ -632,7 +632,7 @@ class Runtime:
             budget_usd, inputs = inputs["budget"], {name: v for name, v in inputs.items() if name != "budget"}
         self.check_inputs(plan, inputs)
         self.check_models(plan)
-        refuse_secrets(plan, redactor)
+        refuse_secrets(plan)
         given, replaced = redactor.clean({n: plain(value, where=f"input `{n}`") for n, value in inputs.items()})
         limit = self._limit_of(budget_usd)
         bound = callables(plan, namespace, graph_spec(target) if target is not None else None)
@@ -980,27 +980,6 @@ def _limits_set(events: list[Any]) -> dict[str, Budget]:
 
 def _reads(plan: Plan, name: str) -> bool:
     return name in plan.inputs or name in plan.optional_inputs or name in plan.state
-
-
-def refuse_secrets(plan: Plan, redactor: Redactor) -> None:
-    """Refuse a plan whose prompts have keys in them: a prompt is stored, sent to models and shared with the notebook.
-
-    Raises
-    ------
-    BadOption
-        The agent is named; the key is not.
-    """
-    from orch_nb.errors import BadOption
-
-    for node in plan.nodes:
-        texts = [str(node.spec.get(part) or "") for part in ("prompt", "persona", "question")]
-        if any(map(redactor.is_in, texts)):
-            raise BadOption(
-                f"the prompt of `{node.name}` has what looks like a key or a password in it.",
-                hint="take it out, and replace the key: it was in a cell. Keys stay in the environment; models never need them",
-            )
-    for sub in plan.subplans.values():
-        refuse_secrets(sub, redactor)
 
 
 def check_room(now: Balance, wanted: Budget) -> None:

@@ -467,3 +467,23 @@ def said(found: Mapping[str, int]) -> str:
     """``2 secrets replaced (aws, openai)``; "" for none."""
     count = sum(found.values())
     return f"{count} secret{'s' * (count != 1)} replaced ({', '.join(sorted(found))})" if count else ""
+
+
+def secret_error(what: str, source: str = "") -> errors.BadOption:
+    """The refusal of a definition that has a secret in it.
+
+    Parameters
+    ----------
+    what
+        The part that has it: ``the prompt of `triage```.
+    source
+        The text of the cell: the line is shown as it may be kept.
+    """
+    rows = source.splitlines()
+    line = next((number for number, row in enumerate(rows, 1) if REDACTOR.is_in(row)), 0)
+    return errors.BadOption(
+        f"{what} has what looks like a key or a password in it.",
+        line=line,
+        source=source,
+        hint="take it out, and replace the key: it was in a cell. Keys stay in the environment; models never need them",
+    )

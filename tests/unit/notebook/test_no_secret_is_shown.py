@@ -79,6 +79,16 @@ def test_no_traceback_below_an_error_of_ours_has_a_secret(traced, shell):
     assert AWS not in shown
 
 
+def test_a_cell_that_defines_with_a_key_is_refused_and_shown_without_it(traced):
+    """The line is shown as it may be kept; nothing is bound."""
+    for cell in (f"%%agent a\nUse {AWS} for {{{{ x }}}}", f"%%graph g\na -> b when a == '{AWS}'"):
+        shown = traced(cell)
+        assert "has what looks like a key or a password in it" in shown
+        assert "line 2" in shown
+        assert "‹secret:aws:" in shown
+        assert AWS not in shown
+
+
 def test_the_shell_shows_tracebacks_as_before_once_the_extension_is_gone(shell):
     """Unloading takes the redactor away from other people's tracebacks."""
     assert shell.ip._showtraceback == shell.ip._orch_nb.show_traceback

@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 import orch_nb as orch
 from orch_nb import runtime as current_runtime
 from orch_nb.analysis import fixtures
-from orch_nb.errors import BadOption, UnstorableValue
+from orch_nb.errors import BadOption, OrchError, UnstorableValue
 from orch_nb.notebook.display import run_bundle
 from orch_nb.providers.fakes import ScriptedProvider
 from orch_nb.providers.keys import Key
 from orch_nb.routing import models
+from orch_nb.runtime.recording import current_recording
 from orch_nb.runtime.runtime import Runtime
 from orch_nb.schema import events as ev
 from orch_nb.schema import secrets
@@ -229,6 +230,111 @@ async def test_nothing_in_a_store_has_a_secret_in_any_form(tmp_path, shared):
     )
     assert found.returncode == 0, found.stdout
     assert json.loads(found.stdout)["files"] >= 1
+
+
+# ------------------------------------------------------------------ in definitions
+def conditions():
+    return orch.Graph("g").edge("a", "b", when=f"a == '{AWS}'").edge("a", "c", else_=True)
+
+
+def constants():
+    return orch.Graph("g").node("a", "a", kind="function", with_={"x": [f"use {AWS}"]})
+
+
+def questions():
+    return orch.Graph("g").chain("a", "ask").node("ask", kind="human", question=f"Is {AWS} right?")
+
+
+def gates():
+    return orch.Graph("g").chain("a", "b").node("b", when=f"a != '{AWS}'")
+
+
+def descriptions():
+    return (
+        orch.Graph("g")
+        .chain("a", ["described", "c"])
+        .edge("a", "described", by="similarity(a)")
+        .edge("a", "c", by="similarity(a)")
+    )
+
+
+@orch.node(describe=f"takes {AWS}", examples=[f"example {AWS}"])
+def described(a):
+    return a
+
+
+@orch.node(describe="takes the rest")
+def c(a):
+    return a
+
+
+NAMES = {"a": lambda x="": x, "b": lambda a: a, "c": c, "described": described}
+
+
+async def by_run(graph):
+    await orch.run(graph, namespace=NAMES, x="hi")
+
+
+async def by_batch(graph):
+    await orch.batch(graph, [{"x": "hi"}], namespace=NAMES)
+
+
+async def by_record(graph):
+    async with orch.record():
+        await current_recording.get().call(graph, {"x": "hi"}, NAMES)
+
+
+async def by_growing(graph):
+    run = await orch.run(
+        orch.Graph("outer").chain("grow"), namespace={**NAMES, "grow": lambda: orch.Expand(graph, x="hi")}
+    )
+    run.result()
+
+
+@pytest.mark.parametrize("where", [conditions, constants, questions, gates, descriptions])
+@pytest.mark.parametrize("way", [by_run, by_batch, by_record, by_growing])
+async def test_no_way_into_a_run_takes_a_definition_with_a_key(rt, way, where):
+    """Whatever part of a graph has it, and however the graph is run: refused before anything of it is stored, and the part named."""
+    graph = where()
+    with pytest.raises(OrchError, match=r"has what looks like a key or a password in it") as caught:
+        await way(graph)
+    assert AWS not in str(caught.value)
+    kept = "\n".join(line for row in rt.store.runs() for line in rt.store.export(row.run))
+    assert "‹secret:" not in kept.replace(str(caught.value), "")
+    assert AWS not in kept
+    runs = {by_run: 0, by_batch: 0, by_record: 1, by_growing: 1}[way]
+    assert len(rt.store.runs()) == runs
+
+
+@pytest.mark.parametrize("part", ["prompt", "role", "goal", "backstory", "describe", "examples", "out"])
+def test_an_agent_with_a_key_is_not_made(part, tmp_path):
+    """In Python, from a cell, from a file: refused where it is defined, the line shown as it may be kept."""
+    keys = {"examples": [f"say {AWS}"], "out": f'one of "{AWS}" | other'}
+    with pytest.raises(OrchError) as caught:
+        orch.Agent(
+            "a",
+            f"Say {AWS}" if part == "prompt" else "Say it",
+            **({} if part == "prompt" else {part: keys.get(part, f"as {AWS}")}),
+        )
+    assert AWS not in str(caught.value)
+    head = "" if part == "prompt" else f"---\n{part}: {json.dumps(keys.get(part, f'as {AWS}'))}\n---\n"
+    body = f"{head}Say {AWS if part == 'prompt' else 'it'}\n"
+    path = tmp_path / "a.agent.md"
+    path.write_text(f"%%agent a\n{body}")
+    for define in (lambda: orch.Agent.from_cell("a", body), lambda: orch.Agent.from_file(path)):
+        with pytest.raises(OrchError) as caught:
+            define()
+        assert AWS not in str(caught.value)
+        if part != "out":
+            assert re.search(r"line \d+: the `?\w+`? of `a` has what looks like a key", str(caught.value))
+            assert "‹secret:aws:" in str(caught.value)
+
+
+def test_a_graph_s_cell_with_a_key_is_not_made():
+    """Its line is shown without the key."""
+    with pytest.raises(BadOption, match=r"line 2: the cell of `g` has what looks like a key") as caught:
+        orch.Graph.from_cell("g", f"%%graph g\na -> b when a == '{AWS}'")
+    assert AWS not in str(caught.value)
 
 
 # ------------------------------------------------------------------ files
