@@ -27,6 +27,8 @@ from orch_nb.runtime.routes import Routes
 from orch_nb.schema.budget import budget_of
 from orch_nb.schema.events import ErrorInfo
 from orch_nb.schema.messages import UNSENT, ModelRequest, Reply, collect
+from orch_nb.schema.secret_stream import StreamRedactor
+from orch_nb.schema.secrets import REDACTOR
 from orch_nb.schema.service import in_words, special
 from orch_nb.schema.values import plain
 from orch_nb.trace.savings import BATCH, SERVED
@@ -158,7 +160,7 @@ class Performer:
         from orch_nb.routing.fixed import Fixed
         from orch_nb.routing.prices import bound, bound_tokens
 
-        asked: ModelRequest = call.request
+        asked: ModelRequest = REDACTOR.clean(call.request)[0]
         limited = any(dollars(limit) is not None for _, limit in scopes) or self.runtime.has_limit(scopes)
         offer, route = self.runtime.route(node, call.target, asked, Fixed, limited)
         route = {**route, "because": call.because} if call.because else route
@@ -215,13 +217,14 @@ class Performer:
         task, started = running_task(), asyncio.get_running_loop().time()
         may_be_sent = is_answered = False
         first: list[float] = []
+        shown = StreamRedactor()
 
         def on_text(piece: str) -> None:
             if not first:
                 first.append(asyncio.get_running_loop().time() - started)
             said.append(piece)
-            if self.on_text is not None:
-                self.on_text(key, piece)
+            if self.on_text is not None and (clean := shown.feed(piece)):
+                self.on_text(key, clean)
 
         try:
             provider = self.runtime.provider(offer.provider)
@@ -229,6 +232,8 @@ class Performer:
             async with asyncio.timeout(request.timeout_s + 5.0), aclosing(provider.stream(request)) as stream:
                 reply = await collect(stream, on_text=on_text)
             is_answered = True
+            if self.on_text is not None and (clean := shown.flush()):
+                self.on_text(key, clean)
             outcome = self._settled(prepared, reply, first[0] if first else None)
         except OrchError as error:
             return self._failed(prepared, error, is_answered=is_answered)
@@ -437,9 +442,15 @@ def _unfinished(prepared: Prepared, error: ErrorInfo, said: str, *, billed: bool
         None, request=request, price=price, reserved_usd=prepared.reserved_usd, answer=said, billed=billed, why=why
     )
     return Outcome(
-        False, {"text": said} if said else None, s.usage, s.cost_usd, s.overrun_usd, error, price=_label(price),
+        False, {"text": _cut(said)} if said else None, s.usage, s.cost_usd, s.overrun_usd, error, price=_label(price),
         note=s.note, tokens=s.tokens,
     )  # fmt: skip
+
+
+def _cut(said: str) -> str:
+    """What was said until a call broke off, without a key that it broke off in."""
+    stream = StreamRedactor()
+    return stream.feed(said) + stream.flush(is_cut=True)
 
 
 def _activation(idempotency_key: str, run: str) -> str:

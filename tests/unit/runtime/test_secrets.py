@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import orch_nb as orch
 from orch_nb import runtime as current_runtime
 from orch_nb.analysis import fixtures
-from orch_nb.errors import BadOption, OrchError, UnstorableValue
+from orch_nb.errors import BadOption, BadRequest, OrchError, ProviderTimeout, UnstorableValue
 from orch_nb.notebook.display import run_bundle
 from orch_nb.providers.fakes import ScriptedProvider
 from orch_nb.providers.keys import Key
@@ -24,7 +24,7 @@ from orch_nb.runtime.recording import current_recording
 from orch_nb.runtime.runtime import Runtime
 from orch_nb.schema import events as ev
 from orch_nb.schema import secrets
-from orch_nb.schema.messages import ToolCall
+from orch_nb.schema.messages import Completed, TextDelta, ToolCall, Usage
 from orch_nb.schema.secrets import Redactor
 from orch_nb.store.lines import to_line
 from orch_nb.store.sqlite import SqliteStore
@@ -335,6 +335,103 @@ def test_a_graph_s_cell_with_a_key_is_not_made():
     with pytest.raises(BadOption, match=r"line 2: the cell of `g` has what looks like a key") as caught:
         orch.Graph.from_cell("g", f"%%graph g\na -> b when a == '{AWS}'")
     assert AWS not in str(caught.value)
+
+
+# ------------------------------------------------------------------ said and sent
+async def test_what_is_sent_has_the_mark_also_where_a_secret_comes_about_by_joining(rt, scripted):
+    """A prompt around a value, a tool's description, a form that names a key in use: the provider gets the mark, and the record
+    says what the provider got."""
+
+    @orch.tool
+    def look(q: str) -> str:
+        """Look with correct-horse-battery.
+
+        Parameters
+        ----------
+        q
+            What for.
+        """
+        return "found"
+
+    provider = scripted(lambda request: reply("ok"))
+    agent = orch.Agent("a", "key: sk-{{ rest }}", model="m", max_tokens=50, tools=[look])
+    run = await orch.run(orch.Graph("g").chain("a"), namespace={"a": agent}, rest=OPENAI.removeprefix("sk-"))
+    assert run.status == "done"
+    said = repr(provider.requests)
+    assert OPENAI not in said
+    assert "‹secret:openai:" in said
+    assert OPENAI not in everything(run, rt.store)
+    (sent,) = [e for e in run.events if isinstance(e, ev.Sent)]
+    assert [m["content"] for m in sent.request["messages"]] == [m.content for m in provider.requests[0].messages]
+
+    secrets.REDACTOR.know(["correct-horse-battery"])
+    again = await orch.run(
+        orch.Graph("g").chain("b"),
+        namespace={"b": orch.Agent("b", "Go. {{ x }}", model="m", max_tokens=50)},
+        x="correct-horse-battery",
+    )
+    assert again.status == "done"
+    assert "correct-horse-battery" not in repr(provider.requests[1:])
+
+
+async def test_log_probabilities_do_not_give_a_replaced_key_back(rt, scripted):
+    """The tokens of an answer say together what its redacted text says."""
+    text = f'{{"key": "{OPENAI}"}}'
+    tokens = tuple((text[i : i + 4], -0.1) for i in range(0, len(text), 4))
+    scripted([(TextDelta(text), Completed("stop", Usage(50, 50), logprobs=tokens))])
+    run = await orch.run(orch.Agent("a", "{{ x }}", model="m", max_tokens=50), x="hi")
+    (settled,) = [e for e in run.events if isinstance(e, ev.Settled)]
+    assert "".join(token for token, _ in settled.reply["logprobs"]) == settled.reply["text"]
+    assert "‹secret:openai:" in settled.reply["text"]
+    assert len(settled.reply["logprobs"]) == len(tokens)
+
+
+async def test_no_moment_of_a_stream_shows_a_key(rt, scripted):
+    """Whatever the pieces are, neither the live text nor what is told of it has more than the record."""
+    text = f"the key is {OPENAI}, and correct-horse-battery too"
+    secrets.REDACTOR.know(["correct-horse-battery"])
+    scripted([(*(TextDelta(text[i : i + 3]) for i in range(0, len(text), 3)), Completed("stop", Usage(9, 9)))])
+    seen = []
+
+    def look(handle):
+        seen.extend(row["text"] for row in handle.live.values())
+
+    handle = rt.start(orch.Agent("a", "{{ x }}", model="m", max_tokens=50), {"x": "hi"}, on_change=look)
+    run = await handle
+    assert run.status == "done"
+    assert seen[-1] == run.output
+    assert all(run.output.startswith(text) for text in seen)
+    assert "‹secret:openai:" in run.output
+    assert "‹secret:key_in_use:" in run.output
+
+
+async def test_an_answer_that_broke_off_within_a_key_keeps_nothing_of_it(rt, scripted):
+    """A stream that ends in the middle of a key in use: what is kept ends before it."""
+    secrets.REDACTOR.know(["correct-horse-battery"])
+    scripted([(TextDelta("it is correct-hor"), ProviderTimeout("too slow", provider="vendor", model="m"))])
+    run = await orch.run(orch.Agent("a", "{{ x }}", model="m", max_tokens=50, retry=1), x="hi")
+    (settled,) = [e for e in run.events if isinstance(e, ev.Settled)]
+    assert settled.reply == {"text": "it is "}
+
+
+async def test_a_provider_s_error_and_a_user_s_are_kept_and_raised_without_keys(rt, scripted):
+    """Whatever class it is: recorded, shown and raised with the mark, also where the message is cut."""
+    scripted([BadRequest(f"bad header {OPENAI}", provider="vendor", model="m", hint=f"not {AWS}")])
+
+    def fails(x):
+        raise ValueError(f"{'x' * 1990} {OPENAI}")
+
+    for target, names in (
+        (orch.Agent("a", "{{ x }}", model="m", max_tokens=50), {}),
+        (orch.Graph("g").chain("fails"), {"fails": fails}),
+    ):
+        run = await orch.run(target, namespace=names, x="hi")
+        assert run.status == "failed"
+        assert "sk-proj" not in everything(run, rt.store)
+        assert AWS not in everything(run, rt.store)
+        with pytest.raises(OrchError) as caught:
+            run.result()
+        assert "sk-proj" not in "\n".join(caught.value._render_traceback_())
 
 
 # ------------------------------------------------------------------ files
