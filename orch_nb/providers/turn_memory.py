@@ -7,6 +7,8 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.schema.secrets import REDACTOR
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -36,9 +38,10 @@ class TurnMemory:
         self._lock = threading.Lock()
 
     def keep(self, calls: Sequence[ToolCall], content: list[Any]) -> None:
-        """Remember the vendor's `content` of the turn that made `calls`, unless it is what no request can hold again."""
+        """Remember the vendor's `content` of the turn that made `calls`, unless it is what no request can hold again, or has a
+        secret in it: it goes back as it came or not at all."""
         size = _size(content)
-        if not calls or not size:
+        if not calls or not size or REDACTOR.finds(content):
             return
         key = _key(calls)
         with self._lock:

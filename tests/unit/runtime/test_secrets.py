@@ -19,6 +19,7 @@ from orch_nb.errors import BadOption, BadRequest, OrchError, ProviderTimeout, Un
 from orch_nb.notebook.display import run_bundle
 from orch_nb.providers.fakes import ScriptedProvider
 from orch_nb.providers.keys import Key
+from orch_nb.providers.turn_memory import TurnMemory
 from orch_nb.routing import models
 from orch_nb.runtime.recording import current_recording
 from orch_nb.runtime.runtime import Runtime
@@ -374,6 +375,15 @@ async def test_what_is_sent_has_the_mark_also_where_a_secret_comes_about_by_join
     assert "correct-horse-battery" not in repr(provider.requests[1:])
 
 
+def test_what_a_vendor_wants_back_as_it_came_is_not_kept_with_a_key_in_it():
+    """A turn with thoughts that said a key goes back as our own messages say it, with the mark."""
+    memory, calls = TurnMemory(), [ToolCall("1", "look", "{}")]
+    memory.keep(calls, [{"type": "text", "text": OPENAI[:9]}, {"type": "text", "text": OPENAI[9:]}])
+    assert memory.recall(calls) is None
+    memory.keep(calls, [{"type": "text", "text": "no key"}])
+    assert memory.recall(calls) == [{"type": "text", "text": "no key"}]
+
+
 async def test_log_probabilities_do_not_give_a_replaced_key_back(rt, scripted):
     """The tokens of an answer say together what its redacted text says."""
     text = f'{{"key": "{OPENAI}"}}'
@@ -447,3 +457,53 @@ def test_no_file_that_is_written_for_people_has_a_key(tmp_path):
     assert "‹secret:key_in_use:" in written
     assert AWS not in written
     assert "correct-horse-battery" not in written
+
+
+async def test_nothing_that_a_run_leaves_behind_has_a_secret(tmp_path, shared):
+    """Store, exports, displays, tracebacks and fixtures of runs, a batch and a recording: the scanner finds no key in them, in no
+    encoding, compressed or cut to twelve characters."""
+    canary = "sk-canary-Q7ZJ2M5XN4TB6WRC81"
+    book = models.ModelBook(environ={})
+    models.use(book)
+    runtime = Runtime(tmp_path, store=SqliteStore(tmp_path / ".orch" / "runs.sqlite"), models=book)
+    before = current_runtime.use(runtime)
+    secrets.REDACTOR.know([canary])
+
+    def answer(request):
+        if "fail" in request.messages[-1].content:
+            return BadRequest(f"no access with {canary}", provider="vendor", model="m")
+        pieces = (TextDelta(canary[:7]), TextDelta(canary[7:]), TextDelta(" it is"))
+        return (*pieces, Completed("stop", Usage(9, 9), logprobs=tuple((c, -0.1) for c in f"{canary} it is")))
+
+    left = []
+    try:
+        runtime.add_provider(ScriptedProvider(answer, name="vendor"))
+        book.add("m", "model-1", "vendor", price={"input": 100, "output": 100})
+        agent = orch.Agent("a", "{{ x }}", model="m", max_tokens=50)
+        names = {"a": agent, "b": lambda a: {"seen": [a, canary.encode(), f"{'x' * 3000}{canary}"]}}
+        runs = [await orch.run(orch.Graph("g").chain("a", "b"), namespace=names, x=x) for x in (canary, "fail")]
+        batch = await orch.batch(agent, [{"x": f"row {canary}"}, {"x": f"fail {canary}"}])
+        async with orch.record() as recording:
+            await agent(x=canary)
+        for n, run in enumerate((*runs, recording)):
+            left += [
+                f"{n}.json",
+                json.dumps(run._repr_mimebundle_(), ensure_ascii=False),
+                *runtime.store.export(run.run),
+            ]
+        left.append(json.dumps(batch._repr_mimebundle_(), ensure_ascii=False))
+        with pytest.raises(OrchError) as caught:
+            runs[1].result()
+        left += caught.value._render_traceback_()
+        fixtures.keep(tmp_path, "t", {"x": canary})
+    finally:
+        runtime.close()
+        current_runtime.use(before)
+    (tmp_path / "shown.txt").write_text("\n".join(left))
+    scan = shared / "tools" / "faults" / "secretscan.py"
+    found = subprocess.run(
+        [sys.executable, str(scan), "--secret", canary, "--part", "12", str(tmp_path)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stdout
+    assert json.loads(found.stdout)["files"] >= 3
