@@ -533,7 +533,7 @@ class Driver:
         )
         info = error if isinstance(error, ErrorInfo) or error is None else error_info(error)
         how = (
-            "was under way when the process died"
+            "had begun, and nothing says how it ended"
             if info is None
             else f"had begun when it failed ({info.type}: {info.message})"
         )

@@ -129,7 +129,7 @@ def test_a_crash_in_an_effect_is_still_in_doubt_after_an_unattended_resume():
     log.crash_after = None
     for _ in range(2):
         state, _ = run_plan(plan, {"x": 1}, log=log, performer=performer, attended=False)
-        assert "was under way when the process died" in state.error.message
+        assert "had begun, and nothing says how it ended" in state.error.message
     answered(plan, log, performer)
     assert mail.sent == [1]
 
