@@ -98,7 +98,7 @@ def test_pairs_share_one_budget_and_go_on(rt, model) -> None:
 
     def ten_cents(request):
         text = plain(request)
-        return Reply(text if isinstance(text, str) else json.dumps(text), usage=Usage(0, 1000))
+        return Reply(text if isinstance(text, str) else json.dumps(text), usage=Usage(1, 999))
 
     provider = model("small", ten_cents, price=100)
     made = start_pairs(rt, extract(), add(), ["small"], ROWS, names={}, budget="0.25").wait(30)
