@@ -127,7 +127,7 @@ def test_runs_of_every_shape_survive_being_killed(server, zygote, tmp_path, shap
     """A map, a loop, a gate, a batch, two kernels on one store: wherever the kill falls, the same job goes on and ends."""
     rng = random.Random(f"{SEED} {shape}")
     kills = in_doubt = 0
-    rounds = ROUNDS or 6
+    rounds = ROUNDS // 16 or 6
     for n in range(rounds):
         folder = tmp_path / f"run{n}"
         folder.mkdir()
