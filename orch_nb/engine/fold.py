@@ -306,9 +306,9 @@ def _failed(plan: Plan, state: RunState, event: ev.Failed) -> None:
     state.verdicts.pop(key, None)
     if event.taken is None:
         if done and (event.error.failure != "semantic" or frame.plan.nodes[node].effects):
-            # A resume goes on behind the answers that were good; a semantic failure *is* those answers: it starts anew. What
-            # an effect returned stands: it was done.
-            state.calls[key] = [settled for settled in done if settled.ok]
+            # A resume goes on behind the last good answer; a semantic failure *is* those answers: it starts anew. What an effect
+            # returned stands: it was done.
+            state.calls[key] = _up_to_last_good(done)
         frame.status[node] = FAILED
         state.failed[act] = (event.error, key)
     elif event.item is not None:
@@ -316,6 +316,12 @@ def _failed(plan: Plan, state: RunState, event: ev.Failed) -> None:
     else:
         frame.status[node] = SKIPPED
         _settle(state, frame, node, event.taken)
+
+
+def _up_to_last_good(calls: list[ev.Settled]) -> list[ev.Settled]:
+    """The calls of a conversation up to the last that succeeded. Failures before it are kept: what followed answered to them."""
+    last = max((i for i, settled in enumerate(calls) if settled.ok), default=-1)
+    return calls[: last + 1]
 
 
 def _sent(plan: Plan, state: RunState, event: ev.Sent) -> None:

@@ -45,9 +45,9 @@ def answered(plan, log, performer, *answers):
             if not left:
                 driver.stop()
                 return
-            (key,) = driver.state.waiting
+            ((key, asked),) = driver.state.waiting.items()
             given = left.pop(0)
-            driver.post(lambda: driver.answer_events(key, *given, "somebody"))
+            driver.post(lambda: driver.answer_events(key, *given, "somebody", shown_hash=asked.shown_hash))
 
         driver.on_waiting = answer
         async with asyncio.timeout(20):

@@ -191,6 +191,24 @@ async def test_a_candidate_that_is_down_gives_way_to_the_next(models, route, err
     assert error.__name__ in str(finished.decision["route"])
 
 
+@pytest.mark.parametrize("error", [AuthFailed, BadRequest], ids=lambda e: e.__name__)
+async def test_a_resumed_conversation_reads_each_recorded_answer_as_the_one_it_was(rt, models, error):
+    """One answered or failed before the last one failed: a resume goes on behind that, and asks the last one again."""
+    made = models(small=[error("no key")], big=[error("no key"), YES])
+    run = await orch.run(agent(CASCADE), text="hi")
+    assert run.status == "failed"
+    again = await rt.resume(run.run)
+    assert (again.status, again.output) == ("done", {"label": "yes"})
+    assert [len(made[name].requests) for name in ("small", "big")] == [1, 2]
+
+    made = models(small=[BAD], big=[error("no key"), YES])
+    run = await orch.run(agent(CASCADE), text="hi")
+    assert run.status == "failed"
+    again = await rt.resume(run.run)
+    assert (again.status, again.output) == ("done", {"label": "yes"})
+    assert [len(made[name].requests) for name in ("small", "big")] == [1, 2]
+
+
 async def test_a_provider_that_keeps_failing_is_left_out_until_it_may_be_tried(rt, models):
     """After three failures in a row the decision refuses it with the figures; nothing is sent to it. (A new run tries anew.)"""
     made = models(small=lambda r: ProviderUnavailable("down"), big=lambda r: reply(YES))
