@@ -69,6 +69,8 @@ LEAST = 8
 """Characters that a key in use must have to be looked for: shorter ones would be found in ordinary words."""
 CUT_FROM, CUT_AT = 24, 16
 """Of a key in use that has so many characters, its first `CUT_AT` are looked for: a text that was cut may end within it."""
+_WORD = re.compile(r"(?=.{1,19}$)[a-z]+(?:-[a-z]+)*")
+"""A short word, as it is given where a local server wants any key. As a secret it would be found in ordinary text."""
 HASHED_FROM = 20
 """Characters from which on a mark has a part of the hash: what is shorter could be found by trying."""
 _SHORTEST = 11
@@ -116,8 +118,8 @@ class Redactor:
         self._keys: set[str] = set()
 
     def know(self, keys: Iterable[str]) -> None:
-        """Look for these values, too, from now on. Those with fewer than `LEAST` characters are passed over."""
-        new = {key for key in keys if len(key) >= LEAST}.difference(self._known)
+        """Look for these values, too, from now on. Short ones and words are passed over, as local servers take: `lm-studio`."""
+        new = {key for key in keys if len(key) >= LEAST and not _WORD.fullmatch(key)}.difference(self._known)
         if new:
             self._known = tuple(sorted({*self._known, *new}, key=len, reverse=True))
             self._probes = tuple(dict.fromkeys(k[:CUT_AT] if len(k) >= CUT_FROM else k for k in self._known))

@@ -103,6 +103,11 @@ _ANSWERS = {
 FLAGS = (
     Rule("--run RUN  --node KEY", "Name the run and the step, where several wait.", words=("--run", "--node")),
     Rule('--comment "TEXT"', "Is kept with the answer.", words=("--comment",)),
+    Rule(
+        "--shown HASH",
+        "The question that is answered, by the hash of what was shown (`shown_hash`). Without it, what this notebook showed last.",
+        words=("--shown",),
+    ),
     Rule("--wait", "Keeps the cell open until the run ends or asks again.", words=("--wait",)),
 )
 

@@ -108,3 +108,10 @@ def test_what_begins_as_a_key_in_use_does_not_hide_another_secret():
     made = Redactor({"env:K": mine}).text(f"{mine} {other}")
     assert "eyJ" not in made
     assert "b3RoZXJzaWdu" not in made
+
+
+def test_a_word_that_stands_for_a_key_is_not_looked_for():
+    """Local servers want any key: `lm-studio` is also a provider's name, and stays readable. What could be a key is found."""
+    made = Redactor({"a": "lm-studio", "b": "not-needed", "c": "hunter2-hunter2"})
+    assert made.clean("lm-studio is not-needed")[0] == "lm-studio is not-needed"
+    assert "hunter2" not in made.clean("it is hunter2-hunter2")[0]
