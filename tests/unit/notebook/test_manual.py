@@ -100,6 +100,7 @@ def test_every_word_of_the_page_is_in_an_example_of_the_page(topic):
         "second",
         "s",
         "--node",
+        "--shown",
         "--run",
         models.GGUF,
         *out_type.CHECKED,
