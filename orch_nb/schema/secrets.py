@@ -71,6 +71,8 @@ CUT_FROM, CUT_AT = 24, 16
 """Of a key in use that has so many characters, its first `CUT_AT` are looked for: a text that was cut may end within it."""
 _WORD = re.compile(r"(?=.{1,19}$)[a-z]+(?:-[a-z]+)*")
 """A short word, as it is given where a local server wants any key. As a secret it would be found in ordinary text."""
+LONG, MOST_LONG = 1_000, 8_000_000
+"""Characters from which on a text without secrets is remembered, and about how many characters are remembered at most."""
 HASHED_FROM = 20
 """Characters from which on a mark has a part of the hash: what is shorter could be found by trying."""
 _SHORTEST = 11
@@ -103,7 +105,7 @@ class Redactor:
     ({'note': 'my key is ‹secret:aws:80eb7033›, keep it'}, Counter({'aws': 1}))
     """
 
-    __slots__ = ("_keys", "_known", "_least", "_plans", "_probes")
+    __slots__ = ("_keys", "_known", "_least", "_long", "_n_long", "_plans", "_probes")
 
     def __init__(self, known: Mapping[str, str] | None = None) -> None:
         self.forget()
@@ -116,6 +118,8 @@ class Redactor:
         self._least = _SHORTEST
         self._plans: dict[int, Any] = {}
         self._keys: set[str] = set()
+        self._long: set[str] = set()
+        self._n_long = 0
 
     def know(self, keys: Iterable[str]) -> None:
         """Look for these values, too, from now on. Short ones and words are passed over, as local servers take: `lm-studio`."""
@@ -125,10 +129,24 @@ class Redactor:
             self._probes = tuple(dict.fromkeys(k[:CUT_AT] if len(k) >= CUT_FROM else k for k in self._known))
             self._least = LEAST
             self._plans, self._keys = {}, set()
+            self._long, self._n_long = set(), 0
 
     # ---------------------------------------------------------------- finding
     def is_in(self, text: str) -> bool:
-        """Whether a text has a secret in it. O(characters)."""
+        """Whether a text has a secret in it. O(characters); a long text that a growing state says again is not read again."""
+        if len(text) < LONG:
+            return self._search(text)
+        if text in self._long:
+            return False
+        if self._search(text):
+            return True
+        if self._n_long > MOST_LONG:
+            self._long, self._n_long = set(), 0
+        self._long.add(text)
+        self._n_long += len(text)
+        return False
+
+    def _search(self, text: str) -> bool:
         if self._probes:
             for key in self._probes:
                 if key in text:
