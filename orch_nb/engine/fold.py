@@ -100,6 +100,14 @@ def _make_ready(state: RunState, frame: Frame, node: int, item: int | None = Non
     state.fresh.append(act)
 
 
+def _action(state: RunState, frame: Frame, node: int, item: int | None) -> str:
+    """What is left to do of an activation that is due again: "close" where its items, or its nested graph, have ended."""
+    if item is None and (items := frame.items.get(node)) is not None:
+        return "run" if items.left else "close"
+    child = state.frames.get(frame.key_at(node, item))
+    return "run" if child is None or child.left else "close"
+
+
 def _settle(state: RunState, frame: Frame, node: int, taken: tuple[int, ...] | None) -> None:
     """Node is done, or skipped (`taken` empty): its arrows are resolved, its body and frame count it off.
 
@@ -297,7 +305,8 @@ def _failed(plan: Plan, state: RunState, event: ev.Failed) -> None:
     act = (event.frame, node, event.item)
     state.ready.pop(act, None)
     if not event.final:
-        again = Activate(frame, node, event.item, "run", event.attempt + 1, event.retry_at or 0.0)
+        action = _action(state, frame, node, event.item)
+        again = Activate(frame, node, event.item, action, event.attempt + 1, event.retry_at or 0.0)
         state.ready[act] = again
         state.fresh.append(again)
         return
@@ -404,7 +413,7 @@ def _answered(plan: Plan, state: RunState, event: ev.Answered) -> None:
     if event.action in AGAIN or tools:
         if event.item is None:
             frame.status[node] = READY
-        _make_ready(state, frame, node, event.item)
+        _make_ready(state, frame, node, event.item, _action(state, frame, node, event.item))
         state.ready[event.frame, node, event.item].cleared = event.action == "again"
         state.ready[event.frame, node, event.item].unasked = event.action == "stop"
         return
@@ -450,7 +459,7 @@ def _resumed(plan: Plan, state: RunState, event: ev.Resumed) -> None:
         frame = state.frames[frame_key]
         if item is None:
             frame.status[node] = READY
-        _make_ready(state, frame, node, item)
+        _make_ready(state, frame, node, item, _action(state, frame, node, item))
     state.failed.clear()
     for act in in_doubt:
         if act in state.ready:

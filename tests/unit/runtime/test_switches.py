@@ -166,3 +166,38 @@ def test_the_new_ways_to_choose_are_printed_as_they_are_written():
     for cell in (JUDGED, FIT):
         graph = orch.Graph.from_cell("g", cell)
         assert orch.Graph.from_cell("g", graph.to_cell().partition("\n")[2]).to_cell() == graph.to_cell()
+
+
+@pytest.mark.parametrize("shape", ["work each plan.items as item", "sub", "sub each plan.items as item"])
+@pytest.mark.parametrize("is_asked", [True, False])
+async def test_what_has_ended_is_not_begun_anew_when_the_choice_behind_it_fails(rt, models, shape, is_asked):
+    """A map, a nested graph, or both: the judge does not fit in the budget; with more money it alone is asked, nothing is done twice."""
+    models(big=['{"choice": "debug", "reason": "r"}'])
+    sent = []
+
+    @orch.node(effects="message")
+    def work(item):
+        sent.append(item)
+        return item
+
+    head = shape.split()[0]
+    space = {
+        "plan": lambda x: {"items": [1, 2]}, "work": work, "other": lambda: "other",
+        "sub": orch.Graph.from_cell("sub", "work"), "debug": lambda: "repaired", "tests": lambda: "tested",
+    }  # fmt: skip
+    for name in ("debug", "tests"):
+        space[name].__doc__ = f"Does {name}."
+    text = f"plan -> {shape}\n{head} -> {{debug, tests}} by judge(big) else other"
+    if " each " not in shape:
+        text += "\nsub: graph sub with item = plan.items"
+    graph = orch.Graph.from_cell("g", text)
+    run = await orch.run(graph, x=1, namespace=space, attended=is_asked, budget="0.0001 ask")
+    done = list(sent)
+    assert done in ([1, 2], [2, 1], [[1, 2]])
+    if is_asked:
+        run.answer("raise", "1")
+        await run
+    else:
+        assert run.status == "failed"
+        run = await orch.resume(run.run, namespace=space, budget_usd="1")
+    assert (run.result(), sent) == ({"debug": "repaired"}, done)
