@@ -167,6 +167,8 @@ class Driver:
     async def _loop(self) -> None:
         state, queue, live = self.state, self._queue, self._live
         while True:
+            if self._stopping:  # code of the user's may have swallowed the cancellation
+                raise asyncio.CancelledError
             if state.fresh:
                 queue.extend(state.fresh)
                 state.fresh = []
@@ -615,6 +617,7 @@ class Driver:
     ) -> list[Event] | None:
         """One call, with the retries of its transient failures. Events only when the run's money forbids it."""
         for attempt in range(1, spec.retry.attempts + 1):
+            _check_cancelled()
             at = (act.frame.key, spec.name, act.frame.round[act.node], act.item)
             call = self._next_call(act)
             prepared = self.perform.prepare(spec, step, f"{self.state.run}/{key}/{call}")
@@ -956,6 +959,13 @@ class Driver:
             if made not in used:
                 hints[base] = n
                 return made
+
+
+def _check_cancelled() -> None:
+    """End the task that a Stop or a timeout cancelled, where code of the user's or a provider's has swallowed that."""
+    task = running_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _as_text(value: Any) -> str:

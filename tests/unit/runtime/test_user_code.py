@@ -302,3 +302,61 @@ async def test_whoever_awaits_a_call_of_a_recording_that_was_stopped_is_told(rt)
             await asyncio.to_thread(entered.wait)
             run.stop()
             await waiting
+
+
+async def swallows(entered):
+    """Go on after a cancellation, as a bare `except:` does."""
+    entered.set()
+    try:
+        await asyncio.sleep(30)
+    except asyncio.CancelledError:
+        return "went on"
+
+
+@pytest.mark.parametrize("text", ["first -> paid", "x0 -> {first, also} -> paid"])
+async def test_nothing_begins_after_a_stop_that_code_of_the_user_s_swallowed(rt, scripted, text):
+    """Alone and beside another step: what had ended is kept, no further model is paid, the run is cancelled."""
+    provider = scripted(lambda request: "ok")
+    entered = threading.Event()
+
+    async def first(x):
+        return await swallows(entered)
+
+    space = {
+        "x0": lambda x: x, "first": first, "also": lambda x0: x0,
+        "paid": orch.Agent("paid", "{{ first }}", model="m", max_tokens=50),
+    }  # fmt: skip
+    run = rt.start(orch.Graph.from_cell("g", text), {"x": 1}, namespace=space)
+    await asyncio.to_thread(entered.wait)
+    run.stop()
+    await run
+    assert (run.status, provider.requests) == ("cancelled", [])
+
+
+@pytest.mark.parametrize("ended_by", ["stop", "timeout"])
+@pytest.mark.parametrize("swallower", ["tool", "provider"])
+async def test_an_agent_sends_nothing_after_a_cancellation_that_was_swallowed(rt, scripted, ended_by, swallower):
+    """A Stop or the node's timeout ends the conversation also where a tool or a provider took the cancellation for an answer."""
+    entered = threading.Event()
+
+    @orch.tool
+    async def look(x: str) -> str:
+        "Looks."
+        return await swallows(entered)
+
+    calls = Reply("", tool_calls=(ToolCall("1", "look", '{"x": "y"}'),), usage=Usage(1, 1), finish_reason="tool_calls")
+
+    async def slow(request):
+        await swallows(entered)
+        return calls
+
+    provider = scripted([calls if swallower == "tool" else slow, "a second answer"])
+    agent = orch.Agent("a", "{{ x }}", model="m", max_tokens=50, tools=[look], retry=1,
+                       timeout=0.05 if ended_by == "timeout" else None)  # fmt: skip
+    run = rt.start(agent, {"x": 1}, namespace={"look": look})
+    if ended_by == "stop":
+        await asyncio.to_thread(entered.wait)
+        run.stop()
+    await run
+    assert run.status == ("cancelled" if ended_by == "stop" else "failed")
+    assert len(provider.requests) == 1
