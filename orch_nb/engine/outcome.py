@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.state import DONE, MISSING, SKIPPED
-from orch_nb.engine.user_code import raised
+from orch_nb.engine.user_code import raised, words_of
 from orch_nb.errors import BadArguments, NotDone, OrchError, QuestionChanged, UnknownTool
 from orch_nb.schema import events as ev
 from orch_nb.schema.events import ErrorInfo
@@ -80,7 +80,7 @@ def error_info(error: BaseException) -> ErrorInfo:
     transient = isinstance(error, ConnectionError | TimeoutError)
     hint = "a step cannot end the process: return a value, or raise an error" if isinstance(error, SystemExit) else ""
     failure = "transient" if transient else "catastrophic"
-    return ErrorInfo("ORCH202", type(error).__name__, REDACTOR.text(str(error))[:2000], failure, hint)
+    return ErrorInfo("ORCH202", type(error).__name__, REDACTOR.text(words_of(error))[:2000], failure, hint)
 
 
 UNTOUCHED = frozenset({NotDone.code, BadArguments.code, UnknownTool.code})

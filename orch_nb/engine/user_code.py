@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import traceback
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from orch_nb.schema.secrets import REDACTOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +26,7 @@ class Escaped(Exception):
     """Carries out of user code what `except Exception` does not see, or what a future cannot hold; `error` is that."""
 
     def __init__(self, error: BaseException) -> None:
-        super().__init__(str(error))
+        super().__init__(words_of(error))
         self.error = error
 
 
@@ -81,9 +84,25 @@ def tell(what: str, callback: Callable[..., object], *args: Any) -> None:
     except BaseException as error:
         if is_interrupt(error):
             raise
-        text = f"{what} raised {type(error).__name__}: {error}; the run goes on."
+        text = f"{what} raised {type(error).__name__}: {words_of(error)}; the run goes on."
         if text not in _LOGGED:
             if len(_LOGGED) >= _MOST_LOGGED:
                 _LOGGED.clear()
             _LOGGED.add(text)
-            logging.getLogger("orch_nb").warning(text, exc_info=error)
+            log(text, error)
+
+
+def log(text: str, error: BaseException) -> None:
+    """Log a warning with the traceback of `error`, without secrets: a notebook shows it below the cell, and keeps it."""
+    trace = "".join(traceback.format_exception(error)).rstrip()
+    logging.getLogger("orch_nb").warning("%s", REDACTOR.text(f"{text}\n{trace}"))
+
+
+def words_of(error: BaseException) -> str:
+    """The message of an exception of any class: one whose own `__str__` raises has none."""
+    try:
+        return str(error)
+    except BaseException as other:
+        if is_interrupt(other):
+            raise
+        return f"its message cannot be read: `__str__` raised {type(other).__name__}"

@@ -7,13 +7,13 @@ does not end it. Should its thread end all the same, whoever waits for it is tol
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
+from orch_nb.engine.user_code import log
 from orch_nb.errors import LoopEnded, WouldDeadlock
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class RunLoop:
             try:
                 loop.run_forever()  # returns where somebody else stopped it: it goes on
             except BaseException as error:
-                logging.getLogger("orch_nb").warning("%r reached the run loop, which goes on", error, exc_info=error)
+                log(f"{type(error).__name__} reached the run loop, which goes on", error)
             at_once = at_once + 1 if time.monotonic() - began < AT_ONCE_S else 0
 
     def _tell_end(self) -> None:

@@ -444,6 +444,18 @@ async def test_a_provider_s_error_and_a_user_s_are_kept_and_raised_without_keys(
         assert "sk-proj" not in "\n".join(caught.value._render_traceback_())
 
 
+async def test_what_is_logged_has_no_key(rt, caplog):
+    """A log is shown below the cell and kept with it: message and traceback of a callback that raised are cleaned."""
+
+    def broken(handle):
+        raise ValueError(f"cannot draw {OPENAI}") from KeyError(AWS)
+
+    await rt.start(lambda x: x, {"x": 1}, on_change=broken)
+    assert "cannot draw" in caplog.text
+    assert OPENAI not in caplog.text
+    assert AWS not in caplog.text
+
+
 # ------------------------------------------------------------------ files
 def test_no_file_that_is_written_for_people_has_a_key(tmp_path):
     """Fixtures, agents, what is made known later included."""

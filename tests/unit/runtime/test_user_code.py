@@ -258,6 +258,33 @@ async def test_a_callback_that_raises_anything_ends_no_run(rt, scripted, error, 
     assert [f"of {what}" in text for what, text in zip(("run", "batch"), said, strict=True)] == [True, True]
 
 
+class Unreadable(Exception):
+    """An exception without words: reading them raises something else again."""
+
+    def __str__(self):
+        raise SystemExit("no words")
+
+
+async def test_an_exception_whose_message_cannot_be_read_is_a_failure_like_any_other(rt, scripted):
+    """Raised by a callback, a function, a provider: its class is named, the run ends, what was sent is settled."""
+
+    def broken(*args):
+        raise Unreadable
+
+    scripted([Unreadable("x"), "ok"])
+    agent = orch.Agent("a", "{{ x }}", model="m", max_tokens=50, retry=1)
+    async with asyncio.timeout(10):
+        run = await rt.start(lambda x: x, {"x": 1}, on_change=broken)
+        assert run.status == "done"
+        run = await rt.start(lambda x: broken(), {"x": 1})
+        assert failures(run) == [
+            ("Unreadable", "its message cannot be read: `__str__` raised SystemExit", "catastrophic")
+        ]
+        run = await orch.run(agent, x=1)
+        assert "Unreadable" in failures(run)[0][1]
+    assert all(b.held_usd == 0 for b in rt.store.balances())
+
+
 @pytest.mark.parametrize(("reducer", "first", "second"), [("add", 1, "x"), ("merge", {}, [1]), ("max", 1, "x")])
 async def test_a_write_that_its_reducer_cannot_take_fails_the_node_that_wrote_it(rt, reducer, first, second):
     """The run ends typed, its events fold again in another process, and the other writes of the node are not kept."""
