@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.engine.outcome import error_info
 from orch_nb.engine.plan import to_data
 from orch_nb.engine.ports import Call, Outcome, Prepared, SystemClock, dollars
-from orch_nb.engine.user_code import ends_task, running_task
+from orch_nb.engine.user_code import ends_task, running_task, words_of
 from orch_nb.errors import (
     OrchError,
     ProviderError,
@@ -215,7 +215,7 @@ class Performer:
         offer, request, _ = prepared.payload
         said = self._said[id(prepared)] = []
         task, started = running_task(), asyncio.get_running_loop().time()
-        may_be_sent = is_answered = False
+        may_be_sent = has_begun = False
         first: list[float] = []
         shown = StreamRedactor()
 
@@ -226,17 +226,20 @@ class Performer:
             if self.on_text is not None and (clean := shown.feed(piece)):
                 self.on_text(key, clean)
 
+        def on_event() -> None:
+            nonlocal has_begun
+            has_begun = True
+
         try:
             provider = self.runtime.provider(offer.provider)
             may_be_sent = True
             async with asyncio.timeout(request.timeout_s + 5.0), aclosing(provider.stream(request)) as stream:
-                reply = await collect(stream, on_text=on_text)
-            is_answered = True
+                reply = await collect(stream, on_text=on_text, on_event=on_event)
             if self.on_text is not None and (clean := shown.flush()):
                 self.on_text(key, clean)
             outcome = self._settled(prepared, reply, first[0] if first else None)
         except OrchError as error:
-            return self._failed(prepared, error, is_answered=is_answered)
+            return self._failed(prepared, error, is_answered=has_begun)
         except TimeoutError:
             return self._failed(prepared, ProviderTimeout(f"`{offer.model}` gave no end within {request.timeout_s:g} s.",
                                                           provider=offer.provider, model=offer.model, billed=may_be_sent))  # fmt: skip
@@ -428,7 +431,7 @@ def _fault(offer: Offer, error: BaseException, *, billed: bool) -> ProviderError
     """The typed form of what an adapter raised that is none of our errors."""
     kind = ProviderUnavailable if isinstance(error, ConnectionError) else ProviderFault
     return kind(
-        f"`{offer.provider}` raised {type(error).__name__}: {str(error)[:500]}", provider=offer.provider, model=offer.model,
+        f"`{offer.provider}` raised {type(error).__name__}: {words_of(error)[:500]}", provider=offer.provider, model=offer.model,
         billed=billed,
     )  # fmt: skip
 

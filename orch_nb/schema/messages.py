@@ -199,10 +199,12 @@ class _Folding:
     calls: list[ToolCall] = field(default_factory=list)
 
 
-async def collect(stream: AsyncIterator[ModelEvent], *, on_text: Any = None) -> Reply:
-    """One `Reply` from a stream; `on_text(piece)` is called for each piece of text as it arrives."""
+async def collect(stream: AsyncIterator[ModelEvent], *, on_text: Any = None, on_event: Any = None) -> Reply:
+    """One `Reply` from a stream; `on_text(piece)` is called for each piece of text as it arrives, `on_event()` for each event."""
     got = _Folding()
     async for event in stream:
+        if on_event is not None:
+            on_event()
         match event:
             case TextDelta(text=text):
                 got.text.append(text)

@@ -12,7 +12,7 @@ from orch_nb.errors import BadRequest, MalformedReply, OrchError, ProviderTimeou
 from orch_nb.providers.fakes import ScriptedProvider
 from orch_nb.routing.prices import bound, cost
 from orch_nb.schema import events as ev
-from orch_nb.schema.messages import UNSENT, Completed, Reply, TextDelta, ToolCall, Usage
+from orch_nb.schema.messages import UNSENT, Completed, Reply, TextDelta, ToolCall, ToolCallEvent, Usage
 from tests.unit.runtime.conftest import reply
 
 
@@ -64,6 +64,7 @@ EACH = orch.Graph.from_cell("g", "make -> a each make as x")
 UNKNOWN = {
     "a cut stream": (TextDelta("half an"), MalformedReply("the stream broke off", billed=True)),
     "a stream that is refused after its first word": (TextDelta("half"), BadRequest("no")),
+    "a stream that is refused after a tool call": (ToolCallEvent(ToolCall("1", "t", "{}")), BadRequest("no")),
     "an end without an end mark": (TextDelta("half an"),),
     "the provider's deadline": ProviderTimeout("late", billed=True),
     "a good stream without usage": (TextDelta("an answer"), Completed()),
