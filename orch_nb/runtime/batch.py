@@ -192,6 +192,7 @@ def rows_of(frame: Any, plan: Plan, mapping: Mapping[str, str], shared: Mapping[
         A column is not there, an input has none, or cells are empty (NaN): rows are named, before anything is spent.
     """
     records, index, columns = records_of(frame)
+    shared = {name: plain(value, where=f"input `{name}`") for name, value in shared.items()}
     for name, column in mapping.items():
         if column not in columns:
             near = nearest(column, columns)

@@ -59,7 +59,7 @@ class Recording:
         limit = Budget() if self.budget_usd is None else parse_budget(self.budget_usd)
         plan = Plan(self.name, (), (), open=True)
         runtime.redactor()
-        policy = Policy()
+        policy = Policy(attended=False)  # its own cell still runs: nobody could type an answer
         store = runtime.store
 
         def begin() -> RunHandle:

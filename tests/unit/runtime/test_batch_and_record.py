@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import closing
 from decimal import Decimal
+from enum import Enum
 
 import pandas as pd
 import pytest
 
 import orch_nb as orch
-from orch_nb.errors import BudgetExceeded, MissingInput
+from orch_nb import runtime as current_runtime
+from orch_nb.errors import BudgetExceeded, EffectInDoubt, MissingInput, UnstorableValue, WaitingForPerson
 from orch_nb.notebook import listing, run_rows
+from orch_nb.schema.messages import Reply, ToolCall, Usage
 from orch_nb.store.sqlite import SqliteStore
 from tests.contract.facts import started
 from tests.counting import calls_of
@@ -135,11 +139,42 @@ async def test_a_recordings_budget_refuses_in_the_users_code(rt, scripted):
             await a(ticket="y")
 
 
+async def test_nothing_in_a_recording_waits_for_a_person(rt, scripted):
+    """The cell that would be answered from still runs: a question is raised where the call was awaited, not waited for."""
+
+    @orch.tool(effects="payment")
+    def pay(amount: int):
+        "Pays."
+        raise ValueError("boom")
+
+    calls = (ToolCall("1", "pay", '{"amount": 5}'),)
+    scripted([Reply("", calls, "tool_calls", usage=Usage(1, 1))])
+    agent = orch.Agent("a", "{{ x }}", model="m", max_tokens=50, tools=[pay], effects="payment")
+    for call, error in ((agent, EffectInDoubt), (orch.Graph.from_cell("g", "f -> ok\nok: human"), WaitingForPerson)):
+        async with asyncio.timeout(10):
+            with pytest.raises(error, match="nobody can be asked here"):
+                async with orch.record():
+                    await current_runtime.call(call, {"x": 1}, {"pay": pay, "f": lambda x: x})
+
+
+class Kind(Enum):
+    BILLING = "billing"
+
+
+async def test_what_is_the_same_for_all_rows_is_plain_data_as_what_differs(rt, scripted):
+    """A shared `Enum` is its value in the rows, in the table and in what is stored; what cannot be stored starts no batch."""
+    scripted(lambda request: reply("ok"))
+    agent = orch.Agent("a", "{{ x }} {{ kind }}", model="m", max_tokens=50)
+    batch = await rt.batch(agent, [{"x": 1}], shared={"kind": Kind.BILLING})
+    assert batch.rows[0].inputs == {"kind": "billing", "x": 1}
+    assert batch.table[0]["kind"].__class__ is str
+    with pytest.raises(UnstorableValue, match="input `kind`"):
+        rt.batch(agent, [{"x": 1}], shared={"kind": object()})
+
+
 @pytest.mark.parametrize("row", [0, 1, 2])
 async def test_a_stop_while_rows_are_being_begun_reaches_them_all(rt, scripted, row):
     """A batch that is stopped as its rows begin ends: none of them goes on unseen, whichever had its place already."""
-    import asyncio
-
     never = asyncio.Event()
 
     async def hold(request):
@@ -161,8 +196,6 @@ async def test_a_stop_while_rows_are_being_begun_reaches_them_all(rt, scripted, 
 def stored(request, tmp_path, rt, scripted):
     """A runtime on each kind of store, whose model answers."""
     if request.param == "sqlite":
-        from orch_nb.store.sqlite import SqliteStore
-
         rt._store = SqliteStore(tmp_path / ".orch" / "runs.sqlite")
     scripted(lambda request: reply("fine"))
     return rt
@@ -186,8 +219,6 @@ async def test_a_resume_starts_the_rows_that_have_no_event(stored):
 @pytest.mark.parametrize("resumes", [False, True], ids=["start", "resume"])
 async def test_a_batch_that_breaks_leaves_nothing_running(rt, scripted, monkeypatch, resumes):
     """An error of our own in row 2 (an IndexError) ends the batch: rows 0 and 1 are stopped and booked, not left alone."""
-    import asyncio
-
     never = asyncio.Event()
 
     async def hold(request):
@@ -215,8 +246,6 @@ async def test_a_batch_that_breaks_leaves_nothing_running(rt, scripted, monkeypa
 
 async def test_who_waits_and_is_cancelled_cancels_it_for_nobody_else(rt, scripted):
     """A waiter with a timeout gives up on a run and on a batch: both go on, and the next waiter has the result."""
-    import asyncio
-
     free = asyncio.Event()
 
     async def hold(request):
