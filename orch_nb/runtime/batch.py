@@ -573,7 +573,10 @@ def _take(handle: BatchHandle, row: Row, run: RunHandle) -> None:
     try:
         run.result()
     except BudgetExceeded as error:
-        row.status, row.error = "pending", str(error)
+        row.error = str(error)
+        if error.facts["scope"].startswith("run:"):
+            return  # the row's own, or its node's: the others have theirs
+        row.status = "pending"
         asks = handle._runtime.store.balance(error.facts["scope"]).at_limit == "ask"
         handle.stopped = "the budget is used up" + (f"; {ASKS_NOBODY}" if asks else "")
     except OrchError as error:

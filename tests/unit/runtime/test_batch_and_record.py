@@ -157,6 +157,16 @@ async def test_nothing_in_a_recording_waits_for_a_person(rt, scripted):
                     await current_runtime.call(call, {"x": 1}, {"pay": pay, "f": lambda x: x})
 
 
+async def test_a_row_that_uses_up_a_budget_of_its_own_stops_no_other_row(rt, scripted):
+    """A node's budget is that of one row's run: that row fails, the others are run; the batch's own budget is not used up."""
+    scripted(lambda request: reply("ok", tokens_in=1, tokens_out=1))
+    agent = orch.Agent("a", "{{ x }}", model="m", max_tokens=50, budget="0.02")
+    batch = await rt.batch(agent, [{"x": "long " * 200}, {"x": "hi"}, {"x": "ho"}], rows_at_once=1)
+    assert [row.status for row in batch.rows] == ["failed", "done", "done"]
+    assert "node:a" in batch.rows[0].error
+    assert batch.stopped == ""
+
+
 class Kind(Enum):
     BILLING = "billing"
 
