@@ -574,7 +574,7 @@ def _take(handle: BatchHandle, row: Row, run: RunHandle) -> None:
         run.result()
     except BudgetExceeded as error:
         row.error = str(error)
-        if error.facts["scope"].startswith("run:"):
+        if str(error.facts["scope"]).startswith("run:"):
             return  # the row's own, or its node's: the others have theirs
         row.status = "pending"
         asks = handle._runtime.store.balance(error.facts["scope"]).at_limit == "ask"
