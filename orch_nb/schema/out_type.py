@@ -18,6 +18,7 @@ import json
 import math
 import re
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from orch_nb.errors import BadType, nearest
@@ -328,6 +329,8 @@ class _Reader:
             if len(value) != 1:
                 raise BadType(f"a list has one type in its brackets, not {len(value)}.", hint="[str], or [str | int]")
             return {"type": "array", "items": self.read(value[0], depth + 1)}
+        if isinstance(value, type):
+            raise BadType(f"a type is written as text, got the class `{value.__name__}`.", hint=_written(value))
         raise BadType(f"`{value!r}` is no type.", hint=self._hint(str(value).lower(), type(value).__name__))
 
     def _mapping(self, value: dict[Any, Any], depth: int) -> Schema:
@@ -386,6 +389,14 @@ class _Reader:
             return f"did you mean `{near}`?"
         known = ", ".join([*TYPES, *classes[:5]])
         return f"one of {known}; labels: a | b; one label alone: '\"{word}\"'"
+
+
+def _written(cls: type) -> str:
+    """How a Python class is written in the type language, as a hint: an `Enum` is its values as labels."""
+    if issubclass(cls, Enum):
+        return f"write {' | '.join(json.dumps(member.value, default=str) for member in cls)!r}"
+    text = cls.__name__ if cls.__name__ in TYPES else _MEANT.get(cls.__name__, "")
+    return f"write {text!r}" if text else "a class of an answer is a pydantic class"
 
 
 class _Text:

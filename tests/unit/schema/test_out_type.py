@@ -273,3 +273,18 @@ def test_describe_is_short() -> None:
     long = OutType.parse(" | ".join(f"label_{i}" for i in range(77))).describe()
     assert len(long) == 120
     assert long.endswith("…")
+
+
+def test_a_class_of_python_gets_the_text_that_says_it():
+    """`out=int` is an error whose hint is the type as it is written; the values of an `Enum` are labels, and both are read."""
+    import enum
+
+    class Team(enum.Enum):
+        BILLING = "billing"
+        TECHNICAL = "technical"
+
+    for given, written in ((int, "int"), (dict, "{field: str}"), (list, "[str]"), (Team, '"billing" | "technical"')):
+        with pytest.raises(BadType, match="a type is written as text, got the class") as caught:
+            OutType.parse({"a": given})
+        assert caught.value.hint == f"write {written!r}"
+        assert OutType.parse(written).schema
