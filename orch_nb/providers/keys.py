@@ -14,8 +14,8 @@ _RING = re.compile(r"keyring:([^/\s]+)/(\S+)")
 _SENDABLE = re.compile(r"[\x21-\x7e]+")
 HIDDEN = "[key]"
 WITHOUT_KEY = (
-    "set it in the environment of the kernel, or go on without a key: `%orch models set small=local` uses the small model "
-    "on this machine (`orch models install smollm2` fetches it), and EchoProvider answers at no cost"
+    "set it in the environment of the kernel, or let the agent's model be one that needs no key: `smollm2` on this machine "
+    "(`orch models install smollm2` fetches it) or `echo`, as in `%orch models set small=smollm2`"
 )
 
 

@@ -46,8 +46,8 @@ def test_a_missing_key_says_how_to_go_on_without(monkeypatch: pytest.MonkeyPatch
     assert str(caught.value) == (
         "`openai` needs a key, and the environment variable ORCH_TEST_KEY is not set. Nothing was sent."
     )
-    assert "small=local" in caught.value.hint
-    assert "EchoProvider" in caught.value.hint
+    assert "`%orch models set small=smollm2`" in caught.value.hint
+    assert "`echo`" in caught.value.hint
     assert not caught.value.billed
 
 
