@@ -423,9 +423,10 @@ class Driver:
         assert spec.each is not None
         items = resolve(act.frame, spec.each, None)
         if not isinstance(items, list):
+            text = ".".join((spec.each.ref or spec.each.name, *spec.each.path))
             raise SemanticFailure(
-                f"`{spec.name}` maps over `{spec.each.name}`, which is a {type(items).__name__}, not a list.",
-                hint="`each` needs a list",
+                f"`{text}`, which `{spec.name}` runs for each item of, must be a list, got {type(items).__name__}.",
+                hint=f"let what makes `{text}` return a list",
             )
         return [ev.Mapped(act.frame.key, spec.name, act.frame.round[act.node], len(items), self.now())]
 

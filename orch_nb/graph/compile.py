@@ -189,7 +189,8 @@ class Compiler:
         usable = [
             n for n, v in self.namespace.items() if not (n.startswith("_") or hasattr(builtins, n)) and callable(v)
         ]
-        near = nearest(wanted, usable)
+        declared = [n for n, spec in self.spec.nodes.items() if n != wanted and (spec.kind or spec.of or spec.target)]
+        near = nearest(wanted, [*declared, *usable])
         return f"did you mean `{near}`?" if near else "run the cell that defines it"
 
     # ------------------------------------------------------------ arrows

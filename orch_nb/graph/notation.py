@@ -359,6 +359,9 @@ class _Reader:
     def _end_of_node(self, line: _Line) -> None:
         if not line.word:
             return
+        kind = line.raw.partition(":")[2].split(maxsplit=1)
+        if kind[:1] == ["human"] and '"' not in line.raw and "'" not in line.raw:
+            line.fail("a question stands in quotes.", f'such as: human "{kind[1].strip()}"')
         order = 'the order is NAME: KIND OBJECT "question" with a = x.y when CONDITION'
         line.fail(f"unexpected {line.shown()} after what the node is.", order)
 

@@ -79,6 +79,8 @@ class Command:
         """
         if isinstance(error, GraphError) or (isinstance(error, CellError) and error.line):
             return error
+        if str(error).startswith(f"line {self.line}: "):
+            return error  # it has been pointed already, by a verb that reads a part of the line itself
         at = self._spoken_of(str(error))
         caret = f"\n    {' ' * at}^" if at >= 0 else ""
         error.args = (f"line {self.line}: {error}\n    {self.shown}{caret}",)

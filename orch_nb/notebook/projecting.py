@@ -44,6 +44,8 @@ def project(session: Session, command: Command, names: Names) -> Forecast:
 def _per_day(command: Command) -> Any:
     """The volume: ``at 10000 a day``, ``at 10K a day``, ``at 300000 tickets a month``."""
     name, *rest = command.words
+    if name.text == "at":
+        raise command.error("a forecast needs a name before `at`.", name, hint=f"usage: `{USAGE}`")
     if not rest or rest[0].text != "at":
         hint = f"`%orch forecast {name.text} at 10000 a day`"
         raise command.error("a forecast needs a volume.", rest[0] if rest else name, hint=hint)

@@ -155,9 +155,9 @@ def _rows(command: Command, names: Names, target: Any) -> tuple[Any, dict[str, s
     from orch_nb.runtime.binding import compile_in
 
     frame = value_of(command.words[1].text, names, command=command, at=command.words[1])
-    columns = [str(c) for c in getattr(frame, "columns", ())] or (
-        list(frame[0]) if isinstance(frame, list) and frame else []
-    )
+    columns = [str(c) for c in getattr(frame, "columns", ())]
+    if isinstance(frame, list):
+        columns = list(dict.fromkeys(c for row in frame if isinstance(row, dict) for c in row))
     mapping: dict[str, str] = {}
     shared: dict[str, Any] = {}
     for pair in command.pairs:
@@ -198,6 +198,7 @@ ANSWERS = ("approve", "edit", "reject", "answer", "done", "again", "raise", "sto
 
 def answer(session: Session, command: Command, names: Names) -> live.Pending:
     """Answer what a person is asked: approve, edit VALUE, reject, or an answer in quotes."""
+    _check_answer_words(command)
     handle = _asked_run(session, command, names)
     action, value = _answer_of(command, names)
     node = command.flags.get("node")
@@ -246,6 +247,14 @@ def _several_wait(command: Command, waiting: Sequence[Any]) -> OrchError:
         f"{len(waiting)} runs wait: {', '.join(h.run for h in waiting)}.",
         hint=f"name one: `%orch answer {said} --run {waiting[0].run}`",
     )
+
+
+def _check_answer_words(command: Command) -> None:
+    """Refuse a word after an answer that takes none: it would be dropped."""
+    most = 2 if command.words and command.words[0].text in ("edit", "answer", "raise") else 1
+    if len(command.words) > most:
+        extra = command.words[most]
+        raise command.error(f"`{extra.text}` is one word too many.", extra, hint=f"usage: `{VERBS['answer'].usage}`")
 
 
 def _answer_of(command: Command, names: Names) -> tuple[str, Any]:
@@ -371,6 +380,11 @@ def why(session: Session, command: Command, names: Names) -> Shown:
         from orch_nb.notebook.trace_views import why_called
 
         return why_called(view, node, command.words[1].text)
+    if (view.parent or {}).get("batch"):
+        return Shown.lines(
+            f"run {handle.run} is a batch: each row decides for itself; `%orch why --run {handle.run}.0` is that of the first row",
+            value=[],
+        )
     made = choices(view.spans, node)
     known = {s.node for s in view.spans} | {s.key for s in view.spans}
     if node and not made and node not in known and not any(s.key.startswith(f"{node}/") for s in view.spans):
@@ -468,7 +482,10 @@ def check(verb: Verb, command: Command) -> None:
             raise command.error(f"`{command.verb}` has no flag `--{flag}`.", hint=hint)
     if len(command.words) > verb.words:
         extra = command.words[verb.words]
-        raise command.error(f"`{extra.text}` is one word too many.", extra, hint=f"usage: `{verb.usage}`")
+        after = [word.text for word in command.words[verb.words + 1 :][:2]]
+        spaced = verb.takes_pairs and extra.text.isidentifier() and len(after) == 2 and after[0] == "="
+        hint = f"no blanks around `=`: `{extra.text}={after[1]}`" if spaced else f"usage: `{verb.usage}`"
+        raise command.error(f"`{extra.text}` is one word too many.", extra, hint=hint)
     if command.pairs and not verb.takes_pairs:
         raise command.error(f"`{command.verb}` takes no inputs.", command.pairs[0], hint=f"usage: `{verb.usage}`")
 

@@ -143,6 +143,8 @@ class ModelBook:
             meant = target if isinstance(target, Offer) else target.strip()
             if isinstance(meant, str) and meant.lower().endswith(GGUF):
                 meant = self._of_file(name, Path(meant))
+            if isinstance(meant, str) and meant != name:
+                self.resolve(meant)  # before the name exists: it is not to be among the names that an error lists
             before, meaning = self._own.get(name), self._meaning(name)
             self._own[name] = replace(meant, name=name) if isinstance(meant, Offer) else meant
             try:

@@ -21,6 +21,7 @@ from orch_nb.runtime.batch_desk import BatchDesk
 from orch_nb.runtime.binding import compile_in, refuse_secrets
 from orch_nb.runtime.handle import promise
 from orch_nb.schema import events as ev
+from orch_nb.schema.amount import shown as given
 from orch_nb.schema.budget import Budget, budget_of, parse_budget
 from orch_nb.schema.values import plain
 
@@ -198,7 +199,12 @@ def rows_of(frame: Any, plan: Plan, mapping: Mapping[str, str], shared: Mapping[
             near = nearest(column, columns)
             raise MissingInput(f"the table has no column `{column}` (for `{name}`).",
                                hint=f"did you mean `{near}`?" if near else f"columns: {', '.join(columns)}")  # fmt: skip
-    wanted = {n: mapping.get(n, n) for n in (*plan.inputs, *plan.optional_inputs) if n not in shared}
+    known = (*plan.inputs, *plan.optional_inputs)
+    if extra := next((n for n in (*mapping, *shared) if n not in known), ""):
+        near = nearest(extra, known)
+        hint = f"did you mean `{near}`?" if near else f"inputs: {', '.join(f'`{n}`' for n in known) or 'none'}"
+        raise MissingInput(f"nothing in `{plan.name}` reads `{extra}`.", hint=hint)
+    wanted = {n: mapping.get(n, n) for n in known if n not in shared}
     bound = {n: c for n, c in wanted.items() if c in columns}
     missing = [n for n in plan.inputs if n not in bound and n not in shared]
     if missing:
@@ -232,8 +238,9 @@ def records_of(frame: Any) -> tuple[list[dict[str, Any]], list[Any], list[str]]:
     """
     if isinstance(frame, list):
         if not all(isinstance(r, dict) for r in frame):
+            at, got = next((i, r) for i, r in enumerate(frame) if not isinstance(r, dict))
             raise MissingInput(
-                "a list of rows needs a mapping for each row.", hint="[{'ticket': …}, …], or a data frame"
+                f"row {at} of the list must be a mapping, got {given(got)}.", hint="[{'ticket': …}, …], or a data frame"
             )
         columns = list(dict.fromkeys(c for r in frame for c in r))
         return [{c: r.get(c) for c in columns} for r in frame], list(range(len(frame))), columns

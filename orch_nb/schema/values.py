@@ -64,7 +64,7 @@ def _plain(value: Any, where: str, depth: int) -> Any:
         return _text(value, where)
     if cls is float:
         if not math.isfinite(value):
-            raise _bad(where, f"the number {value}", "return None, or a finite number")
+            raise _bad(where, f"the number {value}", "give None, or a finite number")
         return value
     if depth > MAX_DEPTH:
         raise _bad(where, f"data nested deeper than {MAX_DEPTH} levels (a cycle?)", "return a flatter value")
@@ -108,7 +108,7 @@ def _plain_object(value: Any, where: str, depth: int) -> Any:
     for base, data in _DATA_OF:
         if isinstance(value, base):
             return _plain(data(value), where, depth + 1)
-    raise _bad(where, f"a `{type(value).__name__}`", "return plain data: numbers, text, lists, mappings")
+    raise _bad(where, f"a `{type(value).__name__}`", "give plain data: numbers, text, lists, mappings")
 
 
 def _bad(where: str, what: str, hint: str) -> UnstorableValue:

@@ -61,3 +61,66 @@ def test_a_refusal_names_the_budget_and_the_line_that_raises_it(shell):
     done = shell('%orch run ask message="a"')
     assert "but notebook mine has" in done.error
     assert "`%orch budget +…`, then `%orch resume 2`" in done.error
+
+
+def test_what_a_hint_says_can_be_typed_and_points_at_what_was_meant(shell):
+    """Mistakes of a newcomer each get a hint that works: a blank, a question without quotes, a missing name, a model's name."""
+    shell.good("%%agent a --model echo\nx {{ t }}")
+    assert 'no blanks around `=`: `t="hello"`' in shell('%orch run a t = "hello"').error
+    done = shell("%%graph g\na -> ask\nask: human Which team?")
+    assert "a question stands in quotes." in done.error
+    assert 'human "Which team?"' in done.error
+    shell.good('%%graph g\na -> ask\nask: human "Which team?"')
+    shell.good('%%graph h\na -> check\nchek: human "ok?"')
+    assert "did you mean `chek`?" in shell('%orch run h t="x"').error
+    assert "a forecast needs a name before `at`." in shell("%orch forecast at 1000 a day").error
+    done = shell("%orch models set big=gpt-4o")
+    assert "no model is called `gpt-4o`" in done.error
+    assert "big" not in done.error.partition("known: ")[2], "the name was not set, so it is not known"
+
+
+def test_an_error_is_pointed_once(shell):
+    """A verb that points at a part of its line is not pointed again: one line number, one picture of the line."""
+    shell.good("%%agent a --model echo\nx {{ t }}")
+    shell.good('%orch run a t="x"')
+    done = shell('%orch forecast a at 10 a day against="all on nomodel"')
+    assert done.error.count("line 1: ") == 1
+    assert done.error.count("%orch forecast") == 1
+
+
+def test_an_answer_takes_no_words_that_it_would_ignore(shell):
+    """A second word after an answer is refused, not dropped."""
+    shell.good("%%agent a --model echo\nx {{ t }}")
+    shell.good('%%graph g\na -> ask\nask: human "ok?"')
+    shell('%orch run g t="x"')
+    for line in ('"a" "b"', "approve now"):
+        assert "is one word too many." in shell(f"%orch answer {line}").error
+
+
+def test_why_of_a_batch_leads_to_its_rows(shell):
+    """A batch decides nothing itself: the line that shows a row's decisions is said, and works."""
+    shell.good("%%agent a --model echo\nx {{ t }}")
+    shell.good('rows = [{"t": "x"}, {"t": "y"}]')
+    shell("%orch batch a rows")
+    assert "`%orch why --run 1.0`" in shell("%orch why").out
+    assert "echo" in shell("%orch why --run 1.0").out
+
+
+def test_a_table_that_does_not_fit_is_said_before_anything_is_sent(shell):
+    """Rows that are no mappings, and inputs that nothing reads, are errors of the line."""
+    shell.good("%%agent a --model echo\nx {{ t }}")
+    assert "row 0 of the list must be a mapping, got 1." in shell("%orch batch a [1, 2]").error
+    shell.good('rows = [{"t": "x"}]')
+    done = shell("%orch batch a rows tt=t")
+    assert "nothing in `a` reads `tt`." in done.error
+    assert "did you mean `t`?" in done.error
+
+
+def test_what_is_mapped_over_is_named(shell):
+    """`each` needs a list: the path that is none is the subject, with what it is."""
+    shell.good("def plan(t):\n    return {'parts': 'a b'}")
+    shell.good("%%agent look --model echo\nx {{ part }}")
+    shell.good("%%graph g\nplan -> look   each plan.parts as part")
+    assert (
+        "`plan.parts`, which `look` runs for each item of, must be a list, got str." in shell('%orch run g t="x"').error
+    )
