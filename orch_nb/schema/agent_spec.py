@@ -255,7 +255,7 @@ def word_list(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_word(item) for item in items))
 
 
-def _decimal(value: Any, *, least: Decimal, most: Decimal, unit: str = "") -> Decimal:
+def _decimal(value: Any, *, least: Decimal, most: Decimal, unit: str = "", is_whole: bool = False) -> Decimal:
     """A finite number within bounds. Text must be plain digits with at most one point."""
     of = (
         DOLLARS
@@ -263,7 +263,7 @@ def _decimal(value: Any, *, least: Decimal, most: Decimal, unit: str = "") -> De
         else f"a number{f' of {unit}' if unit else ''} from {least} to {most:,.0f}, in plain digits"
     )
     try:
-        return read_amount(value, "it", least=least, most=int(most), of=of)
+        return read_amount(value, "it", least=least, most=int(most), of=of, is_whole=is_whole)
     except BadOption as error:
         raise ValueError(str(error.args[0]).removeprefix("it ").rpartition(", got ")[0]) from error
 
@@ -283,7 +283,8 @@ def _rounded(amount: Decimal) -> float:
 
 
 def _whole(value: Any, *, least: int, most: int) -> int:
-    got = _decimal(value, least=Decimal(least), most=Decimal(most))
+    is_text = isinstance(value, str)  # then the hint shows whole numbers only
+    got = _decimal(value, least=Decimal(least), most=Decimal(most), is_whole=is_text)
     if isinstance(value, float) or got != got.to_integral_value() or "." in str(value):
         raise ValueError(f"must be a whole number from {least} to {most:,}")
     return int(got)
