@@ -311,7 +311,7 @@ async def test_a_missing_key_sends_nothing(
     before = len(loopback.heard)
     error = await error_of(wire, loopback.sse(WHOLE[wire]), asked)
     assert type(error) is AuthFailed
-    assert "EchoProvider" in error.hint
+    assert "`echo`" in error.hint
     assert len(loopback.heard) == before
 
 

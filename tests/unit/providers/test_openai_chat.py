@@ -301,7 +301,7 @@ async def test_a_missing_key_sends_nothing(
     before = len(loopback.heard)
     error = await error_of(loopback.sse(WHOLE), asked)
     assert type(error) is AuthFailed
-    assert "EchoProvider" in error.hint
+    assert "`echo`" in error.hint
     assert len(loopback.heard) == before
 
 
