@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 import orch_nb as orch
-from orch_nb import runtime as current_runtime
 from orch_nb.errors import BudgetExceeded, EffectInDoubt, MissingInput, UnstorableValue, WaitingForPerson
 from orch_nb.notebook import listing, run_rows
+from orch_nb.runtime import call as run_call
 from orch_nb.schema.messages import Reply, ToolCall, Usage
 from orch_nb.store.sqlite import SqliteStore
 from tests.contract.facts import started
@@ -154,7 +154,7 @@ async def test_nothing_in_a_recording_waits_for_a_person(rt, scripted):
         async with asyncio.timeout(10):
             with pytest.raises(error, match="nobody can be asked here"):
                 async with orch.record():
-                    await current_runtime.call(call, {"x": 1}, {"pay": pay, "f": lambda x: x})
+                    await run_call(call, {"x": 1}, {"pay": pay, "f": lambda x: x})
 
 
 async def test_a_row_that_uses_up_a_budget_of_its_own_stops_no_other_row(rt, scripted):
