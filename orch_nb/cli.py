@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from orch_nb import __version__
+    from orch_nb._version import __version__
 
     parser = argparse.ArgumentParser(prog="orch", description="orch_nb without a notebook")
     parser.add_argument("--version", action="version", version=f"orch_nb {__version__}")

@@ -66,7 +66,7 @@ def imports_of(module: str, tree: ast.Module) -> list[Import]:
                     Import(module, a.name[8:], child.lineno, lazy) for a in child.names if a.name.startswith("orch_nb.")
                 )
             elif isinstance(child, ast.ImportFrom) and child.module == "orch_nb":
-                out.extend(Import(module, a.name, child.lineno, lazy) for a in child.names if a.name != "__version__")
+                out.extend(Import(module, a.name, child.lineno, lazy) for a in child.names)
             elif isinstance(child, ast.ImportFrom) and (child.module or "").startswith("orch_nb."):
                 out.append(Import(module, str(child.module)[8:], child.lineno, lazy))
             visit(child, lazy=lazy or _is_later(child))

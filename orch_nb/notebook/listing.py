@@ -178,7 +178,7 @@ def _inputs_of(target: Any, names: Mapping[str, Any]) -> Sequence[str]:
 
 
 def _version() -> str:
-    from orch_nb import __version__
+    from orch_nb._version import __version__
 
     return __version__
 

@@ -52,7 +52,7 @@ class Recording:
         self._performer: Performer | None = None
 
     async def __aenter__(self) -> RunHandle:
-        from orch_nb import __version__
+        from orch_nb._version import __version__
         from orch_nb.runtime.runtime import append_first
 
         runtime = self.runtime

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orch_nb._version import __version__
 from orch_nb.engine.drive import Driver
 from orch_nb.engine.fold import fold
 from orch_nb.engine.plan import from_data, model_named, to_data
@@ -655,7 +656,7 @@ class Runtime:
                 limit.usd,
                 self.notebook,
                 parent,
-                _version(),
+                __version__,
                 attended,
                 limit.beside_usd(),
                 baseline,
@@ -691,7 +692,7 @@ class Runtime:
         log = store.create(run)
         try:
             event = ev.RunStarted(
-                run, plan.name, to_data(plan), inputs, policy.clock.now(), None, self.notebook, None, _version(), False
+                run, plan.name, to_data(plan), inputs, policy.clock.now(), None, self.notebook, None, __version__, False
             )
             pending = log.append([event])
             scopes = ((self.scope, None), (f"run:{run}", None))
@@ -1009,9 +1010,3 @@ def _batch_scope(begun: ev.RunStarted) -> tuple[tuple[str, Limit], ...]:
 
 def _names(names: Any) -> str:
     return ", ".join(f"`{n}`" for n in names)
-
-
-def _version() -> str:
-    from orch_nb import __version__
-
-    return __version__
