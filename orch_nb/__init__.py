@@ -14,6 +14,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from orch_nb import display
 from orch_nb._version import __version__
 
 _WHERE = {
@@ -57,11 +58,29 @@ _WHERE = {
     "NotDone": "orch_nb.errors",
 }
 
+_VIEWS = {
+    "bundle": ("orch_nb.notebook.display",),
+    "figure": (
+        "orch_nb.notebook.display",
+        "orch_nb.notebook.plot_forecast",
+        "orch_nb.notebook.plot_matrix",
+    ),
+}
+
 __all__ = ["__version__", "load_ipython_extension", "unload_ipython_extension", *sorted(_WHERE)]  # noqa: PLE0604
 
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def _load_views(form: str) -> None:
+    """Import what draws objects as a "bundle" or a "figure": each view registers its functions."""
+    for name in _VIEWS[form]:
+        import_module(name)
+
+
+display.fill_with(_load_views)
 
 
 def load_ipython_extension(ipython: Any) -> None:

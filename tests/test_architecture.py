@@ -17,19 +17,7 @@ PACKAGE = ROOT / "orch_nb"
 
 DOORS = {
     ("graph.builder", "runtime"),
-    ("graph.builder", "notebook.display"),
     ("agents.agent", "runtime"),
-    ("agents.agent", "notebook.display"),
-    ("runtime.handle", "notebook.display"),
-    ("runtime.batch", "notebook.display"),
-    ("trace.diff", "notebook.display"),
-    ("analysis.forecast", "notebook.display"),
-    ("analysis.claims", "notebook.display"),
-    ("runtime.quote", "notebook.display"),
-    ("analysis.compare", "notebook.display"),
-    ("analysis.compare_table", "notebook.display"),
-    ("analysis.matrix", "notebook.display"),
-    ("analysis.pairs", "notebook.display"),
     ("engine.deciding", "graph.predicate"),
 }
 """The upward calls that ARCHITECTURE.md allows: inside a function or for a type hint, never at import."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from orch_nb import display
 from orch_nb.agents import abilities
 from orch_nb.agents.answer import remember, request_schema
 from orch_nb.agents.prompt import persona, system_text
@@ -353,9 +354,7 @@ class Agent:
         return f"Agent({self.name!r}, {model}, reads=({reads}), out={out!r})"
 
     def _repr_mimebundle_(self, **_: Any) -> Any:
-        from orch_nb.notebook.display import agent_bundle
-
-        return agent_bundle(self)
+        return display.bundle(self)
 
 
 def _reads(spec: AgentSpec, source: str) -> tuple[TemplateRead, ...]:

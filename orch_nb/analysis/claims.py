@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from orch_nb import display
 from orch_nb.analysis.claim_given import measurable_of
 from orch_nb.analysis.claim_text import read_claim
 from orch_nb.analysis.claim_value import Values
@@ -47,9 +48,7 @@ class Claim:
         return str(self._repr_mimebundle_()["text/plain"])
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        from orch_nb.notebook.display import claim_bundle
-
-        return claim_bundle(self)
+        return display.bundle(self)
 
 
 def claim(

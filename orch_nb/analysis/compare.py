@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orch_nb import display
 from orch_nb.analysis import compare_table as table_of
 from orch_nb.analysis import fixtures, picks
 from orch_nb.analysis.batch_run import BatchRun
@@ -495,9 +496,7 @@ class Comparison(BatchRun):
         return f"<comparison {self.name}, run {self.run}: {done} of {len(self.cells)} cells done>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
-        from orch_nb.notebook.display import compare_bundle
-
-        return compare_bundle(self)
+        return display.bundle(self)
 
 
 def compare(

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from orch_nb import display
 from orch_nb.analysis.matrix_interval import Interval, interval
 from orch_nb.analysis.picks import letter
 from orch_nb.analysis.scorers import as_said
@@ -103,9 +104,7 @@ class Ladder:
         return ladder_text(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
-        from orch_nb.notebook.display import ladder_bundle
-
-        return ladder_bundle(self)
+        return display.bundle(self)
 
 
 def standings(made: Comparison) -> list[Standing]:

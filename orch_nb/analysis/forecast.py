@@ -8,6 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from orch_nb import display
 from orch_nb.analysis.bootstrap import Band, band
 from orch_nb.analysis.quantity import rounded
 from orch_nb.analysis.saving import PARTS, Saving, saving_against
@@ -266,15 +267,11 @@ class Forecast:
         return str(self._repr_mimebundle_()["text/plain"])
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        from orch_nb.notebook.display import forecast_bundle
-
-        return forecast_bundle(self)
+        return display.bundle(self)
 
     def plot(self, per_day: Iterable[Any] = VOLUMES) -> Any:
         """Dollars a day against runs a day, both logarithmic, with the interval and the baseline: a matplotlib `Figure`."""
-        from orch_nb.notebook.display import forecast_figure
-
-        return forecast_figure(self, per_day)
+        return display.figure(self, per_day)
 
 
 # ------------------------------------------------------------------ making one

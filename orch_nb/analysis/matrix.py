@@ -12,6 +12,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from orch_nb import display
 from orch_nb.analysis.matrix_interval import Interval, interval
 from orch_nb.errors import BadOption, OrchError, nearest
 from orch_nb.schema.amount import read_exact
@@ -240,9 +241,7 @@ class Matrix:
 
     def plot(self) -> Any:
         """Quality with its interval for every task and model, the chosen one marked, as a matplotlib figure that shows itself."""
-        from orch_nb.notebook.display import plot_matrix
-
-        return plot_matrix(self)
+        return display.figure(self)
 
     # ---------------------------------------------------------------- as a file
     def write(self, path: str | Path, *, sign: str = "") -> Path:
@@ -274,9 +273,7 @@ class Matrix:
         return f"<matrix of {len(self.rows)} tasks and {len(self.models)} models, {self.count} judgements>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
-        from orch_nb.notebook.display import matrix_bundle
-
-        return matrix_bundle(self)
+        return display.bundle(self)
 
 
 def check_options(tolerance: float, minimum: int) -> None:

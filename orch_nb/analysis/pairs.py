@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from orch_nb import display
 from orch_nb.analysis.batch_run import BatchRun
 from orch_nb.analysis.compare_inputs import InputRow, rows_of, with_fixtures
 from orch_nb.analysis.compare_start import check_harmless, is_data, on_model
@@ -212,9 +213,7 @@ class Pairs(BatchRun):
         return f"<pairs of {self.graph}, run {self.run}: {len(self.models)} × {len(self.models)} models, {len(self.rows)} rows>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
-        from orch_nb.notebook.display import pairs_bundle
-
-        return pairs_bundle(self)
+        return display.bundle(self)
 
 
 def _why(row: Row) -> str:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
+from orch_nb import display
 from orch_nb.errors import BadExpression, BadName, BadOption, GraphError, nearest
 from orch_nb.graph.notation import KINDS, check_choices, json_text, json_value, parse_graph, parse_modifiers, shaped
 from orch_nb.graph.predicate import Predicate, parse_path
@@ -393,15 +394,12 @@ class Graph:
         -----
         Everything lies where the interactive picture has it. matplotlib is imported here (0.5 s the first time).
         """
-        from orch_nb.notebook.display import graph_figure
         from orch_nb.runtime.api import caller_namespace
 
-        return graph_figure(self, names=caller_namespace())
+        return display.figure(self, names=caller_namespace())
 
     def _repr_mimebundle_(self, **_: Any) -> Any:
-        from orch_nb.notebook.display import graph_bundle
-
-        return graph_bundle(self)
+        return display.bundle(self)
 
 
 # ------------------------------------------------------------------ what stands in attributes

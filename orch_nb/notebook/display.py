@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.display import draws
 from orch_nb.errors import BadOption, nearest
 from orch_nb.notebook import batch_panel, card, claim_panel, diff_panel, forecast_panel, markup, run_panel
 from orch_nb.notebook.bundle import GRAPH, QUOTE, TRACE, bundle
@@ -15,7 +16,7 @@ from orch_nb.notebook.quote_table import quote_data, quote_html, quote_text
 from orch_nb.notebook.svg import svg
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from orch_nb.analysis.claims import Claim
     from orch_nb.analysis.forecast import Forecast
@@ -35,6 +36,7 @@ def namespace() -> Mapping[str, Any]:
     return found
 
 
+@draws("orch_nb.graph.builder.Graph")
 def graph_bundle(graph: Any, *, names: Mapping[str, Any] | None = None) -> Bundle:
     """A graph's card: picture, inputs and outputs, what is wrong, its cell."""
     known = namespace() if names is None else names
@@ -48,6 +50,7 @@ def graph_bundle(graph: Any, *, names: Mapping[str, Any] | None = None) -> Bundl
     )  # fmt: skip
 
 
+@draws("orch_nb.agents.agent.Agent")
 def agent_bundle(agent: Any, *, names: Mapping[str, Any] | None = None) -> Bundle:
     """An agent's card: inputs, answer, tools, effects, the compiled system prompt, the graphs that use it, warnings."""
     used = users_of(agent.name, namespace() if names is None else names)
@@ -68,6 +71,7 @@ def users_of(name: str, names: Mapping[str, Any]) -> list[str]:
     return found
 
 
+@draws("orch_nb.trace.run_view.RunView")
 def run_bundle(view: RunView, *, as_of: str = "", notes: Sequence[str] = (), is_published: bool = False) -> Bundle:
     """A run: graph, trace, bill, state, decisions, prompts and answers; 128 kB of it, or 1 MB where it has very many steps.
 
@@ -125,6 +129,7 @@ def live_bundle(view: RunView, *, live: dict[str, dict[str, Any]], as_of: str, n
     return bundle(text, html)
 
 
+@draws("orch_nb.graph.builder.Graph", "figure")
 def graph_figure(graph: Any, *, names: Mapping[str, Any] | None = None) -> Picture:
     """A graph as a matplotlib figure, where its card has it."""
     from orch_nb.notebook.plot_graph import plot_graph
@@ -135,6 +140,7 @@ def graph_figure(graph: Any, *, names: Mapping[str, Any] | None = None) -> Pictu
 FIGURES = ("graph", "timeline", "cost")
 
 
+@draws("orch_nb.trace.run_view.RunView", "figure")
 def run_figure(view: RunView, what: str = "graph") -> Picture:
     """A run as a matplotlib figure: its graph, its time, or its dollars.
 
@@ -156,16 +162,19 @@ def run_figure(view: RunView, what: str = "graph") -> Picture:
     return plot_timeline(view) if what == "timeline" else plot_cost(view)
 
 
+@draws("orch_nb.runtime.batch.BatchHandle")
 def batch_bundle(batch: Any) -> Bundle:
     """A batch: how many rows are where, what it cost, the first rows."""
     return bundle(batch_panel.batch_text(batch), batch_panel.batch_html(batch))
 
 
+@draws("orch_nb.runtime.quote.Quote")
 def quote_bundle(quote: Quote, *, notes: Sequence[str] = ()) -> Bundle:
     """A quote: its range, a row for each agent node, what it rests on."""
     return bundle(quote_text(quote, notes=notes), quote_html(quote, notes=notes), kind=QUOTE, data=quote_data(quote))
 
 
+@draws("orch_nb.analysis.compare.Comparison")
 def compare_bundle(made: Any, *, as_of: str = "") -> Bundle:
     """A comparison: candidates with their intervals, format differences, answers side by side."""
     from orch_nb.notebook import compare_panel
@@ -173,6 +182,7 @@ def compare_bundle(made: Any, *, as_of: str = "") -> Bundle:
     return bundle(compare_panel.compare_text(made, as_of=as_of), compare_panel.compare_html(made, as_of=as_of))
 
 
+@draws("orch_nb.analysis.compare_table.Ladder")
 def ladder_bundle(made: Any) -> Bundle:
     """A ladder: candidates from the cheapest up, and the first that passes."""
     from orch_nb.notebook.compare_panel import ladder_table
@@ -188,11 +198,13 @@ def trace_bundle(view: RunView, *, full: bool = False) -> Bundle:
     return trace(view, full=full)._repr_mimebundle_()
 
 
+@draws("orch_nb.trace.diff.RunDiff")
 def diff_bundle(made: RunDiff) -> Bundle:
     """Two runs side by side: what is different in path, outputs, tokens, dollars, time."""
     return bundle(diff_panel.diff_text(made), diff_panel.diff_html(made), kind=TRACE, data=diff_panel.diff_data(made))
 
 
+@draws("orch_nb.analysis.matrix.Matrix")
 def matrix_bundle(made: Any) -> Bundle:
     """A routing matrix: task × model, what is chosen, what would tell most."""
     from orch_nb.notebook import matrix_panel
@@ -200,13 +212,7 @@ def matrix_bundle(made: Any) -> Bundle:
     return bundle(matrix_panel.matrix_text(made), matrix_panel.matrix_html(made))
 
 
-def plot_matrix(made: Any) -> Any:
-    """A routing matrix as a matplotlib figure that shows itself."""
-    from orch_nb.notebook.plot_matrix import plot_matrix as plot
-
-    return plot(made)
-
-
+@draws("orch_nb.analysis.pairs.Pairs")
 def pairs_bundle(made: Any) -> Bundle:
     """A test of pairs: pass rates, why pairs fail."""
     from orch_nb.notebook import matrix_panel
@@ -214,18 +220,13 @@ def pairs_bundle(made: Any) -> Bundle:
     return bundle(matrix_panel.pairs_text(made), matrix_panel.pairs_html(made))
 
 
+@draws("orch_nb.analysis.forecast.Forecast")
 def forecast_bundle(made: Forecast) -> Bundle:
     """A forecast: a day, a month, a year, where a saving comes from, each step, what it rests on."""
     return bundle(forecast_panel.forecast_text(made), forecast_panel.forecast_html(made))
 
 
-def forecast_figure(made: Forecast, per_day: Iterable[Any]) -> Picture:
-    """Dollars a day against runs a day: a matplotlib figure that shows itself."""
-    from orch_nb.notebook.plot_forecast import plot_forecast
-
-    return plot_forecast(made, per_day)
-
-
+@draws("orch_nb.analysis.claims.Claim")
 def claim_bundle(made: Claim) -> Bundle:
     """A claim cell: each claim with both figures, the verdict and why."""
     return bundle(claim_panel.claim_text(made), claim_panel.claim_html(made))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.display import draws
 from orch_nb.notebook.figure import INK, Picture, chart_axes
 from orch_nb.notebook.table import Column, Table
 from orch_nb.notebook.visible import line
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from orch_nb.analysis.forecast import Forecast
 
 
+@draws("orch_nb.analysis.forecast.Forecast", "figure")
 def plot_forecast(made: Forecast, per_day: Iterable[Any]) -> Picture:
     """The mean, its interval where there is one, and the baseline dashed; both axes logarithmic unless all is free."""
     at = sorted({v for v in (Fraction(str(n)) for n in (*per_day, made.per_day)) if v > 0})

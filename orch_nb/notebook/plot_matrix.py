@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from orch_nb.display import draws
 from orch_nb.notebook.figure import Picture, chart_axes, words
 from orch_nb.notebook.matrix_panel import matrix_text
 from orch_nb.notebook.visible import line
@@ -17,6 +18,7 @@ LINE = 24
 """Pixels of one line."""
 
 
+@draws("orch_nb.analysis.matrix.Matrix", "figure")
 def plot_matrix(made: Matrix) -> Picture:
     """One line for each task and model; what a call costs against the baseline stands at the right."""
     lines = [(row, model) for row in made.rows for model in row.entries]

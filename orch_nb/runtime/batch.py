@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from orch_nb import display
 from orch_nb.engine.plan import Plan, from_data, to_data
 from orch_nb.engine.user_code import tell
 from orch_nb.errors import BadOption, BudgetExceeded, MissingInput, OrchError, nearest
@@ -170,9 +171,7 @@ class BatchHandle:
         return f"<batch {self.run} of {self.graph}: {counts}>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
-        from orch_nb.notebook.display import batch_bundle
-
-        return batch_bundle(self)
+        return display.bundle(self)
 
 
 def _columns(output: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+from orch_nb import display
 from orch_nb.engine.outcome import question_changed
 from orch_nb.engine.user_code import tell
 from orch_nb.errors import NodeFailed, OrchError, RunCancelled, RunError, WaitingForPerson
@@ -340,9 +341,7 @@ class RunHandle:
         BadOption
             There is no such figure; the nearest is named.
         """
-        from orch_nb.notebook.display import run_figure
-
-        return run_figure(self.view, what)
+        return display.figure(self.view, what)
 
     @property
     def view(self) -> RunView:
@@ -390,9 +389,7 @@ class RunHandle:
         return f"<run {self.run} of {self.graph}: {self.status}>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
-        from orch_nb.notebook.display import run_bundle
-
-        return run_bundle(self.view)
+        return display.bundle(self.view)
 
 
 def _recorded_status(events: Sequence[Event]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from orch_nb import display
 from orch_nb.engine.ports import Result, SystemClock
 from orch_nb.errors import QuoteTooHigh
 from orch_nb.runtime.past_runs import ends, made_calls, mean, past_runs
@@ -170,9 +171,7 @@ class Quote(_Ranged):
         )  # fmt: skip
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        from orch_nb.notebook.display import quote_bundle
-
-        return quote_bundle(self)
+        return display.bundle(self)
 
 
 # ------------------------------------------------------------------ before a run

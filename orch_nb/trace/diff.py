@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from orch_nb import display
 from orch_nb.trace.span import CALLS
 
 if TYPE_CHECKING:
@@ -87,9 +88,7 @@ class RunDiff:
         return f"<run {self.a.run} and run {self.b.run}: {changed} of {len(self.pairs)} steps are different>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
-        from orch_nb.notebook.display import diff_bundle
-
-        return diff_bundle(self)
+        return display.bundle(self)
 
 
 def diff(a: RunView, b: RunView) -> RunDiff:
