@@ -47,7 +47,7 @@ _WHERE = {
     "LocalModel": "orch_nb.providers.local",
     "AnthropicMessages": "orch_nb.providers.anthropic_messages",
     "Gemini": "orch_nb.providers.gemini",
-    "Offer": "orch_nb.routing.offers",
+    "Offer": "orch_nb.catalog.offers",
     "MemoryStore": "orch_nb.store.memory",
     "SqliteStore": "orch_nb.store.sqlite",
     "Template": "orch_nb.graph.template",
@@ -103,6 +103,7 @@ if TYPE_CHECKING:  # all names of `_WHERE`; without `__getattr__`, a checker say
     from orch_nb.analysis.compare_api import compare as compare
     from orch_nb.analysis.compare_api import matrix as matrix
     from orch_nb.analysis.forecast import forecast as forecast
+    from orch_nb.catalog.offers import Offer as Offer
     from orch_nb.engine.drive import Expand as Expand
     from orch_nb.engine.plan import Plan as Plan
     from orch_nb.errors import BudgetExceeded as BudgetExceeded
@@ -118,7 +119,6 @@ if TYPE_CHECKING:  # all names of `_WHERE`; without `__getattr__`, a checker say
     from orch_nb.providers.gemini import Gemini as Gemini
     from orch_nb.providers.local import LocalModel as LocalModel
     from orch_nb.providers.openai_chat import OpenAIChat as OpenAIChat
-    from orch_nb.routing.offers import Offer as Offer
     from orch_nb.runtime.api import batch as batch
     from orch_nb.runtime.api import budget as budget
     from orch_nb.runtime.api import models as models

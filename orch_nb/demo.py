@@ -232,7 +232,7 @@ def _cut(text: str, at_most: int) -> str:
 
 
 def _print_bill(events: list[list[Event]]) -> None:
-    from orch_nb.routing.prices import PriceBook, bundled_date
+    from orch_nb.catalog.prices import PriceBook, bundled_date
     from orch_nb.schema import events as ev
 
     settled = [e for run in events for e in run if isinstance(e, ev.Settled) and e.usage is not None]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from orch_nb import display
-from orch_nb.agents import abilities
 from orch_nb.agents.answer import remember, request_schema
 from orch_nb.agents.prompt import persona, system_text
+from orch_nb.catalog import abilities
 from orch_nb.errors import BadExpression, BadOption, BadType, CellError, OrchError, nearest
 from orch_nb.schema import route_spec
 from orch_nb.schema.agent_cell import build_spec, parse_agent_cell, read_cell, save_cell, to_cell
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from orch_nb.catalog.models import ModelBook
+    from orch_nb.catalog.offers import Offer
     from orch_nb.graph.template import TemplateRead
-    from orch_nb.routing.models import ModelBook
-    from orch_nb.routing.offers import Offer
     from orch_nb.runtime.quote import Quote
     from orch_nb.schema.agent_spec import AgentSpec
     from orch_nb.schema.messages import Message
@@ -123,7 +123,7 @@ class Agent:
         return self._model_names(None)
 
     def _model_names(self, book: ModelBook | None) -> tuple[str, ...]:
-        from orch_nb.routing import models
+        from orch_nb.catalog import models
 
         spec = self.spec
         if spec.route is None:
@@ -139,7 +139,7 @@ class Agent:
         UnknownModel
             The notebook has no model of a name.
         """
-        from orch_nb.routing import models
+        from orch_nb.catalog import models
 
         return tuple((book or models.current()).resolve(name) for name in self.model_names)
 
@@ -193,7 +193,7 @@ class Agent:
 
     def _calibrations(self, made: Mapping[str, Any], book: ModelBook | None) -> dict[str, Any]:
         """What labelled answers of this agent said that its confidences mean, by how they are measured."""
-        from orch_nb.routing import models
+        from orch_nb.catalog import models
 
         ways = {part["by"] for part in (made.get("route"), made.get("second_opinion")) if part and "by" in part}
         known = (book or models.current()).calibration
@@ -210,8 +210,8 @@ class Agent:
         return made
 
     def _model(self, name: str, book: ModelBook | None) -> dict[str, Any]:
+        from orch_nb.catalog import models
         from orch_nb.errors import UnknownModel
-        from orch_nb.routing import models
 
         try:
             return {**(book or models.current()).resolve(name).definition(), "name": name}
@@ -250,7 +250,7 @@ class Agent:
 
     def warnings(self, book: ModelBook | None = None) -> list[str]:
         """What is known to go wrong with this task on these models, each with the line to change."""
-        from orch_nb.routing import models
+        from orch_nb.catalog import models
 
         out = self.misread()
         for key, name in self._named(book):

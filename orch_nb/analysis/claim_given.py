@@ -10,8 +10,8 @@ from orch_nb.analysis.measure import USD, Change, Measurable, Nothing, NotMeasur
 from orch_nb.analysis.quantity import Quantity, UnitError
 from orch_nb.analysis.stored import numbers
 from orch_nb.analysis.workload import named
+from orch_nb.catalog import models
 from orch_nb.errors import BadOption
-from orch_nb.routing import models
 
 if TYPE_CHECKING:
     from orch_nb.analysis.claim_value import Values

@@ -16,7 +16,7 @@ from orch_nb.runtime.api import caller_namespace
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from orch_nb.routing.models import ModelBook
+    from orch_nb.catalog.models import ModelBook
 
 
 @dataclass(slots=True)

@@ -99,7 +99,7 @@ def signed_matrix(runtime: Runtime, path: str | Path) -> Matrix:
 def matrix_of(runtime: Runtime, task: str | None = None, **options: Any) -> Matrix:
     """The same of a runtime's evidence."""
     from orch_nb.analysis.matrix import Matrix
-    from orch_nb.routing.prices import bundled_date
+    from orch_nb.catalog.prices import bundled_date
 
     return Matrix.of(runtime.evidence(task), prices_date=bundled_date(), **options)
 

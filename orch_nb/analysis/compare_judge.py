@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from orch_nb.analysis.scorers import Judge
-    from orch_nb.routing.models import ModelBook
+    from orch_nb.catalog.models import ModelBook
 
 PREFERRED = ("judge", "big")
 """Names that a judging model goes by, where none is given."""

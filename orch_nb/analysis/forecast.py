@@ -22,7 +22,7 @@ from orch_nb.schema.messages import Usage
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from orch_nb.routing.models import ModelBook
+    from orch_nb.catalog.models import ModelBook
 
 DAYS_IN_MONTH, DAYS_IN_YEAR = 30, 365
 VOLUMES = (10, 30, 100, 300, 1000, 3000, 10_000)
@@ -190,7 +190,7 @@ class Forecast:
         """
         if self.saving is None:
             raise BadOption("a break-even needs a baseline.", hint="`against='all on MODEL'`, or a step table")
-        from orch_nb.routing.prices import check_usd
+        from orch_nb.catalog.prices import check_usd
 
         fixed = Fraction(check_usd(fixed_usd_a_month, "fixed_usd_a_month")) / self.days_in_month
         setup = Fraction(check_usd(setup_usd, "setup_usd"))
@@ -394,8 +394,8 @@ def one_agent(workload: Workload, scenario: Scenario, pricing: Pricing) -> Decim
 
 def _on(usage: Usage, model: str, call: Any, pricing: Pricing) -> Fraction:
     """What the whole would cost on the model of one of its calls; of a model whose price is not listed, at that call's own rate."""
+    from orch_nb.catalog.prices import cost
     from orch_nb.errors import RoutingError
-    from orch_nb.routing.prices import cost
 
     try:
         return Fraction(cost(usage, pricing.price(model)))

@@ -15,7 +15,7 @@ from orch_nb.errors import OrchError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from orch_nb.routing.models import ModelBook
+    from orch_nb.catalog.models import ModelBook
 
 Kind = tuple[int, int, int]
 NUMBER, USD, USD_A_DAY, TIME = (0, 0, 0), (1, 0, 0), (1, 0, -1), (0, 1, 0)

@@ -13,7 +13,7 @@ from orch_nb.errors import BadOption, nearest
 from orch_nb.schema.amount import is_amount_like
 
 if TYPE_CHECKING:
-    from orch_nb.routing.models import ModelBook
+    from orch_nb.catalog.models import ModelBook
 
 HISTORY = 500
 """Newest runs of a graph that are looked at: enough for narrow intervals, and read in about a second."""

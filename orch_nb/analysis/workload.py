@@ -14,8 +14,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.analysis.quantity import Quantity
+from orch_nb.catalog import models, prices
 from orch_nb.errors import BadOption, UnknownPrice, nearest
-from orch_nb.routing import models, prices
 from orch_nb.runtime.past_runs import NOT_LIVE
 from orch_nb.schema import events as ev
 from orch_nb.schema.amount import read_exact
@@ -24,8 +24,8 @@ from orch_nb.schema.messages import Usage
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orch_nb.routing.models import ModelBook
-    from orch_nb.routing.prices import Price
+    from orch_nb.catalog.models import ModelBook
+    from orch_nb.catalog.prices import Price
     from orch_nb.trace.span import Span
 
 COUNTED = ("done", "failed")

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.catalog.prices import check_usd
 from orch_nb.errors import OrchError
 from orch_nb.notebook import display, live, markup
 from orch_nb.notebook.bundle import Shown
 from orch_nb.notebook.command import is_text
 from orch_nb.notebook.screen import new_name
 from orch_nb.notebook.visible import escape_line
-from orch_nb.routing.prices import check_usd
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -129,7 +129,7 @@ def _models_text(agent: Any) -> str:
 
 
 def _model_note(agent: Any, name: str) -> str:
-    from orch_nb.routing import models
+    from orch_nb.catalog import models
 
     try:
         offer = models.current().resolve(name)

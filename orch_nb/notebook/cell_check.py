@@ -84,7 +84,7 @@ def _agent_marks(first: str, body: str, text: str, names: Mapping[str, Any]) -> 
 
 
 def _model_marks(model: str, text: str) -> Iterator[Mark]:
-    from orch_nb.routing import models
+    from orch_nb.catalog import models
 
     try:
         models.current().resolve(model)

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from decimal import Decimal
 
+    from orch_nb.catalog.models import ModelBook
+    from orch_nb.catalog.offers import Offer
     from orch_nb.engine.ports import Balance
-    from orch_nb.routing.models import ModelBook
-    from orch_nb.routing.offers import Offer
     from orch_nb.runtime.runtime import Runtime
 
 MAX_QUOTED = 5

@@ -13,9 +13,9 @@ from orch_nb.notebook.command import value_of
 from orch_nb.schema.amount import is_amount_like, read_amount
 
 if TYPE_CHECKING:
+    from orch_nb.catalog.models import ModelBook
     from orch_nb.notebook.command import Command
     from orch_nb.notebook.session import Session
-    from orch_nb.routing.models import ModelBook
 
 Names = dict[str, Any]
 USAGE = '%orch forecast NAME at N a day [against="all on MODEL"] [swap={"step": "model"}] [cache_hits=0.3] …'

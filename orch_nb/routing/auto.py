@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from orch_nb.routing.decision import Candidate
     from orch_nb.routing.learning import Advice, Log
-    from orch_nb.routing.offers import Candidate
     from orch_nb.routing.question import Question
 
 

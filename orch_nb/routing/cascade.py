@@ -9,7 +9,7 @@ from orch_nb.routing.decision import Decision, Ranking, decide, no_offer
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from orch_nb.routing.offers import Candidate
+    from orch_nb.routing.decision import Candidate
     from orch_nb.routing.question import Question
 
 

@@ -9,8 +9,10 @@ from orch_nb.errors import NoOffer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from decimal import Decimal
 
-    from orch_nb.routing.offers import Candidate
+    from orch_nb.catalog.offers import Offer
+    from orch_nb.catalog.prices import Price
 
 
 @dataclass(slots=True, frozen=True)
@@ -125,4 +127,58 @@ def no_offer(agent: str, candidates: Sequence[Candidate]) -> NoOffer:
 
 
 def _text(usd: Any) -> str | None:
+    return None if usd is None else str(usd)
+
+
+@dataclass(slots=True, frozen=True)
+class Candidate:
+    """One offer that was looked at: its expected cost (None: price unknown) and why it was refused ("" when it fits).
+
+    `score` is what the choice rests on, where it rests on one; `why_not` the reason against an offer that was not chosen.
+    """
+
+    offer: Offer
+    expected_usd: Decimal | None
+    price: Price | None = None
+    refused: str = ""
+    score: float | None = None
+    why_not: str = ""
+
+    def as_data(self) -> dict[str, Any]:
+        """Plain data, as a decision keeps it."""
+        made: dict[str, Any] = {
+            "offer": self.offer.name,
+            "model": self.offer.model,
+            "expected_usd": _usd_text(self.expected_usd),
+            "refused": self.refused,
+        }
+        if self.score is not None:
+            made["score"] = round(self.score, 6)
+        if self.why_not and self.why_not != self.refused:
+            made["why_not"] = self.why_not
+        return made
+
+
+@dataclass(slots=True, frozen=True)
+class Route:
+    """The choice of an offer, and its reason in one clause."""
+
+    offer: Offer
+    because: str
+    expected_usd: Decimal | None
+    candidates: tuple[Candidate, ...] = field(default=())
+
+    def as_data(self) -> dict[str, Any]:
+        """What the `Sent` event keeps: all candidates, what each would have cost, and why each was refused."""
+        return {
+            "offer": self.offer.name,
+            "model": self.offer.model,
+            "provider": self.offer.provider,
+            "because": self.because,
+            "expected_usd": _usd_text(self.expected_usd),
+            "candidates": [c.as_data() for c in self.candidates],
+        }
+
+
+def _usd_text(usd: Decimal | None) -> str | None:
     return None if usd is None else str(usd)

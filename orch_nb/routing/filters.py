@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from orch_nb.catalog.prices import bound, context_tokens, prompt_bound
+from orch_nb.routing.decision import Candidate
 from orch_nb.routing.fixed import TYPICAL_BYTES_PER_TOKEN, expected_usd
-from orch_nb.routing.offers import Candidate
-from orch_nb.routing.prices import bound, context_tokens, prompt_bound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
 
-    from orch_nb.routing.offers import Offer
-    from orch_nb.routing.prices import Price
+    from orch_nb.catalog.offers import Offer
+    from orch_nb.catalog.prices import Price
     from orch_nb.routing.question import Question
     from orch_nb.schema.messages import ModelRequest
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orch_nb.errors import NoOffer, UnknownPrice
-from orch_nb.routing.offers import Candidate, Route
-from orch_nb.routing.prices import bound, cost, prompt_bound
+from orch_nb.catalog.prices import bound, cost, prompt_bound, unknown_price
+from orch_nb.errors import NoOffer
+from orch_nb.routing.decision import Candidate, Route
 from orch_nb.schema.messages import Usage
-from orch_nb.schema.service import in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from decimal import Decimal
 
-    from orch_nb.routing.models import ModelBook
-    from orch_nb.routing.offers import Offer
-    from orch_nb.routing.prices import Price
+    from orch_nb.catalog.models import ModelBook
+    from orch_nb.catalog.offers import Offer
+    from orch_nb.catalog.prices import Price
     from orch_nb.schema.messages import ModelRequest
 
 TYPICAL_BYTES_PER_TOKEN = 4
@@ -69,18 +67,6 @@ class Fixed:
             raise NoOffer(f"`{name}` ({offer.model}) cannot take this request: {refused}.", hint="lower `max_tokens`, or use a model with a larger context", candidates=(Candidate(offer, expected, price, refused),))  # fmt: skip
         because = f"`{name}` is named by the agent" + (f"; {offer.note}" if offer.note else "")
         return Route(offer, because, expected, (Candidate(offer, expected, price),))
-
-
-def unknown_price(offer: Offer, service: Mapping[str, str] | None = None) -> UnknownPrice:
-    """The refusal of an offer without a price (at the service that is asked for), with the way out."""
-    name = f"{offer.provider}/{offer.model}" if offer.is_planned else offer.name
-    as_what = f", {in_words(service)}" if service else ""
-    return UnknownPrice(
-        f"the price of `{offer.name}` ({offer.provider}/{offer.model}{as_what}) is unknown, and a budget is in force.",
-        hint=f"`%orch models price {name} input=0.15 output=0.60` gives one, in dollars per million tokens (in Python: "
-        f"`orch.models().prices.set({name!r}, input=0.15, output=0.60)`); 0 if it is free",
-        model=offer.name,
-    )
 
 
 def misfit(offer: Offer, request: ModelRequest) -> str:

@@ -11,7 +11,7 @@ from orch_nb.schema.messages import Message, ModelRequest
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orch_nb.routing.offers import Candidate
+    from orch_nb.routing.decision import Candidate
     from orch_nb.routing.question import Question
 
 MAX_TASK = 8_000

@@ -12,8 +12,8 @@ from orch_nb.routing.decision import Ranking
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from orch_nb.catalog.offers import Offer
     from orch_nb.routing.evidence import Estimate, Evidence
-    from orch_nb.routing.offers import Offer
     from orch_nb.routing.question import Question
 
 LEAST_OFFERS = 2

@@ -1,7 +1,7 @@
 """The choice of the next agent by meaning: which candidate's description and examples the text is nearest to.
 
 Needs no key and no call: the embedder runs in this process. On intents with a handful of examples each it does what a
-small language model cannot (ability table, `agents/abilities.py`). With five examples a candidate and more it learns from them.
+small language model cannot (ability table, `catalog/abilities.py`). With five examples a candidate and more it learns from them.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from orch_nb import runtime
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from orch_nb.catalog.models import ModelBook
     from orch_nb.engine.ports import Balance
-    from orch_nb.routing.models import ModelBook
     from orch_nb.runtime.handle import RunHandle
     from orch_nb.runtime.quote import Quote
     from orch_nb.runtime.recording import Recording

@@ -17,8 +17,8 @@ from orch_nb.errors import ProviderError, ProviderUnavailable
 from orch_nb.schema.messages import UNSENT
 
 if TYPE_CHECKING:
+    from orch_nb.catalog.prices import Price
     from orch_nb.providers.openai_batch import BatchState
-    from orch_nb.routing.prices import Price
     from orch_nb.runtime.runtime import Runtime
     from orch_nb.schema.messages import ModelRequest, Reply
 

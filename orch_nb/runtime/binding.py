@@ -128,8 +128,8 @@ def _with_offers(plan: Plan) -> Plan:
 
 
 def _with_offer(node: PlanNode) -> PlanNode:
+    from orch_nb.catalog import models
     from orch_nb.errors import UnknownModel
-    from orch_nb.routing import models
 
     if node.chooser is None or not node.chooser.model:
         return node

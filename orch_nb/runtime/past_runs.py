@@ -22,8 +22,8 @@ from orch_nb.trace.savings import SERVED
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orch_nb.routing.models import ModelBook
-    from orch_nb.routing.prices import Price
+    from orch_nb.catalog.models import ModelBook
+    from orch_nb.catalog.prices import Price
     from orch_nb.runtime.prompt_size import PlanSize
     from orch_nb.runtime.runtime import Runtime
 
@@ -178,7 +178,7 @@ def step_name(event: Any) -> str:
 
 def _today(call: CallFigures, book: ModelBook) -> Decimal | None:
     """What the call costs at today's price: what it was billed, unless the price has changed since."""
-    from orch_nb.routing.prices import cost
+    from orch_nb.catalog.prices import cost
 
     if call.usage is None or not call.offer:
         return call.usd

@@ -36,11 +36,11 @@ from orch_nb.trace.savings import BATCH, SERVED
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
+    from orch_nb.catalog.offers import Offer
+    from orch_nb.catalog.prices import Price
     from orch_nb.engine.drive import Expand
     from orch_nb.engine.plan import Chooser, Plan, PlanNode
     from orch_nb.engine.ports import Limit, Machine, Refusal
-    from orch_nb.routing.offers import Offer
-    from orch_nb.routing.prices import Price
     from orch_nb.runtime.runtime import Runtime
 
 ZERO = Decimal(0)
@@ -157,8 +157,8 @@ class Performer:
         self, node: PlanNode, call: Call, idempotency_key: str, scopes: tuple[tuple[str, Limit], ...]
     ) -> Prepared:
         from orch_nb.agents.fingerprint import request_hash
+        from orch_nb.catalog.prices import bound, bound_tokens
         from orch_nb.routing.fixed import Fixed
-        from orch_nb.routing.prices import bound, bound_tokens
 
         asked: ModelRequest = REDACTOR.clean(call.request)[0]
         limited = any(dollars(limit) is not None for _, limit in scopes) or self.runtime.has_limit(scopes)
@@ -297,7 +297,7 @@ class Performer:
 
     def _settled(self, prepared: Prepared, reply: Reply, first_token_s: float | None) -> Outcome:
         """The end of a call that came back: billed as it was served."""
-        from orch_nb.routing.settlement import settle_usage
+        from orch_nb.catalog.billing import settle_usage
 
         offer, request, price = prepared.payload
         calls = [{"id": c.id, "name": c.name, "arguments": c.arguments} for c in reply.tool_calls]
@@ -438,7 +438,7 @@ def _fault(offer: Offer, error: BaseException, *, billed: bool) -> ProviderError
 
 def _unfinished(prepared: Prepared, error: ErrorInfo, said: str, *, billed: bool, why: str) -> Outcome:
     """A call that ended without its usage."""
-    from orch_nb.routing.settlement import settle_usage
+    from orch_nb.catalog.billing import settle_usage
 
     _, request, price = prepared.payload
     s = settle_usage(

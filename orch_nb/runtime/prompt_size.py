@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from orch_nb.agents.turn import AgentMachine
+    from orch_nb.catalog.models import ModelBook
+    from orch_nb.catalog.offers import Offer
+    from orch_nb.catalog.prices import Price
     from orch_nb.engine.plan import Chooser, Plan, PlanNode, Read
-    from orch_nb.routing.models import ModelBook
-    from orch_nb.routing.offers import Offer
-    from orch_nb.routing.prices import Price
     from orch_nb.schema.messages import ModelRequest
 
 ZERO = Decimal(0)
@@ -407,7 +407,7 @@ class _Use:
     def _dollars(
         self, first: Sequence[tuple[Mapping[str, Any], Offer | None]], is_typed: bool, most_turns: int
     ) -> Dollars | None:
-        from orch_nb.routing.prices import bound, cost
+        from orch_nb.catalog.prices import bound, cost
         from orch_nb.schema.messages import Usage
 
         most = self.spec["max_tokens"]
@@ -510,8 +510,8 @@ class _Verdict:
     """What one verdict of a judge on a node's value is likely to use."""
 
     def __init__(self, chooser: Chooser, size: Size, book: ModelBook) -> None:
+        from orch_nb.catalog.prices import bound, cost
         from orch_nb.routing.judge import judge_request
-        from orch_nb.routing.prices import bound, cost
         from orch_nb.schema.messages import Usage
 
         try:
@@ -582,7 +582,7 @@ def _decimal(value: float) -> Decimal:
 
 
 def _prompt_bound(request: ModelRequest) -> int:
-    from orch_nb.routing.prices import prompt_bound
+    from orch_nb.catalog.prices import prompt_bound
 
     return prompt_bound(request)
 

@@ -17,9 +17,9 @@ from orch_nb.schema import events as ev
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from orch_nb.catalog.models import ModelBook
     from orch_nb.engine.plan import Plan
     from orch_nb.engine.ports import Outcome
-    from orch_nb.routing.models import ModelBook
     from orch_nb.runtime.past_runs import PastRun
     from orch_nb.runtime.runtime import Runtime
 
@@ -430,7 +430,7 @@ def _recorded(runtime: Runtime, node: NodeSize) -> Result | None:
 
 def _baseline(size: PlanSize, inputs: Mapping[str, Any], book: ModelBook) -> tuple[Decimal | None, str]:
     """One agent instead of the graph: the dearest model answers once, with all inputs as its prompt. An estimate."""
-    from orch_nb.routing.prices import REQUEST_OVERHEAD_TOKENS, cost
+    from orch_nb.catalog.prices import REQUEST_OVERHEAD_TOKENS, cost
     from orch_nb.schema.messages import Usage
 
     asked = sum(bytes_of(value) for value in inputs.values())

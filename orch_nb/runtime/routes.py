@@ -19,9 +19,9 @@ from orch_nb.routing.filters import Facts, Room, filtered
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from orch_nb.catalog.offers import Offer
     from orch_nb.engine.plan import Chooser, Plan, PlanNode
-    from orch_nb.routing.decision import Decision
-    from orch_nb.routing.offers import Candidate, Offer
+    from orch_nb.routing.decision import Candidate, Decision
     from orch_nb.routing.question import Question
     from orch_nb.runtime.runtime import Runtime
 
@@ -192,7 +192,7 @@ class Routes:
     @staticmethod
     def _unfit(question: Question, offers: Mapping[str, Offer]) -> dict[str, str]:
         """What models were measured to fail at, of what this agent asks. A list that the user wrote is the user's business."""
-        from orch_nb.agents.abilities import failing
+        from orch_nb.catalog.abilities import failing
 
         found = {}
         for name, offer in offers.items():

@@ -35,15 +35,15 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
     from decimal import Decimal
 
+    from orch_nb.catalog.availability import Availability
+    from orch_nb.catalog.models import ModelBook
+    from orch_nb.catalog.offers import Offer
+    from orch_nb.catalog.prices import Price
     from orch_nb.engine.plan import Chooser, Plan, PlanNode
     from orch_nb.engine.ports import Balance, Limit, RunLog
-    from orch_nb.routing.availability import Availability
     from orch_nb.routing.confidence import Calibration
     from orch_nb.routing.evidence import Evidence
     from orch_nb.routing.learning import Learning, Proposal
-    from orch_nb.routing.models import ModelBook
-    from orch_nb.routing.offers import Offer
-    from orch_nb.routing.prices import Price
     from orch_nb.runtime.batch_desk import BatchDesk
     from orch_nb.runtime.quote import Quote
     from orch_nb.runtime.response_cache import AnswerBook
@@ -123,8 +123,8 @@ class Runtime:
     def models(self) -> ModelBook:
         """Names of models, their offers and prices."""
         if self._models is None:
+            from orch_nb.catalog import models
             from orch_nb.providers.local import LocalModel
-            from orch_nb.routing import models
 
             self._models = models.ModelBook(is_local_installed=lambda: LocalModel().is_installed)
             self._models.calibration = self._calibration
@@ -412,7 +412,7 @@ class Runtime:
     def availability(self) -> Availability:
         """What was seen of providers in this process."""
         if self._availability is None:
-            from orch_nb.routing.availability import Availability
+            from orch_nb.catalog.availability import Availability
 
             self._availability = Availability()
         return self._availability

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from decimal import Decimal
 
-    from orch_nb.routing.prices import Price
+    from orch_nb.catalog.prices import Price
     from orch_nb.schema.events import Event
     from orch_nb.trace.span import Span
 
@@ -142,8 +142,8 @@ class Bill:
             The name means nothing; nobody knows its price.
         """
         if price is None:
-            from orch_nb.routing import models
-            from orch_nb.routing.fixed import unknown_price
+            from orch_nb.catalog import models
+            from orch_nb.catalog.prices import unknown_price
 
             book = models.current()
             offer = book.resolve(model)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orch_nb.routing.prices import cost, price_of
+from orch_nb.catalog.prices import cost, price_of
 from orch_nb.schema.messages import Usage
 from orch_nb.schema.values import compact
 from orch_nb.trace.span import CALLS, ZERO
@@ -19,7 +19,7 @@ from orch_nb.trace.span import CALLS, ZERO
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from orch_nb.routing.prices import Price
+    from orch_nb.catalog.prices import Price
     from orch_nb.trace.span import Span
 
 BATCH = "batch"

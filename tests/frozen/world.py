@@ -71,7 +71,7 @@ class ModelClock:
 def using(runtime: Any) -> Iterator[None]:
     """Let `runtime` and its names of models be those that magics, functions and definitions use; it is closed at the end."""
     from orch_nb import runtime as runtimes
-    from orch_nb.routing import models as books
+    from orch_nb.catalog import models as books
 
     book, before = books.current(), runtimes.use(runtime)
     books.use(runtime.models)

@@ -8,6 +8,7 @@ import random
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from orch_nb.catalog import models as books
 from orch_nb.engine.ports import Prepared
 from orch_nb.errors import (
     BadRequest,
@@ -18,7 +19,6 @@ from orch_nb.errors import (
     RateLimited,
 )
 from orch_nb.providers.fakes import ScriptedProvider
-from orch_nb.routing import models as books
 from orch_nb.runtime import perform
 from orch_nb.runtime.perform import Performer
 from orch_nb.runtime.runtime import Runtime

@@ -11,9 +11,9 @@ import pytest
 
 import orch_nb as orch
 from orch_nb import runtime as current_runtime
+from orch_nb.catalog import models
 from orch_nb.errors import AuthFailed, MalformedReply, ProviderUnavailable, RateLimited
 from orch_nb.providers.fakes import ScriptedProvider
-from orch_nb.routing import models
 from orch_nb.runtime.runtime import Runtime
 from orch_nb.schema import events as ev
 from orch_nb.schema.messages import Completed, Reply, TextDelta, Usage

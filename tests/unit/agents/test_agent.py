@@ -7,11 +7,11 @@ import json
 import pytest
 from pydantic import BaseModel
 
-from orch_nb.agents import abilities
 from orch_nb.agents.agent import Agent
 from orch_nb.agents.fingerprint import function_fingerprint, node_fingerprint
+from orch_nb.catalog import abilities
+from orch_nb.catalog.models import ModelBook
 from orch_nb.errors import BadExpression, BadName, BadOption, BadType, UnknownKey, UnknownModel, UnknownTool
-from orch_nb.routing.models import ModelBook
 from orch_nb.tools.registry import tool
 
 BOOK = ModelBook(is_local_installed=lambda: True, environ={})

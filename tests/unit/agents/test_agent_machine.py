@@ -13,9 +13,9 @@ from pydantic import BaseModel, field_validator
 from orch_nb.agents.agent import Agent
 from orch_nb.agents.origin import MAX_RESULT_CHARS, marked
 from orch_nb.agents.turn import DEFAULT_TIMEOUT_S, MAX_CALLS, MAX_TURNS, AgentMachine
+from orch_nb.catalog.models import ModelBook
 from orch_nb.engine.ports import Call, Result
 from orch_nb.errors import SemanticFailure
-from orch_nb.routing.models import ModelBook
 from orch_nb.tools.registry import tool
 from tests.unit.agents.conversation import calls, failed, play, said, settled
 

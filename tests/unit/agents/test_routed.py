@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orch_nb.agents.agent import Agent
+from orch_nb.catalog.models import ModelBook
 from orch_nb.engine.ports import Call, Result
-from orch_nb.routing.models import ModelBook
 from tests.unit.agents.conversation import calls, failed, play, said
 
 BOOK = ModelBook(environ={})

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orch_nb.analysis.forecast import dollars, forecast
+from orch_nb.catalog.models import ModelBook
 from orch_nb.engine.plan import Edge, Plan, PlanNode
 from orch_nb.errors import BadOption, UnknownModel, UnknownPrice
-from orch_nb.routing.models import ModelBook
 from orch_nb.schema import events as ev
 from tests.unit.trace.histories import Recorder, agent, by_input
 

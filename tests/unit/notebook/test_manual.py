@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from orch_nb.catalog import models
 from orch_nb.engine import drive
 from orch_nb.graph import notation, predicate
 from orch_nb.notebook import controls, manual, setting_up, verbs
 from orch_nb.notebook.manual import errors as errors_page
 from orch_nb.providers import vendors
-from orch_nb.routing import models
 from orch_nb.schema import agent_cell, agent_spec, budget, names, out_type, route_spec
 from orch_nb.schema.agent_cell import parse_agent_cell
 from orch_nb.schema.out_type import OutType

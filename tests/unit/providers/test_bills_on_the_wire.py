@@ -14,11 +14,11 @@ from genai_prices import calc_price
 
 import orch_nb as orch
 from orch_nb import runtime as current_runtime
+from orch_nb.catalog import models
 from orch_nb.notebook.bill_table import bill_table
 from orch_nb.providers.anthropic_messages import AnthropicMessages
 from orch_nb.providers.gemini import Gemini
 from orch_nb.providers.openai_chat import OpenAIChat
-from orch_nb.routing import models
 from orch_nb.runtime.past_runs import past_run
 from orch_nb.runtime.runtime import Runtime
 from orch_nb.schema import events as ev

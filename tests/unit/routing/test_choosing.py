@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orch_nb.catalog.availability import COOLDOWN_S, FAILURES, Availability
+from orch_nb.catalog.offers import Offer
+from orch_nb.catalog.prices import Price, Rates
 from orch_nb.errors import NoOffer, SemanticFailure
 from orch_nb.routing import cascade, judge, rules
-from orch_nb.routing.availability import COOLDOWN_S, FAILURES, Availability
 from orch_nb.routing.decision import decide
 from orch_nb.routing.filters import Facts, Room, filtered
-from orch_nb.routing.offers import Offer
-from orch_nb.routing.prices import Price, Rates
 from orch_nb.routing.question import Question
 from orch_nb.schema.events import ErrorInfo
 from orch_nb.schema.messages import Message, ModelRequest

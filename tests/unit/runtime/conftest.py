@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from orch_nb import runtime as current_runtime
+from orch_nb.catalog import models as books
 from orch_nb.providers.fakes import ScriptedProvider
-from orch_nb.routing import models as books
 from orch_nb.runtime.runtime import Runtime
 from orch_nb.schema.messages import Reply, Usage
 from orch_nb.store.memory import MemoryStore

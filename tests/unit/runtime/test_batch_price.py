@@ -97,7 +97,7 @@ def test_what_is_held_is_the_bound_at_batch_price(house, server):
     """The reservation is half of an ordinary call's, and nothing is held at the end."""
     made = house.batch(agent(), ROWS[:1], price="batch").wait(30)
     half = next(e for e in events_of(house, made, 0) if isinstance(e, ev.Sent)).reserved_usd
-    from orch_nb.routing.prices import bound
+    from orch_nb.catalog.prices import bound
     from orch_nb.schema.messages import Message, ModelRequest
 
     whole = bound(ModelRequest("m", (Message("user", "say row 0"),), max_tokens=50), house.price_of("m"))
@@ -252,7 +252,7 @@ async def _until(is_so, timeout_s=10.0):
 CHILD = """
 import sys
 import orch_nb as orch
-from orch_nb.routing import models
+from orch_nb.catalog import models
 from orch_nb.runtime import batch_desk
 from orch_nb.runtime.runtime import Runtime
 
@@ -270,7 +270,7 @@ rt.batch(agent, [{"x": f"row {n}"} for n in range(3)], price="batch").wait()
 
 def test_after_a_crash_submitted_questions_are_not_asked_again(server, quick, tmp_path):
     """A process is killed while its batch is under way: the next one finds the batch by its mark, and takes its answers."""
-    from orch_nb.routing import models
+    from orch_nb.catalog import models
 
     server.held.clear()
     child = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path), server.url])

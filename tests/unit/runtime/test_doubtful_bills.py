@@ -8,9 +8,9 @@ from decimal import Decimal
 import pytest
 
 import orch_nb as orch
+from orch_nb.catalog.prices import bound, cost
 from orch_nb.errors import BadRequest, MalformedReply, OrchError, ProviderTimeout, ProviderUnavailable
 from orch_nb.providers.fakes import ScriptedProvider
-from orch_nb.routing.prices import bound, cost
 from orch_nb.schema import events as ev
 from orch_nb.schema.messages import UNSENT, Completed, Reply, TextDelta, ToolCall, ToolCallEvent, Usage
 from tests.unit.runtime.conftest import reply

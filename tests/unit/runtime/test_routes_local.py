@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import orch_nb as orch
+from orch_nb.catalog.models import ModelBook, use
 from orch_nb.providers.local import LocalModel, stop_servers
-from orch_nb.routing.models import ModelBook, use
 from orch_nb.schema import events as ev
 from tests.unit.runtime.routed import calls, decisions
 

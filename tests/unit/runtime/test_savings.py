@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 import orch_nb as orch
+from orch_nb.catalog.prices import Price, Rates, price_of
 from orch_nb.errors import UnknownModel, UnknownPrice
 from orch_nb.notebook import listing
-from orch_nb.routing.prices import Price, Rates, price_of
 from orch_nb.schema import events as ev
 from orch_nb.schema.messages import Completed, Reply, Usage
 from orch_nb.trace.bill import bill, bill_of

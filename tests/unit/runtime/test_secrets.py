@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 import orch_nb as orch
 from orch_nb import runtime as current_runtime
 from orch_nb.analysis import fixtures
+from orch_nb.catalog import models
 from orch_nb.errors import BadOption, BadRequest, OrchError, ProviderTimeout, UnstorableValue
 from orch_nb.notebook.display import run_bundle
 from orch_nb.providers.fakes import ScriptedProvider
 from orch_nb.providers.keys import Key
 from orch_nb.providers.turn_memory import TurnMemory
-from orch_nb.routing import models
 from orch_nb.runtime.recording import current_recording
 from orch_nb.runtime.runtime import Runtime
 from orch_nb.schema import events as ev

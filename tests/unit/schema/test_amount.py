@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from orch_nb.analysis.forecast import forecast
 from orch_nb.analysis.matrix import check_options
 from orch_nb.analysis.scenario import share
+from orch_nb.catalog.prices import check_usd
 from orch_nb.errors import BadOption, CellError, OrchError
-from orch_nb.routing.prices import check_usd
 from orch_nb.runtime.at_limit import raised_budget
 from orch_nb.schema.agent_cell import parse_agent_cell
 from orch_nb.schema.amount import corrected, is_amount_like, read_amount, read_exact

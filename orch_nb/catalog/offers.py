@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
-
-if TYPE_CHECKING:
-    from decimal import Decimal
-
-    from orch_nb.routing.prices import Price
+from dataclasses import dataclass
+from typing import Any
 
 FREE_PROVIDERS = frozenset({"local", "echo", "scripted", "ollama", "vllm", "llamacpp"})
 """Providers that run in this process or are the user's own servers: nobody bills them, so their price is known to be 0.
@@ -76,63 +71,3 @@ class Offer:
             "context_tokens": self.context_tokens,
         }
         return {**made, "price_ref": self.price_ref} if "/" in self.price_ref else made
-
-
-@dataclass(slots=True, frozen=True)
-class Candidate:
-    """One offer that was looked at: its expected cost (None: price unknown) and why it was refused ("" when it fits).
-
-    `score` is what the choice rests on, where it rests on one; `why_not` the reason against an offer that was not chosen.
-    """
-
-    offer: Offer
-    expected_usd: Decimal | None
-    price: Price | None = None
-    refused: str = ""
-    score: float | None = None
-    why_not: str = ""
-
-    def as_data(self) -> dict[str, Any]:
-        """Plain data, as a decision keeps it."""
-        made: dict[str, Any] = {
-            "offer": self.offer.name,
-            "model": self.offer.model,
-            "expected_usd": _text(self.expected_usd),
-            "refused": self.refused,
-        }
-        if self.score is not None:
-            made["score"] = round(self.score, 6)
-        if self.why_not and self.why_not != self.refused:
-            made["why_not"] = self.why_not
-        return made
-
-
-@dataclass(slots=True, frozen=True)
-class Route:
-    """The choice of an offer, and its reason in one clause."""
-
-    offer: Offer
-    because: str
-    expected_usd: Decimal | None
-    candidates: tuple[Candidate, ...] = field(default=())
-
-    def as_data(self) -> dict[str, Any]:
-        """What the `Sent` event keeps: all candidates, what each would have cost, and why each was refused."""
-        return {
-            "offer": self.offer.name,
-            "model": self.offer.model,
-            "provider": self.offer.provider,
-            "because": self.because,
-            "expected_usd": _text(self.expected_usd),
-            "candidates": [c.as_data() for c in self.candidates],
-        }
-
-
-class Router(Protocol):
-    """A way to choose an offer: pure, so that the same request and offers give the same route."""
-
-    def route(self, request: Any, /) -> Route: ...
-
-
-def _text(usd: Decimal | None) -> str | None:
-    return None if usd is None else str(usd)

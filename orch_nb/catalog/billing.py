@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from orch_nb.routing.prices import bound, cost, prompt_bound
+from orch_nb.catalog.prices import bound, cost, prompt_bound
 from orch_nb.schema.messages import Usage
 
 if TYPE_CHECKING:
-    from orch_nb.routing.prices import Price
+    from orch_nb.catalog.prices import Price
     from orch_nb.schema.messages import ModelRequest
 
 MAX_TOKENS = 100_000_000

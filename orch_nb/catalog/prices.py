@@ -13,14 +13,14 @@ from decimal import Decimal, localcontext
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.errors import BadOption
+from orch_nb.errors import BadOption, UnknownPrice
 from orch_nb.schema.amount import read_amount
 from orch_nb.schema.service import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from orch_nb.routing.offers import Offer
+    from orch_nb.catalog.offers import Offer
     from orch_nb.schema.messages import ModelRequest, Usage
 
 MILLION = Decimal(1_000_000)
@@ -482,3 +482,15 @@ def _at(value: Any, start: int) -> Any:
     if value is None or isinstance(value, Decimal):
         return value
     return next((t.price for t in reversed(value.tiers) if t.start <= start and start), value.base)
+
+
+def unknown_price(offer: Offer, service: Mapping[str, str] | None = None) -> UnknownPrice:
+    """The refusal of an offer without a price (at the service that is asked for), with the way out."""
+    name = f"{offer.provider}/{offer.model}" if offer.is_planned else offer.name
+    as_what = f", {in_words(service)}" if service else ""
+    return UnknownPrice(
+        f"the price of `{offer.name}` ({offer.provider}/{offer.model}{as_what}) is unknown, and a budget is in force.",
+        hint=f"`%orch models price {name} input=0.15 output=0.60` gives one, in dollars per million tokens (in Python: "
+        f"`orch.models().prices.set({name!r}, input=0.15, output=0.60)`); 0 if it is free",
+        model=offer.name,
+    )

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orch_nb.errors import BadOption
-from orch_nb.routing.models import ECHO
-from orch_nb.routing.offers import Offer
-from orch_nb.routing.prices import (
+from orch_nb.catalog.models import ECHO
+from orch_nb.catalog.offers import Offer
+from orch_nb.catalog.prices import (
     FREE,
     MESSAGE_OVERHEAD_TOKENS,
     Price,
@@ -25,6 +24,7 @@ from orch_nb.routing.prices import (
     cost,
     prompt_bound,
 )
+from orch_nb.errors import BadOption
 from orch_nb.schema.messages import Message, ModelRequest, ToolCall, ToolSpec, Usage
 
 MINI = Offer("big", "gpt-4o-mini", "openai")

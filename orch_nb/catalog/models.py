@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.catalog.offers import Offer
+from orch_nb.catalog.prices import PriceBook
 from orch_nb.errors import BadOption, ModelNotInstalled, UnknownModel, nearest
-from orch_nb.routing.offers import Offer
-from orch_nb.routing.prices import PriceBook
 from orch_nb.schema.names import check_name
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from orch_nb.catalog import models
+from orch_nb.catalog.models import ModelBook
+from orch_nb.catalog.offers import Offer
 from orch_nb.errors import BadName, BadOption, ModelNotInstalled, NoOffer, UnknownModel, UnknownPrice
-from orch_nb.routing import models
 from orch_nb.routing.fixed import Fixed
-from orch_nb.routing.models import ModelBook
-from orch_nb.routing.offers import Offer
 from orch_nb.schema.messages import Message, ModelRequest
 
 REQUEST = ModelRequest("", (Message("user", "hello"),), max_tokens=100)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orch_nb.routing.prices import FREE, Price, Rates, bound, cost
-from orch_nb.routing.settlement import fault_of, settle_usage
+from orch_nb.catalog.billing import fault_of, settle_usage
+from orch_nb.catalog.prices import FREE, Price, Rates, bound, cost
 from orch_nb.schema.messages import Message, ModelRequest, Usage
 
 D = Decimal
