@@ -25,7 +25,7 @@ _WHERE = {
     "Tool": "orch_nb.tools.registry",
     "Expand": "orch_nb.engine.drive",
     "Plan": "orch_nb.engine.plan",
-    "RunHandle": "orch_nb.runtime.handle",
+    "RunHandle": "orch_nb.handle",
     "Runtime": "orch_nb.runtime.runtime",
     "run": "orch_nb.runtime.api",
     "run_sync": "orch_nb.runtime.api",
@@ -113,6 +113,7 @@ if TYPE_CHECKING:  # all names of `_WHERE`; without `__getattr__`, a checker say
     from orch_nb.graph.builder import Graph as Graph
     from orch_nb.graph.predicate import Predicate as Predicate
     from orch_nb.graph.template import Template as Template
+    from orch_nb.handle import RunHandle as RunHandle
     from orch_nb.providers.anthropic_messages import AnthropicMessages as AnthropicMessages
     from orch_nb.providers.fakes import EchoProvider as EchoProvider
     from orch_nb.providers.fakes import ScriptedProvider as ScriptedProvider
@@ -129,7 +130,6 @@ if TYPE_CHECKING:  # all names of `_WHERE`; without `__getattr__`, a checker say
     from orch_nb.runtime.api import run as run
     from orch_nb.runtime.api import run_sync as run_sync
     from orch_nb.runtime.api import runs as runs
-    from orch_nb.runtime.handle import RunHandle as RunHandle
     from orch_nb.runtime.runtime import Runtime as Runtime
     from orch_nb.store.memory import MemoryStore as MemoryStore
     from orch_nb.store.sqlite import SqliteStore as SqliteStore

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from networkx import MultiDiGraph
 
     from orch_nb.engine.plan import Plan
-    from orch_nb.runtime.handle import RunHandle
+    from orch_nb.handle import RunHandle
     from orch_nb.runtime.quote import Quote
 
 _EDGE_WORDS = ("when", "by", "above", "else_", "at_most", "each")

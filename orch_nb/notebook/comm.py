@@ -18,8 +18,8 @@ from orch_nb.schema.secrets import REDACTOR
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from orch_nb.handle import RunHandle
     from orch_nb.notebook.session import Session
-    from orch_nb.runtime.handle import RunHandle
 
 TARGET = "orch_nb"
 VERSION = 1

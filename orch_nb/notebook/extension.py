@@ -122,7 +122,7 @@ class _Loaded:
     def _show_runs(self, shell: Any) -> None:
         """A run shows itself once: not again where its own cell has just shown it."""
         formatter = shell.display_formatter.ipython_display_formatter
-        formatter.for_type_by_name("orch_nb.runtime.handle", "RunHandle", self._shower(_run_bundle))
+        formatter.for_type_by_name("orch_nb.handle", "RunHandle", self._shower(_run_bundle))
         formatter.for_type_by_name("orch_nb.runtime.batch", "BatchHandle", self._shower(display.batch_bundle))
         formatter.for_type_by_name("orch_nb.analysis.compare", "Comparison", self._shower(display.compare_bundle))
         formatter.for_type_by_name("orch_nb.analysis.pairs", "Pairs", self._shower(display.pairs_bundle))
@@ -146,7 +146,7 @@ class _Loaded:
                 shell.magics_manager.magics[kind].pop(magic, None)
         formatter = shell.display_formatter.ipython_display_formatter
         for module, name in (
-            ("orch_nb.runtime.handle", "RunHandle"),
+            ("orch_nb.handle", "RunHandle"),
             ("orch_nb.runtime.batch", "BatchHandle"),
             ("orch_nb.analysis.compare", "Comparison"),
             ("orch_nb.analysis.pairs", "Pairs"),

@@ -13,7 +13,7 @@ from orch_nb.trace.brief import brief
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orch_nb.runtime.handle import RunHandle
+    from orch_nb.handle import RunHandle
     from orch_nb.runtime.runtime import Runtime
 
 MAX_ROWS = 20

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orch_nb.runtime.handle import RunHandle
+    from orch_nb.handle import RunHandle
     from orch_nb.runtime.runtime import Runtime
 
 _current: Runtime | None = None

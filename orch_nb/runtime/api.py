@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from orch_nb.catalog.models import ModelBook
     from orch_nb.engine.ports import Balance
-    from orch_nb.runtime.handle import RunHandle
+    from orch_nb.handle import RunHandle
     from orch_nb.runtime.quote import Quote
     from orch_nb.runtime.recording import Recording
 

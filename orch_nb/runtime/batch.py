@@ -18,9 +18,9 @@ from orch_nb import display
 from orch_nb.engine.plan import Plan, from_data, to_data
 from orch_nb.engine.user_code import tell
 from orch_nb.errors import BadOption, BudgetExceeded, MissingInput, OrchError, nearest
+from orch_nb.handle import promise
 from orch_nb.runtime.batch_desk import BatchDesk
 from orch_nb.runtime.binding import compile_in, refuse_secrets
-from orch_nb.runtime.handle import promise
 from orch_nb.schema import events as ev
 from orch_nb.schema.amount import shown as given
 from orch_nb.schema.budget import Budget, budget_of, parse_budget
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Mapping
     from concurrent.futures import Future
 
-    from orch_nb.runtime.handle import RunHandle
+    from orch_nb.handle import RunHandle
     from orch_nb.runtime.runtime import Runtime
 
     After = Callable[["BatchHandle"], Awaitable[None]]

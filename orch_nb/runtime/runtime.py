@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 from orch_nb._version import __version__
 from orch_nb.engine.drive import Driver
 from orch_nb.engine.fold import fold
+from orch_nb.engine.loop import RunLoop
 from orch_nb.engine.plan import from_data, model_named, to_data
 from orch_nb.engine.policy import Policy
 from orch_nb.engine.state import RunState
 from orch_nb.engine.user_code import contained
 from orch_nb.errors import MissingInput, ModelNotInstalled, OrchError, RunCancelled, nearest
+from orch_nb.handle import RunHandle
 from orch_nb.runtime.baseline import baseline_of
 from orch_nb.runtime.batch_desk import SLOT
 from orch_nb.runtime.binding import callables, check_sources, compile_in, graph_spec, refuse_secrets
-from orch_nb.runtime.handle import RunHandle
-from orch_nb.runtime.loop import RunLoop
 from orch_nb.runtime.perform import Performer
 from orch_nb.runtime.run_evidence import evidence_of
 from orch_nb.schema import events as ev

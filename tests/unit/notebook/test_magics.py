@@ -11,7 +11,7 @@ import pytest
 
 from orch_nb.agents.agent import Agent
 from orch_nb.graph.builder import Graph
-from orch_nb.runtime.handle import RunHandle
+from orch_nb.handle import RunHandle
 from tests.unit.notebook.unpacked import rows_of
 
 MOOD = """%%agent mood --model echo   # a comment

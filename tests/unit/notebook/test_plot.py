@@ -11,12 +11,12 @@ from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon, Rectangle
 
 from orch_nb.errors import BadOption
 from orch_nb.graph.builder import Graph
+from orch_nb.handle import RunHandle
 from orch_nb.notebook.display import run_figure
 from orch_nb.notebook.figure import chart_axes, draw_matrix, words
 from orch_nb.notebook.picture_data import graph_data
 from orch_nb.notebook.plot_graph import plot_graph
 from orch_nb.notebook.plot_run import spending
-from orch_nb.runtime.handle import RunHandle
 from orch_nb.trace.picture import GraphView, picture
 from orch_nb.trace.run_view import run_view
 from tests.unit.notebook.payloads import shared_payloads

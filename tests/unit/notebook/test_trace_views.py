@@ -8,12 +8,12 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from orch_nb.errors import BadOption
+from orch_nb.handle import RunHandle
 from orch_nb.notebook import trace_views
 from orch_nb.notebook.bundle import TRACE
 from orch_nb.notebook.display import diff_bundle
 from orch_nb.notebook.packed import SOFT_BYTES, saved_bytes
 from orch_nb.notebook.sequence import sequence_svg
-from orch_nb.runtime.handle import RunHandle
 from orch_nb.trace.diff import diff
 from orch_nb.trace.message import Message, messages
 from orch_nb.trace.run_view import run_view

@@ -30,7 +30,7 @@ from tests.unit.providers.loopback import SSE_HEAD
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from orch_nb.runtime.handle import RunHandle
+    from orch_nb.handle import RunHandle
     from tests.unit.providers.loopback import Loopback
 
 BAD = {

@@ -8,8 +8,8 @@ import threading
 import pytest
 
 import orch_nb as orch
+from orch_nb.engine.loop import RunLoop
 from orch_nb.errors import LoopEnded, WouldDeadlock
-from orch_nb.runtime.loop import RunLoop
 from orch_nb.runtime.runtime import Runtime
 from tests.unit.runtime.conftest import reply
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from orch_nb.engine.drive import Driver
+    from orch_nb.engine.loop import RunLoop
     from orch_nb.engine.plan import Plan
-    from orch_nb.runtime.loop import RunLoop
     from orch_nb.schema.events import Event
     from orch_nb.trace.bill import Bill
     from orch_nb.trace.diff import RunDiff
