@@ -14,7 +14,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from orch_nb import display
+from orch_nb import current, display
 from orch_nb._version import __version__
 
 _WHERE = {
@@ -81,6 +81,16 @@ def _load_views(form: str) -> None:
 
 
 display.fill_with(_load_views)
+
+
+def _load_api() -> current.Api:
+    """Import the functions that run, quote and compile."""
+    from orch_nb.runtime import api
+
+    return api
+
+
+current.fill_with(_load_api)
 
 
 def load_ipython_extension(ipython: Any) -> None:

@@ -16,8 +16,6 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "orch_nb"
 
 DOORS = {
-    ("graph.builder", "runtime"),
-    ("agents.agent", "runtime"),
     ("engine.deciding", "graph.predicate"),
 }
 """The upward calls that ARCHITECTURE.md allows: inside a function or for a type hint, never at import."""

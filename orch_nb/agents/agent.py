@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orch_nb import display
+from orch_nb import current, display
 from orch_nb.agents.answer import remember, request_schema
 from orch_nb.agents.prompt import persona, system_text
 from orch_nb.catalog import abilities
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from orch_nb.catalog.models import ModelBook
     from orch_nb.catalog.offers import Offer
     from orch_nb.graph.template import TemplateRead
-    from orch_nb.runtime.quote import Quote
     from orch_nb.schema.agent_spec import AgentSpec
     from orch_nb.schema.messages import Message
     from orch_nb.schema.out_type import OutType
@@ -329,15 +328,11 @@ class Agent:
     # ------------------------------------------------------------ running and showing
     async def __call__(self, **inputs: Any) -> Any:
         """Run it once and give its answer: within `orch.record()` as part of that run, else as a run of its own."""
-        from orch_nb import runtime
+        return await current.api().call(self, inputs, {t.name: t for t in self.tools})
 
-        return await runtime.call(self, inputs, {t.name: t for t in self.tools})
-
-    def quote(self, **inputs: Any) -> Quote:
+    def quote(self, **inputs: Any) -> current.Estimate:
         """What one answer to these inputs is likely to cost and to take. Nothing is sent."""
-        from orch_nb.runtime import api
-
-        return api.quote(self, namespace={t.name: t for t in self.tools}, **inputs)
+        return current.api().quote(self, namespace={t.name: t for t in self.tools}, **inputs)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Agent):

@@ -11,7 +11,7 @@ from orch_nb.analysis.claim_text import read_claim
 from orch_nb.analysis.claim_value import Values
 from orch_nb.analysis.stored import Sources, current_runs
 from orch_nb.analysis.verdict import WORST_FIRST, Finding, Judge
-from orch_nb.runtime.api import caller_namespace
+from orch_nb.current import caller_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

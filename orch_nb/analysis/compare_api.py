@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.analysis.compare_cell import PASSES, CompareCell
+from orch_nb.current import caller_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,7 +47,7 @@ def compare(
     from orch_nb.analysis import compare as comparing
     from orch_nb.schema.names import check_name
 
-    names = dict(_caller() if namespace is None else namespace)
+    names = dict(caller_namespace() if namespace is None else namespace)
     if isinstance(prompts, dict):
         known: dict[str, str | None] = dict(prompts)
     else:
@@ -114,7 +114,7 @@ def pairs(
     """
     from orch_nb.analysis.pairs import start_pairs
 
-    names = _caller() if namespace is None else namespace
+    names = caller_namespace() if namespace is None else namespace
     texts = (score,) if isinstance(score, str) else tuple(score)
     return start_pairs(
         _runtime(), producer, consumer, models, inputs, names=names, score=texts, budget=budget, seed=seed
@@ -125,10 +125,3 @@ def _runtime() -> Runtime:
     from orch_nb import runtime
 
     return runtime.current()
-
-
-def _caller() -> dict[str, Any]:
-    """The variables that the calling code sees."""
-    frame = inspect.currentframe()
-    frame = frame.f_back.f_back if frame is not None and frame.f_back is not None else None
-    return {} if frame is None else {**frame.f_globals, **frame.f_locals}

@@ -13,7 +13,8 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
-from orch_nb import display
+from orch_nb import current, display
+from orch_nb.current import caller_namespace
 from orch_nb.errors import BadExpression, BadName, BadOption, GraphError, nearest
 from orch_nb.graph.notation import KINDS, check_choices, json_text, json_value, parse_graph, parse_modifiers, shaped
 from orch_nb.graph.predicate import Predicate, parse_path
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from orch_nb.engine.plan import Plan
     from orch_nb.handle import RunHandle
-    from orch_nb.runtime.quote import Quote
 
 _EDGE_WORDS = ("when", "by", "above", "else_", "at_most", "each")
 _NODE_WORDS = ("kind", "of", "with_", "when", "question", "target")
@@ -314,10 +314,7 @@ class Graph:
         GraphError
             Everything that is wrong, at once.
         """
-        from orch_nb.runtime.api import caller_namespace
-        from orch_nb.runtime.binding import compile_in
-
-        return compile_in(self, caller_namespace() if namespace is None else namespace)
+        return current.api().compile_plan(self, caller_namespace() if namespace is None else namespace)
 
     # -------------------------------------------------------------- running
     def run(
@@ -340,10 +337,8 @@ class Graph:
             As in `orch_nb.run`; names are bound in the caller's variables unless a namespace is given.
         """
         # Not a coroutine function: the caller's variables are those of the call, even where a task awaits the result.
-        from orch_nb.runtime import api
-
-        space = api.caller_namespace() if namespace is None else namespace
-        return api.run(self, budget_usd=budget_usd, namespace=space, attended=attended, again=again, **inputs)
+        space = caller_namespace() if namespace is None else namespace
+        return current.api().run(self, budget_usd=budget_usd, namespace=space, attended=attended, again=again, **inputs)
 
     def run_sync(
         self,
@@ -356,10 +351,10 @@ class Graph:
         **inputs: Any,
     ) -> RunHandle:
         """`run` for a script without an event loop."""
-        from orch_nb.runtime import api
-
-        space = api.caller_namespace() if namespace is None else namespace
-        return api.run_sync(self, budget_usd=budget_usd, namespace=space, attended=attended, again=again, **inputs)
+        space = caller_namespace() if namespace is None else namespace
+        return current.api().run_sync(
+            self, budget_usd=budget_usd, namespace=space, attended=attended, again=again, **inputs
+        )
 
     def batch(self, frame: Any, mapping: Mapping[str, str] | None = None, **options: Any) -> Coroutine[Any, Any, Any]:
         """Run the graph over the rows of a table: ``table = (await graph.batch(frame)).table``.
@@ -371,17 +366,13 @@ class Graph:
         mapping
             Input -> name of its column, where they differ.
         """
-        from orch_nb.runtime import api
+        options.setdefault("namespace", caller_namespace())
+        return current.api().batch(self, frame, mapping, **options)
 
-        options.setdefault("namespace", api.caller_namespace())
-        return api.batch(self, frame, mapping, **options)
-
-    def quote(self, /, *, namespace: Mapping[str, Any] | None = None, **inputs: Any) -> Quote:
+    def quote(self, /, *, namespace: Mapping[str, Any] | None = None, **inputs: Any) -> current.Estimate:
         """What a run on these inputs is likely to cost and to take: ``graph.quote(ticket=...)``. Nothing is sent."""
-        from orch_nb.runtime import api
-
-        space = api.caller_namespace() if namespace is None else namespace
-        return api.quote(self, namespace=space, **inputs)
+        space = caller_namespace() if namespace is None else namespace
+        return current.api().quote(self, namespace=space, **inputs)
 
     # -------------------------------------------------------------- showing
     def __repr__(self) -> str:
@@ -394,8 +385,6 @@ class Graph:
         -----
         Everything lies where the interactive picture has it. matplotlib is imported here (0.5 s the first time).
         """
-        from orch_nb.runtime.api import caller_namespace
-
         return display.figure(self, names=caller_namespace())
 
     def _repr_mimebundle_(self, **_: Any) -> Any:

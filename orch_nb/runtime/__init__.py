@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from orch_nb.handle import RunHandle
     from orch_nb.runtime.runtime import Runtime
 
 _current: Runtime | None = None
@@ -29,24 +28,3 @@ def use(runtime: Runtime | None) -> Runtime | None:
     global _current
     before, _current = _current, runtime
     return before
-
-
-def start_run(target: Any, inputs: dict[str, Any], **options: Any) -> RunHandle:
-    """Start a graph, an agent or a function on the current runtime (see `Runtime.start`)."""
-    return current().start(target, inputs, **options)
-
-
-async def call(target: Any, inputs: dict[str, Any], namespace: dict[str, Any] | None = None) -> Any:
-    """The value of a target: inside ``orch.record()`` as an activation of that recording, else as a run of its own.
-
-    Raises
-    ------
-    OrchError
-        The run failed, was stopped, or waits for a person.
-    """
-    from orch_nb.runtime.recording import current_recording
-
-    recording = current_recording.get()
-    if recording is not None:
-        return await recording.call(target, inputs, namespace or {})
-    return (await current().start(target, inputs, namespace=namespace)).result()

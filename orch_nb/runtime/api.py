@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 from orch_nb import runtime
+from orch_nb.current import caller_namespace
+from orch_nb.runtime import binding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orch_nb.catalog.models import ModelBook
+    from orch_nb.engine.plan import Plan
     from orch_nb.engine.ports import Balance
     from orch_nb.handle import RunHandle
     from orch_nb.runtime.quote import Quote
     from orch_nb.runtime.recording import Recording
-
-OPTIONS = ("budget_usd", "as_name", "namespace", "attended", "again", "on_change")
-
-
-def caller_namespace(depth: int = 2) -> dict[str, Any]:
-    """The variables that the calling code sees: where a graph's names are bound."""
-    frame = inspect.currentframe()
-    for _ in range(depth):
-        frame = frame.f_back if frame is not None else None
-    return {} if frame is None else {**frame.f_globals, **frame.f_locals}
 
 
 async def run(target: Any, /, *, budget_usd: Any = None, namespace: Mapping[str, Any] | None = None,
@@ -58,7 +50,7 @@ async def run(target: Any, /, *, budget_usd: Any = None, namespace: Mapping[str,
         Before anything is spent. A failure of the run itself is raised by ``.result()``.
     """
     space = caller_namespace() if namespace is None else namespace
-    return await runtime.start_run(
+    return await runtime.current().start(
         target, inputs, budget_usd=budget_usd, namespace=space, attended=attended, again=again
     )
 
@@ -68,9 +60,11 @@ def run_sync(target: Any, /, *, budget_usd: Any = None, namespace: Mapping[str, 
     """The same as `run` for scripts without a loop. Inside an `async def` node it is refused (`WouldDeadlock`): await `run`."""
     runtime.current().run_loop.check_may_wait("`run_sync`")
     space = caller_namespace() if namespace is None else namespace
-    return runtime.start_run(
-        target, inputs, budget_usd=budget_usd, namespace=space, attended=attended, again=again
-    ).wait()
+    return (
+        runtime.current()
+        .start(target, inputs, budget_usd=budget_usd, namespace=space, attended=attended, again=again)
+        .wait()
+    )
 
 
 def quote(target: Any, /, *, namespace: Mapping[str, Any] | None = None, **inputs: Any) -> Quote:
@@ -120,3 +114,24 @@ def budget(limit: Any = ..., /) -> Balance:
     """The notebook's budget; set it with a number or "0.50 calls=100", "+0.50" to raise it, None for no limit."""
     now = runtime.current()
     return now.budget() if limit is ... else now.set_budget(limit)
+
+
+async def call(target: Any, inputs: dict[str, Any], namespace: dict[str, Any] | None = None) -> Any:
+    """The value of a target: inside ``orch.record()`` as an activation of that recording, else as a run of its own.
+
+    Raises
+    ------
+    OrchError
+        The run failed, was stopped, or waits for a person.
+    """
+    from orch_nb.runtime.recording import current_recording
+
+    recording = current_recording.get()
+    if recording is not None:
+        return await recording.call(target, inputs, namespace or {})
+    return (await runtime.current().start(target, inputs, namespace=namespace)).result()
+
+
+def compile_plan(target: Any, namespace: Mapping[str, Any]) -> Plan:
+    """The checked, frozen plan of a graph, an agent or a function, names bound in `namespace`."""
+    return binding.compile_in(target, namespace)

@@ -11,6 +11,7 @@ import pytest
 import orch_nb as orch
 from orch_nb.engine import user_code
 from orch_nb.errors import NodeFailed
+from orch_nb.runtime import api
 from orch_nb.schema import events as ev
 from orch_nb.schema.messages import Reply, ToolCall, Usage
 from tests.unit.runtime.conftest import reply
@@ -319,13 +320,9 @@ async def test_whoever_awaits_a_call_of_a_recording_that_was_stopped_is_told(rt)
         entered.set()
         await asyncio.Event().wait()
 
-    from orch_nb import runtime
-
     with pytest.raises(orch.OrchError, match="ended before"):
         async with orch.record() as run:
-            waiting = asyncio.create_task(
-                runtime.call(orch.Graph("g").chain("endless"), {"x": 1}, {"endless": endless})
-            )
+            waiting = asyncio.create_task(api.call(orch.Graph("g").chain("endless"), {"x": 1}, {"endless": endless}))
             await asyncio.to_thread(entered.wait)
             run.stop()
             await waiting

@@ -1,0 +1,85 @@
+"""What runs graphs and agents that are asked to run: the functions of `orch_nb.api`, known here by their types only.
+
+`orch_nb/__init__.py` fills the slot. So a graph or an agent can start a run without importing the runtime, which lies above.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+    from decimal import Decimal
+
+    from orch_nb.engine.plan import Plan
+    from orch_nb.handle import RunHandle
+
+
+class Estimate(Protocol):
+    """A quote as `Graph.quote` gives it: a `Quote`."""
+
+    @property
+    def expected_usd(self) -> Decimal | None: ...
+    @property
+    def high_usd(self) -> Decimal | None: ...
+    def check(self, most_usd: Any) -> Any: ...
+
+
+class Api(Protocol):
+    """The functions of `orch_nb.api` that graphs and agents call."""
+
+    def run(
+        self,
+        target: Any,
+        /,
+        *,
+        budget_usd: Any = None,
+        namespace: Mapping[str, Any] | None = None,
+        attended: bool = False,
+        again: bool = False,
+        **inputs: Any,
+    ) -> Coroutine[Any, Any, RunHandle]: ...
+    def run_sync(
+        self,
+        target: Any,
+        /,
+        *,
+        budget_usd: Any = None,
+        namespace: Mapping[str, Any] | None = None,
+        attended: bool = False,
+        again: bool = False,
+        **inputs: Any,
+    ) -> RunHandle: ...
+    def quote(self, target: Any, /, *, namespace: Mapping[str, Any] | None = None, **inputs: Any) -> Estimate: ...
+    def batch(
+        self, target: Any, frame: Any, mapping: Mapping[str, str] | None = None, **options: Any
+    ) -> Coroutine[Any, Any, Any]: ...
+    def call(
+        self, target: Any, inputs: dict[str, Any], namespace: dict[str, Any] | None = None
+    ) -> Coroutine[Any, Any, Any]: ...
+    def compile_plan(self, target: Any, namespace: Mapping[str, Any]) -> Plan: ...
+
+
+_load_api: Callable[[], Api] | None = None
+
+
+def fill_with(load: Callable[[], Api]) -> None:
+    """Name the function that imports `orch_nb.api`. It is called when something is asked to run."""
+    global _load_api  # noqa: PLW0603  (one slot per process)
+    _load_api = load
+
+
+def api() -> Api:
+    """Return the functions that run, quote and compile."""
+    assert _load_api is not None, "`import orch_nb` fills the slot"
+    return _load_api()
+
+
+def caller_namespace(depth: int = 2) -> dict[str, Any]:
+    """Return the variables that the calling code sees: where a graph's names are bound."""
+    import inspect
+
+    frame = inspect.currentframe()
+    for _ in range(depth):
+        frame = frame.f_back if frame is not None else None
+    return {} if frame is None else {**frame.f_globals, **frame.f_locals}
