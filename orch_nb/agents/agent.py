@@ -11,7 +11,7 @@ from orch_nb.catalog import abilities
 from orch_nb.errors import BadExpression, BadOption, BadType, CellError, OrchError, nearest
 from orch_nb.schema import route_spec
 from orch_nb.schema.agent_cell import build_spec, parse_agent_cell, read_cell, save_cell, to_cell
-from orch_nb.schema.duration import duration_s
+from orch_nb.schema.agent_spec import duration_s
 from orch_nb.schema.secrets import REDACTOR, secret_error
 from orch_nb.tools.registry import Tool, ToolSet, find_tool
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from orch_nb.errors import BadOption, CellError, UnknownKey, nearest
 from orch_nb.schema.budget import parse_budget
-from orch_nb.schema.front_matter import Located, locate_yaml
 from orch_nb.schema.names import check_name
+from orch_nb.schema.yaml import Located, locate_yaml
 
 KEYS = (
     "prompts", "models", "inputs", "score", "budget", "repeat", "blind", "seed", "task", "fixtures", "passes",

@@ -155,7 +155,7 @@ class StateKey:
             assert self.digest is not None
             self.digest.extend(items)
             return
-        from orch_nb.reducers import reducer
+        from orch_nb.schema.reducers import reducer
 
         self.value = reducer(self.reducer)(None if self.value is MISSING else self.value, new)
 

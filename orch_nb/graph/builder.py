@@ -19,7 +19,7 @@ from orch_nb.errors import BadExpression, BadName, BadOption, GraphError, neares
 from orch_nb.graph.notation import KINDS, check_choices, json_text, json_value, parse_graph, parse_modifiers, shaped
 from orch_nb.graph.predicate import Predicate, parse_path
 from orch_nb.graph.printing import print_graph
-from orch_nb.graph.spec import EdgeSpec, GraphSpec, NodeSpec
+from orch_nb.schema.graph_spec import EdgeSpec, GraphSpec, NodeSpec
 from orch_nb.schema.names import check_name
 from orch_nb.schema.secrets import REDACTOR, secret_error
 

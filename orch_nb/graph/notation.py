@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from orch_nb.errors import BadExpression, BadName, CellError, nearest
 from orch_nb.graph.predicate import Place, Predicate, Token, number_value, spaced_text, string_value, tokenize
-from orch_nb.graph.spec import EdgeSpec, GraphSpec, NodeSpec
 from orch_nb.graph.template import read_path
+from orch_nb.schema.graph_spec import EdgeSpec, GraphSpec, NodeSpec
 from orch_nb.schema.names import check_name
 
 if TYPE_CHECKING:

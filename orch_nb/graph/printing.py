@@ -14,7 +14,7 @@ from orch_nb.graph.notation import json_text, shaped
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from orch_nb.graph.spec import EdgeSpec, GraphSpec, NodeSpec
+    from orch_nb.schema.graph_spec import EdgeSpec, GraphSpec, NodeSpec
 
 MAX_HOPS = 6
 """Arrows of one printed line: more do not fit a cell's width."""

@@ -9,8 +9,8 @@ import dataclasses
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from orch_nb.errors import BadType
-from orch_nb.reducers import REDUCERS, reducer
 from orch_nb.schema.names import check_name
+from orch_nb.schema.reducers import REDUCERS, reducer
 from orch_nb.schema.values import plain
 
 

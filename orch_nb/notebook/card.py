@@ -17,7 +17,7 @@ from orch_nb.trace.picture import ChoiceView, EdgeView, GraphView, NodeView, pic
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
 
-    from orch_nb.graph.spec import EdgeSpec, GraphSpec, NodeSpec
+    from orch_nb.schema.graph_spec import EdgeSpec, GraphSpec, NodeSpec
 
 PROMPT_LIMIT = 8192
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from orch_nb.engine.plan import Plan, PlanNode
-    from orch_nb.graph.spec import GraphSpec
+    from orch_nb.schema.graph_spec import GraphSpec
 
 KEY_PARAMETER = "idempotency_key"
 """A function that declares an effect may take its key by this parameter and hand it on."""

@@ -16,7 +16,7 @@ from orch_nb.engine.plan import from_data
 from orch_nb.errors import OrchError
 from orch_nb.runtime.prompt_size import plan_size
 from orch_nb.schema import events as ev
-from orch_nb.schema.cached_reply import saved_by
+from orch_nb.schema.events import saved_by
 from orch_nb.trace.savings import SERVED
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.ports import Outcome
 from orch_nb.schema import events as ev
-from orch_nb.schema.cached_reply import CACHED, mark, saved_by, source_of
+from orch_nb.schema.events import CACHED, mark, saved_by, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.routing.evidence import Evidence
 from orch_nb.schema import events as ev
-from orch_nb.schema.cached_reply import CACHED
+from orch_nb.schema.events import CACHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -80,7 +80,7 @@ def parse_agent_cell(line: str, body: str) -> AgentSpec:
     BadOption, BadName, BadType
         A value that cannot act; line 1 is the magic's own line.
     """
-    from orch_nb.schema.front_matter import split_front_matter
+    from orch_nb.schema.yaml import split_front_matter
 
     cell = _Cell(f"%%agent {line}\n{body}")
     name = _read_line(line, cell)
@@ -272,7 +272,7 @@ def _read_line(line: str, cell: _Cell) -> str:
 
 
 def _read_front_matter(text: str, offset: int, cell: _Cell) -> None:
-    from orch_nb.schema.front_matter import locate_yaml
+    from orch_nb.schema.yaml import locate_yaml
 
     try:
         found = locate_yaml(text, line_offset=offset)

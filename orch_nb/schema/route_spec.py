@@ -135,7 +135,7 @@ def check_route(value: Any) -> Any:
 
 def _from_text(text: str) -> Any:
     """A mapping that was written on the magic line, in the form of the front matter."""
-    from orch_nb.schema.front_matter import load_yaml
+    from orch_nb.schema.yaml import load_yaml
 
     try:
         return load_yaml(f"route: {text.strip()}")["route"]

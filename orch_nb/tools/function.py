@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from orch_nb.errors import BadName, BadOption, BadType
-from orch_nb.reducers import reducer
 from orch_nb.schema.names import check_name
+from orch_nb.schema.reducers import reducer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -17,7 +17,7 @@ from orch_nb.engine.reading import incoming_value, read_values
 from orch_nb.engine.state import AGAIN, SKIPPED, RunState
 from orch_nb.errors import SemanticFailure
 from orch_nb.schema import events as ev
-from orch_nb.schema.cached_reply import saved_by, source_of
+from orch_nb.schema.events import saved_by, source_of
 from orch_nb.trace.brief import brief
 from orch_nb.trace.span import CALLS, Span
 from orch_nb.trace.state_log import StateLog

@@ -20,8 +20,8 @@ from orch_nb.engine.state import DONE, SKIPPED, RunState
 from orch_nb.errors import GraphError
 from orch_nb.graph import topological
 from orch_nb.graph.compile import compile_graph
-from orch_nb.graph.spec import EdgeSpec, GraphSpec, NodeSpec
 from orch_nb.schema import events as ev
+from orch_nb.schema.graph_spec import EdgeSpec, GraphSpec, NodeSpec
 from orch_nb.schema.values import fingerprint_of
 from orch_nb.tools.function import node
 from tests.support import Crash, ListLog, Performer, Scripted, driver_for, facts_of, run_plan, values_of

@@ -15,11 +15,11 @@ from orch_nb.graph.builder import Graph
 from orch_nb.graph.notation import json_text, parse_graph
 from orch_nb.graph.predicate import Predicate
 from orch_nb.graph.printing import print_graph
-from orch_nb.graph.spec import EdgeSpec, GraphSpec, NodeSpec
 from orch_nb.graph.template import Template
-from orch_nb.schema.front_matter import load_yaml
+from orch_nb.schema.graph_spec import EdgeSpec, GraphSpec, NodeSpec
 from orch_nb.schema.names import RESERVED
 from orch_nb.schema.out_type import OutType
+from orch_nb.schema.yaml import load_yaml
 
 names = st.sampled_from(["a", "b", "c", "draft", "qa", "j1", "früh", "x_9", "triage", "n10"])
 fields = st.sampled_from(["x", "score", "in", "when", "type", "größe"])

@@ -9,8 +9,8 @@ from orch_nb.graph.notation import KINDS, MAX_EDGES, MAX_TRAVERSALS
 from orch_nb.graph.predicate import MAX_PREDICATE_BYTES, OPERATORS
 from orch_nb.notebook.manual import TOPICS
 from orch_nb.notebook.manual.page import Page, Rule, Section
-from orch_nb.reducers import REDUCERS
 from orch_nb.schema.names import MAX_NAME, RESERVED
+from orch_nb.schema.reducers import REDUCERS
 from orch_nb.tools.function import node
 
 SETUP = (

@@ -10,7 +10,7 @@ import pytest
 
 from orch_nb.errors import BadExpression, BadName, BadOption, CellError, GraphError
 from orch_nb.graph.builder import Graph
-from orch_nb.graph.spec import EdgeSpec, GraphSpec, NodeSpec
+from orch_nb.schema.graph_spec import EdgeSpec, GraphSpec, NodeSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

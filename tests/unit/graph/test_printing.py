@@ -6,7 +6,7 @@ import pytest
 
 from orch_nb.graph.notation import parse_graph
 from orch_nb.graph.printing import print_graph
-from orch_nb.graph.spec import EdgeSpec, GraphSpec, NodeSpec
+from orch_nb.schema.graph_spec import EdgeSpec, GraphSpec, NodeSpec
 from tests.counting import calls_of
 
 SUPPORT = """\

@@ -13,8 +13,8 @@ from orch_nb.runtime.binding import callables, compile_in
 from orch_nb.runtime.past_runs import past_run
 from orch_nb.runtime.runtime import Runtime
 from orch_nb.schema import events as ev
-from orch_nb.schema.cached_reply import saved_by, source_of
-from orch_nb.schema.duration import duration_s
+from orch_nb.schema.agent_spec import duration_s
+from orch_nb.schema.events import saved_by, source_of
 from orch_nb.trace.bill import bill
 from tests.support import InstantClock
 from tests.unit.runtime.conftest import reply

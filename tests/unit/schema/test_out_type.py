@@ -9,8 +9,8 @@ import pydantic
 import pytest
 
 from orch_nb.errors import BadType
-from orch_nb.schema.front_matter import load_yaml
 from orch_nb.schema.out_type import OutType
+from orch_nb.schema.yaml import load_yaml
 
 
 class Ticket(pydantic.BaseModel):

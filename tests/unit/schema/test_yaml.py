@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orch_nb.errors import CellError
-from orch_nb.schema.front_matter import load_yaml, locate_yaml, split_front_matter
+from orch_nb.schema.yaml import load_yaml, locate_yaml, split_front_matter
 from tests.counting import calls_of
 
 if TYPE_CHECKING:
