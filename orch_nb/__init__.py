@@ -50,8 +50,8 @@ _WHERE = {
     "Offer": "orch_nb.catalog.offers",
     "MemoryStore": "orch_nb.store.memory",
     "SqliteStore": "orch_nb.store.sqlite",
-    "Template": "orch_nb.graph.template",
-    "Predicate": "orch_nb.graph.predicate",
+    "Template": "orch_nb.lang.template",
+    "Predicate": "orch_nb.lang.condition",
     "OrchError": "orch_nb.errors",
     "BudgetExceeded": "orch_nb.errors",
     "GraphError": "orch_nb.errors",
@@ -121,9 +121,9 @@ if TYPE_CHECKING:  # all names of `_WHERE`; without `__getattr__`, a checker say
     from orch_nb.errors import NotDone as NotDone
     from orch_nb.errors import OrchError as OrchError
     from orch_nb.graph.builder import Graph as Graph
-    from orch_nb.graph.predicate import Predicate as Predicate
-    from orch_nb.graph.template import Template as Template
     from orch_nb.handle import RunHandle as RunHandle
+    from orch_nb.lang.condition import Predicate as Predicate
+    from orch_nb.lang.template import Template as Template
     from orch_nb.providers.anthropic_messages import AnthropicMessages as AnthropicMessages
     from orch_nb.providers.fakes import EchoProvider as EchoProvider
     from orch_nb.providers.fakes import ScriptedProvider as ScriptedProvider

@@ -43,7 +43,7 @@ def _problems(where: str, text: str) -> Iterator[str]:
 
             Agent.from_cell(first.removeprefix("%%agent").strip(), body)
         elif first.startswith("%%graph"):
-            from orch_nb.graph.notation import parse_graph
+            from orch_nb.lang.graph_cell import parse_graph
 
             parse_graph(first.removeprefix("%%graph").split("#")[0].strip(), body)
     except OrchError as error:

@@ -18,7 +18,7 @@ from orch_nb.engine.policy import Policy
 from orch_nb.engine.ports import Call, Outcome, Prepared, Refusal, Result
 from orch_nb.engine.state import RunState
 from orch_nb.graph.compile import Facts, Want, compile_graph
-from orch_nb.graph.notation import parse_graph
+from orch_nb.lang.graph_cell import parse_graph
 from orch_nb.schema import events as ev
 from orch_nb.tools.function import function_spec
 

@@ -15,19 +15,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "orch_nb"
 
-DOORS = {
-    ("engine.deciding", "graph.predicate"),
-}
-"""The upward calls that ARCHITECTURE.md allows: inside a function or for a type hint, never at import."""
-
 
 class Import(NamedTuple):
-    """One import of one of our own modules: who (dotted, without the package), whom, where, and whether at call time."""
+    """One import of one of our own modules: who (dotted, without the package), whom, where."""
 
     who: str
     whom: str
     line: int
-    lazy: bool
 
 
 # ------------------------------------------------------------------------------------------------------------ reading
@@ -42,40 +36,15 @@ def trees() -> dict[str, ast.Module]:
 
 
 def imports_of(module: str, tree: ast.Module) -> list[Import]:
-    """Our own modules that `module` imports."""
+    """Our own modules that `module` imports anywhere in it."""
     out: list[Import] = []
-
-    def visit(node: ast.AST, *, lazy: bool) -> None:
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.Import):
-                out.extend(
-                    Import(module, a.name[8:], child.lineno, lazy) for a in child.names if a.name.startswith("orch_nb.")
-                )
-            elif isinstance(child, ast.ImportFrom) and child.module == "orch_nb":
-                out.extend(Import(module, a.name, child.lineno, lazy) for a in child.names)
-            elif isinstance(child, ast.ImportFrom) and (child.module or "").startswith("orch_nb."):
-                out.append(Import(module, str(child.module)[8:], child.lineno, lazy))
-            visit(child, lazy=lazy or _is_later(child))
-
-    visit(tree, lazy=False)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            out += [Import(module, a.name[8:], node.lineno) for a in node.names if a.name.startswith("orch_nb.")]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "orch_nb":
+            whole = [f"{node.module}.{a.name}"[8:] for a in node.names]
+            out += [Import(module, name if name in trees() else str(node.module)[8:], node.lineno) for name in whole]
     return out
-
-
-def _is_later(node: ast.AST) -> bool:
-    """Whether what stands inside does not happen at import: a function's body, or ``if TYPE_CHECKING``."""
-    if isinstance(node, ast.If):
-        return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-
-
-def is_door(found: Import) -> bool:
-    """Whether an upward import is one that the page allows."""
-    return found.lazy and any(is_door_of(found, door) for door in DOORS)
-
-
-def is_door_of(found: Import, door: tuple[str, str]) -> bool:
-    """Whether an import goes through one door: the module named, or one inside it."""
-    return found.who == door[0] and f"{found.whom}.".startswith(f"{door[1]}.")
 
 
 @cache
@@ -119,21 +88,15 @@ def test_every_package_has_a_layer() -> None:
 
 
 def test_imports_follow_the_layers() -> None:
-    """No module imports a package that its layer may not, except through the doors that the page names."""
+    """No module imports a package that its layer may not: not inside a function either, nor for type checkers."""
     wrong = [
         f"orch_nb/{found.who.replace('.', '/')}.py:{found.line} imports {found.whom}"
         for module, tree in trees().items()
         if module
         for found in imports_of(module, tree)
-        if not may_import(module.split(".")[0], found.whom.split(".")[0]) and not is_door(found)
+        if not may_import(module.split(".")[0], found.whom.split(".")[0])
     ]
     assert not wrong, "\n".join(wrong)
-
-
-def test_every_door_is_used() -> None:
-    """No exception stays on the list after its import has gone."""
-    used = {door for m, tree in trees().items() for i in imports_of(m, tree) for door in DOORS if is_door_of(i, door)}
-    assert used == DOORS
 
 
 def test_the_engine_knows_no_library() -> None:

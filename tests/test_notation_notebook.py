@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from orch_nb.graph import notation
+from orch_nb.lang import graph_cell
 
 ROOT = Path(__file__).resolve().parents[1]
 CELLS = json.loads((ROOT / "notebooks" / "01_notation.ipynb").read_text(encoding="utf-8"))["cells"]
@@ -23,5 +23,5 @@ def test_its_saved_run_is_whole():
 def test_it_shows_every_modifier():
     """`by`, `when`, `else`, `at most`, `each … as`, `with` and `out` stand in a graph that runs."""
     graphs = "\n".join("".join(cell["source"]) for cell in CODE if "".join(cell["source"]).startswith("%%graph"))
-    shown = {word for word in notation.WORDS if f" {word} " in graphs.replace("\n", " \n ").replace("else", " else ")}
-    assert set(notation.WORDS) - shown == {"above", "state"}
+    shown = {word for word in graph_cell.WORDS if f" {word} " in graphs.replace("\n", " \n ").replace("else", " else ")}
+    assert set(graph_cell.WORDS) - shown == {"above", "state"}

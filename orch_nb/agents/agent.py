@@ -9,8 +9,8 @@ from orch_nb.agents.answer import remember, request_schema
 from orch_nb.agents.prompt import persona, system_text
 from orch_nb.catalog import abilities
 from orch_nb.errors import BadExpression, BadOption, BadType, CellError, OrchError, nearest
+from orch_nb.lang.agent_cell import build_spec, parse_agent_cell, read_cell, save_cell, to_cell
 from orch_nb.schema import route_spec
-from orch_nb.schema.agent_cell import build_spec, parse_agent_cell, read_cell, save_cell, to_cell
 from orch_nb.schema.agent_spec import duration_s
 from orch_nb.schema.secrets import REDACTOR, secret_error
 from orch_nb.tools.registry import Tool, ToolSet, find_tool
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from orch_nb.catalog.models import ModelBook
     from orch_nb.catalog.offers import Offer
-    from orch_nb.graph.template import TemplateRead
+    from orch_nb.lang.out_type import OutType
+    from orch_nb.lang.template import TemplateRead
     from orch_nb.schema.agent_spec import AgentSpec
     from orch_nb.schema.messages import Message
-    from orch_nb.schema.out_type import OutType
 
 MISREAD = 0.82
 """Least likeness of a misspelt read: one letter too few, too many or swapped. `ticket_id` beside `ticket` is an input."""
@@ -353,7 +353,7 @@ class Agent:
 
 
 def _reads(spec: AgentSpec, source: str) -> tuple[TemplateRead, ...]:
-    from orch_nb.graph.template import Template
+    from orch_nb.lang.template import Template
 
     offset = max(0, len(source.splitlines()) - len(source[_prompt_start(spec, source) :].splitlines())) if source else 0
     try:
@@ -364,8 +364,8 @@ def _reads(spec: AgentSpec, source: str) -> tuple[TemplateRead, ...]:
 
 def _with_rules(reads: tuple[TemplateRead, ...], spec: AgentSpec, source: str) -> tuple[TemplateRead, ...]:
     """The prompt's reads and those of the route's conditions: what decides about an agent, it reads."""
-    from orch_nb.graph.predicate import Predicate
-    from orch_nb.graph.template import TemplateRead
+    from orch_nb.lang.condition import Predicate
+    from orch_nb.lang.template import TemplateRead
 
     found = {read.path: read for read in reads}
     line = _line_with(source, "route")
@@ -409,7 +409,7 @@ def _prompt_start(spec: AgentSpec, source: str) -> int:
 def _out_type(spec: AgentSpec, namespace: Mapping[str, Any], source: str) -> OutType | None:
     if spec.out is None:
         return None
-    from orch_nb.schema.out_type import OutType
+    from orch_nb.lang.out_type import OutType
 
     try:
         return OutType.parse(spec.out, dict(namespace))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.schema.canonical import digest
 
 if TYPE_CHECKING:
-    from orch_nb.schema.out_type import OutType
+    from orch_nb.lang.out_type import OutType
 
 KEY = "value"
 _FENCE = re.compile(r"```(?:json)?\s*\n(.*?)\n?```", re.DOTALL)
@@ -31,7 +31,7 @@ def remember(out: OutType) -> None:
 
 def live_type(schema: dict[str, Any]) -> OutType:
     """The type of this schema: with its classes where they are known here, else by the schema alone."""
-    from orch_nb.schema.out_type import OutType
+    from orch_nb.lang.out_type import OutType
 
     return _LIVE.get(digest(schema)) or OutType(schema, "")
 

@@ -23,7 +23,7 @@ from orch_nb.schema.messages import Message, ModelRequest, ToolCall, ToolSpec
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
-    from orch_nb.schema.out_type import OutType
+    from orch_nb.lang.out_type import OutType
 
 MAX_TURNS = 8
 """Model replies that ask for tools, in one activation. What needs more is a graph, not an agent."""
@@ -111,7 +111,7 @@ def render(prompt: str, inputs: Mapping[str, Any]) -> str:
     SemanticFailure
         A read that is not optional has no value.
     """
-    from orch_nb.graph.template import Template
+    from orch_nb.lang.template import Template
 
     def look(path: tuple[str, ...], optional: bool) -> Any:
         key = ".".join(path)
@@ -344,7 +344,7 @@ class Talk:
 
 def _arguments(text: str, parameters: dict[str, Any]) -> tuple[Any, list[str]]:
     """A tool's arguments as data, or the problems with them. Checked against the schema alone: no user code runs here."""
-    from orch_nb.schema.out_type import OutType
+    from orch_nb.lang.out_type import OutType
 
     value, problems = OutType({"type": "object", **parameters}, "").validate(text)
     if problems:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.analysis.claim_tree import Figure, Given, Name
 from orch_nb.analysis.measure import USD, Change, Measurable, Nothing, NotMeasured, Scored, Scores, measured_runs
-from orch_nb.analysis.quantity import Quantity, UnitError
 from orch_nb.analysis.stored import numbers
 from orch_nb.analysis.workload import named
 from orch_nb.catalog import models
 from orch_nb.errors import BadOption
+from orch_nb.lang.claim_cell import Figure, Given, Name
+from orch_nb.lang.quantity import Quantity, UnitError
 
 if TYPE_CHECKING:
     from orch_nb.analysis.claim_value import Values

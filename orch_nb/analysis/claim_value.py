@@ -6,11 +6,11 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, assert_never
 
 from orch_nb.analysis import bounds
-from orch_nb.analysis.claim_tree import MEASURES, Apply, Figure, Name, Node, Operation, Text
 from orch_nb.analysis.measure import NUMBER, USD, Kind, Measurable, Measured, Nothing, NotMeasured
-from orch_nb.analysis.quantity import SECONDS, Quantity, UnitError
 from orch_nb.analysis.stored import numbers
 from orch_nb.errors import nearest
+from orch_nb.lang.claim_cell import MEASURES, Apply, Figure, Name, Node, Operation, Text
+from orch_nb.lang.quantity import SECONDS, Quantity, UnitError
 
 if TYPE_CHECKING:
     from orch_nb.analysis.stored import Sources

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb import display
 from orch_nb.analysis.claim_given import measurable_of
-from orch_nb.analysis.claim_text import read_claim
 from orch_nb.analysis.claim_value import Values
 from orch_nb.analysis.stored import Sources, current_runs
 from orch_nb.analysis.verdict import WORST_FIRST, Finding, Judge
 from orch_nb.current import caller_namespace
+from orch_nb.lang.claim_cell import read_claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,7 +64,7 @@ def claim(
     Parameters
     ----------
     text
-        The cell's lines (see `claim_text` for the grammar).
+        The cell's lines (see `orch_nb.lang.claim_cell` for the grammar).
     title
         What the claim is called: the rest of the cell's first line.
     names

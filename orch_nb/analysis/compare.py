@@ -33,9 +33,9 @@ from orch_nb.schema.canonical import digest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from orch_nb.analysis.compare_cell import CompareCell
     from orch_nb.analysis.compare_judge import Agreement
     from orch_nb.engine.plan import Plan
+    from orch_nb.lang.compare_cell import CompareCell
     from orch_nb.runtime.batch import BatchHandle, Row
     from orch_nb.runtime.runtime import Runtime
 

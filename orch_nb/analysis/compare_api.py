@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.analysis.compare_cell import PASSES, CompareCell
 from orch_nb.current import caller_namespace
+from orch_nb.lang.compare_cell import PASSES, CompareCell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ def compare(
 
     See Also
     --------
-    orch_nb.analysis.compare_cell.CompareCell : what the other words mean.
+    orch_nb.lang.compare_cell.CompareCell : what the other words mean.
     """
     from orch_nb.analysis import compare as comparing
     from orch_nb.schema.names import check_name

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb import display
 from orch_nb.analysis.bootstrap import Band, band
-from orch_nb.analysis.quantity import rounded
 from orch_nb.analysis.saving import PARTS, Saving, saving_against
 from orch_nb.analysis.scenario import ZERO, Parts, Scenario, check_swap, mean_cost, price_call, share, taken
 from orch_nb.analysis.stored import has_stored_runs, recorded_runs
 from orch_nb.analysis.workload import Pricing, Workload, workload_of
 from orch_nb.errors import BadOption
+from orch_nb.lang.quantity import rounded
 from orch_nb.schema.amount import read_exact
 from orch_nb.schema.messages import Usage
 

@@ -7,10 +7,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.analysis.forecast import Forecast, forecast
-from orch_nb.analysis.quantity import SECONDS, Quantity
 from orch_nb.analysis.saving import saving_against
 from orch_nb.analysis.workload import named
 from orch_nb.errors import OrchError
+from orch_nb.lang.quantity import SECONDS, Quantity
 
 if TYPE_CHECKING:
     from collections.abc import Callable

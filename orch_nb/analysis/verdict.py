@@ -7,9 +7,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 from orch_nb.analysis import bounds
-from orch_nb.analysis.claim_tree import Apply, Figure, Line, Name, Node, Operation
 from orch_nb.analysis.measure import Change, Kind, Measured
-from orch_nb.analysis.quantity import SECONDS, Quantity, UnitError, rounded
+from orch_nb.lang.claim_cell import Apply, Figure, Line, Name, Node, Operation
+from orch_nb.lang.quantity import SECONDS, Quantity, UnitError, rounded
 
 if TYPE_CHECKING:
     from orch_nb.analysis.claim_value import Values

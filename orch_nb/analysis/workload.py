@@ -13,9 +13,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.analysis.quantity import Quantity
 from orch_nb.catalog import models, prices
 from orch_nb.errors import BadOption, UnknownPrice, nearest
+from orch_nb.lang.quantity import Quantity
 from orch_nb.runtime.past_runs import NOT_LIVE
 from orch_nb.schema import events as ev
 from orch_nb.schema.amount import read_exact

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
     from orch_nb.engine.plan import Chooser, Read
     from orch_nb.engine.state import Frame
-    from orch_nb.graph.predicate import Predicate
+    from orch_nb.lang.condition import Predicate
 
 
 @lru_cache(maxsize=4096)
 def predicate(text: str) -> Predicate:
     """The parsed predicate of a text that compiled."""
-    from orch_nb.graph.predicate import Predicate
+    from orch_nb.lang.condition import Predicate
 
     return Predicate.parse(text)
 

@@ -16,9 +16,18 @@ from typing import TYPE_CHECKING, Any, Self
 from orch_nb import current, display
 from orch_nb.current import caller_namespace
 from orch_nb.errors import BadExpression, BadName, BadOption, GraphError, nearest
-from orch_nb.graph.notation import KINDS, check_choices, json_text, json_value, parse_graph, parse_modifiers, shaped
-from orch_nb.graph.predicate import Predicate, parse_path
-from orch_nb.graph.printing import print_graph
+from orch_nb.lang.condition import Predicate
+from orch_nb.lang.graph_cell import (
+    KINDS,
+    check_choices,
+    json_text,
+    json_value,
+    parse_graph,
+    parse_modifiers,
+    print_graph,
+    shaped,
+)
+from orch_nb.lang.tokens import parse_path
 from orch_nb.schema.graph_spec import EdgeSpec, GraphSpec, NodeSpec
 from orch_nb.schema.names import check_name
 from orch_nb.schema.secrets import REDACTOR, secret_error

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from orch_nb.engine.plan import Body, Chooser, Edge, Plan, PlanNode, Read, Retry
 from orch_nb.errors import GraphError, OrchError, nearest
 from orch_nb.graph import topological
-from orch_nb.graph.predicate import Predicate, parse_path
 from orch_nb.graph.state_class import state_fields
+from orch_nb.lang.condition import Predicate
+from orch_nb.lang.tokens import parse_path
 from orch_nb.schema.graph_spec import EdgeSpec, GraphSpec, NodeSpec
 
 if TYPE_CHECKING:

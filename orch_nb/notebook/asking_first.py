@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.catalog.prices import check_usd
 from orch_nb.errors import OrchError
+from orch_nb.lang.magic_line import is_text
 from orch_nb.notebook import display, live, markup
 from orch_nb.notebook.bundle import Shown
-from orch_nb.notebook.command import is_text
 from orch_nb.notebook.screen import new_name
 from orch_nb.notebook.visible import escape_line
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from decimal import Decimal
 
-    from orch_nb.notebook.command import Command
+    from orch_nb.lang.magic_line import Command
     from orch_nb.notebook.session import Session
     from orch_nb.runtime.quote import Quote
 

@@ -11,7 +11,7 @@ from orch_nb.errors import CellError, GraphError, OrchError, nearest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from orch_nb.notebook.command import Command
+    from orch_nb.lang.magic_line import Command
 
 MAX_CELL = 64 * 1024
 """Characters of a cell that is checked while it is being written; a longer one is checked when it runs."""
@@ -68,7 +68,7 @@ def _cell_marks(kind: str, text: str, names: Mapping[str, Any]) -> Iterator[Mark
 
 def _agent_marks(first: str, body: str, text: str, names: Mapping[str, Any]) -> Iterator[Mark]:
     from orch_nb.agents.agent import Agent
-    from orch_nb.notebook.command import without_comment
+    from orch_nb.lang.magic_line import without_comment
 
     line = without_comment(first.removeprefix("%%agent").strip())
     made = Agent.from_cell(re.sub(r"\s--(?:save|replace)(?=\s|$)", "", f" {line}").strip(), body, names)
@@ -111,8 +111,8 @@ def _graph_marks(first: str, text: str, names: Mapping[str, Any]) -> Iterator[Ma
 # ------------------------------------------------------------------ %orch
 def _line_marks(text: str, names: Mapping[str, Any]) -> Iterator[Mark]:
     """The `%orch` lines of an ordinary cell: unknown verbs, flags, graphs."""
+    from orch_nb.lang.magic_line import read_command, split
     from orch_nb.notebook import verbs
-    from orch_nb.notebook.command import read_command, split
 
     for number, row in enumerate(text.split("\n"), 1):
         found = _ORCH.match(row)

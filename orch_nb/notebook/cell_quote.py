@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import OrchError
+from orch_nb.lang.magic_line import Command, read_command
 from orch_nb.notebook import verbs
-from orch_nb.notebook.command import Command, read_command
 
 if TYPE_CHECKING:
     from orch_nb.notebook.session import Session

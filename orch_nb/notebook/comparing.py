@@ -29,7 +29,7 @@ class CompareDisplay(live.RunDisplay):
 def compare(session: Session, line: str, body: str, names: Mapping[str, Any]) -> live.Pending:
     """Start what a cell describes; the cell waits for it."""
     from orch_nb.analysis.compare import compare as start
-    from orch_nb.analysis.compare_cell import read_compare_cell
+    from orch_nb.lang.compare_cell import read_compare_cell
 
     cell = read_compare_cell(line, body)
     _check_free(cell.name, line, names)

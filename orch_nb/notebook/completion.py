@@ -93,7 +93,7 @@ def _in_front_matter(line: str, session: Session, names: Mapping[str, Any]) -> t
 
 
 def _in_graph(line: str, whole: str, names: Mapping[str, Any]) -> tuple[str, list[str]]:
-    from orch_nb.graph.notation import KINDS, WORDS
+    from orch_nb.lang.graph_cell import KINDS, WORDS
 
     found = _PATH.search(line)
     piece = found[0] if found is not None else ""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.analysis.bootstrap import FEWEST
 from orch_nb.analysis.forecast import dollars
-from orch_nb.analysis.quantity import Quantity, rounded
 from orch_nb.analysis.scenario import measured_rates
+from orch_nb.lang.quantity import Quantity, rounded
 from orch_nb.notebook import markup
 from orch_nb.notebook.table import Cell, Column, Table
 from orch_nb.notebook.visible import line

@@ -16,8 +16,8 @@ from IPython.core.magic import (
 )
 
 from orch_nb.errors import BadName, BadOption, CellError, OrchError, nearest
+from orch_nb.lang.magic_line import read_command, split, without_comment
 from orch_nb.notebook import comparing, listing, manual, redefining, verbs
-from orch_nb.notebook.command import read_command, split, without_comment
 from orch_nb.notebook.words import a_
 
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import BadOption, OrchError, nearest
+from orch_nb.lang.magic_line import is_text, value_of, whole_number
 from orch_nb.notebook import display, live
 from orch_nb.notebook.bundle import Shown
-from orch_nb.notebook.command import is_text, value_of, whole_number
 from orch_nb.notebook.comparing import watched
 from orch_nb.schema.amount import read_amount
 
 if TYPE_CHECKING:
-    from orch_nb.notebook.command import Command, Pair
+    from orch_nb.lang.magic_line import Command, Pair
     from orch_nb.notebook.session import Session
 
 Names = dict[str, Any]

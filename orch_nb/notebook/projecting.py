@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.analysis.claim_text import read_volume
 from orch_nb.analysis.forecast import Forecast, forecast
 from orch_nb.analysis.stored import Sources, runs_of
 from orch_nb.analysis.workload import named
 from orch_nb.errors import BadExpression, BadOption, OrchError, nearest
-from orch_nb.notebook.command import value_of
+from orch_nb.lang.claim_cell import read_volume
+from orch_nb.lang.magic_line import value_of
 from orch_nb.schema.amount import is_amount_like, read_amount
 
 if TYPE_CHECKING:
     from orch_nb.catalog.models import ModelBook
-    from orch_nb.notebook.command import Command
+    from orch_nb.lang.magic_line import Command
     from orch_nb.notebook.session import Session
 
 Names = dict[str, Any]

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.catalog.prices import check_usd
 from orch_nb.errors import BadOption, nearest
+from orch_nb.lang.magic_line import is_text, whole_number
 from orch_nb.notebook import listing, name
 from orch_nb.notebook.bundle import Shown
-from orch_nb.notebook.command import is_text, whole_number
 from orch_nb.schema.amount import PLAIN
 from orch_nb.schema.names import check_name
 
 if TYPE_CHECKING:
-    from orch_nb.notebook.command import Command, Word
+    from orch_nb.lang.magic_line import Command, Word
     from orch_nb.notebook.session import Session
 
 Names = dict[str, Any]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import MissingInput, OrchError, nearest
+from orch_nb.lang.magic_line import Word, is_text, value_of, whole_number
 from orch_nb.notebook import (
     asking_first,
     comparing,
@@ -19,7 +20,6 @@ from orch_nb.notebook import (
     setting_up,
 )
 from orch_nb.notebook.bundle import QUOTE, Shown
-from orch_nb.notebook.command import Word, is_text, value_of, whole_number
 from orch_nb.notebook.quote_table import quote_data
 from orch_nb.schema.amount import is_amount_like
 from orch_nb.schema.events import key
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from orch_nb.engine.plan import Plan
-    from orch_nb.notebook.command import Command
+    from orch_nb.lang.magic_line import Command
     from orch_nb.notebook.session import Session
 
 Names = dict[str, Any]

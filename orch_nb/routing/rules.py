@@ -12,7 +12,7 @@ from orch_nb.schema.values import compact
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from orch_nb.graph.predicate import Predicate
+    from orch_nb.lang.condition import Predicate
     from orch_nb.routing.question import Question
 
 MAX_SHOWN = 40
@@ -105,7 +105,7 @@ def by_similarity(question: Question, made: Mapping[str, Any]) -> Ranking:
 
 @lru_cache(maxsize=1024)
 def _predicate(text: str) -> Predicate:
-    from orch_nb.graph.predicate import Predicate
+    from orch_nb.lang.condition import Predicate
 
     return Predicate.parse(text)
 

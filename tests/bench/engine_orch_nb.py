@@ -13,7 +13,7 @@ from typing import Any
 from proto import Case, Engine, fresh_dir
 from spec import MOD, doc_text, w4_deps, w4_value
 
-from orch_nb.graph.notation import parse_graph
+from orch_nb.lang.graph_cell import parse_graph
 from orch_nb.runtime.binding import callables, compile_in
 from orch_nb.runtime.runtime import Runtime
 from orch_nb.store.memory import MemoryStore

@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 
 from orch_nb.errors import BadExpression, BadType, CellError, SemanticFailure
 from orch_nb.graph.builder import Graph
-from orch_nb.graph.notation import json_text, parse_graph
-from orch_nb.graph.predicate import Predicate
-from orch_nb.graph.printing import print_graph
-from orch_nb.graph.template import Template
+from orch_nb.lang.condition import Predicate
+from orch_nb.lang.graph_cell import json_text, parse_graph, print_graph
+from orch_nb.lang.out_type import OutType
+from orch_nb.lang.template import Template
 from orch_nb.schema.graph_spec import EdgeSpec, GraphSpec, NodeSpec
 from orch_nb.schema.names import RESERVED
-from orch_nb.schema.out_type import OutType
 from orch_nb.schema.yaml import load_yaml
 
 names = st.sampled_from(["a", "b", "c", "draft", "qa", "j1", "früh", "x_9", "triage", "n10"])
@@ -338,7 +337,7 @@ def values_of(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
 @given(schemas)
 def test_a_types_text_is_read_back(schema: dict[str, Any]) -> None:
     """A type printed and parsed is the type, from text and through YAML; and printing is a fixpoint."""
-    from orch_nb.schema.out_type import print_type
+    from orch_nb.lang.out_type import print_type
 
     out = OutType.parse(print_type(schema))
     assert out.schema == schema

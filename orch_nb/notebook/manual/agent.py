@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from orch_nb.errors import BadName, BadOption, BadType, CellError, UnknownKey, UnknownTool
+from orch_nb.lang.agent_cell import ALIASES
 from orch_nb.notebook.manual import TOPICS
 from orch_nb.notebook.manual.page import Page, Rule, Section
-from orch_nb.schema.agent_cell import ALIASES
 from orch_nb.schema.agent_spec import KEYS, UNITS, AgentSpec
 from orch_nb.schema.reducers import REDUCERS
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 
 from orch_nb.errors import BadExpression, BadName, CellError, GraphError, MissingInput, SemanticFailure
-from orch_nb.graph.notation import KINDS, MAX_EDGES, MAX_TRAVERSALS
-from orch_nb.graph.predicate import MAX_PREDICATE_BYTES, OPERATORS
+from orch_nb.lang.condition import MAX_PREDICATE_BYTES, OPERATORS
+from orch_nb.lang.graph_cell import KINDS, MAX_EDGES, MAX_TRAVERSALS
 from orch_nb.notebook.manual import TOPICS
 from orch_nb.notebook.manual.page import Page, Rule, Section
 from orch_nb.schema.names import MAX_NAME, RESERVED

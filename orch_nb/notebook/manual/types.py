@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from orch_nb.errors import BadType, SemanticFailure
+from orch_nb.lang.out_type import CHECKED, MAX_DEPTH, MAX_FIELDS, MAX_LABELS, NOTES, TYPES
 from orch_nb.notebook.manual import TOPICS
 from orch_nb.notebook.manual.page import Page, Rule, Section
-from orch_nb.schema.out_type import CHECKED, MAX_DEPTH, MAX_FIELDS, MAX_LABELS, NOTES, TYPES
 
 SETUP = (
     """from pydantic import BaseModel

@@ -9,8 +9,8 @@ import pytest
 
 import orch_nb as orch
 from orch_nb.analysis.compare import compare, reopen
-from orch_nb.analysis.compare_cell import read_compare_cell
 from orch_nb.errors import AuthFailed, BadOption, OrchError, UnknownModel, UnknownPrice
+from orch_nb.lang.compare_cell import read_compare_cell
 from orch_nb.schema.messages import Reply, Usage
 from tests.unit.analysis.conftest import TICKETS, always_billing, right, triage
 

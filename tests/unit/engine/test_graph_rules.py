@@ -314,7 +314,7 @@ def test_state_keys_fold_by_their_reducer_in_canonical_order():
 def test_growth_adds_a_checked_graph_under_its_parent():
     """A node that returns a graph grows it in its place; its out becomes the node's value; it is recorded as data."""
     from orch_nb.engine.drive import Expand
-    from orch_nb.graph.notation import parse_graph
+    from orch_nb.lang.graph_cell import parse_graph
 
     grown = parse_graph("juniors", "{j1, j2} -> sum\nout sum")
     state, log, _ = run_text(

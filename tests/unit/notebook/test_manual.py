@@ -11,13 +11,13 @@ import pytest
 
 from orch_nb.catalog import models
 from orch_nb.engine import drive
-from orch_nb.graph import notation, predicate
+from orch_nb.lang import agent_cell, condition, graph_cell, out_type
+from orch_nb.lang.agent_cell import parse_agent_cell
+from orch_nb.lang.out_type import OutType
 from orch_nb.notebook import controls, manual, setting_up, verbs
 from orch_nb.notebook.manual import errors as errors_page
 from orch_nb.providers import vendors
-from orch_nb.schema import agent_cell, agent_spec, budget, names, out_type, route_spec
-from orch_nb.schema.agent_cell import parse_agent_cell
-from orch_nb.schema.out_type import OutType
+from orch_nb.schema import agent_spec, budget, names, route_spec
 
 if TYPE_CHECKING:
     from orch_nb.notebook.manual.page import Page
@@ -26,11 +26,11 @@ PAGES: dict[str, Page] = {topic: page for topic in manual.TOPICS if (page := man
 MARKS = {"->", "{", "}", ",", "#", "(", ")", "[", "]", ":", "=", "?"}
 KNOWN = {
     "graph": {
-        *notation.KINDS,
-        *notation.WORDS,
-        *notation.CHOOSERS,
-        *predicate.WORDS,
-        *predicate.OPERATORS,
+        *graph_cell.KINDS,
+        *graph_cell.WORDS,
+        *graph_cell.CHOOSERS,
+        *condition.WORDS,
+        *condition.OPERATORS,
         *MARKS,
     },
     "agent": {
@@ -137,8 +137,15 @@ def test_every_provider_stands_on_the_page_of_models_with_its_key_and_address():
 # ------------------------------------------------------------------ the tables are those that parse
 def test_a_word_that_the_notation_takes_stands_in_its_tables():
     """No literal word that the reader of `%%graph` or of a condition compares with is missing in `WORDS`, `KINDS` and the like."""
-    known = {*notation.WORDS, *notation.CHOOSERS, *notation.KINDS, *predicate.WORDS, *predicate.OPERATORS, "not in"}
-    for module in (notation, predicate):
+    known = {
+        *graph_cell.WORDS,
+        *graph_cell.CHOOSERS,
+        *graph_cell.KINDS,
+        *condition.WORDS,
+        *condition.OPERATORS,
+        "not in",
+    }
+    for module in (graph_cell, condition):
         assert _literals(module) - known == set()
 
 
@@ -168,16 +175,16 @@ def _literals(module) -> set[str]:
     return {word for word in found if word.isalpha()}
 
 
-@pytest.mark.parametrize("kind", notation.KINDS)
+@pytest.mark.parametrize("kind", graph_cell.KINDS)
 def test_every_kind_of_node_parses(kind):
     """A kind on the page is one that the notation takes."""
-    assert notation.parse_graph("g", f"a: {kind}").nodes["a"].kind == kind
+    assert graph_cell.parse_graph("g", f"a: {kind}").nodes["a"].kind == kind
 
 
 def test_words_of_the_notation_cannot_be_names():
     """What begins a modifier or a statement is reserved."""
     assert {"by", "when", "else", "at", "most", "each", "as", "with", "out", "state"} <= names.RESERVED & set(
-        notation.WORDS
+        graph_cell.WORDS
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from orch_nb.agents.agent import Agent
 from orch_nb.catalog.models import ModelBook
 from orch_nb.errors import BadExpression, BadOption
-from orch_nb.schema.agent_cell import parse_agent_cell, to_cell
+from orch_nb.lang.agent_cell import parse_agent_cell, to_cell
 from orch_nb.schema.route_spec import candidates, check_route, complete, measure
 
 ROUTES = [

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from orch_nb.errors import BadExpression, SemanticFailure
-from orch_nb.graph.predicate import Predicate, parse_path
+from orch_nb.lang.condition import Predicate
+from orch_nb.lang.tokens import parse_path
 
 DATA: dict[str, Any] = {
     "qa": {"score": 0.5, "ok": True, "label": "good", "gone": None, "n": 3, "tags": ["a"], "m": {"k": 1}},

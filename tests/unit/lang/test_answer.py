@@ -7,8 +7,8 @@ from typing import Any
 import pydantic
 import pytest
 
-from orch_nb.schema.answer import fitted
-from orch_nb.schema.out_type import OutType
+from orch_nb.lang.answer import fitted
+from orch_nb.lang.out_type import OutType
 from tests.counting import calls_of
 
 REPLY = OutType.parse("{category: billing | technical, confidence: float, n?: int | null}")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from orch_nb.agents.agent import Agent
 from orch_nb.errors import BadName, BadOption, BadType, CellError, UnknownKey
-from orch_nb.schema.agent_cell import build_spec, parse_agent_cell, read_cell, to_cell
+from orch_nb.lang.agent_cell import build_spec, parse_agent_cell, read_cell, to_cell
 from orch_nb.schema.agent_spec import KEYS, AgentSpec
 
 
@@ -171,7 +171,7 @@ def test_a_cell_written_from_a_spec_gives_that_spec(values):
     out_a, out_b = a.pop("out"), b.pop("out")
     assert a == b
     if out_a is not None:
-        from orch_nb.schema.out_type import OutType
+        from orch_nb.lang.out_type import OutType
 
         assert OutType.parse(out_a).schema == OutType.parse(out_b).schema
 

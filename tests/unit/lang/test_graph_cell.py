@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from orch_nb.errors import BadExpression, BadName, CellError
-from orch_nb.graph.notation import json_text, json_value, parse_graph, parse_modifiers
+from orch_nb.lang.graph_cell import json_text, json_value, parse_graph, parse_modifiers
 from orch_nb.schema.graph_spec import EdgeSpec, GraphSpec, NodeSpec
 from tests.counting import calls_of
 

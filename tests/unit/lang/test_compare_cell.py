@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from orch_nb.analysis.compare_cell import read_compare_cell
 from orch_nb.analysis.compare_inputs import rows_of
 from orch_nb.errors import BadName, BadOption, MissingInput, UnknownKey
+from orch_nb.lang.compare_cell import read_compare_cell
 
 BASE = "prompts: [a]\nmodels: [small]\ninputs: rows\n"
 

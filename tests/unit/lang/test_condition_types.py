@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from orch_nb.graph.predicate import Predicate
-from orch_nb.graph.typecheck import field_schema
-from orch_nb.schema.out_type import OutType
+from orch_nb.lang.condition import Predicate, field_schema
+from orch_nb.lang.out_type import OutType
 
 TYPE = OutType.parse(
     "{score: float, ok: bool, label: billing | sales, note?: str, due: str | null, tags: [str], in: {n: int}, level: 1 | 2}"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orch_nb.analysis.quantity import Quantity, UnitError, rounded
+from orch_nb.lang.quantity import Quantity, UnitError, rounded
 
 CENTS = st.integers(-(10**9), 10**9).map(lambda n: Quantity(Fraction(n, 100), usd=1))
 

@@ -22,7 +22,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from orch_nb.errors import BadType, nearest
-from orch_nb.schema.answer import fitted
+from orch_nb.lang.answer import fitted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orch_nb.errors import BadOption, OrchError
-from orch_nb.notebook.command import read_command, split, value_of, without_comment
+from orch_nb.lang.magic_line import read_command, split, value_of, without_comment
 
 
 def words(line: str) -> list[str]:

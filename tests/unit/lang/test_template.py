@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orch_nb.errors import BadExpression, UnstorableValue
-from orch_nb.graph.template import MAX_TEMPLATE_BYTES, Template, read_path
+from orch_nb.lang.template import MAX_TEMPLATE_BYTES, Template, read_path
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orch_nb.graph.notation import parse_graph
-from orch_nb.graph.printing import print_graph
+from orch_nb.lang.graph_cell import parse_graph, print_graph
 from orch_nb.schema.graph_spec import EdgeSpec, GraphSpec, NodeSpec
 from tests.counting import calls_of
 

@@ -9,7 +9,7 @@ import pydantic
 import pytest
 
 from orch_nb.errors import BadType
-from orch_nb.schema.out_type import OutType
+from orch_nb.lang.out_type import OutType
 from orch_nb.schema.yaml import load_yaml
 
 
