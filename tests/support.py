@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.engine.drive import Driver
 from orch_nb.engine.fold import fold
 from orch_nb.engine.plan import to_data
-from orch_nb.engine.policy import Policy
-from orch_nb.engine.ports import Call, Outcome, Prepared, Refusal, Result
+from orch_nb.engine.ports import Call, Outcome, Policy, Prepared, Refusal, Result
 from orch_nb.engine.state import RunState
 from orch_nb.graph.compile import Facts, Want, compile_graph
 from orch_nb.lang.graph_cell import parse_graph

@@ -32,8 +32,7 @@ from orch_nb.engine.outcome import (
     unended,
     used_by,
 )
-from orch_nb.engine.policy import Policy
-from orch_nb.engine.ports import Call, Hold, Outcome
+from orch_nb.engine.ports import Call, Hold, Outcome, Policy
 from orch_nb.engine.reading import incoming_value, read_digest, read_values, resolve, stated_paths
 from orch_nb.engine.state import AGAIN, DONE, Activate, Frame, RunState
 from orch_nb.engine.user_code import ends_task, raised, running_task, tell

@@ -11,12 +11,14 @@ import copy
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.engine.topology import topology
+from orch_nb.engine.plan import topology
 from orch_nb.errors import OrchError
 from orch_nb.schema.budget import Budget
 from orch_nb.schema.values import ListDigest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from orch_nb.engine.plan import Plan
     from orch_nb.schema.events import ErrorInfo, Sent, Settled, Waiting
 
@@ -313,3 +315,11 @@ class RunState:
             key = made.frames[frame_key].state[name]
             key.digest = ListDigest(key.value)
         return made
+
+
+def due(plan: Plan, state: RunState) -> Sequence[Activate]:
+    """Everything that is due, in the order in which it became so. Pure; O(what is due).
+
+    Nothing is due once a node has failed for good: what was under way may end, but nothing new starts.
+    """
+    return [] if state.failed or state.ended else list(state.ready.values())

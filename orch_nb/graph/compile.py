@@ -6,18 +6,21 @@ All problems are collected and raised as one `GraphError`.
 from __future__ import annotations
 
 import builtins
+import dataclasses
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from orch_nb.engine.plan import Body, Chooser, Edge, Plan, PlanNode, Read, Retry
-from orch_nb.errors import GraphError, OrchError, nearest
-from orch_nb.graph import topological
-from orch_nb.graph.state_class import state_fields
+from orch_nb.errors import BadType, GraphError, OrchError, nearest
+from orch_nb.graph import loops as graph_loops
 from orch_nb.lang.condition import Predicate
 from orch_nb.lang.tokens import parse_path
 from orch_nb.schema.graph_spec import EdgeSpec, GraphSpec, NodeSpec
+from orch_nb.schema.names import check_name
+from orch_nb.schema.reducers import REDUCERS, reducer
+from orch_nb.schema.values import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -254,9 +257,9 @@ class Compiler:
         at = {name: i for i, name in enumerate(names)}
         known = [e for e in self.edges if e.source in at and e.target in at]
         forward = [(at[e.source], at[e.target]) for e in known if e.at_most is None]
-        ordered = topological.order(len(names), forward)
+        ordered = graph_loops.order(len(names), forward)
         if len(ordered) < len(names):
-            cycle = topological.a_cycle(len(names), forward)
+            cycle = graph_loops.a_cycle(len(names), forward)
             shown = " -> ".join(names[i] for i in cycle)
             back = max(
                 (e for e in known if (e.source, e.target) in set(itertools.pairwise(names[i] for i in cycle))),
@@ -269,16 +272,16 @@ class Compiler:
         self.sorted = [names[i] for i in ordered]
         self.at = {name: i for i, name in enumerate(self.sorted)}
         self.forward = [(self.at[e.source], self.at[e.target]) for e in known if e.at_most is None]
-        self.before = topological.ancestors(len(names), self.forward, list(range(len(names))))
+        self.before = graph_loops.ancestors(len(names), self.forward, list(range(len(names))))
 
     # ------------------------------------------------------------ loops
     def _loops(self) -> None:
-        loops: dict[int, topological.Loop] = {}
+        loops: dict[int, graph_loops.Loop] = {}
         for e, edge in enumerate(self.edges):
             if edge.at_most is None:
                 continue
             head, source = self.at[edge.target], self.at[edge.source]
-            nodes = topological.body(self.before, len(self.sorted), head, source)
+            nodes = graph_loops.body(self.before, len(self.sorted), head, source)
             if edge.at_most < 1:
                 self._problem(f"`{edge.source} -> {edge.target}` may be taken at most {edge.at_most} times.", edge.line)
             elif not nodes:
@@ -288,13 +291,13 @@ class Compiler:
             elif nodes in loops:
                 loops[nodes].arrows.append(e)
             else:
-                loops[nodes] = topological.Loop(head, nodes, [e])
+                loops[nodes] = graph_loops.Loop(head, nodes, [e])
         self.loops = list(loops.values())
-        overlaps = topological.nest(self.loops)
+        overlaps = graph_loops.nest(self.loops)
         for one, other in overlaps:
             shown = self._shown_loops([one, other])
             self._problem(f"the loops {shown} overlap: let one lie inside the other, or join them before going back.")
-        for waiting, arrows in [] if overlaps else topological.mutual_waits(len(self.sorted), self.forward, self.loops):
+        for waiting, arrows in [] if overlaps else graph_loops.mutual_waits(len(self.sorted), self.forward, self.loops):
             between = ", ".join(f"`{self.sorted[a]} -> {self.sorted[b]}`" for a, b in arrows)
             self._problem(
                 f"the loops {self._shown_loops(waiting)} wait for each other, so none of them can end: {between}. "
@@ -302,14 +305,14 @@ class Compiler:
                 "take away the arrows of one direction."
             )
 
-    def _shown_loops(self, loops: list[topological.Loop]) -> str:
-        return " and ".join("{" + ", ".join(self.sorted[i] for i in topological.members(x.nodes)) + "}" for x in loops)
+    def _shown_loops(self, loops: list[graph_loops.Loop]) -> str:
+        return " and ".join("{" + ", ".join(self.sorted[i] for i in graph_loops.members(x.nodes)) + "}" for x in loops)
 
     def _bodies(self) -> tuple[Body, ...]:
         return tuple(
             Body(
                 self.sorted[x.head],
-                tuple(self.sorted[i] for i in topological.members(x.nodes)),
+                tuple(self.sorted[i] for i in graph_loops.members(x.nodes)),
                 tuple(x.arrows),
                 x.parent,
             )
@@ -331,8 +334,8 @@ class Compiler:
         fields = state_fields(cls) if cls is not None else {}
         self.state = {name: {**row, "writers": [], "readers": []} for name, row in fields.items()}
         for name in self.sorted:
-            for key, reducer in self.drafts[name].facts.writes.items():
-                self._writer(name, key, reducer, declared=cls is not None)
+            for key, how in self.drafts[name].facts.writes.items():
+                self._writer(name, key, how, declared=cls is not None)
 
     def _writer(self, node: str, key: str, reducer: str, *, declared: bool) -> None:
         row = self.state.get(key)
@@ -589,3 +592,60 @@ def _problems(number: int) -> str:
 def single_node_spec(name: str, target: Any) -> GraphSpec:
     """The graph of one node: what running one agent or one function is."""
     return GraphSpec(name, {name: NodeSpec(name, target=target)}, out=(name,))
+
+
+# ------------------------------------------------------------------ the state class
+# A graph's state class: a TypedDict, dataclass or pydantic model whose fields are the state's keys.
+#
+# ``Annotated[list, "append"]`` names a field's reducer; without one, writes replace (`last`).
+
+
+def state_fields(cls: Any) -> dict[str, dict[str, Any]]:
+    """Field -> {"reducer", "type", "default" where there is one}.
+
+    Raises
+    ------
+    BadType
+        `cls` is no class with annotated fields, or names a reducer that is none.
+    """
+    try:
+        hints = get_type_hints(cls, include_extras=True)
+    except (TypeError, NameError) as error:
+        raise BadType(f"`{getattr(cls, '__name__', cls)}` cannot be a state class: {error}.") from None
+    if not hints:
+        raise BadType(
+            f"`{getattr(cls, '__name__', cls)}` has no annotated fields.",
+            hint="a TypedDict, dataclass or pydantic model",
+        )
+    defaults = _defaults(cls)
+    return {
+        check_name(name, "state key"): _row(hint, defaults.get(name, dataclasses.MISSING))
+        for name, hint in hints.items()
+    }
+
+
+def _row(hint: Any, default: Any) -> dict[str, Any]:
+    how, kind = "last", hint
+    if get_origin(hint) is Annotated:
+        kind, *marks = get_args(hint)
+        for mark in marks:
+            name = mark if isinstance(mark, str) else getattr(mark, "__name__", "")
+            if isinstance(mark, str) or mark in REDUCERS.values():
+                reducer(name) if name in REDUCERS or isinstance(mark, str) else None
+                how = next((k for k, v in REDUCERS.items() if v is mark), name)
+    row: dict[str, Any] = {"reducer": how, "type": getattr(kind, "__name__", str(kind))}
+    if default is not dataclasses.MISSING:
+        row["default"] = plain(default)
+    return row
+
+
+def _defaults(cls: Any) -> dict[str, Any]:
+    if dataclasses.is_dataclass(cls):
+        return {
+            f.name: f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
+            for f in dataclasses.fields(cls)
+            if f.default is not dataclasses.MISSING or f.default_factory is not dataclasses.MISSING
+        }
+    if hasattr(cls, "model_fields"):
+        return {n: f.get_default(call_default_factory=True) for n, f in cls.model_fields.items() if not f.is_required()}
+    return {}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.fold import fold
 from orch_nb.engine.plan import Plan, to_data
-from orch_nb.engine.policy import Policy
+from orch_nb.engine.ports import Policy
 from orch_nb.engine.state import RunState
 from orch_nb.handle import RunHandle
 from orch_nb.runtime.binding import callables, compile_in, graph_spec

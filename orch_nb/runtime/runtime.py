@@ -15,7 +15,7 @@ from orch_nb.engine.drive import Driver
 from orch_nb.engine.fold import fold
 from orch_nb.engine.loop import RunLoop
 from orch_nb.engine.plan import from_data, model_named, to_data
-from orch_nb.engine.policy import Policy
+from orch_nb.engine.ports import Policy
 from orch_nb.engine.state import RunState
 from orch_nb.engine.user_code import contained
 from orch_nb.errors import MissingInput, ModelNotInstalled, OrchError, RunCancelled, nearest

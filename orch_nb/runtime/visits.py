@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from orch_nb.engine.topology import topology
+from orch_nb.engine.plan import topology
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

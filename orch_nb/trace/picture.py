@@ -118,7 +118,7 @@ class GraphView:
 
 def picture(plan: Plan, path: str = "") -> GraphView:
     """The plan's picture, before a run. O(nodes + edges)."""
-    from orch_nb.engine.topology import topology
+    from orch_nb.engine.plan import topology
 
     topo = topology(plan)
     view = GraphView(

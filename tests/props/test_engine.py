@@ -13,12 +13,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from orch_nb.engine import fold as folding
-from orch_nb.engine.due import due
 from orch_nb.engine.fold import fold, fold_all
 from orch_nb.engine.plan import from_data, to_data
-from orch_nb.engine.state import DONE, SKIPPED, RunState
+from orch_nb.engine.state import DONE, SKIPPED, RunState, due
 from orch_nb.errors import GraphError
-from orch_nb.graph import topological
+from orch_nb.graph import loops as graph_loops
 from orch_nb.graph.compile import compile_graph
 from orch_nb.schema import events as ev
 from orch_nb.schema.graph_spec import EdgeSpec, GraphSpec, NodeSpec
@@ -306,7 +305,7 @@ def test_a_run_that_is_done_has_no_node_left(monkeypatch):
             if "wait for each other" not in str(error):
                 continue
             with monkeypatch.context() as unchecked:
-                unchecked.setattr(topological, "mutual_waits", lambda *_: [])
+                unchecked.setattr(graph_loops, "mutual_waits", lambda *_: [])
                 plan = compile_graph(spec, functions, facts_of)
             waiting += 1
             state, _ = run_plan(plan, performer=Performer(**functions))

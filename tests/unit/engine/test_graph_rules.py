@@ -460,9 +460,9 @@ def test_three_loops_in_a_ring_are_named_all():
 @pytest.fixture
 def unchecked(monkeypatch):
     """Graphs of loops that wait for each other compile, as in runs that older versions have stored."""
-    from orch_nb.graph import topological
+    from orch_nb.graph import loops
 
-    monkeypatch.setattr(topological, "mutual_waits", lambda *_: [])
+    monkeypatch.setattr(loops, "mutual_waits", lambda *_: [])
 
 
 def test_a_run_with_nothing_due_and_nodes_left_is_our_fault_not_done(unchecked):

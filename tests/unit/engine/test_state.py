@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from orch_nb.engine.state import StateKey
 from orch_nb.errors import BadType, GraphError
-from orch_nb.graph.state_class import state_fields
+from orch_nb.graph.compile import state_fields
 from orch_nb.tools.function import node
 from tests.support import plan_of, run_text
 
