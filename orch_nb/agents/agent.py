@@ -238,7 +238,7 @@ class Agent:
         SemanticFailure
             A read that is not optional has no value.
         """
-        from orch_nb.agents.turn import AgentMachine
+        from orch_nb.agents.machine import AgentMachine
         from orch_nb.engine.ports import Call
 
         definition = {k: v for k, v in self.definition(book).items() if k not in ("route", "second_opinion")}

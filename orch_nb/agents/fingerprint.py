@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.agents.hidden import hidden_inputs
-from orch_nb.agents.source import function_fingerprint
+from orch_nb.agents.source import function_fingerprint, hidden_inputs
 from orch_nb.schema.canonical import digest
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orch_nb import display
+from orch_nb.agents.binding import compile_in
 from orch_nb.analysis import compare_table as table_of
 from orch_nb.analysis import fixtures, picks
 from orch_nb.analysis.batch_run import BatchRun
@@ -27,7 +28,6 @@ from orch_nb.engine.user_code import tell
 from orch_nb.errors import OrchError
 from orch_nb.routing.evidence import Evidence, row_key
 from orch_nb.runtime.batch import add_rows, resume_batch, start_rows
-from orch_nb.runtime.binding import compile_in
 from orch_nb.schema.canonical import digest
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class Comparison(BatchRun):
 
     def prompt_of(self, row: int, candidate: int) -> str:
         """The user message of a cell, with its values in place."""
-        from orch_nb.agents.turn import render
+        from orch_nb.agents.conversation import render
 
         node = self._plans[self.candidates[candidate].key].nodes[0]
         return render(node.spec["prompt"], self.cell(row, candidate).inputs)

@@ -6,12 +6,12 @@ import copy
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.agents.binding import compile_in
 from orch_nb.analysis.compare_inputs import InputRow, rows_of, with_fixtures
 from orch_nb.analysis.scorers import read_scorers
 from orch_nb.errors import BadOption, MissingInput, OrchError, nearest
 from orch_nb.lang.compare_cell import MAX_CELLS
 from orch_nb.runtime.batch import rows_of as batch_rows
-from orch_nb.runtime.binding import compile_in
 from orch_nb.schema.budget import Budget, parse_budget
 from orch_nb.schema.canonical import digest
 

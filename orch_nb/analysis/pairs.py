@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from orch_nb import display
+from orch_nb.agents.binding import compile_in
 from orch_nb.analysis.batch_run import BatchRun
 from orch_nb.analysis.compare_inputs import InputRow, rows_of, with_fixtures
 from orch_nb.analysis.compare_start import check_harmless, is_data, on_model
@@ -19,7 +20,6 @@ from orch_nb.analysis.scorers import Answered, Scorers, read_scorers
 from orch_nb.errors import BadOption, MissingInput, OrchError
 from orch_nb.runtime.batch import Row, add_rows, resume_batch, start_rows
 from orch_nb.runtime.batch import rows_of as batch_rows
-from orch_nb.runtime.binding import compile_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -165,8 +165,8 @@ def _indent(text: str) -> str:
 # ------------------------------------------------------------------ graph
 def graph_view(graph: Any, namespace: Mapping[str, Any]) -> GraphView:
     """The graph's picture: of its plan where it compiles, else of what is written, with what is wrong."""
+    from orch_nb.agents.binding import compile_in
     from orch_nb.errors import GraphError
-    from orch_nb.runtime.binding import compile_in
 
     try:
         return picture(compile_in(graph, namespace))

@@ -93,8 +93,8 @@ def _model_marks(model: str, text: str) -> Iterator[Mark]:
 
 
 def _graph_marks(first: str, text: str, names: Mapping[str, Any]) -> Iterator[Mark]:
+    from orch_nb.agents.binding import compile_in
     from orch_nb.graph.builder import Graph
-    from orch_nb.runtime.binding import compile_in
 
     words = first.removeprefix("%%graph").split("#")[0].split()
     name = next((word for word in words if not word.startswith("--")), "")

@@ -177,7 +177,7 @@ def _graph_names(names: Mapping[str, Any]) -> list[str]:
 
 
 def _inputs(names: Mapping[str, Any], target: str) -> list[str]:
-    from orch_nb.runtime.binding import compile_in
+    from orch_nb.agents.binding import compile_in
 
     if target not in names:
         return []

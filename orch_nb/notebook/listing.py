@@ -169,7 +169,7 @@ def next_line(runtime: Runtime, names: Mapping[str, Any]) -> str:
 
 
 def _inputs_of(target: Any, names: Mapping[str, Any]) -> Sequence[str]:
-    from orch_nb.runtime.binding import compile_in
+    from orch_nb.agents.binding import compile_in
 
     try:
         return [i for i in compile_in(target, names).inputs if i not in names]

@@ -52,7 +52,7 @@ class Verb:
 # ------------------------------------------------------------------ running
 def run(session: Session, command: Command, names: Names) -> live.Pending:
     """Start a graph or an agent; the cell waits for it unless `--bg`."""
-    from orch_nb.runtime.binding import compile_in
+    from orch_nb.agents.binding import compile_in
 
     target = _target(command, names, "run")
     plan = compile_in(target, names)
@@ -143,8 +143,8 @@ def batch(session: Session, command: Command, names: Names) -> live.Pending:
 
 def _ordinary_notes(session: Session, target: Any, names: Names) -> list[str]:
     """Which models are called as ever, at the ordinary price, although batch prices were asked for."""
+    from orch_nb.agents.binding import compile_in
     from orch_nb.runtime.batch import check_batch_price
-    from orch_nb.runtime.binding import compile_in
 
     others = check_batch_price(session.runtime, compile_in(target, names))
     return [f"`{name}` has no batch interface here: called at once, at the ordinary price" for name in others]
@@ -152,7 +152,7 @@ def _ordinary_notes(session: Session, target: Any, names: Names) -> list[str]:
 
 def _rows(command: Command, names: Names, target: Any) -> tuple[Any, dict[str, str], dict[str, Any], list[str]]:
     """A table, the columns that inputs were bound to, the inputs that are the same for every row, and what is to be said."""
-    from orch_nb.runtime.binding import compile_in
+    from orch_nb.agents.binding import compile_in
 
     frame = value_of(command.words[1].text, names, command=command, at=command.words[1])
     columns = [str(c) for c in getattr(frame, "columns", ())]
@@ -178,7 +178,7 @@ def _rows(command: Command, names: Names, target: Any) -> tuple[Any, dict[str, s
 
 def quote(session: Session, command: Command, names: Names) -> Shown:
     """What a run, or a batch over a table, is likely to cost and to take. Nothing is sent."""
-    from orch_nb.runtime.binding import compile_in
+    from orch_nb.agents.binding import compile_in
 
     target = _target(command, names, "quote")
     if len(command.words) > 1:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from orch_nb import runtime
+from orch_nb.agents import binding
 from orch_nb.current import caller_namespace
-from orch_nb.runtime import binding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,12 +15,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from orch_nb import display
+from orch_nb.agents.binding import compile_in, refuse_secrets
 from orch_nb.engine.plan import Plan, from_data, to_data
 from orch_nb.engine.user_code import tell
 from orch_nb.errors import BadOption, BudgetExceeded, MissingInput, OrchError, nearest
 from orch_nb.handle import promise
 from orch_nb.runtime.batch_desk import BatchDesk
-from orch_nb.runtime.binding import compile_in, refuse_secrets
 from orch_nb.schema import events as ev
 from orch_nb.schema.amount import shown as given
 from orch_nb.schema.budget import Budget, budget_of, parse_budget

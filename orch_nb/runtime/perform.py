@@ -8,6 +8,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.agents.binding import bound_call, callables, compile_in, function_key, graph_spec
 from orch_nb.engine.outcome import error_info
 from orch_nb.engine.plan import to_data
 from orch_nb.engine.ports import Call, Outcome, Prepared, SystemClock, dollars
@@ -21,7 +22,6 @@ from orch_nb.errors import (
     ReplayMismatch,
 )
 from orch_nb.runtime.batch_desk import SLOT
-from orch_nb.runtime.binding import bound_call, callables, compile_in, function_key, graph_spec
 from orch_nb.runtime.response_cache import Hit, ResponseCache
 from orch_nb.runtime.routes import Routes
 from orch_nb.schema.budget import budget_of
@@ -121,7 +121,7 @@ class Performer:
     # ---------------------------------------------------------------- agents
     def machine(self, node: PlanNode, values: dict[str, Any], key: str) -> Machine:
         """The conversation of an agent node, from its recorded definition."""
-        from orch_nb.agents.turn import AgentMachine
+        from orch_nb.agents.machine import AgentMachine
 
         return AgentMachine(node.spec, values)
 

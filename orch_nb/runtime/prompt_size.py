@@ -21,7 +21,7 @@ from orch_nb.schema.values import dig
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orch_nb.agents.turn import AgentMachine
+    from orch_nb.agents.machine import AgentMachine
     from orch_nb.catalog.models import ModelBook
     from orch_nb.catalog.offers import Offer
     from orch_nb.catalog.prices import Price
@@ -41,7 +41,7 @@ TYPICAL_FIELD = 24
 UNKNOWN_BYTES = 400
 """Of an input that is not given, or of a text that a function makes."""
 TOOL_TURNS = 3
-"""Replies that ask for tools, at the high end; an agent may take more (`agents.turn.MAX_TURNS`), and then it is rare."""
+"""Replies that ask for tools, at the high end; an agent may take more (`agents.conversation.MAX_TURNS`), and then it is rare."""
 TOOL_RESULT = 500
 """Tokens of a tool's result."""
 FUNCTION_S = 5.0
@@ -397,7 +397,7 @@ class _Use:
 
     def _machine(self, node: PlanNode) -> AgentMachine:
         """The conversation of one visit; a route is decided when it runs, so that agents with one are not foreseen."""
-        from orch_nb.agents.turn import AgentMachine
+        from orch_nb.agents.machine import AgentMachine
 
         return AgentMachine(
             node.spec,
@@ -483,7 +483,7 @@ class _Use:
 
     def _request(self, model: Mapping[str, Any], values: Sequence[Any]) -> ModelRequest:
         """The first request of a conversation with these values, as the agent would make it."""
-        from orch_nb.agents.turn import AgentMachine
+        from orch_nb.agents.machine import AgentMachine
         from orch_nb.engine.ports import Call
 
         spec = {key: value for key, value in self.spec.items() if key not in ("route", "second_opinion")}

@@ -297,7 +297,7 @@ def quote(
     runtime: Runtime, target: Any, inputs: Mapping[str, Any], namespace: Mapping[str, Any] | None = None
 ) -> Quote:
     """What a run of `target` on these inputs is likely to cost (see `Runtime.quote`)."""
-    from orch_nb.runtime.binding import compile_in
+    from orch_nb.agents.binding import compile_in
 
     plan = compile_in(target, {} if namespace is None else namespace)
     known = {*plan.inputs, *plan.optional_inputs, *plan.state}
@@ -322,8 +322,8 @@ def quote_batch(
     Of a table of more than 200 rows, 200 are quoted, evenly spread, and stand for the others. The ends are sums of the rows'
     ends, which is wider than it need be: not every row is at its end.
     """
+    from orch_nb.agents.binding import compile_in
     from orch_nb.runtime.batch import rows_of
-    from orch_nb.runtime.binding import compile_in
 
     plan = compile_in(target, {} if namespace is None else namespace)
     runtime.check_models(plan, with_keys=False)

@@ -9,12 +9,12 @@ import asyncio
 import contextvars
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.agents.binding import callables, compile_in, graph_spec
 from orch_nb.engine.fold import fold
 from orch_nb.engine.plan import Plan, to_data
 from orch_nb.engine.ports import Policy
 from orch_nb.engine.state import RunState
 from orch_nb.handle import RunHandle
-from orch_nb.runtime.binding import callables, compile_in, graph_spec
 from orch_nb.runtime.perform import Performer
 from orch_nb.schema import events as ev
 from orch_nb.schema.budget import Budget, parse_budget

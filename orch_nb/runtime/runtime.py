@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orch_nb._version import __version__
+from orch_nb.agents.binding import callables, check_sources, compile_in, graph_spec, refuse_secrets
 from orch_nb.engine.drive import Driver
 from orch_nb.engine.fold import fold
 from orch_nb.engine.loop import RunLoop
@@ -22,7 +23,6 @@ from orch_nb.errors import MissingInput, ModelNotInstalled, OrchError, RunCancel
 from orch_nb.handle import RunHandle
 from orch_nb.runtime.baseline import baseline_of
 from orch_nb.runtime.batch_desk import SLOT
-from orch_nb.runtime.binding import callables, check_sources, compile_in, graph_spec, refuse_secrets
 from orch_nb.runtime.perform import Performer
 from orch_nb.runtime.run_evidence import evidence_of
 from orch_nb.schema import events as ev

@@ -166,8 +166,8 @@ def printed(code: str) -> str:
 
 def loop_plan(most: int, fail_at: list[int]) -> tuple[Any, Any, dict[str, Any]]:
     """Two nodes that go round until `most`; the first raises at `fail_at`."""
+    from orch_nb.agents.binding import callables, compile_in
     from orch_nb.lang.graph_cell import parse_graph
-    from orch_nb.runtime.binding import callables, compile_in
 
     async def w(c: int = 0) -> int:
         if c == fail_at[0]:

@@ -13,8 +13,8 @@ from typing import Any
 from proto import Case, Engine, fresh_dir
 from spec import MOD, doc_text, w4_deps, w4_value
 
+from orch_nb.agents.binding import callables, compile_in
 from orch_nb.lang.graph_cell import parse_graph
-from orch_nb.runtime.binding import callables, compile_in
 from orch_nb.runtime.runtime import Runtime
 from orch_nb.store.memory import MemoryStore
 from orch_nb.store.sqlite import SqliteStore

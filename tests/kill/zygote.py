@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx  # noqa: F401  (imported before the forks, so that a child starts at once)
 
-import orch_nb.agents.turn
+import orch_nb.agents.machine
 import orch_nb.catalog.billing
 import orch_nb.providers.local
 import orch_nb.routing.fixed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.agents.turn import AgentMachine
+from orch_nb.agents.machine import AgentMachine
 from orch_nb.schema.events import ErrorInfo, Settled
 from orch_nb.schema.values import plain
 

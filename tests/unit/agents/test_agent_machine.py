@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, field_validator
 
 from orch_nb.agents.agent import Agent
-from orch_nb.agents.origin import MAX_RESULT_CHARS, marked
-from orch_nb.agents.turn import DEFAULT_TIMEOUT_S, MAX_CALLS, MAX_TURNS, AgentMachine
+from orch_nb.agents.conversation import DEFAULT_TIMEOUT_S, MAX_CALLS, MAX_TURNS
+from orch_nb.agents.machine import AgentMachine
+from orch_nb.agents.prompt import MAX_RESULT_CHARS, marked
 from orch_nb.catalog.models import ModelBook
 from orch_nb.engine.ports import Call, Result
 from orch_nb.errors import SemanticFailure

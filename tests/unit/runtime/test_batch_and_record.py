@@ -213,8 +213,8 @@ def stored(request, tmp_path, rt, scripted):
 
 async def test_a_resume_starts_the_rows_that_have_no_event(stored):
     """A kill between `create` and the first event of row 0, as this and earlier versions leave it: the batch goes on."""
+    from orch_nb.agents.binding import compile_in
     from orch_nb.runtime.batch import Row, _begin
-    from orch_nb.runtime.binding import compile_in
     from orch_nb.schema.budget import Budget
 
     rows = [Row(n, {"ticket": f"t{n}"}) for n in range(3)]

@@ -226,8 +226,8 @@ async def test_another_run_takes_an_effect_in_doubt_for_one_that_may_have_happen
 
 async def test_arguments_that_do_not_bind_do_nothing(rt):
     """The function was not entered: an ordinary failure, which a resume tries again without asking."""
+    from orch_nb.agents.binding import bound_call
     from orch_nb.engine.plan import PlanNode
-    from orch_nb.runtime.binding import bound_call
 
     _, space = sender("sent")
     call = bound_call(PlanNode("send", "function", function="send", effects=("message",)), space["send"], rt.pool)

@@ -8,11 +8,11 @@ from decimal import Decimal
 import pytest
 
 import orch_nb as orch
+from orch_nb.agents.binding import compile_in
 from orch_nb.catalog import models as books
 from orch_nb.engine.plan import from_data
 from orch_nb.errors import AuthFailed, OrchError
 from orch_nb.providers.fakes import ScriptedProvider
-from orch_nb.runtime.binding import compile_in
 from orch_nb.runtime.runtime import Runtime
 from orch_nb.schema import events as ev
 from orch_nb.schema.messages import Reply, Usage

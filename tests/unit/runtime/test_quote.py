@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import orch_nb as orch
+from orch_nb.agents.binding import compile_in
 from orch_nb.errors import BadRequest, MissingInput, QuoteTooHigh, UnknownModel
-from orch_nb.runtime.binding import compile_in
 from orch_nb.runtime.past_runs import ends, past_runs
 from orch_nb.runtime.quote import Quoter, Used
 from orch_nb.runtime.visits import Range

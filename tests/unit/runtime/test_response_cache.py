@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 import orch_nb as orch
+from orch_nb.agents.binding import callables, compile_in
 from orch_nb.engine.ports import Policy
 from orch_nb.errors import BadOption, ProviderUnavailable
-from orch_nb.runtime.binding import callables, compile_in
 from orch_nb.runtime.past_runs import past_run
 from orch_nb.runtime.runtime import Runtime
 from orch_nb.schema import events as ev

@@ -153,7 +153,7 @@ def test_ctrl_c_in_the_main_thread_is_an_interrupt_of_the_program(rt):
 
 
 def _bound(plan, space):
-    from orch_nb.runtime.binding import callables
+    from orch_nb.agents.binding import callables
 
     return callables(plan, space)
 

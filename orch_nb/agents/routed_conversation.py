@@ -7,103 +7,62 @@ that a resume in another process goes on with what was decided and decides nothi
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.agents.certainty import Sureness, measured
-from orch_nb.agents.turn import Talk
+from orch_nb.agents.confidence import measured
+from orch_nb.agents.conversation import Talk
+from orch_nb.agents.steps import Answer, decided, following, model_of, spoken
 from orch_nb.engine.ports import Call, Result
 from orch_nb.errors import SemanticFailure
 from orch_nb.routing.judge import judge_request, judged
-from orch_nb.routing.question import Question
 from orch_nb.schema.events import ErrorInfo
 from orch_nb.schema.route_spec import measure
 
 if TYPE_CHECKING:
-    from orch_nb.agents.turn import AgentMachine
+    from collections.abc import Mapping
 
-Steps = Generator[Call, Any, Any]
-Decided = Mapping[str, Any]
+    from orch_nb.agents.conversation import AgentTask
+    from orch_nb.agents.steps import Decided, Steps
 
 MAX_BECAUSE = 300
 
 
-@dataclass(slots=True)
-class Answer:
-    """What came of asking: the talk, its result, how sure it is, and the record of how it came about."""
-
-    result: Result
-    talk: Talk | None = None
-    sureness: Sureness | None = None
-    note: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def is_final(self) -> bool:
-        """Whether nobody else may be asked: it was broken off, or what its tools did is not known."""
-        error = self.result.error
-        return (error is not None and error.failure == "cancelled") or (self.talk is not None and self.talk.is_stopped)
-
-
-def routed(machine: AgentMachine) -> Steps:
+def routed(task: AgentTask) -> Steps:
     """The whole conversation; returns its `Result`."""
-    answer = yield from _answered(machine)
-    if "second_opinion" in machine.definition:
-        from orch_nb.agents.second import with_second
+    answer = yield from _answered(task)
+    if "second_opinion" in task.definition:
+        from orch_nb.agents.second_opinion import with_second
 
-        answer = yield from with_second(machine, answer)
+        answer = yield from with_second(task, answer)
     return replace(answer.result, decision={"route": answer.note}) if answer.note else answer.result
 
 
-def _answered(machine: AgentMachine) -> Steps:
-    if "route" not in machine.definition:
-        talk = Talk(machine, logprobs=machine.definition["second_opinion"]["by"] == "probability")
+def _answered(task: AgentTask) -> Steps:
+    if "route" not in task.definition:
+        talk = Talk(task, logprobs=task.definition["second_opinion"]["by"] == "probability")
         return Answer((yield from spoken(talk)), talk)
-    decision = yield from decided(machine)
+    decision = yield from decided(task)
     if isinstance(decision, ErrorInfo):
         return Answer(Result(error=decision))
     if decision.get("ask"):
-        decision = yield from _judged(machine, decision)
+        decision = yield from _judged(task, decision)
         if isinstance(decision, ErrorInfo):
             return Answer(Result(error=decision))
     if decision["by"] == "cascade":
-        return (yield from _climbed(machine, decision))
-    return (yield from _asked(machine, decision))
+        return (yield from _climbed(task, decision))
+    return (yield from _asked(task, decision))
 
 
-# ------------------------------------------------------------------ decisions
-def decided(machine: AgentMachine, **more: Any) -> Steps:
-    """The recorded decision, or the error of a question that nobody can answer."""
-    question = _question(machine, **more)
-    outcome = yield Call("route", question.route["how"], question)
-    if not outcome.ok:
-        return outcome.error or ErrorInfo("ORCH400", "RoutingError", "no model was chosen")
-    return outcome.reply
-
-
-def _question(machine: AgentMachine, **more: Any) -> Question:
-    spec = machine.definition
-    needs = {"tools"} if spec.get("tools") else set()
-    if spec.get("schema") is not None and spec.get("enforce", "provider") != "validate":
-        needs.add("json")
-    route = more.pop("route", None) or spec["route"]
-    fallback = more.pop("fallback", tuple(spec.get("fallback", ())))
-    request = Talk(machine, [model_of(spec, route["models"][0])]).request()
-    return Question(
-        spec["name"], route, request, machine.inputs, machine.prompt, fallback, frozenset(needs),
-        sla_s=spec.get("sla_s"), template=spec["prompt"], **more,
-    )  # fmt: skip
-
-
-def _judged(machine: AgentMachine, decision: Decided) -> Steps:
+def _judged(task: AgentTask, decision: Decided) -> Steps:
     """The judge is asked, and what it said is decided upon."""
-    spec = machine.definition
+    spec = task.definition
     judge = model_of(spec, decision["ask"])
     about = {row["offer"]: _about(row) for row in decision["candidates"]}
     choices = [(name, about[name]) for name in decision["order"]]
-    request = judge_request(judge["model"], machine.prompt, choices, spec["route"]["criteria"])
+    request = judge_request(judge["model"], task.prompt, choices, spec["route"]["criteria"])
     outcome = yield Call("model", judge["name"], request, f"it judges which model is to answer for `{spec['name']}`")
-    return (yield from decided(machine, said=judged(outcome, decision["order"])))
+    return (yield from decided(task, said=judged(outcome, decision["order"])))
 
 
 def _about(row: Mapping[str, Any]) -> str:
@@ -111,16 +70,10 @@ def _about(row: Mapping[str, Any]) -> str:
     return f"{row['model']}, {cost} for this task"
 
 
-def model_of(spec: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The plan's record of a model."""
-    found: dict[str, Any] = next(m for m in (*spec["models"], *spec.get("others", ())) if m["name"] == name)
-    return found
-
-
 # ------------------------------------------------------------------ one model, others only when it fails
-def _asked(machine: AgentMachine, decision: Decided) -> Steps:
-    models = [model_of(machine.definition, name) for name in decision["order"]]
-    talk = Talk(machine, models, because=decision["because"][:MAX_BECAUSE])
+def _asked(task: AgentTask, decision: Decided) -> Steps:
+    models = [model_of(task.definition, name) for name in decision["order"]]
+    talk = Talk(task, models, because=decision["because"][:MAX_BECAUSE])
     result = yield from spoken(talk)
     note = {
         "how": decision["how"],
@@ -133,49 +86,40 @@ def _asked(machine: AgentMachine, decision: Decided) -> Steps:
     return Answer(result, talk, note=note)
 
 
-def spoken(talk: Talk) -> Steps:
-    """One talk to its end; returns its `Result`."""
-    step = talk.step()
-    while not isinstance(step, Result):
-        talk.take((yield step))
-        step = talk.step()
-    return step
-
-
 # ------------------------------------------------------------------ a ladder
-def _climbed(machine: AgentMachine, decision: Decided) -> Steps:
+def _climbed(task: AgentTask, decision: Decided) -> Steps:
     """Rung by rung, until an answer passes or none is left."""
-    route = machine.definition["route"]
+    route = task.definition["route"]
     tried: list[dict[str, Any]] = []
     kept: Answer | None = None
     before: Talk | None = None
     while True:
         is_top = len(decision["order"]) == 1
-        answer = yield from _rung(machine, decision, before, is_top=is_top)
+        answer = yield from _rung(task, decision, before, is_top=is_top)
         before = answer.talk
         step = _step(decision["offer"], answer, route["confidence"], is_top=is_top)
         tried.append(step)
         if answer.is_final or step["passed"]:
-            return _ended(machine, decision, answer, tried)
+            return _ended(task, decision, answer, tried)
         if answer.result.error is None and not _is_refuted(answer):
             kept = answer if kept is None or _sure(answer) > _sure(kept) else kept
         if is_top:
-            return _ended(machine, decision, kept or answer, tried)
-        again = yield from decided(machine, tried=tuple(tried), keeps=kept is not None)
+            return _ended(task, decision, kept or answer, tried)
+        again = yield from decided(task, tried=tuple(tried), keeps=kept is not None)
         if isinstance(again, ErrorInfo):
-            return _ended(machine, decision, kept or Answer(Result(error=_both(answer, again)), answer.talk), tried)
+            return _ended(task, decision, kept or Answer(Result(error=_both(answer, again)), answer.talk), tried)
         if not again["offer"]:
-            return _ended(machine, again, kept or answer, tried)
+            return _ended(task, again, kept or answer, tried)
         decision = again
 
 
-def _rung(machine: AgentMachine, decision: Decided, before: Talk | None, *, is_top: bool) -> Steps:
+def _rung(task: AgentTask, decision: Decided, before: Talk | None, *, is_top: bool) -> Steps:
     """One model's answer and how sure it is. Below the top nothing is repaired: the next rung is the remedy."""
-    model = model_of(machine.definition, decision["offer"])
+    model = model_of(task.definition, decision["offer"])
     because = decision["because"][:MAX_BECAUSE]
-    route = machine.definition["route"]
+    route = task.definition["route"]
     is_scored = route.get("by") == "probability"
-    talk = following(machine, [model], before, repairs=int(is_top), because=because, logprobs=is_scored)
+    talk = following(task, [model], before, repairs=int(is_top), because=because, logprobs=is_scored)
     result = yield from spoken(talk)
     answer = Answer(result, talk)
     if result.error is None:
@@ -185,15 +129,6 @@ def _rung(machine: AgentMachine, decision: Decided, before: Talk | None, *, is_t
         if answer.sureness is not None:
             answer.result = Result(answer.sureness.value)
     return answer
-
-
-def following(machine: AgentMachine, models: Sequence[dict[str, Any]], before: Talk | None, **options: Any) -> Talk:
-    """A talk that goes on behind the tools' results of an earlier one, so that no tool is called twice."""
-    if before is None or before.base <= 1:
-        return Talk(machine, models, **options)
-    return Talk(
-        machine, models, messages=list(before.messages[: before.base]), base=before.base, turns=before.turns, **options
-    )
 
 
 def _step(offer: str, answer: Answer, least: float, *, is_top: bool) -> dict[str, Any]:
@@ -225,7 +160,7 @@ def _sure(answer: Answer) -> float:
     return -1.0 if sure is None or sure.confidence is None else sure.confidence
 
 
-def _ended(machine: AgentMachine, decision: Decided, answer: Answer, tried: list[dict[str, Any]]) -> Answer:
+def _ended(task: AgentTask, decision: Decided, answer: Answer, tried: list[dict[str, Any]]) -> Answer:
     last = tried[-1]
     answer.note = {"how": decision["how"], "by": "cascade", "ladder": tried, "because": last["because"]}
     if answer.talk is not None:
@@ -235,7 +170,7 @@ def _ended(machine: AgentMachine, decision: Decided, answer: Answer, tried: list
         answer.note |= {"confidence": sure.confidence, "measured": sure.by, **sure.marks()}
     if answer.result.error is None and not last["passed"]:
         if _is_refuted(answer):
-            answer.result = Result(error=_nobody(machine.definition["name"], tried))
+            answer.result = Result(error=_nobody(task.definition["name"], tried))
         else:
             answer.note["because"] = f"no rung passed; the surest answer stands ({last['because']})"
     return answer

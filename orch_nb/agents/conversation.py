@@ -1,8 +1,7 @@
-"""The conversation of one agent as a pure machine: given what came back so far, what is the next call?
+"""The conversation of one agent with one model after another: the fold of what came back, and the next call.
 
-One call, one I/O, one event (DESIGN invariant 7): the machine asks for one model call or one tool call at a time. It is
-built from plain data, so that a resume in another process continues in mid-conversation with the same next question.
-"""
+One call, one I/O, one event: a conversation asks for one model call or one tool call at a time. It is built from plain data,
+so that a resume in another process continues in mid-conversation with the same next question."""
 
 from __future__ import annotations
 
@@ -10,10 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.agents.answer import live_type, read_answer
-from orch_nb.agents.emulation import either_schema, flattened, is_emulated, split_reply
 from orch_nb.agents.fingerprint import request_hash
-from orch_nb.agents.origin import marked
-from orch_nb.agents.prompt import is_enforced, system_text
+from orch_nb.agents.prompt import either_schema, flattened, is_emulated, is_enforced, marked, split_reply, system_text
 from orch_nb.engine.outcome import UNTOUCHED
 from orch_nb.engine.ports import Call, Result
 from orch_nb.errors import BadArguments, LimitReached, SemanticFailure, UnknownTool
@@ -21,7 +18,7 @@ from orch_nb.schema.events import ErrorInfo
 from orch_nb.schema.messages import Message, ModelRequest, ToolCall, ToolSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from orch_nb.lang.out_type import OutType
 
@@ -40,8 +37,8 @@ DEFAULT_TIMEOUT_S = 120.0
 """Deadline of one model call where the agent has no `timeout`: a long answer of a slow model, and no more."""
 
 
-class AgentMachine:
-    """A pure conversation (`engine.ports.Machine`).
+class AgentTask:
+    """One activation of an agent: its definition and its inputs.
 
     Parameters
     ----------
@@ -51,12 +48,6 @@ class AgentMachine:
         Read -> value, under the read's path (``"qa.feedback"``) or its first name. Absent optional reads may be left out.
     out
         The live type of the answer, where a pydantic class validates more than its schema says; else the schema's.
-
-    Notes
-    -----
-    Order of rescue: a wrong answer is repaired once per activation (the answer and its problems are sent back); then the
-    fallback models are asked in turn; then the machine gives up with an error. A model call that failed for good goes
-    straight to the next fallback model. Results of tools are kept on that way, so that no tool is called twice.
     """
 
     def __init__(self, definition: Mapping[str, Any], inputs: Mapping[str, Any], *, out: OutType | None = None) -> None:
@@ -64,17 +55,6 @@ class AgentMachine:
         self.inputs = inputs
         self._out = out
         self._prompt: str | None = None
-
-    def next(self, settled: Sequence[Any]) -> Call | Result:
-        """The next call, or the result. The same outcomes give the same answer, in any process."""
-        if "route" in self.definition or "second_opinion" in self.definition:
-            from orch_nb.agents.routed import routed
-
-            return replayed(routed(self), settled)
-        talk = Talk(self)
-        for outcome in settled:
-            talk.take(outcome)
-        return talk.step()
 
     @property
     def prompt(self) -> str:
@@ -89,18 +69,6 @@ class AgentMachine:
         if self._out is None and self.definition.get("out") is not None:
             self._out = live_type(self.definition["out"])
         return self._out
-
-
-def replayed(steps: Generator[Call, Any, Result], settled: Sequence[Any]) -> Call | Result:
-    """Where a conversation that is written as a generator stands after these outcomes."""
-    try:
-        call = next(steps)
-        for outcome in settled:
-            call = steps.send(outcome)
-    except StopIteration as end:
-        ended: Result = end.value
-        return ended
-    return call
 
 
 def render(prompt: str, inputs: Mapping[str, Any]) -> str:
@@ -159,7 +127,7 @@ class Talk:
         Why each model is asked, for the record.
     """
 
-    machine: AgentMachine
+    task: AgentTask
     models: Sequence[dict[str, Any]] = ()
     repairs: int = 1
     temperature: float | None = None
@@ -187,11 +155,11 @@ class Talk:
     def __post_init__(self) -> None:
         self.models = self.models or self.definition["models"]
         if not self.messages:
-            self.messages.append(Message("user", self.machine.prompt))
+            self.messages.append(Message("user", self.task.prompt))
 
     @property
     def definition(self) -> dict[str, Any]:
-        return self.machine.definition
+        return self.task.definition
 
     # ------------------------------------------------------------ what next
     def step(self) -> Call | Result:
@@ -256,7 +224,7 @@ class Talk:
         if calls:
             self._ask_tools(text, calls)
             return
-        value, problems = read_answer(text, finish_reason, self.machine.out, self.definition["max_tokens"])
+        value, problems = read_answer(text, finish_reason, self.task.out, self.definition["max_tokens"])
         if problems:
             self._wrong(text, problems, finish_reason)
         else:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.agents.certainty import Sureness, identity, measured
-from orch_nb.agents.routed import Answer, Steps, decided, following, model_of, spoken
+from orch_nb.agents.confidence import Sureness, identity, measured
+from orch_nb.agents.steps import Answer, Steps, decided, following, model_of, spoken
 from orch_nb.engine.ports import Result
 from orch_nb.schema.events import ErrorInfo
 from orch_nb.schema.messages import Message
@@ -13,18 +13,18 @@ from orch_nb.schema.route_spec import measure
 from orch_nb.schema.values import compact
 
 if TYPE_CHECKING:
-    from orch_nb.agents.turn import AgentMachine, Talk
+    from orch_nb.agents.conversation import AgentTask, Talk
 
 MAX_SHOWN = 8_000
 """Characters of an answer that are shown to whoever weighs it."""
 
 
-def with_second(machine: AgentMachine, first: Answer) -> Steps:
+def with_second(task: AgentTask, first: Answer) -> Steps:
     """The first answer where it is sure enough, or where nobody else can be asked; else what both come to.
 
     The record has both answers, how sure the first was, and the synthesis.
     """
-    rule = machine.definition["second_opinion"]
+    rule = task.definition["second_opinion"]
     talk = first.talk
     if first.result.error is not None or talk is None:
         return first
@@ -37,12 +37,12 @@ def with_second(machine: AgentMachine, first: Answer) -> Steps:
     because = f"{sure.detail}, below {rule['below']:.2f}"
     tried = {"offer": own, "passed": False, "confidence": sure.confidence, "because": because}
     route = {"how": "second_opinion", "models": [rule["model"]]}
-    decision = yield from decided(machine, route=route, fallback=(), tried=(tried,), keeps=True)
+    decision = yield from decided(task, route=route, fallback=(), tried=(tried,), keeps=True)
     if isinstance(decision, ErrorInfo) or not decision["offer"]:
         refused = decision.message if isinstance(decision, ErrorInfo) else decision["because"]
         first.note["second_opinion"] = {"refused": refused}
         return first
-    return (yield from _weighed(machine, first, rule["model"], because))
+    return (yield from _weighed(task, first, rule["model"], because))
 
 
 def _sureness(first: Answer, talk: Talk, rule: dict[str, Any]) -> Steps:
@@ -53,9 +53,9 @@ def _sureness(first: Answer, talk: Talk, rule: dict[str, Any]) -> Steps:
     return found or Sureness(first.result.value, rule["by"], None, "nothing measures it")
 
 
-def _weighed(machine: AgentMachine, first: Answer, name: str, because: str) -> Steps:
-    model = model_of(machine.definition, name)
-    talk = following(machine, [model], first.talk, because=f"second opinion: {because}")
+def _weighed(task: AgentTask, first: Answer, name: str, because: str) -> Steps:
+    model = model_of(task.definition, name)
+    talk = following(task, [model], first.talk, because=f"second opinion: {because}")
     result = yield from spoken(talk)
     first_row = {"offer": first.note["offer"], "answer": first.result.value, "confidence": first.note["confidence"]}
     record: dict[str, Any] = {"first": first_row, "because": because}
@@ -67,7 +67,7 @@ def _weighed(machine: AgentMachine, first: Answer, name: str, because: str) -> S
     record["agreed"] = identity(result.value) == identity(first.result.value)
     final = result.value
     if not record["agreed"]:
-        weighing = _weighing(machine, talk, model, first.result.value, result.value)
+        weighing = _weighing(task, talk, model, first.result.value, result.value)
         both = yield from spoken(weighing)
         if both.error is not None and both.error.failure == "cancelled":
             return Answer(both, weighing, note=first.note)
@@ -78,14 +78,14 @@ def _weighed(machine: AgentMachine, first: Answer, name: str, because: str) -> S
     return Answer(Result(final), talk, first.sureness, {**first.note, "offer": name, "second_opinion": record})
 
 
-def _weighing(machine: AgentMachine, talk: Talk, model: dict[str, Any], one: Any, other: Any) -> Talk:
+def _weighing(task: AgentTask, talk: Talk, model: dict[str, Any], one: Any, other: Any) -> Talk:
     """The question once more, with both answers. Which model gave which is not said: it would weigh."""
     body = (
         "Two answers were given to this:\n"
         f"Answer 1:\n{_shown(one)}\n\nAnswer 2:\n{_shown(other)}\n\n"
         "Weigh them against the task and the facts above, and give the one right answer, in the same form."
     )
-    made = following(machine, [model], talk, because="it weighs both answers")
+    made = following(task, [model], talk, because="it weighs both answers")
     made.messages = [*made.messages[: made.base], Message("user", body)]
     made.base = len(made.messages)
     return made

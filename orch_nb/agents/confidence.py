@@ -19,7 +19,7 @@ from orch_nb.schema.canonical import digest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from orch_nb.agents.turn import Talk
+    from orch_nb.agents.conversation import Talk
     from orch_nb.schema.route_spec import Measure
 
 Steps = Generator[Call, Any, Any]
@@ -224,7 +224,7 @@ def _is_label(schema: Any) -> bool:
 
 # ------------------------------------------------------------------ a function, or the model's own word
 def _checked(talk: Talk, value: Any, how: Measure) -> Steps:
-    outcome = yield Call("check", how.name, {"answer": value, "values": dict(talk.machine.inputs)})
+    outcome = yield Call("check", how.name, {"answer": value, "values": dict(talk.task.inputs)})
     if not outcome.ok:
         error = outcome.error
         said = f"`{how.name}` failed ({error.type}: {error.message})" if error is not None else f"`{how.name}` failed"

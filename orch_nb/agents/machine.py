@@ -1,0 +1,46 @@
+"""The machine that the engine steps: given what came back so far, the next call of an agent or its result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.agents.conversation import AgentTask, Talk
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from orch_nb.engine.ports import Call, Result
+
+
+class AgentMachine(AgentTask):
+    """A pure conversation (`engine.ports.Machine`).
+
+    Notes
+    -----
+    Order of rescue: a wrong answer is repaired once per activation (the answer and its problems are sent back); then the
+    fallback models are asked in turn; then the machine gives up with an error. A model call that failed for good goes
+    straight to the next fallback model. Results of tools are kept on that way, so that no tool is called twice.
+    """
+
+    def next(self, settled: Sequence[Any]) -> Call | Result:
+        """The next call, or the result. The same outcomes give the same answer, in any process."""
+        if "route" in self.definition or "second_opinion" in self.definition:
+            from orch_nb.agents.routed_conversation import routed
+
+            return replayed(routed(self), settled)
+        talk = Talk(self)
+        for outcome in settled:
+            talk.take(outcome)
+        return talk.step()
+
+
+def replayed(steps: Generator[Call, Any, Result], settled: Sequence[Any]) -> Call | Result:
+    """Where a conversation that is written as a generator stands after these outcomes."""
+    try:
+        call = next(steps)
+        for outcome in settled:
+            call = steps.send(outcome)
+    except StopIteration as end:
+        ended: Result = end.value
+        return ended
+    return call

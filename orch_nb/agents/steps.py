@@ -1,0 +1,83 @@
+"""Steps that routed conversations and second opinions are made of: decide on a model, run one conversation, go on behind another."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.agents.conversation import Talk
+from orch_nb.engine.ports import Call, Result
+from orch_nb.routing.question import Question
+from orch_nb.schema.events import ErrorInfo
+
+if TYPE_CHECKING:
+    from orch_nb.agents.confidence import Sureness
+    from orch_nb.agents.conversation import AgentTask
+
+Steps = Generator[Call, Any, Any]
+Decided = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Answer:
+    """What came of asking: the talk, its result, how sure it is, and the record of how it came about."""
+
+    result: Result
+    talk: Talk | None = None
+    sureness: Sureness | None = None
+    note: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nobody else may be asked: it was broken off, or what its tools did is not known."""
+        error = self.result.error
+        return (error is not None and error.failure == "cancelled") or (self.talk is not None and self.talk.is_stopped)
+
+
+# ------------------------------------------------------------------ decisions
+def decided(task: AgentTask, **more: Any) -> Steps:
+    """The recorded decision, or the error of a question that nobody can answer."""
+    question = _question(task, **more)
+    outcome = yield Call("route", question.route["how"], question)
+    if not outcome.ok:
+        return outcome.error or ErrorInfo("ORCH400", "RoutingError", "no model was chosen")
+    return outcome.reply
+
+
+def _question(task: AgentTask, **more: Any) -> Question:
+    spec = task.definition
+    needs = {"tools"} if spec.get("tools") else set()
+    if spec.get("schema") is not None and spec.get("enforce", "provider") != "validate":
+        needs.add("json")
+    route = more.pop("route", None) or spec["route"]
+    fallback = more.pop("fallback", tuple(spec.get("fallback", ())))
+    request = Talk(task, [model_of(spec, route["models"][0])]).request()
+    return Question(
+        spec["name"], route, request, task.inputs, task.prompt, fallback, frozenset(needs),
+        sla_s=spec.get("sla_s"), template=spec["prompt"], **more,
+    )  # fmt: skip
+
+
+def model_of(spec: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The plan's record of a model."""
+    found: dict[str, Any] = next(m for m in (*spec["models"], *spec.get("others", ())) if m["name"] == name)
+    return found
+
+
+def spoken(talk: Talk) -> Steps:
+    """One talk to its end; returns its `Result`."""
+    step = talk.step()
+    while not isinstance(step, Result):
+        talk.take((yield step))
+        step = talk.step()
+    return step
+
+
+def following(task: AgentTask, models: Sequence[dict[str, Any]], before: Talk | None, **options: Any) -> Talk:
+    """A talk that goes on behind the tools' results of an earlier one, so that no tool is called twice."""
+    if before is None or before.base <= 1:
+        return Talk(task, models, **options)
+    return Talk(
+        task, models, messages=list(before.messages[: before.base]), base=before.base, turns=before.turns, **options
+    )
