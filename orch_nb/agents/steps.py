@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.agents.conversation import Talk
 from orch_nb.engine.ports import Call, Result
-from orch_nb.routing.question import Question
+from orch_nb.routing.decision import Question
 from orch_nb.schema.events import ErrorInfo
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from orch_nb.notebook.bundle import Shown
 from orch_nb.notebook.table import Cell, Column, Table
 from orch_nb.notebook.visible import clean, line
 from orch_nb.notebook.words import BAD, OK, usd
-from orch_nb.routing.learning import acceptance_text
+from orch_nb.routing.learned.proposal import acceptance_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orch_nb.routing.learning import Proposal
+    from orch_nb.routing.learned.proposal import Proposal
     from orch_nb.trace.choices import Choice, Option
     from orch_nb.trace.run_view import RunView
 

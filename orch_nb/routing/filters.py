@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from orch_nb.catalog.offers import Offer
     from orch_nb.catalog.prices import Price
-    from orch_nb.routing.question import Question
+    from orch_nb.routing.decision import Question
     from orch_nb.schema.messages import ModelRequest
 
 LEAST_CALLS = 5

@@ -11,8 +11,7 @@ from orch_nb.schema.messages import Message, ModelRequest
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orch_nb.routing.decision import Candidate
-    from orch_nb.routing.question import Question
+    from orch_nb.routing.decision import Candidate, Question
 
 MAX_TASK = 8_000
 """Characters of the task that a judge is shown: its kind shows at its beginning, and the judge is paid by the token."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orch_nb.lang.condition import Predicate
-    from orch_nb.routing.question import Question
+    from orch_nb.routing.decision import Question
 
 MAX_SHOWN = 40
 ELSE = "it answers where nothing else is true"
@@ -80,7 +80,7 @@ def by_similarity(question: Question, made: Mapping[str, Any]) -> Ranking:
     Parameters
     ----------
     made
-        The decision of `routing.semantic.SimilarityChooser` over the examples of each model.
+        The decision of `routing.intent.similarity.SimilarityChooser` over the examples of each model.
     """
     route = question.route
     scores: dict[str, float] = dict(made["scores"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import BadOption
 from orch_nb.routing.confidence import calibration
-from orch_nb.routing.learning import Log, Proposal, Rule, accepted_for, propose
+from orch_nb.routing.learned.proposal import Log, Proposal, Rule, accepted_for, propose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

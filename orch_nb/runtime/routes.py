@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from orch_nb.catalog.offers import Offer
     from orch_nb.engine.plan import Chooser, Plan, PlanNode
-    from orch_nb.routing.decision import Candidate, Decision
-    from orch_nb.routing.question import Question
+    from orch_nb.routing.decision import Candidate, Decision, Question
     from orch_nb.runtime.runtime import Runtime
 
 Scopes = tuple[tuple[str, Limit], ...]
@@ -81,7 +80,7 @@ class Routes:
         return Outcome(True, made.as_data(), cost_usd=ZERO)
 
     async def _chosen(self, question: Question, candidates: list[Candidate]) -> Decision:
-        from orch_nb.routing import cascade, judge, rules
+        from orch_nb.routing import auto, judge, rules
         from orch_nb.routing.decision import decide
 
         how = question.route["how"]
@@ -99,13 +98,13 @@ class Routes:
             case "learned" | "auto":
                 return await self._learned(question, candidates)
             case _:
-                return cascade.climb(question, candidates, how=how)
+                return auto.climb(question, candidates, how=how)
 
     async def _learned(self, question: Question, candidates: list[Candidate]) -> Decision:
         """By outcomes: those of this agent, under the names that the models have now."""
         from orch_nb.routing.auto import by_auto
         from orch_nb.routing.decision import decide
-        from orch_nb.routing.learning import Log, Rule, accepted_for, by_learning
+        from orch_nb.routing.learned.proposal import Log, Rule, accepted_for, by_learning
 
         runtime, route = self.runtime, question.route
         rule = Rule.of(question.agent, route)

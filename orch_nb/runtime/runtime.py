@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from orch_nb.engine.ports import Balance, Limit, RunLog
     from orch_nb.routing.confidence import Calibration
     from orch_nb.routing.evidence import Evidence
-    from orch_nb.routing.learning import Learning, Proposal
+    from orch_nb.routing.learned.proposal import Learning, Proposal
     from orch_nb.runtime.batch_desk import BatchDesk
     from orch_nb.runtime.quote import Quote
     from orch_nb.runtime.response_cache import AnswerBook
@@ -322,7 +322,7 @@ class Runtime:
 
     def similarity(self, candidates: Mapping[str, tuple[str, tuple[str, ...]]], threshold: float) -> Any:
         """The chooser among these candidates, (description, examples) by name; one for each process."""
-        from orch_nb.routing.semantic import SimilarityChooser
+        from orch_nb.routing.intent.similarity import SimilarityChooser
 
         made = SimilarityChooser(self.embedder, candidates, threshold)
         return self._choosers.setdefault(made.key, made)
@@ -342,7 +342,7 @@ class Runtime:
         """Learned routers of this process."""
         if self._learning is None:
             from orch_nb.providers.wordpiece import word_rank
-            from orch_nb.routing.learning import Learning
+            from orch_nb.routing.learned.proposal import Learning
 
             self._learning = Learning(lambda: self.embedder, word_rank)
         return self._learning

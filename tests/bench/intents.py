@@ -42,7 +42,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from orch_nb.providers.embeddings import default_embedder
-from orch_nb.routing.semantic import SimilarityChooser
+from orch_nb.routing.intent.similarity import SimilarityChooser
 
 OUTSIDE = "oos"
 THRESHOLDS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6)

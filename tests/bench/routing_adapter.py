@@ -1,4 +1,4 @@
-"""`orch_nb.routing.learned` as a router of `shared/tools/routing/eval_models.py --router tests/bench/routing_adapter.py:ModelRouter`.
+"""`orch_nb.routing.learned.router` as a router of `shared/tools/routing/eval_models.py --router tests/bench/routing_adapter.py:ModelRouter`.
 
 The evaluator gives records (prompt, scores, costs) and asks for tables of quality and dollars; here they become `Evidence` and
 go through `Learned` as a notebook's own outcomes do, with the embedded MiniLM. Nothing is set for any data set.
@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from orch_nb.providers.embeddings import default_embedder
 from orch_nb.providers.wordpiece import word_rank
 from orch_nb.routing.evidence import Evidence
-from orch_nb.routing.learned import Learned
-from orch_nb.routing.learned_features import focus
+from orch_nb.routing.learned.features import focus
+from orch_nb.routing.learned.router import Learned
 
 SAME = 0.8
 """Mean cosine to our own vectors above which vectors that come with the records are taken to be of the same model."""

@@ -15,10 +15,9 @@ from orch_nb.catalog.availability import COOLDOWN_S, FAILURES, Availability
 from orch_nb.catalog.offers import Offer
 from orch_nb.catalog.prices import Price, Rates
 from orch_nb.errors import NoOffer, SemanticFailure
-from orch_nb.routing import cascade, judge, rules
-from orch_nb.routing.decision import decide
+from orch_nb.routing import auto, judge, rules
+from orch_nb.routing.decision import Question, decide
 from orch_nb.routing.filters import Facts, Room, filtered
-from orch_nb.routing.question import Question
 from orch_nb.schema.events import ErrorInfo
 from orch_nb.schema.messages import Message, ModelRequest
 from orch_nb.schema.route_spec import complete
@@ -86,7 +85,7 @@ def test_nothing_left_says_every_reason():
     )  # fmt: skip
     candidates = filtered(ask(CASCADE), facts)
     with pytest.raises(NoOffer, match="`big`: its price is unknown") as caught:
-        decide("cascade", "a", candidates, cascade.by_cost(ask(CASCADE), candidates))
+        decide("cascade", "a", candidates, auto.by_cost(ask(CASCADE), candidates))
     assert str(caught.value).count("its provider fails") == 2
 
 
@@ -177,11 +176,11 @@ def test_similarity_shows_all_scores_and_falls_to_else_below_its_threshold():
 # ------------------------------------------------------------------ ladders and judges
 def test_a_ladder_is_climbed_from_the_cheapest_whatever_order_it_is_written_in():
     """Cheapest first by expected cost; what was tried is refused with how it went."""
-    first = cascade.climb(ask(CASCADE), filtered(ask(CASCADE), FACTS))
+    first = auto.climb(ask(CASCADE), filtered(ask(CASCADE), FACTS))
     assert first.order == ("small", "mid", "big")
     tried = ({"offer": "small", "passed": False, "because": "its answer did not fit"},)
     again = ask(CASCADE, tried=tried)
-    second = cascade.climb(again, filtered(again, FACTS))
+    second = auto.climb(again, filtered(again, FACTS))
     assert second.order == ("mid", "big")
     assert second.because.startswith("after `small`, its answer did not fit")
     assert second.as_data()["tried"] == [dict(tried[0])]
@@ -190,7 +189,7 @@ def test_a_ladder_is_climbed_from_the_cheapest_whatever_order_it_is_written_in()
 def test_an_unknown_price_is_the_last_rung():
     """Unknown is not cheap: without a budget it is climbed last, not first."""
     facts = replace(FACTS, prices={**FACTS.prices, "small": None})
-    assert cascade.climb(ask(CASCADE), filtered(ask(CASCADE), facts)).order == ("mid", "big", "small")
+    assert auto.climb(ask(CASCADE), filtered(ask(CASCADE), facts)).order == ("mid", "big", "small")
 
 
 def test_an_answer_at_hand_stands_where_no_rung_is_left():
@@ -198,11 +197,11 @@ def test_an_answer_at_hand_stands_where_no_rung_is_left():
     tried = ({"offer": "small", "passed": False, "because": "1 of 3 agree"},)
     broke = replace(FACTS, room=Room("run:1", Decimal(0)))
     kept = ask(CASCADE, tried=tried, keeps=True)
-    made = cascade.climb(kept, filtered(kept, broke))
+    made = auto.climb(kept, filtered(kept, broke))
     assert made.chosen == ""
     assert "$0 is left" in made.because
     with pytest.raises(NoOffer):
-        cascade.climb(replace(kept, keeps=False), filtered(kept, broke))
+        auto.climb(replace(kept, keeps=False), filtered(kept, broke))
 
 
 JUDGE = {"judge": "big", "models": ["small", "mid"], "criteria": "maths: mid", "else": "mid"}
@@ -355,7 +354,7 @@ def test_a_choice_is_a_pure_function_and_never_a_refused_offer(prompt, room, dow
         candidates = filtered(question, facts)
         try:
             if how == "cascade":
-                return cascade.climb(question, candidates).as_data()
+                return auto.climb(question, candidates).as_data()
             ranking = rules.by_rules(question) if how == "rules" else rules.by_keywords(question)
             return decide(how, "a", candidates, ranking).as_data()
         except NoOffer as refused:

@@ -10,10 +10,10 @@ import pytest
 
 from orch_nb.errors import BadOption, UnknownModel
 from orch_nb.routing.evidence import Evidence
-from orch_nb.routing.learned import Learned
+from orch_nb.routing.learned.router import Learned
 from tests.bench.routing_worlds import world
 from tests.counting import calls_of
-from tests.unit.routing.test_semantic import Words
+from tests.unit.routing.test_similarity import Words
 
 
 class Few(Words):

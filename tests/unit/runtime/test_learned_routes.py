@@ -11,7 +11,7 @@ from orch_nb.catalog.offers import Offer
 from orch_nb.errors import BadOption, CorruptStore, ProviderUnavailable
 from orch_nb.providers.embeddings import HashingEmbedder
 from orch_nb.routing.evidence import Evidence
-from orch_nb.routing.learning import Log, Rule, accepted_for
+from orch_nb.routing.learned.proposal import Log, Rule, accepted_for
 from orch_nb.runtime.run_evidence import evidence_of
 from orch_nb.store.accepted import Accepted
 from tests.unit.runtime.conftest import reply

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from orch_nb.routing import intent
-from orch_nb.routing.intent import IntentModel
-from orch_nb.routing.intent_features import TextFeatures, count_features
-from orch_nb.routing.intent_kernel import FLOOR, ResemblanceVotes
-from tests.unit.routing.test_intent import TOPICS, sentences
-from tests.unit.routing.test_semantic import Words
+from orch_nb.routing.intent import classifier
+from orch_nb.routing.intent.classifier import IntentModel
+from orch_nb.routing.intent.features import TextFeatures, count_features
+from orch_nb.routing.intent.neighbours import FLOOR, ResemblanceVotes
+from tests.unit.routing.test_intent_classifier import TOPICS, sentences
+from tests.unit.routing.test_similarity import Words
 
 
 def rings(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -63,8 +63,8 @@ def test_above_the_limit_nobody_votes(monkeypatch: pytest.MonkeyPatch) -> None:
     words, texts = Words(), [(text, i) for i, topic in enumerate(TOPICS) for text in sentences(topic, 12, 0)]
     vectors, own = words.embed([text for text, _ in texts]), [i for _, i in texts]
     voted = IntentModel(vectors, [text for text, _ in texts], own, len(TOPICS))
-    monkeypatch.setattr(intent, "MOST_VOTERS", len(texts) - 1)
-    monkeypatch.setattr(intent, "ResemblanceVotes", None)  # calling it would raise
+    monkeypatch.setattr(classifier, "MOST_VOTERS", len(texts) - 1)
+    monkeypatch.setattr(classifier, "ResemblanceVotes", None)  # calling it would raise
     alone = IntentModel(vectors, [text for text, _ in texts], own, len(TOPICS))
     text = "please help invoice payment"
     one, two = (model.read(words.embed([text])[0], text).scores for model in (voted, alone))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from orch_nb.routing.intent_features import TextFeatures, count_features
-from orch_nb.routing.intent_fit import fit_classes, fit_curve, fit_temperature, log_softmax, logistic, minimize
+from orch_nb.routing.intent.features import TextFeatures, count_features
+from orch_nb.routing.intent.regression import fit_classes, fit_curve, fit_temperature, log_softmax, logistic, minimize
 
 
 def blobs(rows: int, width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from orch_nb.errors import BadOption
-from orch_nb.routing.semantic import SimilarityChooser
+from orch_nb.routing.intent.similarity import SimilarityChooser
 
 
 class Words:

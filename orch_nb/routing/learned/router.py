@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from orch_nb.routing.evidence import Evidence
-    from orch_nb.routing.learned_model import CostModel, QualityModel, Reader
+    from orch_nb.routing.learned.model import CostModel, QualityModel, Reader
     from orch_nb.schema.messages import Embedder
 
 WORTH = 0.2
@@ -89,7 +89,7 @@ class Learned:
 
     Notes
     -----
-    The model is fitted at the first question, some seconds for 10,000 prompts and 13 offers (`routing.learned_model` says how);
+    The model is fitted at the first question, some seconds for 10,000 prompts and 13 offers (`routing.learned.model` says how);
     afterwards `learn` takes one outcome in below 5 ms and `refit` makes use of all. A prompt is embedded once and remembered.
     An answer costs 1 ms and less beside that. Nothing is random: the same evidence gives the same choice.
 
@@ -114,7 +114,7 @@ class Learned:
         rank: Callable[[str], int] | None = None,
     ) -> None:
         _check(offers, minimum, baseline)
-        from orch_nb.routing.learned_model import Reader
+        from orch_nb.routing.learned.model import Reader
 
         self.offers = tuple(offers)
         self.minimum = minimum
@@ -265,7 +265,7 @@ class Learned:
         return self._model
 
     def _fit(self) -> QualityModel:
-        from orch_nb.routing.learned_model import SLOPE, QualityModel, fit_costs, fit_quality, presumed
+        from orch_nb.routing.learned.model import SLOPE, QualityModel, fit_costs, fit_quality, presumed
 
         self._costs = self._drift = None
         if not self._log:

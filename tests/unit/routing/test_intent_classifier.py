@@ -7,10 +7,10 @@ import random
 import numpy as np
 import pytest
 
-from orch_nb.routing.intent import FEW, IntentModel
-from orch_nb.routing.semantic import LEAST_EXAMPLES, SimilarityChooser
+from orch_nb.routing.intent.classifier import FEW, IntentModel
+from orch_nb.routing.intent.similarity import LEAST_EXAMPLES, SimilarityChooser
 from tests.counting import calls_of
-from tests.unit.routing.test_semantic import Words
+from tests.unit.routing.test_similarity import Words
 
 TOPICS = {
     "billing": "invoice payment charge refund card fee money bill",

@@ -6,7 +6,7 @@ from typing import Any
 
 WORDS_SHARE = 0.2
 """Length of the word part and of the n-gram part beside the embedding's 1; 0.3 was 0.3 points worse, none 0.3 worse (see `VOTES`
-in `routing.intent` for what the figures of this module were measured on)."""
+in `routing.intent.classifier` for what the figures of this module were measured on)."""
 
 NARROWNESS = 1.5
 """How fast a vote fades with distance; 1, 1.5 and 2 were alike."""

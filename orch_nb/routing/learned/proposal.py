@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from orch_nb.catalog.offers import Offer
+    from orch_nb.routing.decision import Question
     from orch_nb.routing.evidence import Estimate, Evidence
-    from orch_nb.routing.question import Question
 
 LEAST_OFFERS = 2
 """Offers with enough outcomes that make a choice; of one alone nothing can be learned."""
@@ -115,7 +115,7 @@ class Learning:
         return Advice(choice, because, router.estimates(prompt))
 
     def _router(self, rule: Rule, log: Log, baseline: str) -> Any:
-        from orch_nb.routing.learned import Learned
+        from orch_nb.routing.learned.router import Learned
 
         found = self._routers.get((rule, baseline))
         new = {row.key: row for row in log.rows}

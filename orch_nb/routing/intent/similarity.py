@@ -16,7 +16,7 @@ from orch_nb.schema.canonical import digest
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orch_nb.routing.intent import IntentModel
+    from orch_nb.routing.intent.classifier import IntentModel
     from orch_nb.schema.messages import Embedder
 
 LEAST_EXAMPLES = 5
@@ -64,7 +64,7 @@ class SimilarityChooser:
     descriptions and the words of the candidates' names. Scores are probabilities, 0 to 1, calibrated on examples set
     aside; their sum is 1 - `outside`, the probability that the text belongs to nobody, learned by hiding candidates and
     taking a fifth of all texts to belong to nobody. ``above 0.5`` therefore means:
-    more likely right than not. See `routing.intent`.
+    more likely right than not. See `routing.intent.classifier`.
 
     Vectors of the candidates, and the training, are computed once, at the first choice.
 
@@ -125,7 +125,7 @@ class SimilarityChooser:
         every = [(name, text[:MAX_TEXT]) for name, texts in own.items() for text in texts]
         vectors = self.embedder.embed([text for _, text in every])
         if learns:
-            from orch_nb.routing.intent import IntentModel
+            from orch_nb.routing.intent.classifier import IntentModel
 
             place = {name: i for i, name in enumerate(own)}
             owners = [place[name] for name, _ in every]

@@ -6,8 +6,18 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.routing.learned_features import KINDS, WIDTH, focus, hardness, hashed, kind_of, signs
-from orch_nb.routing.learned_fit import MARGIN, Kernel, Ridge, belief, fit_kernel, fit_ridge, shares, surpasses, trusted
+from orch_nb.routing.learned.features import KINDS, WIDTH, focus, hardness, hashed, kind_of, signs
+from orch_nb.routing.learned.ridge import (
+    MARGIN,
+    Kernel,
+    Ridge,
+    belief,
+    fit_kernel,
+    fit_ridge,
+    shares,
+    surpasses,
+    trusted,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.routing.intent_features import TextFeatures, count_features
-from orch_nb.routing.intent_fit import fit_classes, fit_curve, fit_temperature, log_softmax, logistic
-from orch_nb.routing.intent_kernel import ResemblanceVotes
+from orch_nb.routing.intent.features import TextFeatures, count_features
+from orch_nb.routing.intent.neighbours import ResemblanceVotes
+from orch_nb.routing.intent.regression import fit_classes, fit_curve, fit_temperature, log_softmax, logistic
 
 if TYPE_CHECKING:
     from collections import Counter

@@ -1,0 +1,1 @@
+"""The choice of a model that is learned from logged outcomes, and its proposal to a person."""
