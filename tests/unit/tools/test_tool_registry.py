@@ -11,8 +11,7 @@ from pydantic import BaseModel
 
 from orch_nb.errors import BadArguments, BadOption, BadType, ToolFailed, UnknownTool
 from orch_nb.tools.function import function_spec
-from orch_nb.tools.registry import Tool, ToolSet, find_tool, tool
-from orch_nb.tools.running import MAX_RESULT_BYTES, run_tool
+from orch_nb.tools.registry import MAX_RESULT_BYTES, Tool, ToolSet, find_tool, run_tool, tool
 
 
 class Place(BaseModel):
