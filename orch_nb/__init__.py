@@ -43,10 +43,10 @@ _WHERE = {
     "claim": "orch_nb.analysis.claims",
     "EchoProvider": "orch_nb.providers.fakes",
     "ScriptedProvider": "orch_nb.providers.fakes",
-    "OpenAIChat": "orch_nb.providers.openai_chat",
-    "LocalModel": "orch_nb.providers.local",
-    "AnthropicMessages": "orch_nb.providers.anthropic_messages",
-    "Gemini": "orch_nb.providers.gemini",
+    "OpenAIChat": "orch_nb.providers.openai.chat",
+    "LocalModel": "orch_nb.providers.local_models.local",
+    "AnthropicMessages": "orch_nb.providers.anthropic.messages",
+    "Gemini": "orch_nb.providers.gemini.generate",
     "Offer": "orch_nb.catalog.offers",
     "MemoryStore": "orch_nb.store.memory",
     "SqliteStore": "orch_nb.store.sqlite",
@@ -124,12 +124,12 @@ if TYPE_CHECKING:  # all names of `_WHERE`; without `__getattr__`, a checker say
     from orch_nb.handle import RunHandle as RunHandle
     from orch_nb.lang.condition import Predicate as Predicate
     from orch_nb.lang.template import Template as Template
-    from orch_nb.providers.anthropic_messages import AnthropicMessages as AnthropicMessages
+    from orch_nb.providers.anthropic.messages import AnthropicMessages as AnthropicMessages
     from orch_nb.providers.fakes import EchoProvider as EchoProvider
     from orch_nb.providers.fakes import ScriptedProvider as ScriptedProvider
-    from orch_nb.providers.gemini import Gemini as Gemini
-    from orch_nb.providers.local import LocalModel as LocalModel
-    from orch_nb.providers.openai_chat import OpenAIChat as OpenAIChat
+    from orch_nb.providers.gemini.generate import Gemini as Gemini
+    from orch_nb.providers.local_models.local import LocalModel as LocalModel
+    from orch_nb.providers.openai.chat import OpenAIChat as OpenAIChat
     from orch_nb.runtime.api import batch as batch
     from orch_nb.runtime.api import budget as budget
     from orch_nb.runtime.api import models as models

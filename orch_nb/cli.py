@@ -90,7 +90,7 @@ def _demo(options: Any) -> int:
 def _models(options: Any) -> None:
     if options.action == "install":
         from orch_nb.demo import Progress
-        from orch_nb.providers.install import install_smollm2
+        from orch_nb.providers.local_models.install import install_smollm2
 
         if options.name != "smollm2":
             raise OrchError(f"`{options.name}` cannot be installed here.", hint="orch models install smollm2")

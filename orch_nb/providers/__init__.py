@@ -8,25 +8,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orch_nb.providers.anthropic_messages import AnthropicMessages
-    from orch_nb.providers.embeddings import HashingEmbedder, MiniLMEmbedder, default_embedder
+    from orch_nb.providers.anthropic.messages import AnthropicMessages
     from orch_nb.providers.fakes import EchoProvider, ScriptedProvider
-    from orch_nb.providers.gemini import Gemini
-    from orch_nb.providers.install import install_smollm2
-    from orch_nb.providers.local import LocalModel
-    from orch_nb.providers.openai_chat import OpenAIChat
+    from orch_nb.providers.gemini.generate import Gemini
+    from orch_nb.providers.local_models.embeddings import HashingEmbedder, MiniLMEmbedder, default_embedder
+    from orch_nb.providers.local_models.install import install_smollm2
+    from orch_nb.providers.local_models.local import LocalModel
+    from orch_nb.providers.openai.chat import OpenAIChat
 
 _HOMES = {
-    "AnthropicMessages": "anthropic_messages",
+    "AnthropicMessages": "anthropic.messages",
     "EchoProvider": "fakes",
-    "Gemini": "gemini",
-    "HashingEmbedder": "embeddings",
-    "LocalModel": "local",
-    "MiniLMEmbedder": "embeddings",
-    "OpenAIChat": "openai_chat",
+    "Gemini": "gemini.generate",
+    "HashingEmbedder": "local_models.embeddings",
+    "LocalModel": "local_models.local",
+    "MiniLMEmbedder": "local_models.embeddings",
+    "OpenAIChat": "openai.chat",
     "ScriptedProvider": "fakes",
-    "default_embedder": "embeddings",
-    "install_smollm2": "install",
+    "default_embedder": "local_models.embeddings",
+    "install_smollm2": "local_models.install",
 }
 
 __all__ = [

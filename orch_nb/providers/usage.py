@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orch_nb.providers.wire_value import BadCount, count_in, shown
+from orch_nb.providers.transport.checked_json import BadCount, count_in, shown
 from orch_nb.schema.messages import Usage
 
 

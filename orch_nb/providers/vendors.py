@@ -16,9 +16,9 @@ from orch_nb.errors import UnknownModel, nearest
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from orch_nb.providers.anthropic_messages import AnthropicMessages
-    from orch_nb.providers.gemini import Gemini
-    from orch_nb.providers.openai_chat import OpenAIChat
+    from orch_nb.providers.anthropic.messages import AnthropicMessages
+    from orch_nb.providers.gemini.generate import Gemini
+    from orch_nb.providers.openai.chat import OpenAIChat
 
 ADDRESSES = {
     "openai": ("https://api.openai.com/v1", "OPENAI_API_KEY"),
@@ -74,20 +74,20 @@ def vendor(name: str) -> OpenAIChat | AnthropicMessages | Gemini:
     url, variable = ADDRESSES[name]
     url, key = os.environ.get(f"ORCH_{name.upper().replace('-', '_')}_URL", url), f"env:{variable}"
     if name == "anthropic":
-        from orch_nb.providers.anthropic_messages import AnthropicMessages
+        from orch_nb.providers.anthropic.messages import AnthropicMessages
 
         return AnthropicMessages(name, url, key=key)
     if name == "google":
-        from orch_nb.providers.gemini import Gemini
+        from orch_nb.providers.gemini.generate import Gemini
 
         return Gemini(name, url, key=key)
-    from orch_nb.providers.openai_chat import OpenAIChat
+    from orch_nb.providers.openai.chat import OpenAIChat
 
     return OpenAIChat(name, url, key=key)
 
 
 def _own_server(name: str) -> OpenAIChat:
-    from orch_nb.providers.openai_chat import OpenAIChat
+    from orch_nb.providers.openai.chat import OpenAIChat
 
     prefix = f"ORCH_{name.upper()}"
     key = f"env:{prefix}_KEY" if os.environ.get(f"{prefix}_KEY") else None

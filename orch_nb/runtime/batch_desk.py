@@ -18,7 +18,7 @@ from orch_nb.schema.messages import UNSENT
 
 if TYPE_CHECKING:
     from orch_nb.catalog.prices import Price
-    from orch_nb.providers.openai_batch import BatchState
+    from orch_nb.providers.openai.batch import BatchState
     from orch_nb.runtime.runtime import Runtime
     from orch_nb.schema.messages import ModelRequest, Reply
 
@@ -133,7 +133,7 @@ class BatchDesk:
     # ---------------------------------------------------------------- one provider
     async def _gather(self, counter: _Counter) -> None:
         """Submit what has come, once nothing more comes for a while."""
-        from orch_nb.providers.openai_batch import MOST_REQUESTS
+        from orch_nb.providers.openai.batch import MOST_REQUESTS
 
         while counter.gathering:
             counter.arrived.clear()

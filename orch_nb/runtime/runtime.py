@@ -124,7 +124,7 @@ class Runtime:
         """Names of models, their offers and prices."""
         if self._models is None:
             from orch_nb.catalog import models
-            from orch_nb.providers.local import LocalModel
+            from orch_nb.providers.local_models.local import LocalModel
 
             self._models = models.ModelBook(is_local_installed=lambda: LocalModel().is_installed)
             self._models.calibration = self._calibration
@@ -163,7 +163,7 @@ class Runtime:
 
     def _make_provider(self, name: str) -> Any:
         if name == "local":
-            from orch_nb.providers.local import LocalModel
+            from orch_nb.providers.local_models.local import LocalModel
 
             return LocalModel()
         if name.startswith("local:"):
@@ -177,7 +177,7 @@ class Runtime:
         return vendor(name)
 
     def _model_of_file(self, name: str) -> Any:
-        from orch_nb.providers.local import LocalModel
+        from orch_nb.providers.local_models.local import LocalModel
 
         path = self.models.file_of(name)
         if path is None:
@@ -341,7 +341,7 @@ class Runtime:
     def learning(self) -> Learning:
         """Learned routers of this process."""
         if self._learning is None:
-            from orch_nb.providers.wordpiece import word_rank
+            from orch_nb.providers.local_models.wordpiece import word_rank
             from orch_nb.routing.learned.proposal import Learning
 
             self._learning = Learning(lambda: self.embedder, word_rank)
@@ -421,7 +421,7 @@ class Runtime:
     def embedder(self) -> Any:
         """The embedder in process."""
         if self._embedder is None:
-            from orch_nb.providers.embeddings import default_embedder
+            from orch_nb.providers.local_models.embeddings import default_embedder
 
             self._embedder = default_embedder()
         return self._embedder

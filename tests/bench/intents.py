@@ -41,7 +41,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from orch_nb.providers.embeddings import default_embedder
+from orch_nb.providers.local_models.embeddings import default_embedder
 from orch_nb.routing.intent.similarity import SimilarityChooser
 
 OUTSIDE = "oos"

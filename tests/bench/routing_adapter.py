@@ -15,8 +15,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from orch_nb.providers.embeddings import default_embedder
-from orch_nb.providers.wordpiece import word_rank
+from orch_nb.providers.local_models.embeddings import default_embedder
+from orch_nb.providers.local_models.wordpiece import word_rank
 from orch_nb.routing.evidence import Evidence
 from orch_nb.routing.learned.features import focus
 from orch_nb.routing.learned.router import Learned

@@ -15,7 +15,7 @@ import httpx  # noqa: F401  (imported before the forks, so that a child starts a
 
 import orch_nb.agents.machine
 import orch_nb.catalog.billing
-import orch_nb.providers.local
+import orch_nb.providers.local_models.local
 import orch_nb.routing.fixed
 import orch_nb.store.place
 import orch_nb.store.sqlite
@@ -23,7 +23,7 @@ import orch_nb.tools.registry  # noqa: F401
 from orch_nb.agents.agent import Agent
 from orch_nb.catalog.prices import PriceBook
 from orch_nb.graph.builder import Graph
-from orch_nb.providers.openai_chat import OpenAIChat
+from orch_nb.providers.openai.chat import OpenAIChat
 from orch_nb.runtime.runtime import Runtime
 
 

@@ -11,8 +11,8 @@ import pytest
 import orch_nb as orch
 from orch_nb import runtime as current_runtime
 from orch_nb.catalog import models
-from orch_nb.providers.anthropic_messages import AnthropicMessages
-from orch_nb.providers.gemini import Gemini
+from orch_nb.providers.anthropic.messages import AnthropicMessages
+from orch_nb.providers.gemini.generate import Gemini
 from orch_nb.runtime.runtime import Runtime
 from orch_nb.store.memory import MemoryStore
 from tests.unit.providers.loopback import SSE_HEAD

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orch_nb.providers.anthropic_messages import AnthropicMessages
-from orch_nb.providers.gemini import Gemini
+from orch_nb.providers.anthropic.messages import AnthropicMessages
+from orch_nb.providers.gemini.generate import Gemini
 from tests.unit.providers import native_server, test_contract
 
 if TYPE_CHECKING:

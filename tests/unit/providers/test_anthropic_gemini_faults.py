@@ -26,13 +26,13 @@ from orch_nb.errors import (
     ProviderUnavailable,
     RateLimited,
 )
-from orch_nb.providers.anthropic_messages import AnthropicMessages
-from orch_nb.providers.anthropic_messages_stream import MessagesStream
-from orch_nb.providers.event_reply import EventReply
-from orch_nb.providers.gemini import Gemini
-from orch_nb.providers.gemini_stream import GeminiStream
-from orch_nb.providers.http import Caps
-from orch_nb.providers.native_http import NativeHttp
+from orch_nb.providers.anthropic.messages import AnthropicMessages
+from orch_nb.providers.anthropic.stream import MessagesStream
+from orch_nb.providers.gemini.generate import Gemini
+from orch_nb.providers.gemini.stream import GeminiStream
+from orch_nb.providers.transport.http import Caps
+from orch_nb.providers.transport.stream import EventReply
+from orch_nb.providers.transport.vendor_errors import NativeHttp
 from orch_nb.schema.messages import Completed, ModelRequest, Reply, collect
 from tests.unit.providers.loopback import SSE_HEAD, Loopback
 from tests.unit.providers.native_server import event, piece, said

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orch_nb.errors import BadOption
-from orch_nb.providers.anthropic_messages import AnthropicMessages
-from orch_nb.providers.anthropic_messages_body import generation, messages_body
-from orch_nb.providers.anthropic_messages_stream import MessagesStream, messages_usage
-from orch_nb.providers.sse import SseParser
-from orch_nb.providers.stream_fault import ChatFault, ReportedError
-from orch_nb.providers.turn_memory import TurnMemory
+from orch_nb.providers.anthropic.messages import AnthropicMessages
+from orch_nb.providers.anthropic.request import generation, messages_body
+from orch_nb.providers.anthropic.stream import MessagesStream, messages_usage
+from orch_nb.providers.transport.sse import SseParser
+from orch_nb.providers.transport.stream import ChatFault, ReportedError
+from orch_nb.providers.transport.thinking_blocks import TurnMemory
 from orch_nb.providers.vendors import vendor
 from orch_nb.schema.messages import (
     Completed,

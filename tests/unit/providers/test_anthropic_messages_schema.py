@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orch_nb.providers.anthropic_messages_schema import format_schema
+from orch_nb.providers.anthropic.request import format_schema
 
 
 def obj(**properties: Any) -> dict[str, Any]:

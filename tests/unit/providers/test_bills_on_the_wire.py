@@ -16,9 +16,9 @@ import orch_nb as orch
 from orch_nb import runtime as current_runtime
 from orch_nb.catalog import models
 from orch_nb.notebook.bill_table import bill_table
-from orch_nb.providers.anthropic_messages import AnthropicMessages
-from orch_nb.providers.gemini import Gemini
-from orch_nb.providers.openai_chat import OpenAIChat
+from orch_nb.providers.anthropic.messages import AnthropicMessages
+from orch_nb.providers.gemini.generate import Gemini
+from orch_nb.providers.openai.chat import OpenAIChat
 from orch_nb.runtime.past_runs import past_run
 from orch_nb.runtime.runtime import Runtime
 from orch_nb.schema import events as ev

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orch_nb.providers.chat_body import chat_body, fits_strict
+from orch_nb.providers.openai.request import chat_body, fits_strict
 from orch_nb.schema.messages import Message, ModelRequest, ToolCall, ToolSpec
 
 CLOSED = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}

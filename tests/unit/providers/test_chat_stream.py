@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orch_nb.providers.chat_stream import MOST_SCORED, ChatStream
-from orch_nb.providers.sse import SseParser
-from orch_nb.providers.stream_fault import MOST_CALLS, ChatFault, ReportedError
+from orch_nb.providers.openai.stream import MOST_SCORED, ChatStream
+from orch_nb.providers.transport.sse import SseParser
+from orch_nb.providers.transport.stream import MOST_CALLS, ChatFault, ReportedError
 from orch_nb.schema.messages import Completed, ModelEvent, TextDelta, ToolCall, ToolCallEvent, Usage
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import pytest
 
 from orch_nb.errors import ProviderError, RateLimited
 from orch_nb.providers.fakes import EchoProvider, ScriptedProvider
-from orch_nb.providers.local import LocalModel
-from orch_nb.providers.openai_chat import OpenAIChat
+from orch_nb.providers.local_models.local import LocalModel
+from orch_nb.providers.openai.chat import OpenAIChat
 from orch_nb.schema.messages import (
     Completed,
     Message,

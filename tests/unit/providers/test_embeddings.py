@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from orch_nb.errors import ModelNotInstalled
-from orch_nb.providers import embeddings
-from orch_nb.providers.embeddings import HashingEmbedder, MiniLMEmbedder, default_embedder
+from orch_nb.providers.local_models import embeddings
+from orch_nb.providers.local_models.embeddings import HashingEmbedder, MiniLMEmbedder, default_embedder
 from orch_nb.schema.messages import Embedder
 
 CATEGORIES = {
@@ -60,7 +60,7 @@ def test_hashing_keeps_the_contract() -> None:
 
 def test_hashing_is_the_same_in_every_process() -> None:
     """The vectors do not depend on the process's hash seed."""
-    code = "from orch_nb.providers.embeddings import HashingEmbedder as H; print(H().embed(['a card payment']).tobytes().hex())"
+    code = "from orch_nb.providers.local_models.embeddings import HashingEmbedder as H; print(H().embed(['a card payment']).tobytes().hex())"
     root = Path(__file__).parents[3]
     runs = {
         subprocess.run([sys.executable, "-c", code], env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(root)}, capture_output=True, check=True, text=True).stdout

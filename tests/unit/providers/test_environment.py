@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orch_nb.errors import BadEnvironment
-from orch_nb.providers.openai_chat import OpenAIChat
+from orch_nb.providers.openai.chat import OpenAIChat
 
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 SECRET = "pa55word"
@@ -14,7 +14,7 @@ SECRET = "pa55word"
 @pytest.fixture(autouse=True)
 def clean(monkeypatch):
     """None of them is set, and none was read before."""
-    from orch_nb.providers import http
+    from orch_nb.providers.transport import http
 
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)

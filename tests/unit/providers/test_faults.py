@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from orch_nb.errors import ProviderError, ProviderTimeout
-from orch_nb.providers.openai_chat import OpenAIChat
+from orch_nb.providers.openai.chat import OpenAIChat
 from orch_nb.schema.messages import Message, ModelRequest, Reply, ToolSpec, collect
 
 CANARY = "sk-canary-0123456789abcdef"

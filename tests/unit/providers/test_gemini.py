@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orch_nb.errors import BadOption, BadRequest
-from orch_nb.providers.gemini import Gemini
-from orch_nb.providers.gemini_body import generate_body, model_path
-from orch_nb.providers.gemini_schema import response_schema
-from orch_nb.providers.gemini_stream import GeminiStream, gemini_usage
-from orch_nb.providers.sse import SseParser
-from orch_nb.providers.stream_fault import ChatFault, ReportedError
-from orch_nb.providers.turn_memory import TurnMemory
+from orch_nb.providers.gemini.generate import Gemini
+from orch_nb.providers.gemini.request import generate_body, model_path, response_schema
+from orch_nb.providers.gemini.stream import GeminiStream, gemini_usage
+from orch_nb.providers.transport.sse import SseParser
+from orch_nb.providers.transport.stream import ChatFault, ReportedError
+from orch_nb.providers.transport.thinking_blocks import TurnMemory
 from orch_nb.providers.vendors import vendor
 from orch_nb.schema.messages import (
     Completed,

@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from orch_nb.providers.inflate import InflateFault, decoder
+from orch_nb.providers.transport.http import InflateFault, decoder
 
 
 def test_gzip_and_deflate_in_single_bytes() -> None:

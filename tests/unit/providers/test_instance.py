@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orch_nb.errors import BadRequest
-from orch_nb.providers.instance import instance
+from orch_nb.providers.fakes import instance
 
 jsonschema = pytest.importorskip("jsonschema", reason="comes with JupyterLab")
 

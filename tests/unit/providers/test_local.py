@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from orch_nb.errors import ContextTooLong, ModelNotInstalled
-from orch_nb.providers import local
-from orch_nb.providers.local import LocalModel, stop_servers
+from orch_nb.providers.local_models import local
+from orch_nb.providers.local_models.local import LocalModel, stop_servers
 from orch_nb.schema.messages import Message, ModelRequest, collect
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ async def test_without_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     """Without the model's file the error names the command that fetches it."""
     runtime: Any = object()
     monkeypatch.setattr(local, "find_spec", lambda name: runtime)
-    monkeypatch.setattr("orch_nb.providers.model_files.find_spec", lambda name: None)
+    monkeypatch.setattr("orch_nb.providers.local_models.install.find_spec", lambda name: None)
     monkeypatch.setenv("ORCH_HOME", str(tmp_path))
     monkeypatch.delenv("ORCH_LOCAL_MODEL", raising=False)
     with pytest.raises(ModelNotInstalled, match="SmolLM2-135M is not on this machine"):
@@ -164,7 +164,7 @@ def test_what_is_known_without_loading() -> None:
 async def test_a_file_named_by_its_path_answers_in_a_run(tmp_path: Path) -> None:
     """A GGUF file by its path is a model like any other: an agent on it runs, at no cost, under the file's own name."""
     from orch_nb.agents.agent import Agent
-    from orch_nb.providers.model_files import find_model
+    from orch_nb.providers.local_models.install import find_model
     from orch_nb.runtime.runtime import Runtime
 
     file = tmp_path / "mine-135m.gguf"

@@ -12,10 +12,16 @@ from pathlib import Path
 import pytest
 
 from orch_nb.errors import ModelNotInstalled
-from orch_nb.providers import install as installing
-from orch_nb.providers import model_files
-from orch_nb.providers.install import install_model
-from orch_nb.providers.model_files import SMOLLM2, ModelFile, find_model, kept_file, models_folder
+from orch_nb.providers.local_models import install
+from orch_nb.providers.local_models import install as installing
+from orch_nb.providers.local_models.install import (
+    SMOLLM2,
+    ModelFile,
+    find_model,
+    install_model,
+    kept_file,
+    models_folder,
+)
 
 WEIGHTS = bytes(range(256)) * 400
 
@@ -204,7 +210,7 @@ def test_a_named_file_that_is_missing_is_not_replaced(tmp_path: Path) -> None:
 
 def test_a_partial_file_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of another size under the right name does not count as installed; the error names the command."""
-    monkeypatch.setattr(model_files, "find_spec", lambda name: None)
+    monkeypatch.setattr(install, "find_spec", lambda name: None)
     kept_file().parent.mkdir(parents=True)
     kept_file().write_bytes(b"partial")
     with pytest.raises(ModelNotInstalled) as caught:

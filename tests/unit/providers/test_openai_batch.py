@@ -7,9 +7,9 @@ import json
 import pytest
 
 from orch_nb.errors import AuthFailed, BadRequest, MalformedReply, ProviderUnavailable
-from orch_nb.providers.openai_batch import BatchState, whole_reply
-from orch_nb.providers.openai_chat import OpenAIChat
-from orch_nb.providers.stream_fault import ChatFault
+from orch_nb.providers.openai.batch import BatchState, whole_reply
+from orch_nb.providers.openai.chat import OpenAIChat
+from orch_nb.providers.transport.stream import ChatFault
 from orch_nb.schema.messages import Message, ModelRequest, Reply, Usage
 from tests.unit.providers.batch_server import BatchServer, usual_answer
 

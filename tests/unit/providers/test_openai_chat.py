@@ -29,9 +29,8 @@ from orch_nb.errors import (
     ProviderUnavailable,
     RateLimited,
 )
-from orch_nb.providers.address import is_loopback
-from orch_nb.providers.http import Caps
-from orch_nb.providers.openai_chat import OpenAIChat
+from orch_nb.providers.openai.chat import OpenAIChat
+from orch_nb.providers.transport.http import Caps, is_loopback
 from orch_nb.schema.messages import UNSENT, Completed, Message, ModelRequest, Reply, TextDelta, collect
 from tests.unit.providers.loopback import SSE_HEAD, Loopback, chunk
 

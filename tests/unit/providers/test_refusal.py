@@ -9,7 +9,7 @@ import pytest
 
 from orch_nb.errors import AuthFailed, BadRequest, ContextTooLong, ProviderError, ProviderUnavailable, RateLimited
 from orch_nb.providers.keys import Key
-from orch_nb.providers.refusal import Asked, refused, reported, retry_after_s
+from orch_nb.providers.transport.errors import Asked, refused, reported, retry_after_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orch_nb.providers.sse import SseEvent, SseFault, SseParser
+from orch_nb.providers.transport.sse import SseEvent, SseFault, SseParser
 
 PLAIN = (
     'data: {"text":"é漢🙂 one"}\n\n: comment\n\nevent: ping\nid: 7\nretry: 10\nfoo: bar\n\n'

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from orch_nb.providers.wordpiece import BEGIN, END, UNKNOWN, token_ids, vocabulary, word_ids
+from orch_nb.providers.local_models.wordpiece import BEGIN, END, UNKNOWN, token_ids, vocabulary, word_ids
 
 
 def test_the_vocabulary_is_berts() -> None:

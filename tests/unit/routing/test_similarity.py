@@ -97,7 +97,7 @@ def test_the_key_tells_choosers_apart():
 @pytest.mark.local_model
 def test_real_messages_reach_their_team():
     """With the real embedder, real banking77 messages and ten examples a team, nine of ten are routed as labelled."""
-    from orch_nb.providers.embeddings import MiniLMEmbedder
+    from orch_nb.providers.local_models.embeddings import MiniLMEmbedder
 
     table = Path(__file__).parents[3] / "notebooks" / "data" / "banking77_sample.csv"
     if not table.exists():

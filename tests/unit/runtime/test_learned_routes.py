@@ -9,7 +9,7 @@ import pytest
 import orch_nb as orch
 from orch_nb.catalog.offers import Offer
 from orch_nb.errors import BadOption, CorruptStore, ProviderUnavailable
-from orch_nb.providers.embeddings import HashingEmbedder
+from orch_nb.providers.local_models.embeddings import HashingEmbedder
 from orch_nb.routing.evidence import Evidence
 from orch_nb.routing.learned.proposal import Log, Rule, accepted_for
 from orch_nb.runtime.run_evidence import evidence_of

@@ -6,7 +6,7 @@ import pytest
 
 import orch_nb as orch
 from orch_nb.catalog.models import ModelBook, use
-from orch_nb.providers.local import LocalModel, stop_servers
+from orch_nb.providers.local_models.local import LocalModel, stop_servers
 from orch_nb.schema import events as ev
 from tests.unit.runtime.routed import calls, decisions
 

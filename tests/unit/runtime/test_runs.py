@@ -27,7 +27,7 @@ from orch_nb.errors import (
     WaitingForPerson,
 )
 from orch_nb.providers.fakes import ScriptedProvider
-from orch_nb.providers.local import LocalModel
+from orch_nb.providers.local_models.local import LocalModel
 from orch_nb.schema import events as ev
 from tests.unit.runtime.conftest import reply
 

@@ -20,7 +20,7 @@ from orch_nb.errors import BadOption, BadRequest, OrchError, ProviderTimeout, Un
 from orch_nb.notebook.display import run_bundle
 from orch_nb.providers.fakes import ScriptedProvider
 from orch_nb.providers.keys import Key
-from orch_nb.providers.turn_memory import TurnMemory
+from orch_nb.providers.transport.thinking_blocks import TurnMemory
 from orch_nb.runtime.recording import current_recording
 from orch_nb.runtime.runtime import Runtime
 from orch_nb.schema import events as ev

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orch_nb.providers.chat_body import KEPT, chat_body
-from orch_nb.providers.chat_stream import ChatStream
-from orch_nb.providers.event_reply import EventReply
-from orch_nb.providers.http import Http
-from orch_nb.providers.http_provider import HttpProvider, checked_extra
 from orch_nb.providers.keys import key_source
+from orch_nb.providers.openai.request import KEPT, chat_body
+from orch_nb.providers.openai.stream import ChatStream
+from orch_nb.providers.transport.http import Http, HttpProvider, checked_extra
+from orch_nb.providers.transport.stream import EventReply
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from orch_nb.providers.http import Caps
     from orch_nb.providers.keys import KeySource
-    from orch_nb.providers.openai_batch import OpenAIBatch
+    from orch_nb.providers.openai.batch import OpenAIBatch
+    from orch_nb.providers.transport.http import Caps
     from orch_nb.schema.messages import Json, ModelEvent, ModelRequest
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -108,7 +107,7 @@ class OpenAIChat(HttpProvider):
 
     def batch_door(self) -> OpenAIBatch | None:
         """The way to this provider's batch interface; None where it has none."""
-        from orch_nb.providers.openai_batch import OpenAIBatch
+        from orch_nb.providers.openai.batch import OpenAIBatch
 
         if self._has_batch and self._batch is None:
             self._batch = OpenAIBatch(self.name, self._http, self._whole_body)

@@ -13,9 +13,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from orch_nb.providers.gemini_body import MINTED
-from orch_nb.providers.stream_fault import MOST_CALLS, ChatFault
-from orch_nb.providers.wire_value import (
+from orch_nb.providers.gemini.request import MINTED
+from orch_nb.providers.transport.checked_json import (
     BadCount,
     TextJoin,
     characters,
@@ -27,6 +26,7 @@ from orch_nb.providers.wire_value import (
     text_in,
     told_apart,
 )
+from orch_nb.providers.transport.stream import MOST_CALLS, ChatFault
 from orch_nb.schema.messages import Completed, ModelEvent, TextDelta, ToolCall, ToolCallEvent, Usage
 from orch_nb.schema.service import service_in
 

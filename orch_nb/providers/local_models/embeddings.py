@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import ModelNotInstalled
-from orch_nb.providers.wordpiece import token_ids
+from orch_nb.providers.local_models.wordpiece import token_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

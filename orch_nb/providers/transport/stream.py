@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Protocol
 
-from orch_nb.providers.refusal import reported
-from orch_nb.providers.sse import SseFault, SseParser
-from orch_nb.providers.stream_fault import ChatFault, ReportedError
+from orch_nb.providers.transport.errors import reported
+from orch_nb.providers.transport.sse import SseFault, SseParser
 
 if TYPE_CHECKING:
     from orch_nb.errors import ProviderError
-    from orch_nb.providers.http import Call
+    from orch_nb.providers.transport.http import Call
     from orch_nb.schema.messages import ModelEvent
 
 _ERROR_BYTES = 64 << 10
@@ -137,3 +136,19 @@ def _first_object(raw: bytes) -> dict[str, Any]:
         return {}
     body = body[0] if isinstance(body, list) and body else body
     return body if isinstance(body, dict) else {}
+
+
+MOST_CALLS = 64
+"""Tool calls of one reply; more is a model running wild, or an attack."""
+
+
+class ChatFault(ValueError):
+    """The stream is not what the protocol says; the text says why."""
+
+
+class ReportedError(Exception):
+    """The provider put an error object into the stream; `body` is the parsed object."""
+
+    def __init__(self, body: Any) -> None:
+        super().__init__("error object in the stream")
+        self.body = body

@@ -10,9 +10,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from orch_nb.providers.stream_fault import MOST_CALLS, ChatFault
+from orch_nb.providers.transport.checked_json import TextJoin, characters, kind, object_sent, text_in, told_apart
+from orch_nb.providers.transport.stream import MOST_CALLS, ChatFault
 from orch_nb.providers.usage import usage_of
-from orch_nb.providers.wire_value import TextJoin, characters, kind, object_sent, text_in, told_apart
 from orch_nb.schema.messages import Completed, ModelEvent, TextDelta, ToolCall, ToolCallEvent
 from orch_nb.schema.service import service_in
 

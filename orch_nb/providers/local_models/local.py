@@ -15,13 +15,13 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import ModelNotInstalled
-from orch_nb.providers.model_files import INSTALL, find_model
+from orch_nb.providers.local_models.install import INSTALL, find_model
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from orch_nb.providers.openai_chat import OpenAIChat
+    from orch_nb.providers.openai.chat import OpenAIChat
     from orch_nb.schema.messages import ModelEvent, ModelRequest
 
 MODEL = "smollm2"
@@ -157,7 +157,7 @@ def stop_servers() -> None:
 
 def _chat(name: str, running: _Server) -> OpenAIChat:
     from orch_nb.providers.keys import HeldKey
-    from orch_nb.providers.openai_chat import OpenAIChat
+    from orch_nb.providers.openai.chat import OpenAIChat
 
     return OpenAIChat.on_loopback(name, running.base_url, HeldKey(running.key))
 

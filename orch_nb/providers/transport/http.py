@@ -9,29 +9,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import json
 import os
+import re
 import threading
+import zlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 from weakref import WeakKeyDictionary
 
 import httpx
 
 from orch_nb.errors import (
+    AuthFailed,
     BadEnvironment,
+    BadOption,
     BadRequest,
     MalformedReply,
     ProviderError,
     ProviderTimeout,
     ProviderUnavailable,
 )
-from orch_nb.providers.address import checked_url, is_loopback
-from orch_nb.providers.inflate import Decoder, InflateFault, decoder
-from orch_nb.providers.refusal import Asked, refused
+from orch_nb.providers.transport.errors import Asked, refused
 from orch_nb.schema.messages import UNSENT
+from orch_nb.schema.service import service_in, special
 
 if TYPE_CHECKING:
     import ssl
@@ -482,3 +486,209 @@ def _blamed(names: tuple[str, ...]) -> tuple[str, str | None]:
 def _tls(trust_env: bool) -> ssl.SSLContext:
     """One TLS context per process: reading the authorities takes some 20 ms."""
     return httpx.create_ssl_context(trust_env=trust_env)
+
+
+# ------------------------------------------------------------------ addresses
+# A provider's address: what may be one, and where a key may be sent.
+
+_HOST_NAME = re.compile(rb"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?")
+
+
+def checked_url(provider: str, base_url: str, *, with_key: bool, allow_insecure: bool) -> httpx.URL:
+    """`base_url` when it may be used.
+
+    Raises
+    ------
+    BadOption
+        It is no http(s) address, or carries a user name or password (which would be shown wherever the address is).
+    AuthFailed
+        A key would cross a network unencrypted: http to another machine, without `allow_insecure`.
+    """
+    try:
+        url = httpx.URL(base_url)
+    except (httpx.InvalidURL, TypeError, ValueError):
+        raise BadOption(f"base_url of `{provider}` is not a web address.", hint="such as https://host/v1") from None
+    if url.scheme not in ("http", "https") or not _is_host(url) or not 0 < (url.port or 1) < 65536:
+        raise BadOption(f"base_url of `{provider}` is not an http(s) address.", hint="such as https://host/v1")
+    if url.userinfo:
+        raise BadOption(
+            f"base_url of `{provider}` carries a user or password: {url.scheme}://[hidden]@{url.host}.",
+            hint="take it out of the address; keys are given as key='env:NAME'",
+        )
+    if with_key and url.scheme == "http" and not is_loopback(url.host) and not allow_insecure:
+        raise AuthFailed(
+            f"`{provider}` would send its key unencrypted to {url.host}. Nothing was sent.",
+            provider=provider,
+            hint="use https, or allow_insecure=True where the network is trusted",
+        )
+    return url
+
+
+def _is_host(url: httpx.URL) -> bool:
+    """Whether the address has a host that can exist: a name in its ASCII form, or an IP address."""
+    return _HOST_NAME.fullmatch(url.raw_host) is not None or ":" in url.host
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine by its text alone (nothing is resolved)."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+# ------------------------------------------------------------------ providers over HTTP
+# What every provider behind an HTTP door has in common: what it shows of itself, its further fields, its end.
+
+
+class HttpProvider:
+    """A provider that calls models through one `Http`.
+
+    Parameters
+    ----------
+    name
+        What the notebook calls it.
+    http
+        Its door to the network.
+    """
+
+    _extra: dict[str, Any]
+    """Further fields of its requests; a kind that takes them sets them."""
+
+    def __init__(self, name: str, http: Http) -> None:
+        self.name, self._http = name, http
+
+    @property
+    def base_url(self) -> str:
+        """The address, fit to be shown."""
+        return str(self._http.url.copy_with(query=None))
+
+    @property
+    def key_reference(self) -> str:
+        """Where the key comes from, such as ``env:OPENAI_API_KEY``; "" when none is used."""
+        return self._http.key.reference if self._http.key else ""
+
+    @property
+    def asked_service(self) -> dict[str, str]:
+        """The service tier or speed that every request asks for by `extra`, where it is not the ordinary one."""
+        return special(service_in(self._extra))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {self.base_url!r}, key={self.key_reference or None!r})"
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+
+def checked_extra(provider: str, extra: Mapping[str, Any] | None, kept: frozenset[str]) -> dict[str, Any]:
+    """`extra` as a dict.
+
+    Raises
+    ------
+    BadOption
+        It sets a field that the adapter sets itself.
+    """
+    given = dict(extra or {})
+    if taken := sorted(kept & given.keys()):
+        raise BadOption(f"`extra` of `{provider}` may not set {', '.join(taken)}.", hint="these come from the request")
+    return given
+
+
+# ------------------------------------------------------------------ compressed bodies
+# Bounded decompression of a reply: no more bytes come out than were allowed, whatever was sent.
+#
+# We ask for `Accept-Encoding: identity`; some gateways compress all the same.
+
+_STEP = 1 << 16
+_WBITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+
+
+class InflateFault(ValueError):
+    """The reply is compressed in a way we do not take, or its compression is broken."""
+
+
+class Decoder(Protocol):
+    """Decoded bytes for raw ones. `pieces` yields small parts, so that the caller can stop at its cap."""
+
+    def pieces(self, raw: bytes) -> list[bytes]: ...
+    def close(self) -> None: ...
+
+
+class Plain:
+    """No compression."""
+
+    def pieces(self, raw: bytes) -> list[bytes]:
+        return [raw]
+
+    def close(self) -> None:
+        """Nothing can be missing."""
+
+
+class Inflater:
+    """gzip or deflate, at most `cap_bytes` in all.
+
+    Notes
+    -----
+    zlib is given a limit at each step and what it has not consumed is fed back, so memory stays below the cap plus
+    64 KiB however well the bytes were packed.
+    """
+
+    def __init__(self, encoding: str, cap_bytes: int) -> None:
+        self._zlib = zlib.decompressobj(_WBITS[encoding])
+        self._left = cap_bytes
+
+    def pieces(self, raw: bytes) -> list[bytes]:
+        """What `raw` decodes to.
+
+        Raises
+        ------
+        InflateFault
+            More than the cap came out, or the bytes are broken.
+        """
+        out: list[bytes] = []
+        while raw and not self._zlib.eof:
+            piece = self._step(raw)
+            self._left -= len(piece)
+            if self._left < 0:
+                raise InflateFault("the compressed reply expands beyond the byte limit")
+            out.append(piece)
+            raw = self._zlib.unconsumed_tail
+        if self._zlib.unused_data:
+            raise InflateFault("bytes follow the end of the compressed reply")
+        return out
+
+    def close(self) -> None:
+        """Say that no bytes follow.
+
+        Raises
+        ------
+        InflateFault
+            The compressed reply is not whole.
+        """
+        if not self._zlib.eof:
+            raise InflateFault("the compressed reply is cut short")
+
+    def _step(self, raw: bytes) -> bytes:
+        try:
+            return self._zlib.decompress(raw, _STEP)
+        except zlib.error:
+            raise InflateFault("the compressed reply is broken") from None
+
+
+def decoder(encoding: str, cap_bytes: int) -> Decoder:
+    """The decoder for a Content-Encoding header.
+
+    Raises
+    ------
+    InflateFault
+        The encoding is neither identity, gzip nor deflate.
+    """
+    encoding = encoding.strip().lower()
+    if encoding in ("", "identity"):
+        return Plain()
+    if encoding not in _WBITS:
+        raise InflateFault(f"the reply is encoded as {encoding[:80]!r}, which was not asked for")
+    return Inflater(encoding, cap_bytes)

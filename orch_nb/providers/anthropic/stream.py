@@ -13,8 +13,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from orch_nb.providers.stream_fault import MOST_CALLS, ChatFault, ReportedError
-from orch_nb.providers.wire_value import (
+from orch_nb.providers.transport.checked_json import (
     BadCount,
     TextJoin,
     characters,
@@ -25,6 +24,7 @@ from orch_nb.providers.wire_value import (
     text_in,
     told_apart,
 )
+from orch_nb.providers.transport.stream import MOST_CALLS, ChatFault, ReportedError
 from orch_nb.schema.messages import Completed, ModelEvent, TextDelta, ToolCall, ToolCallEvent, Usage
 from orch_nb.schema.service import service_in
 

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import BadRequest, MalformedReply, ProviderError, ProviderUnavailable
-from orch_nb.providers.chat_stream import DONE, ChatStream
-from orch_nb.providers.http import Caps, encoded
-from orch_nb.providers.refusal import Asked, refused
-from orch_nb.providers.stream_fault import ChatFault
+from orch_nb.providers.openai.stream import DONE, ChatStream
+from orch_nb.providers.transport.errors import Asked, refused
+from orch_nb.providers.transport.http import Caps, encoded
+from orch_nb.providers.transport.stream import ChatFault
 from orch_nb.schema.messages import Completed, Reply, TextDelta, ToolCall, ToolCallEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from orch_nb.providers.http import Http
+    from orch_nb.providers.transport.http import Http
     from orch_nb.schema.messages import Json, ModelRequest
 
 MOST_REQUESTS = 50_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.providers.stream_fault import ChatFault, ReportedError
+from orch_nb.providers.transport.stream import ChatFault, ReportedError
 
 if TYPE_CHECKING:
     from orch_nb.schema.messages import Json, ToolCall

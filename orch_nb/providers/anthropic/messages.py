@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orch_nb.providers.anthropic_messages_body import KEPT, answer_tool, messages_body
-from orch_nb.providers.anthropic_messages_stream import MessagesStream
-from orch_nb.providers.event_reply import EventReply
-from orch_nb.providers.http_provider import HttpProvider, checked_extra
-from orch_nb.providers.native_http import NativeHttp
-from orch_nb.providers.turn_memory import TurnMemory
+from orch_nb.providers.anthropic.request import KEPT, answer_tool, messages_body
+from orch_nb.providers.anthropic.stream import MessagesStream
+from orch_nb.providers.transport.http import HttpProvider, checked_extra
+from orch_nb.providers.transport.stream import EventReply
+from orch_nb.providers.transport.thinking_blocks import TurnMemory
+from orch_nb.providers.transport.vendor_errors import NativeHttp
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from orch_nb.providers.http import Caps
+    from orch_nb.providers.transport.http import Caps
     from orch_nb.schema.messages import Json, ModelEvent, ModelRequest
 
 ANTHROPIC_URL = "https://api.anthropic.com/v1"

@@ -7,9 +7,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import AuthFailed, BadRequest, ContextTooLong, ProviderError, RateLimited
-from orch_nb.providers.http import Call, Caps, Http
 from orch_nb.providers.keys import key_source
-from orch_nb.providers.refusal import complaint_of
+from orch_nb.providers.transport.errors import complaint_of
+from orch_nb.providers.transport.http import Call, Caps, Http
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

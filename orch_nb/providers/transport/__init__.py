@@ -1,0 +1,1 @@
+"""What all providers over HTTP share: connections, event streams, checked JSON, and errors by status."""
