@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from orch_nb.runtime.batch_desk import BatchDesk
     from orch_nb.runtime.quote import Quote
     from orch_nb.runtime.response_cache import AnswerBook
-    from orch_nb.store.accepted import Accepted
+    from orch_nb.store.approvals import Accepted
 
     Kept = Awaitable[None] | None
     """What to await until a run's first events are kept; None: they are."""
@@ -114,7 +114,7 @@ class Runtime:
         return self._store
 
     def _open_store(self) -> Any:
-        from orch_nb.store.place import open_store
+        from orch_nb.store.location import open_store
 
         store, self.notice = open_store(self.folder)
         return store
@@ -331,7 +331,7 @@ class Runtime:
     def accepted(self) -> Accepted:
         """What was agreed to for all runs; kept beside the store, where that has a place."""
         if self._accepted is None:
-            from orch_nb.store.accepted import NAME, Accepted
+            from orch_nb.store.approvals import NAME, Accepted
 
             path = getattr(self.store, "path", None)
             self._accepted = Accepted(None if path is None else Path(path).with_name(NAME))

@@ -3,7 +3,7 @@
 A text or bytes above `LARGE` becomes a blob of its own; a list or mapping that is still large after that is cut, from its
 beginning, into pieces of about `PIECE`, each a blob. Cuts depend on what comes before them only: a list that grew at its
 end shares all its full pieces with its former self, so that storing a growing state costs what was added. References
-(``{"$blob": 17}``, ``{"$list": [17, 18], "tail": [...]}``, ``{"$dict": ...}``) are tags like those of `tags`.
+(``{"$blob": 17}``, ``{"$list": [17, 18], "tail": [...]}``, ``{"$dict": ...}``) are tags like those of `tagged_json`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from zlib import crc32
 from orch_nb.errors import CorruptStore, UnstorableValue
 from orch_nb.schema.events import _USER_VALUES as USER_VALUES
 from orch_nb.schema.events import SCHEMA, Event, from_row, to_row
-from orch_nb.store.tags import SCALARS, dumps, key_text, loads, plain_key, tag, tag_rest, untag
+from orch_nb.store.tagged_json import SCALARS, dumps, key_text, loads, plain_key, tag, tag_rest, untag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -252,7 +252,7 @@ def _cut(trees: list[Any], sizes: list[int]) -> tuple[list[list[Any]], list[Any]
 def room_for(value: Any, room: int) -> int:
     """What is left of `room` characters after writing `value`, about; below zero as soon as it does not fit.
 
-    Keys that are no text are refused here, as `tags.key_text` does: every value passes this way.
+    Keys that are no text are refused here, as `tagged_json.key_text` does: every value passes this way.
     """
     cls = value.__class__
     if cls is str:

@@ -5,13 +5,14 @@ order, in one ``BEGIN IMMEDIATE``: events, blobs, standings of runs, and the led
 leaves nothing behind; everything else stands or falls together. When another process is writing, the operations stay
 where they are and the loop tries again, up to `patience_s`.
 
-Everything here happens on the thread of whoever appends. Only forcing the log to the disk has a thread (`disk.Forcer`).
+Everything here happens on the thread of whoever appends. Only forcing the log to the disk has a thread (`journal.Forcer`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sqlite3
 import threading
 from contextlib import suppress
@@ -19,16 +20,15 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.errors import OrchError, StoreError
+from orch_nb.errors import OrchError, StoreError, StoreUnavailable
 from orch_nb.schema import events as ev
 from orch_nb.schema.budget import budget_of
 from orch_nb.store.codec import Plans, checksum
-from orch_nb.store.disk import Forcer, resolve
 from orch_nb.store.files import DATABASE_ERRORS, is_busy, translated
-from orch_nb.store.ledger import Ledger
+from orch_nb.store.ledger_tables import Ledger
 from orch_nb.store.listing import MOVES, Standing
-from orch_nb.store.names import scope_of
-from orch_nb.store.tags import dumps, tag
+from orch_nb.store.run_ids import scope_of
+from orch_nb.store.tagged_json import dumps, tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from orch_nb.engine.ports import Hold, Refusal
     from orch_nb.store.codec import Packed, Packer
-    from orch_nb.store.money import OpenHold
+    from orch_nb.store.ledger_rules import OpenHold
 
 INSERT_EVENT = (
     "INSERT INTO events (id, type, schema, at, fingerprint, money, sum, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -472,3 +472,131 @@ def _standing_row(s: Standing) -> tuple[Any, ...]:
     parent = None if s.parent is None else dumps(tag(s.parent))
     waiting = json.dumps(list(s.waiting)) if s.waiting else "[]"
     return (s.graph, s.notebook, s.status, s.started_at, s.ended_at, parent, s.nodes, s.node, error, waiting)
+
+
+# ------------------------------------------------------------------ the disk
+# Forcing the log to the disk, off the loop: one thread, one system call for all who wait.
+#
+# SQLite with ``synchronous=NORMAL`` writes every commit into the write-ahead log at once and leaves it to the operating
+# system when that reaches the disk. One ``fdatasync`` of the log file after a commit is what ``synchronous=FULL`` would have
+# done; done here, in a thread, it covers every commit made until then, of every run, and holds up no other.
+
+_sync = getattr(os, "fdatasync", os.fsync)
+
+
+def force(path: Path, inode: int) -> None:
+    """Return when what was written to the database at `path` is on the disk.
+
+    Raises
+    ------
+    StoreUnavailable
+        It cannot be forced there, or the file is no longer the one that was opened (its folder was deleted).
+    """
+    try:
+        if os.stat(path).st_ino != inode:
+            raise StoreUnavailable(f"the store {path} was replaced by another file while it was open.", hint=REOPEN)
+        log = os.open(f"{path}-wal", os.O_RDWR)
+        try:
+            _force_file(log)
+        finally:
+            os.close(log)
+    except OSError as error:
+        raise StoreUnavailable(
+            f"the store {path} cannot be written to the disk: {error.strerror or error}.", hint=REOPEN
+        ) from error
+
+
+def _force_file(handle: int) -> None:
+    try:
+        import fcntl
+
+        full = getattr(fcntl, "F_FULLFSYNC", None)  # macOS: fsync alone stops at the drive's own cache
+    except ImportError:
+        full = None
+    if full is None:
+        _sync(handle)
+    else:
+        fcntl.fcntl(handle, full)
+
+
+REOPEN = "free space or restore the folder, then `%orch resume`: what was recorded before is kept"
+
+
+class Forcer:
+    """The thread. It starts with the first request.
+
+    Parameters
+    ----------
+    force
+        Forces everything written so far; may raise StoreUnavailable.
+    """
+
+    def __init__(self, force: Callable[[], None]) -> None:
+        self._force = force
+        self._wake = threading.Condition()
+        self._waiting: list[tuple[asyncio.Future[Any], Any]] = []
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def request(self, waiters: list[tuple[asyncio.Future[Any], Any]]) -> None:
+        """Resolve each (future, result) once everything written before this call is on the disk."""
+        with self._wake:
+            self._waiting += waiters
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="orch-store-sync", daemon=True)
+                self._thread.start()
+            else:
+                self._wake.notify()
+
+    def close(self) -> None:
+        """Serve who waits, then end the thread."""
+        with self._wake:
+            self._closed = True
+            self._wake.notify()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._waiting and not self._closed:
+                    self._wake.wait()
+                batch, self._waiting = self._waiting, []
+            if not batch:
+                return
+            try:
+                self._force()
+            except StoreUnavailable as error:
+                resolve([(future, error) for future, _ in batch])
+            else:
+                resolve(batch)
+
+
+def resolve(waiters: list[tuple[asyncio.Future[Any], Any]]) -> None:
+    """Give each future its result (or exception), each on its own loop, whatever thread this is."""
+    here = asyncio._get_running_loop()
+    others: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
+    mine = []
+    for future, result in waiters:
+        loop = future.get_loop()
+        if loop is here:
+            mine.append((future, result))
+        else:
+            others.setdefault(loop, []).append((future, result))
+    _set_all(mine)
+    for loop, some in others.items():
+        if not loop.is_closed():
+            try:
+                loop.call_soon_threadsafe(_set_all, some)
+            except RuntimeError:  # it was closed in this moment: nobody waits there any more
+                continue
+
+
+def _set_all(waiters: list[tuple[asyncio.Future[Any], Any]]) -> None:
+    for future, result in waiters:
+        if future.done():
+            continue
+        if isinstance(result, BaseException):
+            future.set_exception(result)
+        else:
+            future.set_result(result)

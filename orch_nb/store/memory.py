@@ -14,11 +14,11 @@ from orch_nb.schema.events import _USER_VALUES as USER_VALUES
 from orch_nb.schema.secrets import REDACTOR
 from orch_nb.schema.values import plain
 from orch_nb.store import evidence as proof
-from orch_nb.store import money
-from orch_nb.store.ledger import Tally, admit_record, differs, put_right, settle_record
+from orch_nb.store import ledger_rules
+from orch_nb.store.ledger_rules import Account, OpenHold
+from orch_nb.store.ledger_tables import Tally, admit_record, differs, put_right, settle_record
 from orch_nb.store.listing import RunRow, StoreStats, prunable, standing_of
-from orch_nb.store.money import Account, OpenHold
-from orch_nb.store.names import account_of, check_run, is_own, number_of, scope_of
+from orch_nb.store.run_ids import account_of, check_run, is_own, number_of, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
@@ -212,8 +212,8 @@ class MemoryStore:
         return out
 
     def export(self, run: str) -> Iterator[str]:
-        """The run as JSON lines (`store.lines`)."""
-        from orch_nb.store.lines import to_line
+        """The run as JSON lines (`store.export`)."""
+        from orch_nb.store.export import to_line
 
         return (to_line(seq, event) for seq, event in self.read(run))
 
@@ -241,7 +241,7 @@ class MemoryStore:
     def set_limit(self, scope: str, limit: Limit) -> None:
         """Set the budget of a scope, None for none; see `SqliteStore.set_limit`."""
         scope = REDACTOR.text(scope)
-        budget = money.as_budget(limit, scope)
+        budget = ledger_rules.as_budget(limit, scope)
         with self._lock:
             self.account(scope).set_limit(budget)
             if "/" not in scope:
@@ -309,7 +309,7 @@ class MemoryStore:
             if run in self._writing:
                 raise self._locked(run)
             for hold in self._holds[run].values():
-                money.doubt(map(self.account, hold.scopes), hold)
+                ledger_rules.doubt(map(self.account, hold.scopes), hold)
             tally = Tally()
             self._tally_run(tally, run)
             for one in tally.accounts.values():
@@ -384,7 +384,7 @@ class MemoryRunLog:
             self._store._sent.setdefault(event.request_hash, []).append(self.run)
         elif isinstance(event, ev.Resumed):
             for hold in self._holds.values():
-                money.doubt(map(self._store.account, hold.scopes), hold)
+                ledger_rules.doubt(map(self._store.account, hold.scopes), hold)
         elif isinstance(event, ev.LimitChanged):
             self._store.set_limit(event.scope or scope_of(self.run), budget_of(event.limit_usd, event.limits))
         elif event.limit_usd is not None or event.limits:
@@ -408,7 +408,7 @@ class MemoryRunLog:
                 hold, _ = REDACTOR.clean(hold)
                 if hold.hold in self._holds:
                     raise StoreError(f"run `{self.run}` holds money under the name `{hold.hold}` already.")
-                got = money.admit(self._store.account, hold)
+                got = ledger_rules.admit(self._store.account, hold)
                 if isinstance(got, Refusal):
                     return got
                 self._holds[hold.hold] = got
@@ -435,18 +435,18 @@ class MemoryRunLog:
             As `append`.
         """
         hold = REDACTOR.text(hold)
-        money.amount(spent_usd, f"what `{hold}` spent")
-        money.amount(overrun_usd, f"the overrun of `{hold}`")
+        ledger_rules.amount(spent_usd, f"what `{hold}` spent")
+        ledger_rules.amount(overrun_usd, f"the overrun of `{hold}`")
         for unit, value in (used or {}).items():
-            money.amount(value, f"what `{hold}` used", unit)
+            ledger_rules.amount(value, f"what `{hold}` used", unit)
         known = self._holds.get(hold)
         if known is None and (spent_usd or overrun_usd):
-            raise money.not_open(self.run, hold, spent_usd)
+            raise ledger_rules.not_open(self.run, hold, spent_usd)
         with self._store._lock:
             first = len(self._events) + 1
             self.append(events)
             if known is not None:
-                money.settle(map(self._store.account, known.scopes), known, spent_usd, overrun_usd, used)
+                ledger_rules.settle(map(self._store.account, known.scopes), known, spent_usd, overrun_usd, used)
                 del self._holds[hold]
                 self._store._records[self.run][first] = settle_record(hold, spent_usd, overrun_usd, used)
         return None
@@ -470,7 +470,7 @@ class MemoryRunLog:
         if hold not in self._holds:
             raise StoreError(f"run `{self.run}` has no open hold `{hold}`.", hold=hold)
         one = self._holds[hold]
-        money.doubt(map(self._store.account, one.scopes), one)
+        ledger_rules.doubt(map(self._store.account, one.scopes), one)
 
     def holds(self) -> list[str]:
         """Names of the open holds, in doubt or not."""

@@ -11,10 +11,10 @@ from orch_nb.schema.events import ErrorInfo
 from orch_nb.store import evidence as proof
 from orch_nb.store.codec import DAMAGED, Unpacker
 from orch_nb.store.files import DATABASE_ERRORS, translated
-from orch_nb.store.ledger import QUOTAS_SINCE, load_account, load_accounts
+from orch_nb.store.ledger_tables import QUOTAS_SINCE, load_account, load_accounts
 from orch_nb.store.listing import RunRow, Standing, StoreStats
-from orch_nb.store.names import account_of, number_of
-from orch_nb.store.tags import loads, untag
+from orch_nb.store.run_ids import account_of, number_of
+from orch_nb.store.tagged_json import loads, untag
 
 if TYPE_CHECKING:
     import sqlite3
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from orch_nb.routing.evidence import Evidence
     from orch_nb.schema.events import Event
-    from orch_nb.store.money import Account
+    from orch_nb.store.ledger_rules import Account
 
 _EVENTS = """SELECT id, type, schema, at, fingerprint, money, body, sum FROM events
     WHERE id > ? AND id < ? ORDER BY id LIMIT ?"""

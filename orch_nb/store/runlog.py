@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from orch_nb.errors import StoreError
 from orch_nb.schema.secrets import REDACTOR
-from orch_nb.store import ledger as books
-from orch_nb.store import money
+from orch_nb.store import ledger_rules
+from orch_nb.store import ledger_tables as books
 from orch_nb.store.journal import SPECIAL, Op
-from orch_nb.store.tags import too_deep
+from orch_nb.store.tagged_json import too_deep
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
@@ -99,7 +99,7 @@ class SqliteRunLog:
         self._check()
         if hold is not None:
             hold, _ = REDACTOR.clean(hold)
-            money.asked_of(hold)
+            ledger_rules.asked_of(hold)
         waiter: asyncio.Future[Refusal | None] = asyncio.get_running_loop().create_future()
         with self._journal.lock:
             packed = self._packed((event,), None if hold is None else books.admit_record(hold))
@@ -138,14 +138,14 @@ class SqliteRunLog:
         """
         self._check()
         hold = REDACTOR.text(hold)
-        money.amount(spent_usd, f"what `{hold}` spent")
-        money.amount(overrun_usd, f"the overrun of `{hold}`")
+        ledger_rules.amount(spent_usd, f"what `{hold}` spent")
+        ledger_rules.amount(overrun_usd, f"the overrun of `{hold}`")
         for unit, value in (used or {}).items():
-            money.amount(value, f"what `{hold}` used", unit)
+            ledger_rules.amount(value, f"what `{hold}` used", unit)
         with self._journal.lock:
             known = hold in self._tail.holds
             if not known and (spent_usd or overrun_usd):
-                raise money.not_open(self.run, hold, spent_usd)
+                raise ledger_rules.not_open(self.run, hold, spent_usd)
             record = books.settle_record(hold, spent_usd, overrun_usd, used) if known else None
             packed = self._packed(events, record)
             return self._journal.submit(

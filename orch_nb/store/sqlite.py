@@ -24,10 +24,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from orch_nb.errors import RunLocked, StoreError, StoreUnavailable, nearest
 from orch_nb.schema.secrets import REDACTOR
 from orch_nb.store import evidence as proof
-from orch_nb.store import ledger as books
-from orch_nb.store import money
+from orch_nb.store import ledger_rules
+from orch_nb.store import ledger_tables as books
 from orch_nb.store.codec import Packer
-from orch_nb.store.disk import force
 from orch_nb.store.files import (
     BUSY_MS,
     DATABASE_ERRORS,
@@ -38,14 +37,14 @@ from orch_nb.store.files import (
     prepare,
     translated,
 )
-from orch_nb.store.journal import Journal, Tail
+from orch_nb.store.journal import Journal, Tail, force
 from orch_nb.store.listing import RunRow, Standing, StoreStats, prunable
 from orch_nb.store.locks import LockFile, is_taken_at
+from orch_nb.store.maintenance import Sweeper
 from orch_nb.store.migrations import migrate, version_of
-from orch_nb.store.names import check_run, number_of
 from orch_nb.store.reader import Reader
+from orch_nb.store.run_ids import check_run, number_of
 from orch_nb.store.runlog import SqliteRunLog
-from orch_nb.store.sweep import Sweeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -346,7 +345,7 @@ class SqliteStore:
         )
 
     def _log(
-        self, run: str, number: int, seq: int, blobs: int, standing: Standing, holds: dict[str, money.OpenHold]
+        self, run: str, number: int, seq: int, blobs: int, standing: Standing, holds: dict[str, ledger_rules.OpenHold]
     ) -> SqliteRunLog:
         assert self._journal is not None
         base = number << 32
@@ -419,8 +418,8 @@ class SqliteStore:
         return reader.counts(reader.number(run))
 
     def export(self, run: str) -> Iterator[str]:
-        """The run as JSON lines (`store.lines`), one event a line, complete in themselves."""
-        from orch_nb.store.lines import to_line
+        """The run as JSON lines (`store.export`), one event a line, complete in themselves."""
+        from orch_nb.store.export import to_line
 
         return (to_line(seq, event) for seq, event in self.read(run))
 
@@ -460,7 +459,7 @@ class SqliteStore:
             A limit is no amount.
         """
         scope = REDACTOR.text(scope)
-        budget = money.as_budget(limit, scope)
+        budget = ledger_rules.as_budget(limit, scope)
         journal = self._writing()
         journal.transact(lambda: journal.ledger.set_limit(scope, budget))
 

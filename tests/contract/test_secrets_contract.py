@@ -24,8 +24,8 @@ from orch_nb.routing.evidence import Evidence
 from orch_nb.schema import events as ev
 from orch_nb.schema.messages import Usage
 from orch_nb.schema.secrets import REDACTOR
-from orch_nb.store.accepted import Accepted
-from orch_nb.store.lines import to_line
+from orch_nb.store.approvals import Accepted
+from orch_nb.store.export import to_line
 from orch_nb.store.memory import MemoryStore
 from orch_nb.store.sqlite import SqliteStore
 

@@ -12,7 +12,7 @@ import pytest
 from orch_nb.engine.ports import Refusal, RunLog, Store
 from orch_nb.errors import RunLocked, RunNotFound, StoreError, UnstorableValue
 from orch_nb.schema import events as ev
-from orch_nb.store.lines import read_lines
+from orch_nb.store.export import read_lines
 from tests.contract.facts import ended, every_event, finished, hold, sent, settled, started
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 
 import orch_nb as orch
 from orch_nb.schema import events as ev
-from orch_nb.store.lines import read_lines
+from orch_nb.store.export import read_lines
 from tests.frozen.reading import copy, readings
 from tests.frozen.world import HERE, notebook
 

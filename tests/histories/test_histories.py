@@ -16,7 +16,7 @@ from orch_nb.engine.fold import fold_all
 from orch_nb.engine.plan import from_data
 from orch_nb.schema import events as ev
 from orch_nb.schema.budget import Budget
-from orch_nb.store.lines import read_lines, to_line
+from orch_nb.store.export import read_lines, to_line
 from orch_nb.store.memory import MemoryStore
 from orch_nb.store.sqlite import SqliteStore
 

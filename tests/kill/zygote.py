@@ -17,7 +17,7 @@ import orch_nb.agents.machine
 import orch_nb.catalog.billing
 import orch_nb.providers.local_models.local
 import orch_nb.routing.fixed
-import orch_nb.store.place
+import orch_nb.store.location
 import orch_nb.store.sqlite
 import orch_nb.tools.registry  # noqa: F401
 from orch_nb.agents.agent import Agent

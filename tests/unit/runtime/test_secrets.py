@@ -27,7 +27,7 @@ from orch_nb.schema import events as ev
 from orch_nb.schema import secrets
 from orch_nb.schema.messages import Completed, TextDelta, ToolCall, Usage
 from orch_nb.schema.secrets import Redactor
-from orch_nb.store.lines import to_line
+from orch_nb.store.export import to_line
 from orch_nb.store.sqlite import SqliteStore
 from orch_nb.trace.run_view import run_view
 from tests.unit.runtime.conftest import reply

@@ -13,8 +13,8 @@ from orch_nb.errors import CorruptStore, SchemaTooNew
 from orch_nb.schema import events as ev
 from orch_nb.schema.events import from_row, to_row
 from orch_nb.store.codec import LARGE, PIECE, Packer, Unpacker, blob_ids, checksum
-from orch_nb.store.lines import from_line, to_line
-from orch_nb.store.tags import dumps, loads, tag, untag
+from orch_nb.store.export import from_line, to_line
+from orch_nb.store.tagged_json import dumps, loads, tag, untag
 from tests.contract.facts import every_event, finished, started
 
 scalars = (

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orch_nb.errors import CorruptStore, SchemaTooNew, StoreError, StoreUnavailable
-from orch_nb.store import place
+from orch_nb.store import location
+from orch_nb.store.location import file_system_of, open_store
 from orch_nb.store.migrations import STEPS
-from orch_nb.store.place import file_system_of, open_store
 from orch_nb.store.sqlite import SqliteStore
 from tests.contract.facts import ended, finished, hold, sent, settled, started
 
@@ -261,8 +261,8 @@ async def test_a_replaced_file_is_noticed(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing can be written, the store moves to the user's state folder and says so."""
-    monkeypatch.setattr(place, "state_home", lambda: tmp_path / "state")
-    work, real = tmp_path / "work", place.private_folder
+    monkeypatch.setattr(location, "state_home", lambda: tmp_path / "state")
+    work, real = tmp_path / "work", location.private_folder
 
     def refuse(folder: Path) -> None:
         if work in folder.parents:
@@ -270,7 +270,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
         real(folder)
 
     work.mkdir()
-    monkeypatch.setattr(place, "private_folder", refuse)
+    monkeypatch.setattr(location, "private_folder", refuse)
     store, notice = open_store(work)
     assert "cannot be written (Permission denied)" in notice
     assert (tmp_path / "state") in store.path.parents
@@ -285,13 +285,13 @@ def test_a_store_that_is_there_is_never_left_for_another_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, why: str
 ) -> None:
     """Another user's store, one on a network file system: its runs are read, and whatever would write says so, typed."""
-    monkeypatch.setattr(place, "state_home", lambda: tmp_path / "state")
+    monkeypatch.setattr(location, "state_home", lambda: tmp_path / "state")
     store, _ = open_store(tmp_path)
     run = write(store, "", finished(1))
     store.close()
     before = files(tmp_path / ".orch")
     monkeypatch.setattr(
-        place, what, {"_effective_user": lambda: 4711, "file_system_of": lambda _: "nfs4"}.get(what, lambda _: False)
+        location, what, {"_effective_user": lambda: 4711, "file_system_of": lambda _: "nfs4"}.get(what, lambda _: False)
     )
     store, notice = open_store(tmp_path)
     assert why in notice
@@ -309,7 +309,7 @@ def test_sync_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """An admission returns only after the log was forced to the disk, once for all who wait; an append does not wait."""
     import threading
 
-    from orch_nb.store import disk
+    from orch_nb.store import journal
 
     gate, entered, forced = threading.Event(), threading.Event(), []
 
@@ -318,7 +318,7 @@ def test_sync_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert gate.wait(20)
         forced.append(handle)
 
-    monkeypatch.setattr(disk, "_force_file", slow)
+    monkeypatch.setattr(journal, "_force_file", slow)
 
     async def run() -> None:
         logs = [store.create(f"r{i}") for i in range(20)]
@@ -346,10 +346,10 @@ def test_sync_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_power_waits_for_every_append(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With `durability="power"` an append is on the disk when it is awaited, and one write serves many runs."""
-    from orch_nb.store import disk
+    from orch_nb.store import journal
 
     forced: list[int] = []
-    monkeypatch.setattr(disk, "_force_file", forced.append)
+    monkeypatch.setattr(journal, "_force_file", forced.append)
 
     async def run() -> None:
         logs = [store.create(f"r{i}") for i in range(50)]
@@ -367,10 +367,10 @@ def test_power_waits_for_every_append(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_settlement_joins_the_next_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`settle` itself forces nothing; the sync that ends a run does."""
-    from orch_nb.store import disk
+    from orch_nb.store import journal
 
     forced: list[int] = []
-    monkeypatch.setattr(disk, "_force_file", forced.append)
+    monkeypatch.setattr(journal, "_force_file", forced.append)
 
     async def run() -> None:
         log = store.create("x")
@@ -393,8 +393,8 @@ def test_without_locks_the_store_moves(tmp_path: Path, monkeypatch: pytest.Monke
     """Where files cannot be locked the store moves to the user's state folder, the same one every time, and says so."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "state"))
-    monkeypatch.setattr(place, "state_home", lambda: tmp_path / "state")
-    monkeypatch.setattr(place, "can_lock", lambda folder: False)
+    monkeypatch.setattr(location, "state_home", lambda: tmp_path / "state")
+    monkeypatch.setattr(location, "can_lock", lambda folder: False)
     work = tmp_path / "work"
     work.mkdir()
     paths = []
@@ -422,7 +422,7 @@ def test_network_file_systems_are_known(tmp_path: Path) -> None:
     assert file_system_of(home / "a", mounts) == "nfs4"
     assert file_system_of(tmp_path / "b", mounts) == "ext4"
     assert file_system_of(home, tmp_path / "missing") == ""
-    assert file_system_of(home, mounts) in place.NETWORKED
+    assert file_system_of(home, mounts) in location.NETWORKED
 
 
 def test_a_missing_folder_is_not_guessed(tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from orch_nb.store import money
+from orch_nb.store import ledger_rules
 from orch_nb.store.codec import JSON, blob_ids
 from orch_nb.store.evidence import BLANK
-from orch_nb.store.ledger import Tally, differs, load_accounts, load_holds, put_right
-from orch_nb.store.money import ZERO, Account
-from orch_nb.store.names import is_own, scope_of
-from orch_nb.store.tags import loads
+from orch_nb.store.ledger_rules import ZERO, Account
+from orch_nb.store.ledger_tables import Tally, differs, load_accounts, load_holds, put_right
+from orch_nb.store.run_ids import is_own, scope_of
+from orch_nb.store.tagged_json import loads
 
 if TYPE_CHECKING:
     from orch_nb.engine.ports import Balance
@@ -81,8 +81,8 @@ class Sweeper:
         for name, hold in load_holds(self._db, number).items():
             if name not in doubted:
                 again = replace(hold)
-                money.doubt([self._journal.ledger.account(s) for s in hold.scopes], hold)
-                money.doubt([tally.account(s) for s in hold.scopes], again)
+                ledger_rules.doubt([self._journal.ledger.account(s) for s in hold.scopes], hold)
+                ledger_rules.doubt([tally.account(s) for s in hold.scopes], again)
         for one in tally.accounts.values():
             if not is_own(one.scope, run):
                 for purse in one.purses.values():
@@ -91,7 +91,7 @@ class Sweeper:
 
     def _add_carried(self, scope: str, unit: str, *amounts: Decimal) -> None:
         before = next((row[2:] for row in self._carried(scope) if row[1] == unit), (ZERO, ZERO, ZERO))
-        sums = [str(money.add(a, b)) for a, b in zip(before, amounts, strict=True)]
+        sums = [str(ledger_rules.add(a, b)) for a, b in zip(before, amounts, strict=True)]
         if unit == "usd":
             self._db.execute("INSERT OR REPLACE INTO carried VALUES (?, ?, ?, ?)", (scope, *sums))
         else:

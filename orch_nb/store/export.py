@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.errors import CorruptStore
 from orch_nb.schema.events import SCHEMA, Event, from_row, to_row
 from orch_nb.schema.secrets import REDACTOR
-from orch_nb.store.tags import dumps, loads, tag, untag
+from orch_nb.store.tagged_json import dumps, loads, tag, untag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.ports import Refusal
 from orch_nb.schema import events as ev
-from orch_nb.store import money
+from orch_nb.store import ledger_rules
+from orch_nb.store.ledger_rules import Account, OpenHold, Purse
 from orch_nb.store.migrations import STEPS, m003_quotas
-from orch_nb.store.money import Account, OpenHold, Purse
-from orch_nb.store.tags import dumps
+from orch_nb.store.tagged_json import dumps
 
 if TYPE_CHECKING:
     import sqlite3
@@ -72,11 +72,11 @@ class Ledger:
         self, number: int, holds: dict[str, OpenHold], hold: Hold, is_live: Callable[[int], bool]
     ) -> Refusal | None:
         """Make a hold of run `number`, or say why not; before refusing, money held by dead processes is put in doubt."""
-        got = money.admit(self.account, hold)
+        got = ledger_rules.admit(self.account, hold)
         if isinstance(got, Refusal):
             if not got.held_usd or not self.doubt_dead(is_live):
                 return got
-            got = money.admit(self.account, hold)
+            got = ledger_rules.admit(self.account, hold)
             if isinstance(got, Refusal):
                 return got
         self._put(holds, got.hold, got)
@@ -97,7 +97,7 @@ class Ledger:
     ) -> None:
         """Turn a hold of run `number` into what was spent."""
         hold = holds[name]
-        money.settle([self.account(s) for s in hold.scopes], hold, spent, overrun, used)
+        ledger_rules.settle([self.account(s) for s in hold.scopes], hold, spent, overrun, used)
         self._put(holds, name, None)
         self._db.execute("DELETE FROM holds WHERE run = ? AND hold = ?", (number, name))
 
@@ -108,7 +108,7 @@ class Ledger:
         """
         for name in names:
             hold = replace(holds[name], doubted=self._is_doubted(number, name))
-            money.doubt([self.account(s) for s in hold.scopes], hold)
+            ledger_rules.doubt([self.account(s) for s in hold.scopes], hold)
             self._put(holds, name, hold)
             self._db.execute("UPDATE holds SET doubted = 1 WHERE run = ? AND hold = ?", (number, name))
 
@@ -242,7 +242,11 @@ def _accounts_of(rows: Iterable[tuple[Any, ...]]) -> list[Account]:
 # ------------------------------------------------------------------ what is written beside an event
 def admit_record(hold: Hold) -> str:
     """The hold that a `sent` made, for `Tally`."""
-    record: dict[str, Any] = {"hold": hold.hold, "asked": str(hold.asked_usd), "scopes": list(money.limits_of(hold))}
+    record: dict[str, Any] = {
+        "hold": hold.hold,
+        "asked": str(hold.asked_usd),
+        "scopes": list(ledger_rules.limits_of(hold)),
+    }
     if hold.asked:
         record["beside"] = _beside_usd(hold.asked)
     return dumps(record)
@@ -277,11 +281,11 @@ class Tally:
         for kind, record in records:
             if kind == ev.Resumed.TYPE:
                 for hold in holds.values():
-                    money.doubt(map(self.account, hold.scopes), hold)
+                    ledger_rules.doubt(map(self.account, hold.scopes), hold)
             elif record is not None:
                 self._move(holds, json.loads(record))
         for name in doubted & holds.keys():
-            money.doubt(map(self.account, holds[name].scopes), holds[name])
+            ledger_rules.doubt(map(self.account, holds[name].scopes), holds[name])
 
     def _move(self, holds: dict[str, OpenHold], record: dict[str, Any]) -> None:
         name = record["hold"]
@@ -291,19 +295,19 @@ class Tally:
             for scope in hold.scopes:
                 for unit, value in asked.items():
                     purse = self.account(scope).purse(unit)
-                    purse.held = money.add(purse.held, value)
+                    purse.held = ledger_rules.add(purse.held, value)
         else:
             hold = holds.pop(name)
             used = {unit: Decimal(text) for unit, text in record.get("used", {}).items()}
             spent, overrun = Decimal(record["spent"]), Decimal(record["overrun"])
-            money.settle(map(self.account, hold.scopes), hold, spent, overrun, used)
+            ledger_rules.settle(map(self.account, hold.scopes), hold, spent, overrun, used)
 
     def carry(self, scope: str, unit: str, spent: Decimal, in_doubt: Decimal, overrun: Decimal) -> None:
         """Add what no log says any more."""
         purse = self.account(scope).purse(unit)
-        purse.spent = money.add(purse.spent, spent)
-        purse.in_doubt = money.add(purse.in_doubt, in_doubt)
-        purse.overrun = money.add(purse.overrun, overrun)
+        purse.spent = ledger_rules.add(purse.spent, spent)
+        purse.in_doubt = ledger_rules.add(purse.in_doubt, in_doubt)
+        purse.overrun = ledger_rules.add(purse.overrun, overrun)
 
 
 def differs(live: Account, made: Account) -> bool:
