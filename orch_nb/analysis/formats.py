@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.trace.brief import brief
+from orch_nb.trace.preview import brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

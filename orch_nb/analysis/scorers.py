@@ -385,7 +385,7 @@ def _same(got: Any, wanted: Any) -> bool:
 
 
 def _brief(value: Any) -> str:
-    from orch_nb.trace.brief import brief
+    from orch_nb.trace.preview import brief
 
     return f"`{brief(value, 60)}`"
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from orch_nb.notebook.words import NOTICE, usd
 from orch_nb.schema.budget import UNITS
-from orch_nb.trace.watch import is_near, near_text
+from orch_nb.trace.alerts import is_near, near_text
 
 if TYPE_CHECKING:
     from decimal import Decimal

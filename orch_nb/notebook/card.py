@@ -11,8 +11,8 @@ from orch_nb.notebook.svg import svg
 from orch_nb.notebook.table import Cell, Column, Table
 from orch_nb.notebook.visible import clean, escape, line
 from orch_nb.notebook.words import RUN, WARN, count, usd
-from orch_nb.trace.brief import brief
-from orch_nb.trace.picture import ChoiceView, EdgeView, GraphView, NodeView, picture
+from orch_nb.trace.graph_state import ChoiceView, EdgeView, GraphView, NodeView, picture
+from orch_nb.trace.preview import brief
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence

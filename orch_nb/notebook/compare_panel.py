@@ -12,7 +12,7 @@ from orch_nb.notebook import markup
 from orch_nb.notebook.table import Cell, Column, Table
 from orch_nb.notebook.visible import as_text, clean, escape, line
 from orch_nb.notebook.words import BAD, COLOURS, OK, RUN, WARN, count, glyph, places, usd, word
-from orch_nb.trace.brief import brief
+from orch_nb.trace.preview import brief
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

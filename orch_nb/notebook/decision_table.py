@@ -8,12 +8,12 @@ from orch_nb.notebook.svg import outcome_text
 from orch_nb.notebook.table import Column, Table
 from orch_nb.notebook.visible import line
 from orch_nb.notebook.words import word
-from orch_nb.trace.brief import brief
-from orch_nb.trace.choices import choices
+from orch_nb.trace.decisions import choices
+from orch_nb.trace.preview import brief
 
 if TYPE_CHECKING:
-    from orch_nb.trace.choices import Option
-    from orch_nb.trace.picture import GraphView
+    from orch_nb.trace.decisions import Option
+    from orch_nb.trace.graph_state import GraphView
     from orch_nb.trace.run_view import RunView
 
 

@@ -9,20 +9,20 @@ from orch_nb.notebook.span_data import MAX_SPANS, SHORT_FIELD, choose, critical_
 from orch_nb.notebook.svg import CHOICE, INPUT, MAX_DRAWN, Drawing, outcome_text
 from orch_nb.notebook.visible import clean, line
 from orch_nb.notebook.why import data as choice_data
-from orch_nb.trace.brief import brief
-from orch_nb.trace.choices import choices
 from orch_nb.trace.critical import critical_path
+from orch_nb.trace.decisions import choices
 from orch_nb.trace.message import messages
+from orch_nb.trace.preview import brief
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
     from orch_nb.notebook.span_data import Row
     from orch_nb.trace.bill import Bill, Line
-    from orch_nb.trace.choices import Choice
     from orch_nb.trace.critical import CriticalPath
+    from orch_nb.trace.decisions import Choice
+    from orch_nb.trace.graph_state import GraphView, NodeView
     from orch_nb.trace.message import Message
-    from orch_nb.trace.picture import GraphView, NodeView
     from orch_nb.trace.run_view import RunView
     from orch_nb.trace.state_log import StateStep
 

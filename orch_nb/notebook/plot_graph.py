@@ -26,7 +26,7 @@ from orch_nb.notebook.words import COLOURS, RUN, WARN, glyph, word
 
 if TYPE_CHECKING:
     from orch_nb.notebook.layout import Box
-    from orch_nb.trace.picture import GraphView, NodeView
+    from orch_nb.trace.graph_state import GraphView, NodeView
 
 _CODES = {"M": [Path.MOVETO], "L": [Path.LINETO], "C": [Path.CURVE4] * 3, "Q": [Path.CURVE3] * 2}
 _EDGES = {"": (0.55, 1.2, "-"), "taken": (0.9, 1.5, "-"), "not taken": (0.32, 1.1, (0, (4, 3)))}

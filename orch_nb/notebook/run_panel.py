@@ -13,7 +13,7 @@ from orch_nb.notebook.table import Column, Table
 from orch_nb.notebook.trace_table import LIVE_ROWS, trace_table
 from orch_nb.notebook.visible import FIELD_LIMIT, as_text, escape_line, line
 from orch_nb.notebook.words import COLOURS, NOTICE, REUSE, WARN, count, glyph, seconds, usd, word
-from orch_nb.trace.brief import brief
+from orch_nb.trace.preview import brief
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.notebook.visible import clean, line
 from orch_nb.schema import events as ev
-from orch_nb.trace.brief import brief
+from orch_nb.trace.preview import brief
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

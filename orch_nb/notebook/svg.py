@@ -17,11 +17,11 @@ from orch_nb.notebook.layout import Box, Layout, Link, layout
 from orch_nb.notebook.route_path import arrow_head, pieces
 from orch_nb.notebook.visible import escape_line, line
 from orch_nb.notebook.words import COLOURS, RUN, WARN, glyph, usd, word
-from orch_nb.trace.brief import brief
+from orch_nb.trace.preview import brief
 
 if TYPE_CHECKING:
     from orch_nb.notebook.layout import Route
-    from orch_nb.trace.picture import ChoiceView, EdgeView, GraphView, NodeView, Outcome
+    from orch_nb.trace.graph_state import ChoiceView, EdgeView, GraphView, NodeView, Outcome
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif"
 NAME_SIZE, SMALL = 12.5, 10.5

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from orch_nb.schema.events import Event
-    from orch_nb.trace.picture import NodeView
+    from orch_nb.trace.graph_state import NodeView
     from orch_nb.trace.run_view import RunView
     from orch_nb.trace.span import Span
 

@@ -24,7 +24,7 @@ from orch_nb.notebook.quote_table import quote_data
 from orch_nb.schema.amount import is_amount_like
 from orch_nb.schema.events import key
 from orch_nb.schema.names import check_name
-from orch_nb.trace.brief import brief
+from orch_nb.trace.preview import brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -369,7 +369,7 @@ def cost(session: Session, command: Command, names: Names) -> Shown:
 def why(session: Session, command: Command, names: Names) -> Shown:
     """Why a node chose what it chose: models and next nodes, every candidate with its figures."""
     from orch_nb.notebook.why import why as shown
-    from orch_nb.trace.choices import choices
+    from orch_nb.trace.decisions import choices
     from orch_nb.trace.run_view import run_view
 
     number = str(command.flags.get("run", ""))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orch_nb.routing.learned.proposal import Proposal
-    from orch_nb.trace.choices import Choice, Option
+    from orch_nb.trace.decisions import Choice, Option
     from orch_nb.trace.run_view import RunView
 
 MAX_CHOICES = 60

@@ -10,7 +10,7 @@ from orch_nb.errors import OrchError, counted
 from orch_nb.schema import events as ev
 from orch_nb.schema.amount import DOLLARS, read_amount
 from orch_nb.schema.budget import EXAMPLE, MOST, WHOLE, Budget, parse_budget
-from orch_nb.trace.watch import money
+from orch_nb.trace.alerts import money
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

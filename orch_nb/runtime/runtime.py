@@ -29,7 +29,7 @@ from orch_nb.schema import events as ev
 from orch_nb.schema.budget import Budget, budget_of, parse_budget
 from orch_nb.schema.secrets import REDACTOR, Redactor
 from orch_nb.schema.values import plain
-from orch_nb.trace.watch import ALERT_FACTOR
+from orch_nb.trace.alerts import ALERT_FACTOR
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping

@@ -14,7 +14,7 @@ from orch_nb.trace.bill import step_of
 from orch_nb.trace.span import CALLS
 
 if TYPE_CHECKING:
-    from orch_nb.trace.picture import GraphView
+    from orch_nb.trace.graph_state import GraphView
     from orch_nb.trace.run_view import RunView
     from orch_nb.trace.span import Span
 

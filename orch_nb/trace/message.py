@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orch_nb.trace.bill import step_of
-from orch_nb.trace.brief import brief
+from orch_nb.trace.preview import brief
 from orch_nb.trace.span import CALLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orch_nb.trace.picture import EdgeView
+    from orch_nb.trace.graph_state import EdgeView
     from orch_nb.trace.run_view import RunView
     from orch_nb.trace.span import Span
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.engine.state import MISSING, NAMES, READY, SKIPPED
 from orch_nb.schema.events import Failed
 from orch_nb.trace.bill import Bill, bill_of, step_of
-from orch_nb.trace.picture import GraphView, Outcome, picture
+from orch_nb.trace.graph_state import GraphView, Outcome, picture
 from orch_nb.trace.span import CALLS, ZERO, Span
 from orch_nb.trace.spans import Walk
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import networkx as nx
 
     from orch_nb.schema.events import ErrorInfo, Event, Refused, Waiting
-    from orch_nb.trace.picture import EdgeView, NodeView
+    from orch_nb.trace.alerts import Notice
+    from orch_nb.trace.graph_state import EdgeView, NodeView
     from orch_nb.trace.state_log import StateStep
-    from orch_nb.trace.watch import Notice
 
 _WORST = ("running", "waiting", "exception", "semantic_failure", "in doubt", "interrupted", "cancelled")
 """States that a node shows when any of its activations has them, most important first."""
@@ -167,7 +167,7 @@ def _graphs(walk: Walk, rows: list[Span], money: Bill, alive: bool) -> list[Grap
 
 def _add_recorded(view: GraphView, by_path: dict[str, list[Span]]) -> None:
     """A recording has no plan: what was called are its nodes."""
-    from orch_nb.trace.picture import NodeView
+    from orch_nb.trace.graph_state import NodeView
 
     for path, acts in by_path.items():
         if "/" not in path and path not in view.nodes:

@@ -18,10 +18,10 @@ from orch_nb.engine.state import AGAIN, SKIPPED, RunState
 from orch_nb.errors import SemanticFailure
 from orch_nb.schema import events as ev
 from orch_nb.schema.events import saved_by, source_of
-from orch_nb.trace.brief import brief
+from orch_nb.trace.alerts import Watch
+from orch_nb.trace.preview import brief
 from orch_nb.trace.span import CALLS, Span
 from orch_nb.trace.state_log import StateLog
-from orch_nb.trace.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.state import MISSING
 from orch_nb.schema import events as ev
-from orch_nb.trace.brief import brief
+from orch_nb.trace.preview import brief
 
 if TYPE_CHECKING:
     from orch_nb.engine.state import RunState

@@ -27,7 +27,7 @@ from orch_nb.notebook.markup import CLASSES
 from orch_nb.notebook.svg import svg
 from orch_nb.runtime.batch import BatchHandle, Row
 from orch_nb.schema import events as ev
-from orch_nb.trace.picture import picture
+from orch_nb.trace.graph_state import picture
 from orch_nb.trace.run_view import run_view
 from tests.unit.notebook.payloads import shared_payloads
 from tests.unit.trace import histories as h

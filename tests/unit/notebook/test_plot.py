@@ -17,7 +17,7 @@ from orch_nb.notebook.figure import chart_axes, draw_matrix, words
 from orch_nb.notebook.picture_data import graph_data
 from orch_nb.notebook.plot_graph import plot_graph
 from orch_nb.notebook.plot_run import spending
-from orch_nb.trace.picture import GraphView, picture
+from orch_nb.trace.graph_state import GraphView, picture
 from orch_nb.trace.run_view import run_view
 from tests.unit.notebook.payloads import shared_payloads
 from tests.unit.trace import histories as h

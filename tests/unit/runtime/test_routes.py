@@ -21,7 +21,7 @@ from orch_nb.errors import (
 )
 from orch_nb.schema import events as ev
 from orch_nb.trace.bill import bill
-from orch_nb.trace.choices import choices
+from orch_nb.trace.decisions import choices
 from orch_nb.trace.spans import spans
 from tests.unit.runtime.conftest import reply
 from tests.unit.runtime.routed import YES, agent, calls, decisions

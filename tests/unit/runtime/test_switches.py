@@ -10,7 +10,7 @@ import orch_nb as orch
 from orch_nb.errors import GraphError, ProviderUnavailable
 from orch_nb.providers.local_models.embeddings import HashingEmbedder
 from orch_nb.schema import events as ev
-from orch_nb.trace.choices import choices
+from orch_nb.trace.decisions import choices
 from orch_nb.trace.spans import spans
 from tests.unit.runtime.routed import calls
 

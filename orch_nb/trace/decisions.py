@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.trace.brief import brief
+from orch_nb.trace.preview import brief
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
