@@ -59,11 +59,17 @@ _WHERE = {
 }
 
 _VIEWS = {
-    "bundle": ("orch_nb.notebook.display",),
-    "figure": (
+    "bundle": (
         "orch_nb.notebook.display",
+        "orch_nb.views.cards",
+        "orch_nb.views.diff",
+        "orch_nb.views.run",
+    ),
+    "figure": (
         "orch_nb.notebook.plot_forecast",
         "orch_nb.notebook.plot_matrix",
+        "orch_nb.views.cards",
+        "orch_nb.views.run",
     ),
 }
 

@@ -120,8 +120,8 @@ def _runs(options: Any) -> None:
 
 def _show(options: Any) -> None:
     from orch_nb.notebook import listing
-    from orch_nb.notebook.display import run_bundle
     from orch_nb.trace.run_view import run_view
+    from orch_nb.views.run import run_bundle
 
     runtime = _runtime(options)
     handle = runtime.open(options.run)

@@ -167,7 +167,7 @@ class _Rows:
 def _write_html(out: Path) -> None:
     from nbconvert import HTMLExporter
 
-    from orch_nb.notebook.bundle import without_secrets
+    from orch_nb.views.bundle import without_secrets
 
     exporter: Any = HTMLExporter
     body, _ = exporter().from_filename(str(out / NOTEBOOK))

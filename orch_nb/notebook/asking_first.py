@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.catalog.prices import check_usd
 from orch_nb.errors import OrchError
 from orch_nb.lang.magic_line import is_text
-from orch_nb.notebook import display, live, markup
-from orch_nb.notebook.bundle import Shown
+from orch_nb.notebook import display, live
 from orch_nb.notebook.screen import new_name
-from orch_nb.notebook.visible import escape_line
+from orch_nb.views import html
+from orch_nb.views.bundle import Shown
+from orch_nb.views.safe_text import escape_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,4 +125,4 @@ class StartButton:
         live.REFRESHER.add(shown)
 
     def _say(self, text: str) -> None:
-        self.said.value = f'<span class="{markup.CLASSES}">{escape_line(text, 300)}</span>'
+        self.said.value = f'<span class="{html.CLASSES}">{escape_line(text, 300)}</span>'

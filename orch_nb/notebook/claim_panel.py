@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orch_nb.notebook import markup
-from orch_nb.notebook.table import Cell, Column, Table
-from orch_nb.notebook.visible import line
-from orch_nb.notebook.words import BAD, OK, WARN
+from orch_nb.views import html
+from orch_nb.views.format import BAD, OK, WARN
+from orch_nb.views.safe_text import line
+from orch_nb.views.table import Cell, Column, Table
 
 if TYPE_CHECKING:
     from orch_nb.analysis.claims import Claim
@@ -19,8 +19,8 @@ COLOURS = {"holds": OK, "off by": WARN, "impossible": BAD}
 
 def claim_html(made: Claim) -> str:
     """The claim's panel."""
-    head = markup.bar(markup.strong(made.title or "claim"), right=markup.strong(_held(made)))
-    return markup.panel(head, markup.section(_table(made).html(), first=True))
+    head = html.bar(html.strong(made.title or "claim"), right=html.strong(_held(made)))
+    return html.panel(head, html.section(_table(made).html(), first=True))
 
 
 def claim_text(made: Claim) -> str:
@@ -45,5 +45,5 @@ def _table(made: Claim) -> Table:
 
 def _verdict(finding: Finding) -> Cell:
     mark = MARKS[finding.verdict]
-    shown = f'<span style="color:{COLOURS[finding.verdict]}">{mark}</span> {markup.strong(finding.said)}'
+    shown = f'<span style="color:{COLOURS[finding.verdict]}">{mark}</span> {html.strong(finding.said)}'
     return Cell(f"{mark} {finding.said}", shown)

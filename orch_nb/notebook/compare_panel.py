@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.analysis.picks import letter
 from orch_nb.errors import OrchError
-from orch_nb.notebook import markup
-from orch_nb.notebook.table import Cell, Column, Table
-from orch_nb.notebook.visible import as_text, clean, escape, line
-from orch_nb.notebook.words import BAD, COLOURS, OK, RUN, WARN, count, glyph, places, usd, word
 from orch_nb.trace.preview import brief
+from orch_nb.views import html
+from orch_nb.views.format import BAD, COLOURS, OK, RUN, WARN, count, glyph, places, usd, word
+from orch_nb.views.safe_text import as_text, clean, escape, line
+from orch_nb.views.table import Cell, Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,23 +30,23 @@ STRIPE = "rgba(127,127,127,.07)"
 def compare_html(made: Any, *, as_of: str = "") -> str:
     """The comparison's panel."""
     left = [
-        markup.strong(made.name),
-        markup.quiet(f"comparison {made.run}"),
-        markup.state(made.status),
-        markup.quiet(_counts(made)),
+        html.strong(made.name),
+        html.quiet(f"comparison {made.run}"),
+        html.state(made.status),
+        html.quiet(_counts(made)),
     ]
-    parts = [markup.bar(*left, markup.quiet(as_of) if as_of else "", right=_money_html(made))]
+    parts = [html.bar(*left, html.quiet(as_of) if as_of else "", right=_money_html(made))]
     remarks = remarks_of(made)
     if remarks:
-        rows = "".join(f"<div>{markup.prose(text, 500)}</div>" for text in remarks)
+        rows = "".join(f"<div>{html.prose(text, 500)}</div>" for text in remarks)
         parts.append(f'<div style="padding:6px 12px">{rows}</div>')
     if not made.is_hidden:
-        parts.append(markup.section(standings_table(made).html(), first=True))
+        parts.append(html.section(standings_table(made).html(), first=True))
         flags = flags_table(made)
         if flags is not None:
-            parts.append(markup.section(flags.html(), title=_flags_title(made)))
+            parts.append(html.section(flags.html(), title=_flags_title(made)))
     parts.append(_answers_html(made))
-    return markup.panel(*parts)
+    return html.panel(*parts)
 
 
 def compare_text(made: Any, *, as_of: str = "") -> str:
@@ -80,7 +80,7 @@ def _money(made: Any) -> str:
 
 def _money_html(made: Any) -> str:
     head, comma, rest = _money(made).partition(", ")
-    told = markup.strong(head) + (markup.quiet(f"{comma}{rest}") if comma else "")
+    told = html.strong(head) + (html.quiet(f"{comma}{rest}") if comma else "")
     return f'<span style="padding-left:12px">{told}</span>'
 
 
@@ -300,8 +300,8 @@ def _answers_html(made: Any) -> str:
         f'border:none;margin:0;font-size:inherit;color:inherit"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
     )
     note = _left_out(made, shown)
-    return markup.section(
-        table + (f'<div style="padding-top:4px">{markup.quiet(note)}</div>' if note else ""), title="answers"
+    return html.section(
+        table + (f'<div style="padding-top:4px">{html.quiet(note)}</div>' if note else ""), title="answers"
     )
 
 
@@ -322,7 +322,7 @@ TD = "text-align:left;vertical-align:top;padding:6px 12px 6px 0;overflow-wrap:an
 
 def _row_html(made: Any, row: int, *, striped: bool) -> str:
     item = made.rows[row]
-    edge = f'<div style="color:{WARN}">◆ edge case</div>{markup.quiet(item.note)}' if item.is_fixture else ""
+    edge = f'<div style="color:{WARN}">◆ edge case</div>{html.quiet(item.note)}' if item.is_fixture else ""
     number = f' <span style="opacity:.6">#{row}</span>' if item.label != str(row) else ""
     cells = [
         f'<td style="{TD}">{escape(item.label, 40)}{number}{edge}</td>',

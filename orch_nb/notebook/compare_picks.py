@@ -9,10 +9,10 @@ from typing import Any
 
 from orch_nb.analysis.picks import TIE, letter
 from orch_nb.errors import OrchError
-from orch_nb.notebook import markup
 from orch_nb.notebook.compare_panel import _input, _plain
-from orch_nb.notebook.visible import as_text, escape, escape_line
-from orch_nb.notebook.words import count
+from orch_nb.views import html
+from orch_nb.views.format import count
+from orch_nb.views.safe_text import as_text, escape, escape_line
 
 MAX_ANSWER = 4_000
 
@@ -43,7 +43,7 @@ class Picker:
             return
         left = len(self.made.to_pick)
         self.head.value = (
-            f'<div class="{markup.CLASSES}" style="{markup.ROOT}"><b>Which is best?</b> <span style="opacity:.7">row {escape_line(self.made.rows[row].label)}, '
+            f'<div class="{html.CLASSES}" style="{html.ROOT}"><b>Which is best?</b> <span style="opacity:.7">row {escape_line(self.made.rows[row].label)}, '
             f"{escape_line(count(left, 'row'))} left</span></div>"
         )
         self.answers.value = self._answers(row)
@@ -68,7 +68,7 @@ class Picker:
         )
         asked = f'<div style="opacity:.75;padding:2px 0 4px">{escape(_input(made, row), 2000)}</div>'
         table = f'<table style="table-layout:fixed;width:100%;border-collapse:collapse;font-size:inherit;color:inherit"><tr>{columns}</tr></table>'
-        return f'<div class="{markup.CLASSES}" style="{markup.ROOT};max-width:1100px;line-height:1.45">{asked}{table}</div>'
+        return f'<div class="{html.CLASSES}" style="{html.ROOT};max-width:1100px;line-height:1.45">{asked}{table}</div>'
 
     def _button(self, name: str, act: Any, *, style: str = "primary") -> Any:
         button = self._widgets.Button(description=name, button_style=style, layout={"width": "84px"})
@@ -96,4 +96,4 @@ class Picker:
             self.show(self._before.pop())
 
     def _say(self, text: str) -> None:
-        self.said.value = f'<span class="{markup.CLASSES}">{escape_line(text, 300)}</span>' if text else ""
+        self.said.value = f'<span class="{html.CLASSES}">{escape_line(text, 300)}</span>' if text else ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.errors import BadName
 from orch_nb.notebook import display, live
 from orch_nb.notebook.screen import new_name
-from orch_nb.notebook.words import a_
+from orch_nb.views.format import a_
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

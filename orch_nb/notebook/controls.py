@@ -10,11 +10,11 @@ import json
 from typing import Any
 
 from orch_nb.errors import OrchError, QuestionChanged
-from orch_nb.notebook import markup
-from orch_nb.notebook.visible import as_text, escape_line
-from orch_nb.notebook.words import glyph
 from orch_nb.schema import events as ev
 from orch_nb.schema.secrets import REDACTOR
+from orch_nb.views import html
+from orch_nb.views.format import glyph
+from orch_nb.views.safe_text import as_text, escape_line
 
 LABELS = {
     "approve": "Approve",
@@ -89,7 +89,7 @@ class Form:
         if self.text is not None:
             self.text.observe(self._on_edit, names="value")
             self._on_edit(None)
-        question = ipywidgets.HTML(f"<b>{glyph('waiting')} {escape_line(key)}</b> {markup.prose(asked.question, 400)}")
+        question = ipywidgets.HTML(f"<b>{glyph('waiting')} {escape_line(key)}</b> {html.prose(asked.question, 400)}")
         parts = [question, *([self.text] if self.text is not None else [self._shown(ipywidgets)])]
         self.box = ipywidgets.VBox([*parts, ipywidgets.HBox([*self.buttons.values(), self.said])])
 
@@ -104,7 +104,7 @@ class Form:
                 button.disabled = is_edited if option == "approve" else not is_edited
 
     def _shown(self, ipywidgets: Any) -> Any:
-        return ipywidgets.HTML(markup.code(as_text(self.asked.shown)))
+        return ipywidgets.HTML(html.code(as_text(self.asked.shown)))
 
     def _button(self, ipywidgets: Any, option: str) -> Any:
         wide = {"width": "150px"} if option == "edit" else {"width": "110px"}
@@ -142,7 +142,7 @@ class Form:
         return self.text.value if self._is_text else json.loads(self.text.value)
 
     def _say(self, text: str) -> None:
-        self.said.value = f'<span class="{markup.CLASSES}">{escape_line(text, 300)}</span>'
+        self.said.value = f'<span class="{html.CLASSES}">{escape_line(text, 300)}</span>'
 
 
 def as_json(value: Any) -> str:

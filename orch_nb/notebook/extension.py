@@ -11,6 +11,8 @@ from orch_nb.notebook import comm, display, listing
 from orch_nb.notebook.session import Session
 from orch_nb.notebook.verbs import ASYNC
 from orch_nb.schema.secrets import REDACTOR
+from orch_nb.views.batch import batch_bundle
+from orch_nb.views.run import run_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,7 +125,7 @@ class _Loaded:
         """A run shows itself once: not again where its own cell has just shown it."""
         formatter = shell.display_formatter.ipython_display_formatter
         formatter.for_type_by_name("orch_nb.handle", "RunHandle", self._shower(_run_bundle))
-        formatter.for_type_by_name("orch_nb.runtime.batch", "BatchHandle", self._shower(display.batch_bundle))
+        formatter.for_type_by_name("orch_nb.runtime.batch", "BatchHandle", self._shower(batch_bundle))
         formatter.for_type_by_name("orch_nb.analysis.compare", "Comparison", self._shower(display.compare_bundle))
         formatter.for_type_by_name("orch_nb.analysis.pairs", "Pairs", self._shower(display.pairs_bundle))
 
@@ -160,7 +162,7 @@ def _run_bundle(handle: Any) -> dict[str, Any]:
     from orch_nb.trace.run_view import run_view
 
     alive = not handle.done() and getattr(handle, "_driver", None) is not None
-    return display.run_bundle(run_view(handle.events, alive=alive))
+    return run_bundle(run_view(handle.events, alive=alive))
 
 
 def load_ipython_extension(shell: Any) -> None:

@@ -9,10 +9,10 @@ from orch_nb.analysis.bootstrap import FEWEST
 from orch_nb.analysis.forecast import dollars
 from orch_nb.analysis.scenario import measured_rates
 from orch_nb.lang.quantity import Quantity, rounded
-from orch_nb.notebook import markup
-from orch_nb.notebook.table import Cell, Column, Table
-from orch_nb.notebook.visible import line
-from orch_nb.notebook.words import count
+from orch_nb.views import html
+from orch_nb.views.format import count
+from orch_nb.views.safe_text import line
+from orch_nb.views.table import Cell, Column, Table
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -27,10 +27,10 @@ MAX_STEPS = 60
 
 def forecast_html(made: Forecast) -> str:
     """The forecast's panel."""
-    head = markup.bar(markup.strong(made.name), markup.quiet(_volume(made)), right=markup.strong(_a_run(made)))
-    notes = "".join(f"<div>{markup.quiet(note)}</div>" for note in _notes(made))
-    tables = [markup.section(t.html(), title=title, first=not at) for at, (title, t) in enumerate(_tables(made))]
-    return markup.panel(head, *tables, markup.section(notes))
+    head = html.bar(html.strong(made.name), html.quiet(_volume(made)), right=html.strong(_a_run(made)))
+    notes = "".join(f"<div>{html.quiet(note)}</div>" for note in _notes(made))
+    tables = [html.section(t.html(), title=title, first=not at) for at, (title, t) in enumerate(_tables(made))]
+    return html.panel(head, *tables, html.section(notes))
 
 
 def forecast_text(made: Forecast) -> str:

@@ -7,14 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import OrchError
-from orch_nb.notebook import manual, markup, run_panel
-from orch_nb.notebook.batch_panel import rows_table
-from orch_nb.notebook.bill_table import bill_line, bill_table, savings_table
-from orch_nb.notebook.budget_line import budget_text, near, used_share
-from orch_nb.notebook.bundle import Shown
-from orch_nb.notebook.table import Cell, Column, Table
-from orch_nb.notebook.visible import line
-from orch_nb.notebook.words import COLOURS, count, glyph, places, seconds, usd, word
+from orch_nb.notebook import manual
+from orch_nb.views import html as markup
+from orch_nb.views import run as views_run
+from orch_nb.views.batch import rows_table
+from orch_nb.views.bill import bill_line, bill_table, budget_text, near, savings_table, used_share
+from orch_nb.views.bundle import Shown
+from orch_nb.views.format import COLOURS, count, glyph, places, seconds, usd, word
+from orch_nb.views.safe_text import line
+from orch_nb.views.table import Cell, Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -248,7 +249,7 @@ def batch(runtime: Runtime, handle: Any) -> Shown:
         row.seconds, row.error = view.wall_s, "" if view.error is None else view.error.message
     view = run_view(handle.events)
     view.bill = replace(_batch_bill(runtime, handle.run)[0], limit_usd=view.bill.limit_usd)
-    head = f"{run_panel.head_line(view)} · {run_panel.batch_line(view).partition(';')[0]}"
+    head = f"{views_run.head_line(view)} · {views_run.batch_line(view).partition(';')[0]}"
     return Shown.of_table(head, rows_table(rows), value=rows)
 
 

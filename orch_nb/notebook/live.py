@@ -13,10 +13,11 @@ from concurrent.futures import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.notebook import display
 from orch_nb.notebook.screen import new_name
 from orch_nb.trace.run_view import view_of
 from orch_nb.trace.spans import Walk
+from orch_nb.views.batch import batch_bundle
+from orch_nb.views.run import live_bundle, run_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -84,10 +85,10 @@ class RunDisplay:
             self._on_asked(view.run, view.waiting.values())
         as_of = "" if self.handle.done() else f"as of {time.strftime('%H:%M:%S')}"
         if as_of and view.status != "waiting":
-            return display.live_bundle(view, live=dict(self.handle.live), as_of=as_of, notes=self.notes)
+            return live_bundle(view, live=dict(self.handle.live), as_of=as_of, notes=self.notes)
         # A cell that was stopped ends at once: nobody publishes it.
         published = self.is_published and self.screen.can_update and view.status in ("done", "failed")
-        return display.run_bundle(view, as_of=as_of, notes=self.notes, is_published=published)
+        return run_bundle(view, as_of=as_of, notes=self.notes, is_published=published)
 
     def show(self) -> None:
         """Show it for the first time, where displays can be updated."""
@@ -126,7 +127,7 @@ class BatchDisplay(RunDisplay):
 
     def bundle(self) -> dict[str, Any]:
         """Progress and rows so far."""
-        return display.batch_bundle(self.handle)
+        return batch_bundle(self.handle)
 
 
 class Refresher:
@@ -216,7 +217,7 @@ async def until(handle: Any, is_enough: Callable[[], bool], last: Callable[[], o
 
 
 def _stopped_text(handle: Any) -> str:
-    from orch_nb.notebook.words import usd
+    from orch_nb.views.format import usd
 
     return f"run {handle.run}: {usd(handle.spent_usd)} booked; `%orch resume {handle.run}` goes on from here."
 

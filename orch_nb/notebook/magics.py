@@ -18,11 +18,11 @@ from IPython.core.magic import (
 from orch_nb.errors import BadName, BadOption, CellError, OrchError, nearest
 from orch_nb.lang.magic_line import read_command, split, without_comment
 from orch_nb.notebook import comparing, listing, manual, redefining, verbs
-from orch_nb.notebook.words import a_
+from orch_nb.views.format import a_
 
 if TYPE_CHECKING:
-    from orch_nb.notebook.bundle import Shown
     from orch_nb.notebook.session import Session
+    from orch_nb.views.bundle import Shown
 
 HELP = "--help"
 AGENT_FLAGS = ("save", "replace")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orch_nb.notebook import markup
 from orch_nb.notebook.compare_panel import interval_bar
-from orch_nb.notebook.table import Cell, Column, Table
-from orch_nb.notebook.visible import escape, escape_line, line
-from orch_nb.notebook.words import BAD, OK, WARN, count, glyph, seconds, usd, word
+from orch_nb.views import html
+from orch_nb.views.format import BAD, OK, WARN, count, glyph, seconds, usd, word
+from orch_nb.views.safe_text import escape, escape_line, line
+from orch_nb.views.table import Cell, Column, Table
 
 if TYPE_CHECKING:
     from orch_nb.analysis.matrix import Matrix, TaskRow
@@ -22,20 +22,20 @@ TD = "text-align:left;vertical-align:top;padding:6px 16px 6px 0;white-space:nowr
 # ------------------------------------------------------------------ matrix
 def matrix_html(made: Matrix) -> str:
     """The matrix's panel."""
-    head = markup.bar(
-        markup.strong("routing matrix"),
-        markup.quiet(_counts(made)),
-        right=markup.quiet(_signed(made)) if made.signed_by else "",
+    head = html.bar(
+        html.strong("routing matrix"),
+        html.quiet(_counts(made)),
+        right=html.quiet(_signed(made)) if made.signed_by else "",
     )
     if not made.rows:
-        return markup.panel(head, f'<div style="padding:6px 12px">{markup.prose(EMPTY)}</div>')
-    parts = [head, markup.section(_grid(made), first=True)]
-    told = "".join(f"<div>{markup.prose(text, 400)}</div>" for text in remarks_of(made))
+        return html.panel(head, f'<div style="padding:6px 12px">{html.prose(EMPTY)}</div>')
+    parts = [head, html.section(_grid(made), first=True)]
+    told = "".join(f"<div>{html.prose(text, 400)}</div>" for text in remarks_of(made))
     parts.append(f'<div style="padding:2px 12px 8px">{told}</div>')
     suggestions = next_table(made)
     if suggestions is not None:
-        parts.append(markup.section(suggestions.html(), title="which comparison would tell most"))
-    return markup.panel(*parts)
+        parts.append(html.section(suggestions.html(), title="which comparison would tell most"))
+    return html.panel(*parts)
 
 
 def matrix_text(made: Matrix) -> str:
@@ -204,9 +204,9 @@ def next_table(made: Matrix) -> Table | None:
 # ------------------------------------------------------------------ pairs
 def pairs_html(made: Pairs) -> str:
     """A test of pairs: producers down, consumers across."""
-    head = markup.bar(
-        markup.strong(made.graph), markup.quiet(f"pairs {made.run}"), markup.state(made.status),
-        markup.quiet(_pair_counts(made)), right=markup.strong(usd(made.spent_usd)),
+    head = html.bar(
+        html.strong(made.graph), html.quiet(f"pairs {made.run}"), html.state(made.status),
+        html.quiet(_pair_counts(made)), right=html.strong(usd(made.spent_usd)),
     )  # fmt: skip
     names = [f"{made.consumer} on {m}" for m in made.models]
     heads = "".join(
@@ -221,11 +221,11 @@ def pairs_html(made: Pairs) -> str:
         '<table style="border-collapse:collapse;border:none;margin:0;font-size:inherit;color:inherit">'
         f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
     )
-    parts = [head, markup.section(grid, first=True)]
+    parts = [head, html.section(grid, first=True)]
     failures = failures_table(made)
     if failures is not None:
-        parts.append(markup.section(failures.html(), title="why pairs fail"))
-    return markup.panel(*parts)
+        parts.append(html.section(failures.html(), title="why pairs fail"))
+    return html.panel(*parts)
 
 
 def pairs_text(made: Pairs) -> str:

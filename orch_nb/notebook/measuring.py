@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.errors import BadOption, OrchError, nearest
 from orch_nb.lang.magic_line import is_text, value_of, whole_number
 from orch_nb.notebook import display, live
-from orch_nb.notebook.bundle import Shown
 from orch_nb.notebook.comparing import watched
 from orch_nb.schema.amount import read_amount
+from orch_nb.views.bundle import Shown
 
 if TYPE_CHECKING:
     from orch_nb.lang.magic_line import Command, Pair

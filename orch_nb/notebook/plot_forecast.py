@@ -6,10 +6,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.display import draws
-from orch_nb.notebook.figure import INK, Picture, chart_axes
-from orch_nb.notebook.table import Column, Table
-from orch_nb.notebook.visible import line
-from orch_nb.notebook.words import RUN, WARN
+from orch_nb.views.format import RUN, WARN
+from orch_nb.views.plots.figure import INK, Picture, chart_axes
+from orch_nb.views.safe_text import line
+from orch_nb.views.table import Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

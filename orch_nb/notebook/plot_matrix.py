@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orch_nb.display import draws
-from orch_nb.notebook.figure import Picture, chart_axes, words
 from orch_nb.notebook.matrix_panel import matrix_text
-from orch_nb.notebook.visible import line
-from orch_nb.notebook.words import OK
+from orch_nb.views.format import OK
+from orch_nb.views.plots.figure import Picture, chart_axes, words
+from orch_nb.views.safe_text import line
 
 if TYPE_CHECKING:
     from orch_nb.analysis.matrix import Matrix

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.notebook import markup
-from orch_nb.notebook.table import Cell, Column, Table
-from orch_nb.notebook.visible import line
-from orch_nb.notebook.words import count, places, seconds, usd
+from orch_nb.views import html
+from orch_nb.views.format import count, places, seconds, usd
+from orch_nb.views.safe_text import line
+from orch_nb.views.table import Cell, Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,12 +28,10 @@ def quote_text(quote: Quote, *, notes: Sequence[str] = ()) -> str:
 
 def quote_html(quote: Quote, *, notes: Sequence[str] = ()) -> str:
     """The same as a panel."""
-    said = "".join(f"<div>{markup.prose(n, 400)}</div>" for n in notes)
+    said = "".join(f"<div>{html.prose(n, 400)}</div>" for n in notes)
     rows = quote_table(quote).html() if quote.nodes else ""
-    after = "".join(f"<div>{markup.quiet(n)}</div>" for n in remarks(quote))
-    return markup.panel(
-        markup.bar(f"<b>{markup.prose(head_line(quote))}</b>"), markup.section(said + rows + after, first=True)
-    )
+    after = "".join(f"<div>{html.quiet(n)}</div>" for n in remarks(quote))
+    return html.panel(html.bar(f"<b>{html.prose(head_line(quote))}</b>"), html.section(said + rows + after, first=True))
 
 
 def head_line(quote: Quote) -> str:

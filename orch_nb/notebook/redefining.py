@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.notebook.display import users_of
-from orch_nb.notebook.notes import note
+from orch_nb.views.bundle import note
+from orch_nb.views.cards import users_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

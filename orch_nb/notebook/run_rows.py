@@ -6,9 +6,9 @@ import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.notebook.visible import clean, line
 from orch_nb.schema import events as ev
 from orch_nb.trace.preview import brief
+from orch_nb.views.safe_text import clean, line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

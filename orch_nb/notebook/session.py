@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.outcome import question_changed
 from orch_nb.errors import OrchError, nearest
-from orch_nb.notebook import budget_line, live, name
+from orch_nb.notebook import live, name
 from orch_nb.notebook.screen import is_attended, new_name, screen_of
 from orch_nb.schema.events import key
+from orch_nb.views import bill
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -111,7 +112,7 @@ class Session:
     def _budget_notes(self) -> list[str]:
         """The limits of the notebook's budget that came near since this was last asked: each is said once."""
         try:
-            near = budget_line.near(self.runtime.budget(), "the notebook")
+            near = bill.near(self.runtime.budget(), "the notebook")
         except OrchError:
             return []  # the store is gone: what ended the run says so
         new = [text for unit, text in near.items() if unit not in self._near]

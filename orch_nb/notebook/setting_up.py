@@ -9,9 +9,9 @@ from orch_nb.catalog.prices import check_usd
 from orch_nb.errors import BadOption, nearest
 from orch_nb.lang.magic_line import is_text, whole_number
 from orch_nb.notebook import listing, name
-from orch_nb.notebook.bundle import Shown
 from orch_nb.schema.amount import PLAIN
 from orch_nb.schema.names import check_name
+from orch_nb.views.bundle import Shown
 
 if TYPE_CHECKING:
     from orch_nb.lang.magic_line import Command, Word

@@ -19,12 +19,12 @@ from orch_nb.notebook import (
     projecting,
     setting_up,
 )
-from orch_nb.notebook.bundle import QUOTE, Shown
 from orch_nb.notebook.quote_table import quote_data
 from orch_nb.schema.amount import is_amount_like
 from orch_nb.schema.events import key
 from orch_nb.schema.names import check_name
 from orch_nb.trace.preview import brief
+from orch_nb.views.bundle import QUOTE, Shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -322,7 +322,7 @@ def runs(session: Session, command: Command, names: Names) -> Shown:
 
 def trace(session: Session, command: Command, names: Names) -> Shown:
     """The trace of a run: its rows, some of them, or another reading of it."""
-    from orch_nb.notebook import trace_views
+    from orch_nb.views import trace as views_trace
 
     handle = _open(session, command)
     view = handle.view
@@ -330,12 +330,12 @@ def trace(session: Session, command: Command, names: Names) -> Shown:
         return listing.batch(session.runtime, handle)
     flags = {k: _unquoted(command, names, k) for k in ("view", "heat", "agent", "status", "text")}
     if flags["view"]:
-        return trace_views.reading(view, handle.events, flags["view"])
+        return views_trace.reading(view, handle.events, flags["view"])
     if flags["heat"]:
-        return trace_views.heat(view, flags["heat"])
+        return views_trace.heat(view, flags["heat"])
     sought = {k: flags[k] for k in ("agent", "status", "text")}
-    only = trace_views.matching(view, **sought) if any(sought.values()) else None
-    return trace_views.trace(view, full=bool(command.flags.get("full")), only=only)
+    only = views_trace.matching(view, **sought) if any(sought.values()) else None
+    return views_trace.trace(view, full=bool(command.flags.get("full")), only=only)
 
 
 def _unquoted(command: Command, names: Names, flag: str) -> str:
@@ -346,7 +346,7 @@ def _unquoted(command: Command, names: Names, flag: str) -> str:
 
 def critical(session: Session, command: Command, names: Names) -> Shown:
     """The critical path of a run: what to speed up first."""
-    from orch_nb.notebook.trace_views import critical as shown
+    from orch_nb.views.trace import critical as shown
 
     return shown(_open(session, command).view)
 
@@ -368,16 +368,16 @@ def cost(session: Session, command: Command, names: Names) -> Shown:
 
 def why(session: Session, command: Command, names: Names) -> Shown:
     """Why a node chose what it chose: models and next nodes, every candidate with its figures."""
-    from orch_nb.notebook.why import why as shown
     from orch_nb.trace.decisions import choices
     from orch_nb.trace.run_view import run_view
+    from orch_nb.views.decisions import why as shown
 
     number = str(command.flags.get("run", ""))
     handle = session.runtime.open(number) if number else session.runtime.latest()
     view = run_view(handle.events, alive=_is_alive(handle))
     node = _run_word(command)
     if len(command.words) > 1:
-        from orch_nb.notebook.trace_views import why_called
+        from orch_nb.views.trace import why_called
 
         return why_called(view, node, command.words[1].text)
     if (view.parent or {}).get("batch"):
@@ -396,7 +396,7 @@ def why(session: Session, command: Command, names: Names) -> Shown:
 
 def route(session: Session, command: Command, names: Names) -> Shown:
     """The rule that was learned for an agent, with its evidence; accepted or taken back."""
-    from orch_nb.notebook.why import proposal
+    from orch_nb.views.decisions import proposal
 
     action = _run_word(command) if _run_word(command) in ("accept", "reject") else ""
     at = command.words[1:] if action else command.words

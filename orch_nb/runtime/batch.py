@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from orch_nb import display
 from orch_nb.agents.binding import compile_in, refuse_secrets
 from orch_nb.engine.plan import Plan, from_data, to_data
 from orch_nb.engine.user_code import tell
@@ -171,7 +170,9 @@ class BatchHandle:
         return f"<batch {self.run} of {self.graph}: {counts}>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
-        return display.bundle(self)
+        from orch_nb.views.batch import batch_bundle
+
+        return batch_bundle(self)
 
 
 def _columns(output: Any) -> dict[str, Any]:

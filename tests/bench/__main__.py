@@ -223,10 +223,10 @@ def resume_long() -> None:
 
 def live(shown: bool) -> None:
     """Seconds of 40 steps of 25 ms, with or without the live view being drawn as often as it would be in a notebook."""
-    from orch_nb.notebook.display import run_bundle
     from orch_nb.runtime.runtime import Runtime
     from orch_nb.store.memory import MemoryStore
     from orch_nb.trace.run_view import run_view
+    from orch_nb.views.run import run_bundle
 
     async def step(n: int) -> int:
         await asyncio.sleep(0.025)

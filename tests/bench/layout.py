@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import networkx as nx
 
-from orch_nb.notebook.layout import Box, Link, layout
+from orch_nb.views.layout.layout import Box, Link, layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 import pytest
 
-from orch_nb.notebook.bundle import GRAPH, TRACE
-from orch_nb.notebook.display import run_bundle
-from orch_nb.notebook.picture_data import graph_data
 from orch_nb.trace.graph_state import picture
 from orch_nb.trace.run_view import run_view
+from orch_nb.views.bundle import GRAPH, TRACE
+from orch_nb.views.graph_json import graph_data
+from orch_nb.views.run import run_bundle
 from tests.browser.lab import AXE, HARMLESS, SHOTS, TOKEN, Lab
 from tests.unit.trace import histories as h
 

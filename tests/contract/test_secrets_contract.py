@@ -17,9 +17,7 @@ import pytest
 from orch_nb.engine.plan import Plan, PlanNode, to_data
 from orch_nb.engine.ports import Hold
 from orch_nb.errors import NodeFailed, OrchError, ProviderError, StoreError
-from orch_nb.notebook.bundle import Shown, bundle
 from orch_nb.notebook.comm import FrontEnd
-from orch_nb.notebook.visible import as_text, clean, escape, escape_line, line
 from orch_nb.routing.evidence import Evidence
 from orch_nb.schema import events as ev
 from orch_nb.schema.messages import Usage
@@ -28,6 +26,8 @@ from orch_nb.store.approvals import Accepted
 from orch_nb.store.export import to_line
 from orch_nb.store.memory import MemoryStore
 from orch_nb.store.sqlite import SqliteStore
+from orch_nb.views.bundle import Shown, bundle
+from orch_nb.views.safe_text import as_text, clean, escape, escape_line, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

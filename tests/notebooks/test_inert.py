@@ -6,12 +6,14 @@ from importlib.util import find_spec
 
 import pytest
 
-from orch_nb.notebook.display import agent_bundle, run_bundle, trace_bundle
 from orch_nb.schema import events as ev
 from orch_nb.trace.run_view import run_view
+from orch_nb.views.cards import agent_bundle
+from orch_nb.views.run import run_bundle
+from orch_nb.views.trace import trace_bundle
 from tests.browser.lab import FLAGS, chromium
-from tests.unit.notebook.test_display import Agent, shared_payloads
 from tests.unit.trace import histories as h
+from tests.unit.views.test_display import Agent, shared_payloads
 
 
 def displays(payload: str) -> list[str]:

@@ -7,8 +7,8 @@ from orch_nb.errors import AuthFailed, BadOption, ModelNotInstalled, RateLimited
 from orch_nb.notebook.manual import TOPICS
 from orch_nb.notebook.manual.page import Page, Rule, Section
 from orch_nb.notebook.setting_up import MODELS_ACTIONS, PRICES
-from orch_nb.notebook.table import Column, Table
 from orch_nb.providers.vendors import ADDRESSES, OWN_SERVERS
+from orch_nb.views.table import Column, Table
 
 _ACTIONS = {
     "set": (

@@ -6,9 +6,9 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orch_nb.notebook import markup
-from orch_nb.notebook.bundle import Shown
-from orch_nb.notebook.table import Column, Table
+from orch_nb.views import html
+from orch_nb.views.bundle import Shown
+from orch_nb.views.table import Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -120,15 +120,15 @@ class Page:
 
     def _html(self, usage: str) -> str:
         lead = _paragraph(self.lead) + (_paragraph(f"`{usage}`") if usage else "")
-        parts = [markup.section(lead, first=True)]
+        parts = [html.section(lead, first=True)]
         if self.setup:
-            cells = "".join(markup.code(cell, len(cell)) for cell in self.setup)
-            parts.append(markup.folded("The examples use what these cells define", cells))
+            cells = "".join(html.code(cell, len(cell)) for cell in self.setup)
+            parts.append(html.folded("The examples use what these cells define", cells))
         for section in self._parts():
             inner = "".join(_rule_html(rule) for rule in section.rules)
             inner += "" if section.table is None else section.table.html()
-            parts.append(markup.section(inner, title=section.title))
-        return markup.panel(markup.bar(markup.strong(self.name), markup.quiet(self.title)), *parts)
+            parts.append(html.section(inner, title=section.title))
+        return html.panel(html.bar(html.strong(self.name), html.quiet(self.title)), *parts)
 
 
 def error_table(errors: Iterable[type[OrchError]]) -> Table:
@@ -149,9 +149,9 @@ def _indented(cells: Iterable[str]) -> list[str]:
 
 
 def _paragraph(text: str) -> str:
-    return f'<div style="margin:2px 0">{markup.prose(text, len(text))}</div>'
+    return f'<div style="margin:2px 0">{html.prose(text, len(text))}</div>'
 
 
 def _rule_html(rule: Rule) -> str:
-    example = markup.code(rule.example, len(rule.example)) if rule.example else ""
-    return f'<div style="margin-top:8px">{markup.prose(f"`{rule.form}`", len(rule.form) + 2)}</div>{_paragraph(rule.says)}{example}'
+    example = html.code(rule.example, len(rule.example)) if rule.example else ""
+    return f'<div style="margin-top:8px">{html.prose(f"`{rule.form}`", len(rule.form) + 2)}</div>{_paragraph(rule.says)}{example}'

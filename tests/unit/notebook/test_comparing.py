@@ -12,9 +12,9 @@ from orch_nb.analysis.compare import Comparison
 from orch_nb.notebook import run_rows
 from orch_nb.notebook.compare_panel import interval_bar
 from orch_nb.notebook.compare_picks import Picker
-from orch_nb.notebook.words import usd
 from orch_nb.providers.fakes import ScriptedProvider
-from tests.unit.notebook.test_display import inspect, shared_payloads
+from orch_nb.views.format import usd
+from tests.unit.views.test_display import inspect, shared_payloads
 
 AGENT = "%%agent triage --model small\n---\nout: {category: str}\n---\nClassify: {{ ticket }}"
 TICKETS = 'tickets = [{"ticket": "my payment failed", "category": "billing"}, {"ticket": "broken screen", "category": "technical"}]'

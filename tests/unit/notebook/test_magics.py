@@ -12,7 +12,7 @@ import pytest
 from orch_nb.agents.agent import Agent
 from orch_nb.graph.builder import Graph
 from orch_nb.handle import RunHandle
-from tests.unit.notebook.unpacked import rows_of
+from tests.unit.views.unpacked import rows_of
 
 MOOD = """%%agent mood --model echo   # a comment
 ---
@@ -67,7 +67,7 @@ def test_a_graph_cell_has_its_errors_too(shell):
 
 def test_redefinition_lists_what_it_affects(support):
     """A changed agent says which keys changed and which graphs and nodes that affects; an unchanged one says nothing."""
-    from orch_nb.notebook.display import agent_bundle
+    from orch_nb.views.cards import agent_bundle
 
     again = support.good(MOOD)
     assert "affects" not in agent_bundle(again)["text/plain"]
@@ -79,7 +79,7 @@ def test_redefinition_lists_what_it_affects(support):
 
 def test_a_redefined_graph_says_what_is_new(support):
     """A changed graph says which nodes came and went."""
-    from orch_nb.notebook.display import graph_bundle
+    from orch_nb.views.cards import graph_bundle
 
     text = graph_bundle(support.good("%%graph support\nmood -> send\nout send"))["text/plain"]
     assert "redefined: - reply" in text
@@ -502,7 +502,7 @@ def test_without_a_name_the_folders_unfinished_runs_are_listed(support):
 
 def test_conditional_exits_alone_are_marked(support):
     """A node that may find no exit true is marked on the card, with the line that would say where to go."""
-    from orch_nb.notebook.display import graph_bundle
+    from orch_nb.views.cards import graph_bundle
 
     made = graph_bundle(support.good("%%graph g\nmood -> reply when mood == 'x'"))
     for kind in ("text/plain", "text/html"):

@@ -15,7 +15,6 @@ from genai_prices import calc_price
 import orch_nb as orch
 from orch_nb import runtime as current_runtime
 from orch_nb.catalog import models
-from orch_nb.notebook.bill_table import bill_table
 from orch_nb.providers.anthropic.messages import AnthropicMessages
 from orch_nb.providers.gemini.generate import Gemini
 from orch_nb.providers.openai.chat import OpenAIChat
@@ -25,6 +24,7 @@ from orch_nb.schema import events as ev
 from orch_nb.schema.messages import Usage
 from orch_nb.store.memory import MemoryStore
 from orch_nb.trace.run_view import run_view
+from orch_nb.views.bill import bill_table
 from tests.unit.providers.loopback import SSE_HEAD
 
 if TYPE_CHECKING:

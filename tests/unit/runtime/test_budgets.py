@@ -8,10 +8,11 @@ import pytest
 
 import orch_nb as orch
 from orch_nb.errors import BadOption, BudgetExceeded, RateLimited, UnknownModel
-from orch_nb.notebook.display import run_bundle, trace_bundle
 from orch_nb.schema import events as ev
 from orch_nb.schema.budget import Budget
 from orch_nb.trace.run_view import run_view
+from orch_nb.views.run import run_bundle
+from orch_nb.views.trace import trace_bundle
 from tests.unit.runtime.conftest import reply
 
 

@@ -17,7 +17,6 @@ from orch_nb import runtime as current_runtime
 from orch_nb.analysis import fixtures
 from orch_nb.catalog import models
 from orch_nb.errors import BadOption, BadRequest, OrchError, ProviderTimeout, UnstorableValue
-from orch_nb.notebook.display import run_bundle
 from orch_nb.providers.fakes import ScriptedProvider
 from orch_nb.providers.keys import Key
 from orch_nb.providers.transport.thinking_blocks import TurnMemory
@@ -30,6 +29,7 @@ from orch_nb.schema.secrets import Redactor
 from orch_nb.store.export import to_line
 from orch_nb.store.sqlite import SqliteStore
 from orch_nb.trace.run_view import run_view
+from orch_nb.views.run import run_bundle
 from tests.unit.runtime.conftest import reply
 
 KEYS = {

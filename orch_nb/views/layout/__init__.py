@@ -1,0 +1,1 @@
+"""Where the parts of a picture lie: layers, their order, coordinates and the paths of arrows."""
