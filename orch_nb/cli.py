@@ -132,13 +132,15 @@ def _show(options: Any) -> None:
 
 
 def _resume(options: Any) -> int:
+    from orch_nb.runtime.batch import resume_run
+
     namespace: dict[str, Any] = {}
     if options.module:
         import runpy
 
         namespace = runpy.run_path(options.module)
     runtime = _runtime(options)
-    handle = runtime.resume(options.run, budget_usd=options.budget, namespace=namespace).wait()
+    handle = resume_run(runtime, options.run, budget_usd=options.budget, namespace=namespace).wait()
     print(repr(handle))
     done: bool = handle.status == "done"
     runtime.close()

@@ -11,6 +11,7 @@ import pytest
 import orch_nb as orch
 from orch_nb import runtime as current_runtime
 from orch_nb.cli import main
+from orch_nb.runtime.batch import start_batch
 from orch_nb.runtime.runtime import Runtime
 
 MODULE = """
@@ -82,7 +83,7 @@ def test_a_batch_is_listed_and_shown_with_what_its_rows_cost(tmp_path, monkeypat
         runtime.add_provider(orch.ScriptedProvider(lambda request: "ok", name="vendor"))
         runtime.models.add("m", "model-1", "vendor", price={"per_call": "0.25"})
         agent = orch.Agent("a", "Say {{ x }}", model="m", max_tokens=10)
-        made = runtime.batch(agent, [{"x": "1"}, {"x": "2"}]).wait()
+        made = start_batch(runtime, agent, [{"x": "1"}, {"x": "2"}]).wait()
         assert made.spent_usd == 0.5
     assert main(["runs"]) == 0
     (line,) = capsys.readouterr().out.splitlines()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import OrchError
 from orch_nb.notebook import manual
+from orch_nb.runtime.quote import quote_resume
 from orch_nb.views import html as markup
 from orch_nb.views import run as views_run
 from orch_nb.views.batch import rows_table
@@ -153,7 +154,7 @@ def _ended_where(runtime: Runtime, row: Any) -> str:
 
 def _quote(runtime: Runtime, run: str, times: int = 1) -> str:
     try:
-        amount = runtime.quote_resume(run)
+        amount = quote_resume(runtime, run)
     except OrchError:
         return ""
     return "" if amount is None else f", about {usd(amount * times)}"

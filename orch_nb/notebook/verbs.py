@@ -20,6 +20,9 @@ from orch_nb.notebook import (
     setting_up,
 )
 from orch_nb.notebook.quote_table import quote_data
+from orch_nb.runtime.batch import resume_run, start_batch
+from orch_nb.runtime.proposing import accept_route, propose_route, reject_route
+from orch_nb.runtime.quote import quote_batch, quote_run
 from orch_nb.schema.amount import is_amount_like
 from orch_nb.schema.events import key
 from orch_nb.schema.names import check_name
@@ -66,7 +69,7 @@ def run(session: Session, command: Command, names: Names) -> live.Pending:
         )  # fmt: skip
 
     bound = asking_first.bound_of(command)
-    if bound is not None and (quoted := session.runtime.quote(target, inputs, namespace=names)).is_above(bound):
+    if bound is not None and (quoted := quote_run(session.runtime, target, inputs, namespace=names)).is_above(bound):
         return asking_first.ask(session, command, quoted, bound, start)
     return _follow(session, command, start(), notes)
 
@@ -77,7 +80,9 @@ def resume(session: Session, command: Command, names: Names) -> live.Pending:
     comparison = comparing.resume(session, number, _budget(command), names)
     if comparison is not None:
         return comparison
-    handle = session.runtime.resume(number, budget_usd=_budget(command), namespace=names, attended=session.is_attended)
+    handle = resume_run(
+        session.runtime, number, budget_usd=_budget(command), namespace=names, attended=session.is_attended
+    )
     return _follow(session, command, handle, [])
 
 
@@ -127,15 +132,22 @@ def batch(session: Session, command: Command, names: Names) -> live.Pending:
     price = "batch" if command.flags.get("batch-price") else ""
 
     def start() -> Any:
-        return session.runtime.batch(
-            target, frame, mapping, budget_usd=_budget(command), namespace=names, shared=shared, price=price
+        return start_batch(
+            session.runtime,
+            target,
+            frame,
+            mapping,
+            budget_usd=_budget(command),
+            namespace=names,
+            shared=shared,
+            price=price,
         )
 
     if price:
         notes += _ordinary_notes(session, target, names)
     bound = asking_first.bound_of(command)
     if bound is not None:
-        quoted = session.runtime.quote_batch(target, frame, mapping, namespace=names, shared=shared, price=price)
+        quoted = quote_batch(session.runtime, target, frame, mapping, namespace=names, shared=shared, price=price)
         if quoted.is_above(bound):
             return asking_first.ask(session, command, quoted, bound, start)
     return _follow(session, command, start(), notes)
@@ -184,10 +196,10 @@ def quote(session: Session, command: Command, names: Names) -> Shown:
     if len(command.words) > 1:
         frame, mapping, shared, notes = _rows(command, names, target)
         price = "batch" if command.flags.get("batch-price") else ""
-        made = session.runtime.quote_batch(target, frame, mapping, namespace=names, shared=shared, price=price)
+        made = quote_batch(session.runtime, target, frame, mapping, namespace=names, shared=shared, price=price)
     else:
         inputs, notes = _inputs(command, names, compile_in(target, names))
-        made = session.runtime.quote(target, inputs, namespace=names)
+        made = quote_run(session.runtime, target, inputs, namespace=names)
     shown = display.quote_bundle(made, notes=notes)
     return Shown(shown["text/plain"], shown["text/html"], made, QUOTE, quote_data(made))
 
@@ -236,7 +248,7 @@ def _asked_run(session: Session, command: Command, names: Names) -> Any:
         raise command.error("no run waits for a person.", hint="`%orch runs` lists all")
     if len(rows) > 1:
         raise _several_wait(command, rows)
-    handle = session.runtime.resume(rows[0].run, namespace=names, attended=True)
+    handle = resume_run(session.runtime, rows[0].run, namespace=names, attended=True)
     session.bind_run(handle)
     return handle
 
@@ -408,8 +420,8 @@ def route(session: Session, command: Command, names: Names) -> Shown:
         near = nearest(at[0].text, known if action else [*known, "accept", "reject"])
         raise command.error(f"there is no agent `{at[0].text}`.", at[0], hint=f"did you mean `{near}`?" if near else "")
     runtime = session.runtime
-    do = {"accept": runtime.accept_route, "reject": runtime.reject_route}.get(action, runtime.propose_route)
-    return proposal(do(agent))
+    do = {"accept": accept_route, "reject": reject_route}.get(action, propose_route)
+    return proposal(do(runtime, agent))
 
 
 def budget(session: Session, command: Command, names: Names) -> Shown:

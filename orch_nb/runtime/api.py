@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING, Any
 from orch_nb import runtime
 from orch_nb.agents import binding
 from orch_nb.current import caller_namespace
+from orch_nb.runtime import proposing
+from orch_nb.runtime.batch import resume_run, start_batch
+from orch_nb.runtime.quote import quote_run
+from orch_nb.runtime.recording import Recording, current_recording
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from orch_nb.catalog.models import ModelBook
     from orch_nb.engine.plan import Plan
     from orch_nb.engine.ports import Balance
     from orch_nb.handle import RunHandle
+    from orch_nb.routing.confidence import Calibration
+    from orch_nb.routing.learned.proposal import Proposal
     from orch_nb.runtime.quote import Quote
-    from orch_nb.runtime.recording import Recording
 
 
 async def run(target: Any, /, *, budget_usd: Any = None, namespace: Mapping[str, Any] | None = None,
@@ -73,26 +78,28 @@ def quote(target: Any, /, *, namespace: Mapping[str, Any] | None = None, **input
     Nothing is sent. It displays itself; `Quote.check` refuses what may be too dear.
     """
     space = caller_namespace() if namespace is None else namespace
-    return runtime.current().quote(target, inputs, namespace=space)
+    return quote_run(runtime.current(), target, inputs, namespace=space)
 
 
 async def resume(run: str | int, /, *, budget_usd: Any = None, namespace: Mapping[str, Any] | None = None,
                  attended: bool = False) -> RunHandle:  # fmt: skip
     """Go on with a run that failed, was stopped or interrupted; recorded work is not done again."""
     space = caller_namespace() if namespace is None else namespace
-    return await runtime.current().resume(str(run), budget_usd=budget_usd, namespace=space, attended=attended)
+    handle: RunHandle = await resume_run(
+        runtime.current(), str(run), budget_usd=budget_usd, namespace=space, attended=attended
+    )
+    return handle
 
 
 async def batch(target: Any, frame: Any, mapping: Mapping[str, str] | None = None, **options: Any) -> Any:
     """Run a graph or agent over the rows of a table; a `BatchHandle` whose ``.table`` is the result."""
     options.setdefault("namespace", caller_namespace())
-    return await runtime.current().batch(target, frame, mapping, **options)
+    return await start_batch(runtime.current(), target, frame, mapping, **options)
 
 
 def record(*, budget: Any = None, name: str = "recorded") -> Recording:
     """``async with orch.record(budget=0.05) as run:`` ordinary Python that awaits agents gets the same log, bill and budget."""
-    made: Recording = runtime.current().record(budget_usd=budget, name=name)
-    return made
+    return Recording(runtime.current(), budget_usd=budget, name=name)
 
 
 def runs(*, limit: int = 20) -> list[Any]:
@@ -124,8 +131,6 @@ async def call(target: Any, inputs: dict[str, Any], namespace: dict[str, Any] | 
     OrchError
         The run failed, was stopped, or waits for a person.
     """
-    from orch_nb.runtime.recording import current_recording
-
     recording = current_recording.get()
     if recording is not None:
         return await recording.call(target, inputs, namespace or {})
@@ -135,3 +140,57 @@ async def call(target: Any, inputs: dict[str, Any], namespace: dict[str, Any] | 
 def compile_plan(target: Any, namespace: Mapping[str, Any]) -> Plan:
     """The checked, frozen plan of a graph, an agent or a function, names bound in `namespace`."""
     return binding.compile_in(target, namespace)
+
+
+def calibrate(agent: Any, pairs: Iterable[tuple[float, bool]], *, by: str = "") -> Calibration:
+    """Let an agent's confidences mean the rate of right answers, by labelled ones; kept beside the store.
+
+    Parameters
+    ----------
+    agent
+        An `Agent` with a cascade or a second opinion.
+    pairs
+        (confidence as it was recorded, whether the answer was right), 20 and more.
+    by
+        How the confidences were measured, such as "agreement(3)"; the agent's own way unless told.
+
+    Raises
+    ------
+    BadOption
+        Too few pairs, a confidence outside 0 to 1, or an agent that measures none.
+    """
+    return proposing.calibrate(runtime.current(), agent, pairs, by=by)
+
+
+def propose_route(agent: Any) -> Proposal:
+    """The rule that was learned for an agent's route, with its evidence; see `accept_route`.
+
+    Parameters
+    ----------
+    agent
+        An `Agent` whose route is `auto` or learned.
+
+    Raises
+    ------
+    BadOption
+        Its route learns nothing.
+    """
+    return proposing.propose_route(runtime.current(), agent)
+
+
+def accept_route(agent: Any, *, by: str = "") -> Proposal:
+    """Let the learned rule of an agent choose from now on; each decision names the acceptance.
+
+    It stands until the candidates, the minimum, the tradeoff or the baseline change; later outcomes go on teaching it.
+
+    Raises
+    ------
+    BadOption
+        Its route learns nothing, or there is not enough evidence.
+    """
+    return proposing.accept_route(runtime.current(), agent, by=by)
+
+
+def reject_route(agent: Any) -> Proposal:
+    """Take the acceptance of an agent's learned rule back: the static choice answers again."""
+    return proposing.reject_route(runtime.current(), agent)

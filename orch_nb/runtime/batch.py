@@ -259,7 +259,7 @@ def _is_nan(value: Any) -> bool:
 
 
 def start_batch(
-    runtime: Runtime, target: Any, frame: Any, mapping: Mapping[str, str], *, budget_usd: Any = None,
+    runtime: Runtime, target: Any, frame: Any, mapping: Mapping[str, str] | None = None, *, budget_usd: Any = None,
     namespace: Mapping[str, Any] | None = None, shared: Mapping[str, Any] | None = None, rows_at_once: int = ROWS_AT_ONCE,
     on_change: Callable[[BatchHandle], None] | None = None, price: str = "",
 ) -> BatchHandle:  # fmt: skip
@@ -281,7 +281,7 @@ def start_batch(
     namespace = {} if namespace is None else namespace
     runtime.redactor()
     plan = compile_in(target, namespace)
-    rows = rows_of(frame, plan, mapping, shared or {})
+    rows = rows_of(frame, plan, mapping or {}, shared or {})
     runtime.check_models(plan)
     if rows:
         runtime.check_inputs(plan, rows[0].inputs)
@@ -466,6 +466,17 @@ def resume_batch(
         at_once = ROWS_IN_BATCH
     handle._task = runtime.run_loop.submit(_run(runtime, handle, None, plans, namespace, limit, at_once, after))
     return handle
+
+
+def resume_run(
+    runtime: Runtime, run: str, *, budget_usd: Any = None, namespace: Mapping[str, Any] | None = None,
+    attended: bool = False, on_change: Callable[[Any], None] | None = None,
+) -> Any:  # fmt: skip
+    """Go on with a run, or with the batch that it is (see `Runtime.resume` and `resume_batch`)."""
+    begun = runtime.run_loop.ask(lambda: next(event for _, event in runtime.store.read(run)))
+    if begun.parent and begun.parent.get("batch"):
+        return resume_batch(runtime, run, budget_usd=budget_usd, namespace=namespace, on_change=on_change)
+    return runtime.resume(run, budget_usd=budget_usd, namespace=namespace, attended=attended, on_change=on_change)
 
 
 def recall(store: Any, run: str, row: Row) -> None:

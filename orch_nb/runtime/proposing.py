@@ -18,8 +18,19 @@ if TYPE_CHECKING:
 LEARNS = ("auto", "learned")
 
 
-def proposal(runtime: Runtime, agent: Any) -> Proposal:
-    """The rule of an agent as its evidence stands now (see `Runtime.propose_route`)."""
+def propose_route(runtime: Runtime, agent: Any) -> Proposal:
+    """The rule that was learned for an agent's route, with its evidence; see `accept_route`.
+
+    Parameters
+    ----------
+    agent
+        An `Agent` whose route is `auto` or learned.
+
+    Raises
+    ------
+    BadOption
+        Its route learns nothing.
+    """
     rule = _rule(runtime, agent)
     offers = {name: runtime.models.resolve(name) for name in rule.offers}
     log = Log.of(runtime.evidence(rule.agent), offers)
@@ -28,9 +39,17 @@ def proposal(runtime: Runtime, agent: Any) -> Proposal:
     return runtime.embed_pool.submit(propose, runtime.learning, rule, log, costs, accepted).result()
 
 
-def accept(runtime: Runtime, agent: Any, *, by: str = "") -> Proposal:
-    """Accept the rule as it is proposed (see `Runtime.accept_route`)."""
-    made = proposal(runtime, agent)
+def accept_route(runtime: Runtime, agent: Any, *, by: str = "") -> Proposal:
+    """Let the learned rule of an agent choose from now on; each decision names the acceptance.
+
+    It stands until the candidates, the minimum, the tradeoff or the baseline change; later outcomes go on teaching it.
+
+    Raises
+    ------
+    BadOption
+        Its route learns nothing, or there is not enough evidence.
+    """
+    made = propose_route(runtime, agent)
     if not made.is_enough:
         known = ", ".join(f"`{row.offer}` has {row.outcomes}" for row in made.rows)
         raise BadOption(
@@ -44,11 +63,32 @@ def accept(runtime: Runtime, agent: Any, *, by: str = "") -> Proposal:
         "outcomes": made.outcomes,
     }
     runtime.accepted.put("route", made.rule.agent, entry)
-    return proposal(runtime, agent)
+    return propose_route(runtime, agent)
 
 
-def calibrate(runtime: Runtime, agent: Any, pairs: Iterable[tuple[float, bool]], by: str = "") -> Calibration:
-    """Keep what an agent's confidences mean (see `Runtime.calibrate`)."""
+def reject_route(runtime: Runtime, agent: Any) -> Proposal:
+    """Take the acceptance of an agent's learned rule back: the static choice answers again."""
+    runtime.accepted.put("route", agent.name, None)
+    return propose_route(runtime, agent)
+
+
+def calibrate(runtime: Runtime, agent: Any, pairs: Iterable[tuple[float, bool]], *, by: str = "") -> Calibration:
+    """Let an agent's confidences mean the rate of right answers, by labelled ones; kept beside the store.
+
+    Parameters
+    ----------
+    agent
+        An `Agent` with a cascade or a second opinion.
+    pairs
+        (confidence as it was recorded, whether the answer was right), 20 and more.
+    by
+        How the confidences were measured, such as "agreement(3)"; the agent's own way unless told.
+
+    Raises
+    ------
+    BadOption
+        Too few pairs, a confidence outside 0 to 1, or an agent that measures none.
+    """
     definition = agent.definition(runtime.models)
     ways = [part["by"] for part in (definition.get("route"), definition.get("second_opinion")) if part and "by" in part]
     if not (by or ways):

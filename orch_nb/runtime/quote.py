@@ -293,10 +293,21 @@ class Quoter:
         return min(low, likely), likely, max(high, likely)
 
 
-def quote(
+def quote_run(
     runtime: Runtime, target: Any, inputs: Mapping[str, Any], namespace: Mapping[str, Any] | None = None
 ) -> Quote:
-    """What a run of `target` on these inputs is likely to cost (see `Runtime.quote`)."""
+    """The range of dollars and seconds of a run that has not been started. Nothing is sent or stored.
+
+    Parameters
+    ----------
+    inputs
+        By name; a missing one counts as 100 tokens, and the quote says so.
+
+    Raises
+    ------
+    GraphError, MissingInput, UnknownModel
+        As `start`.
+    """
     from orch_nb.agents.binding import compile_in
 
     plan = compile_in(target, {} if namespace is None else namespace)

@@ -41,11 +41,9 @@ if TYPE_CHECKING:
     from orch_nb.catalog.prices import Price
     from orch_nb.engine.plan import Chooser, Plan, PlanNode
     from orch_nb.engine.ports import Balance, Limit, RunLog
-    from orch_nb.routing.confidence import Calibration
     from orch_nb.routing.evidence import Evidence
-    from orch_nb.routing.learned.proposal import Learning, Proposal
+    from orch_nb.routing.learned.proposal import Learning
     from orch_nb.runtime.batch_desk import BatchDesk
-    from orch_nb.runtime.quote import Quote
     from orch_nb.runtime.response_cache import AnswerBook
     from orch_nb.store.approvals import Accepted
 
@@ -347,66 +345,9 @@ class Runtime:
             self._learning = Learning(lambda: self.embedder, word_rank)
         return self._learning
 
-    def calibrate(self, agent: Any, pairs: Iterable[tuple[float, bool]], *, by: str = "") -> Calibration:
-        """Let an agent's confidences mean the rate of right answers, by labelled ones; kept beside the store.
-
-        Parameters
-        ----------
-        agent
-            An `Agent` with a cascade or a second opinion.
-        pairs
-            (confidence as it was recorded, whether the answer was right), 20 and more.
-        by
-            How the confidences were measured, such as "agreement(3)"; the agent's own way unless told.
-
-        Raises
-        ------
-        BadOption
-            Too few pairs, a confidence outside 0 to 1, or an agent that measures none.
-        """
-        from orch_nb.runtime.proposing import calibrate
-
-        return calibrate(self, agent, pairs, by)
-
     def _calibration(self, agent: str, by: str) -> Any:
         kept = self.accepted.find("calibration", f"{agent} {by}")
         return None if kept is None else kept["points"]
-
-    def propose_route(self, agent: Any) -> Proposal:
-        """The rule that was learned for an agent's route, with its evidence; see `accept_route`.
-
-        Parameters
-        ----------
-        agent
-            An `Agent` whose route is `auto` or learned.
-
-        Raises
-        ------
-        BadOption
-            Its route learns nothing.
-        """
-        from orch_nb.runtime.proposing import proposal
-
-        return proposal(self, agent)
-
-    def accept_route(self, agent: Any, *, by: str = "") -> Proposal:
-        """Let the learned rule of an agent choose from now on; each decision names the acceptance.
-
-        It stands until the candidates, the minimum, the tradeoff or the baseline change; later outcomes go on teaching it.
-
-        Raises
-        ------
-        BadOption
-            Its route learns nothing, or there is not enough evidence.
-        """
-        from orch_nb.runtime.proposing import accept
-
-        return accept(self, agent, by=by)
-
-    def reject_route(self, agent: Any) -> Proposal:
-        """Take the acceptance of an agent's learned rule back: the static choice answers again."""
-        self.accepted.put("route", agent.name, None)
-        return self.propose_route(agent)
 
     @property
     def availability(self) -> Availability:
@@ -772,8 +713,7 @@ class Runtime:
         events = self.run_loop.ask(lambda: [event for _, event in self.store.read(run)])
         begun = events[0]
         if begun.parent and begun.parent.get("batch"):
-            going: RunHandle = self.resume_batch(run, budget_usd=budget_usd, namespace=namespace, on_change=on_change)
-            return going
+            raise OrchError(f"run {run} is a batch.", hint="`orch_nb.resume` resumes its rows")
         plan = from_data(begun.plan)
         bound = callables(plan, namespace)
         check_sources(plan, namespace, run)
@@ -834,55 +774,6 @@ class Runtime:
     def live_runs(self) -> list[RunHandle]:
         """Runs under way in this process."""
         return [h for h in self._handles.values() if not h.done()]
-
-    def quote_resume(self, run: str) -> Decimal | None:
-        """About what resuming `run` costs, in US dollars: what its remaining agent nodes cost in earlier runs of the same
-        graph, on average; None when there is nothing to go by."""
-        from orch_nb.runtime.quote import quote_resume
-
-        return quote_resume(self, run)
-
-    def quote(self, target: Any, inputs: Mapping[str, Any], *, namespace: Mapping[str, Any] | None = None) -> Quote:
-        """The range of dollars and seconds of a run that has not been started. Nothing is sent or stored.
-
-        Parameters
-        ----------
-        inputs
-            By name; a missing one counts as 100 tokens, and the quote says so.
-
-        Raises
-        ------
-        GraphError, MissingInput, UnknownModel
-            As `start`.
-        """
-        from orch_nb.runtime.quote import quote
-
-        return quote(self, target, inputs, namespace)
-
-    def quote_batch(self, target: Any, frame: Any, mapping: Mapping[str, str] | None = None, **options: Any) -> Quote:
-        """The same for the rows of a table (see `quote.quote_batch`)."""
-        from orch_nb.runtime.quote import quote_batch
-
-        return quote_batch(self, target, frame, mapping, **options)
-
-    # ---------------------------------------------------------------- many rows, ordinary Python
-    def batch(self, target: Any, frame: Any, mapping: Mapping[str, str] | None = None, **options: Any) -> Any:
-        """Run a graph or agent over the rows of a table (see `batch.BatchHandle`)."""
-        from orch_nb.runtime.batch import start_batch
-
-        return start_batch(self, target, frame, mapping or {}, **options)
-
-    def resume_batch(self, run: str, **options: Any) -> Any:
-        """Go on with a batch: its pending, failed and interrupted rows."""
-        from orch_nb.runtime.batch import resume_batch
-
-        return resume_batch(self, run, **options)
-
-    def record(self, **options: Any) -> Any:
-        """``async with runtime.record(budget=...)``: ordinary Python on the same log, bill and budget."""
-        from orch_nb.runtime.recording import Recording
-
-        return Recording(self, **options)
 
     def _loop_ended(self, ended: OrchError) -> None:
         """Nobody drives the runs under way any more: they can be resumed, on the loop that the next call starts."""

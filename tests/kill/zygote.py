@@ -24,6 +24,7 @@ from orch_nb.agents.agent import Agent
 from orch_nb.catalog.prices import PriceBook
 from orch_nb.graph.builder import Graph
 from orch_nb.providers.openai.chat import OpenAIChat
+from orch_nb.runtime.batch import start_batch
 from orch_nb.runtime.runtime import Runtime
 
 
@@ -89,7 +90,7 @@ def job(folder: str, url: str, shape: str) -> None:
     if known:
         handle = runtime.resume(known[0], namespace=names, attended=shape == "gate")
     elif shape == "batch":
-        handle = runtime.batch(drawn, [{"job": f"{folder[-6:]}-{n}"} for n in range(6)], namespace=names)
+        handle = start_batch(runtime, drawn, [{"job": f"{folder[-6:]}-{n}"} for n in range(6)], namespace=names)
     else:
         inputs = {"job": folder[-6:] + side}
         handle = runtime.start(drawn, inputs, namespace=names, run=side or None, attended=shape == "gate")

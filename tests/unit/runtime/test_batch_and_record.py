@@ -14,6 +14,7 @@ import orch_nb as orch
 from orch_nb.errors import BudgetExceeded, EffectInDoubt, MissingInput, UnstorableValue, WaitingForPerson
 from orch_nb.notebook import listing, run_rows
 from orch_nb.runtime import call as run_call
+from orch_nb.runtime.batch import resume_batch, start_batch
 from orch_nb.schema.messages import Reply, ToolCall, Usage
 from orch_nb.store.sqlite import SqliteStore
 from tests.contract.facts import started
@@ -43,9 +44,9 @@ async def test_a_batch_gives_the_table_back_with_a_row_for_each_row(rt, scripted
 async def test_every_list_shows_a_batch_at_the_sum_of_its_rows(rt, scripted):
     """The row of a list is the batch's own bill, also of one that stopped at its budget and went on; nothing counts twice."""
     scripted(lambda request: reply(request.messages[-1].content.upper()))
-    made = await rt.batch(echo_agent(), FRAME, {"ticket": "body"}, budget_usd="0.035", rows_at_once=1)
+    made = await start_batch(rt, echo_agent(), FRAME, {"ticket": "body"}, budget_usd="0.035", rows_at_once=1)
     assert 0 < rt.runs()[0].spent_usd == made.spent_usd < Decimal("0.03")
-    made = await rt.resume_batch(made.run, budget_usd="1")
+    made = await resume_batch(rt, made.run, budget_usd="1")
     single = await orch.run(echo_agent(), ticket="x")
 
     assert [(r.run, r.spent_usd) for r in orch.runs()] == [(single.run, single.spent_usd), (made.run, made.spent_usd)]
@@ -94,10 +95,10 @@ async def test_a_missing_column_is_named_with_the_nearest(rt, scripted):
 async def test_at_the_budget_the_rest_is_pending_and_resume_goes_on(rt, scripted):
     """A batch out of money keeps what it has; the rest is pending, and a resume with more pays for the rest only."""
     provider = scripted(lambda request: reply(request.messages[-1].content))
-    made = await rt.batch(echo_agent(), FRAME, {"ticket": "body"}, budget_usd="0.035", rows_at_once=1)
+    made = await start_batch(rt, echo_agent(), FRAME, {"ticket": "body"}, budget_usd="0.035", rows_at_once=1)
 
     assert [r.status for r in made.rows] == ["done", "done", "pending"]
-    again = await orch.runtime.current().resume_batch(made.run, budget_usd="1")
+    again = await resume_batch(orch.runtime.current(), made.run, budget_usd="1")
     assert [r.status for r in again.rows] == ["done"] * 3
     assert again.rows[2].output == "Say three"
     assert len(provider.requests) == 3
@@ -161,7 +162,7 @@ async def test_a_row_that_uses_up_a_budget_of_its_own_stops_no_other_row(rt, scr
     """A node's budget is that of one row's run: that row fails, the others are run; the batch's own budget is not used up."""
     scripted(lambda request: reply("ok", tokens_in=1, tokens_out=1))
     agent = orch.Agent("a", "{{ x }}", model="m", max_tokens=50, budget="0.02")
-    batch = await rt.batch(agent, [{"x": "long " * 200}, {"x": "hi"}, {"x": "ho"}], rows_at_once=1)
+    batch = await start_batch(rt, agent, [{"x": "long " * 200}, {"x": "hi"}, {"x": "ho"}], rows_at_once=1)
     assert [row.status for row in batch.rows] == ["failed", "done", "done"]
     assert "node:a" in batch.rows[0].error
     assert batch.stopped == ""
@@ -175,11 +176,11 @@ async def test_what_is_the_same_for_all_rows_is_plain_data_as_what_differs(rt, s
     """A shared `Enum` is its value in the rows, in the table and in what is stored; what cannot be stored starts no batch."""
     scripted(lambda request: reply("ok"))
     agent = orch.Agent("a", "{{ x }} {{ kind }}", model="m", max_tokens=50)
-    batch = await rt.batch(agent, [{"x": 1}], shared={"kind": Kind.BILLING})
+    batch = await start_batch(rt, agent, [{"x": 1}], shared={"kind": Kind.BILLING})
     assert batch.rows[0].inputs == {"kind": "billing", "x": 1}
     assert batch.table[0]["kind"].__class__ is str
     with pytest.raises(UnstorableValue, match="input `kind`"):
-        rt.batch(agent, [{"x": 1}], shared={"kind": object()})
+        start_batch(rt, agent, [{"x": 1}], shared={"kind": object()})
 
 
 @pytest.mark.parametrize("row", [0, 1, 2])
@@ -195,7 +196,7 @@ async def test_a_stop_while_rows_are_being_begun_reaches_them_all(rt, scripted, 
             batch._stop_here()
 
     scripted(lambda _: reply(), gate=hold)
-    made = rt.batch(echo_agent(), FRAME, {"ticket": "body"}, on_change=stop_at)
+    made = start_batch(rt, echo_agent(), FRAME, {"ticket": "body"}, on_change=stop_at)
     made.wait(5)
     assert made.stopped == "stopped"
     assert {r.status for r in made.rows} <= {"pending", "cancelled"}
@@ -221,7 +222,7 @@ async def test_a_resume_starts_the_rows_that_have_no_event(stored):
     run = _begin(stored, compile_in(echo_agent(), {}), rows, Budget(), {"batch": True}, {})
     stored.run_loop.ask(lambda: stored.store.create(f"{run}.0").close())
 
-    made = await stored.resume_batch(run)
+    made = await resume_batch(stored, run)
     assert [row.status for row in made.rows] == ["done"] * 3
     assert [row.run for row in made.rows] == [f"{run}.0", f"{run}.1", f"{run}.2"]
 
@@ -244,9 +245,9 @@ async def test_a_batch_that_breaks_leaves_nothing_running(rt, scripted, monkeypa
 
     run = ""
     if resumes:
-        run = rt.batch(echo_agent(), FRAME, {"ticket": "body"}, on_change=lambda b: b._stop_here()).wait(5).run
+        run = start_batch(rt, echo_agent(), FRAME, {"ticket": "body"}, on_change=lambda b: b._stop_here()).wait(5).run
     monkeypatch.setattr(rt, "start", broken)
-    made = rt.resume_batch(run) if resumes else rt.batch(echo_agent(), FRAME, {"ticket": "body"})
+    made = resume_batch(rt, run) if resumes else start_batch(rt, echo_agent(), FRAME, {"ticket": "body"})
     with pytest.raises(ExceptionGroup, match="unhandled errors"):
         made.wait(5)
     assert rt.live_runs() == []
@@ -266,7 +267,7 @@ async def test_who_waits_and_is_cancelled_cancels_it_for_nobody_else(rt, scripte
 
     scripted(lambda _: reply(), gate=hold)
     run = rt.start(echo_agent(), {"ticket": "x"})
-    batch = rt.batch(echo_agent(), FRAME, {"ticket": "body"})
+    batch = start_batch(rt, echo_agent(), FRAME, {"ticket": "body"})
     for one in (run, batch):
         waiting = asyncio.ensure_future(wait(one))
         await asyncio.sleep(0)

@@ -13,6 +13,8 @@ import pytest
 import orch_nb as orch
 from orch_nb.errors import BadOption
 from orch_nb.runtime import batch_desk
+from orch_nb.runtime.batch import resume_batch, start_batch
+from orch_nb.runtime.quote import quote_batch
 from orch_nb.runtime.runtime import Runtime
 from orch_nb.schema import events as ev
 from tests.unit.providers.batch_server import BatchServer, usual_answer
@@ -65,7 +67,7 @@ def events_of(rt, batch, n):
 
 def test_rows_go_in_one_batch_at_half_the_price(house, server):
     """Twelve rows are one batch of twelve questions; nothing is called at once; each is billed half, and the bill says what was saved."""
-    made = house.batch(agent(), ROWS, price="batch").wait(30)
+    made = start_batch(house, agent(), ROWS, price="batch").wait(30)
     assert made.status == "done"
     assert [row.output for row in made.rows] == [f"SAY ROW {n}" for n in range(12)]
     assert len(server.batches) == 1
@@ -81,7 +83,7 @@ def test_rows_go_in_one_batch_at_half_the_price(house, server):
 
 def test_the_question_is_the_same_as_at_once_and_whole(house, server):
     """A line of the file is the body of the ordinary call without streaming, with an id of its own."""
-    house.batch(agent(temperature=0.5, seed=7), ROWS[:1], price="batch").wait(30)
+    start_batch(house, agent(temperature=0.5, seed=7), ROWS[:1], price="batch").wait(30)
     (line,) = server.questions()
     assert line["method"] == "POST"
     assert line["url"] == "/v1/chat/completions"
@@ -95,7 +97,7 @@ def test_the_question_is_the_same_as_at_once_and_whole(house, server):
 
 def test_what_is_held_is_the_bound_at_batch_price(house, server):
     """The reservation is half of an ordinary call's, and nothing is held at the end."""
-    made = house.batch(agent(), ROWS[:1], price="batch").wait(30)
+    made = start_batch(house, agent(), ROWS[:1], price="batch").wait(30)
     half = next(e for e in events_of(house, made, 0) if isinstance(e, ev.Sent)).reserved_usd
     from orch_nb.catalog.prices import bound
     from orch_nb.schema.messages import Message, ModelRequest
@@ -110,7 +112,7 @@ def test_a_budget_holds_for_waves_of_a_batch(house, server):
     """What does not fit beside what is held waits for the first batch to settle; the budget is never passed."""
     reserved = (len("say row 0") + 16 + 64) * USD(5) / 1_000_000 + 50 * USD(10) / 1_000_000
     limit = 5 * reserved
-    made = house.batch(agent(), ROWS, price="batch", budget_usd=limit).wait(30)
+    made = start_batch(house, agent(), ROWS, price="batch", budget_usd=limit).wait(30)
     assert made.spent_usd <= limit
     assert len(server.batches) >= 2
     assert all(row.status in ("done", "pending") for row in made.rows)
@@ -119,7 +121,7 @@ def test_a_budget_holds_for_waves_of_a_batch(house, server):
 def test_a_conversation_of_two_calls_is_two_batches(house, server):
     """A chain's second agent asks once the first has answered: the rows' second questions are the second batch."""
     names = {"a": agent(), "b": orch.Agent("b", "then {{ a }}", model="m", max_tokens=50)}
-    made = house.batch(orch.Graph("g").chain("a", "b"), ROWS[:4], price="batch", namespace=names).wait(30)
+    made = start_batch(house, orch.Graph("g").chain("a", "b"), ROWS[:4], price="batch", namespace=names).wait(30)
     assert made.rows[0].output == "THEN SAY ROW 0"
     assert [len(server.questions(b)) for b in server.batches] == [4, 4]
 
@@ -145,7 +147,7 @@ def test_typed_answers_and_tools_come_whole(house, server):
 
     server.answer = answer
     asked = orch.Agent("a", "double {{ x }}", model="m", max_tokens=50, tools=[double], out="{n: int}")
-    made = house.batch(asked, ROWS[:2], price="batch", namespace={"double": double}).wait(30)
+    made = start_batch(house, asked, ROWS[:2], price="batch", namespace={"double": double}).wait(30)
     assert [row.output for row in made.rows] == [{"n": 42}, {"n": 42}]
 
 
@@ -158,7 +160,7 @@ def test_one_refused_question_is_one_rows_failure(house, server):
         return usual_answer(body)
 
     server.answer = answer
-    made = house.batch(agent(), ROWS[:3], price="batch").wait(30)
+    made = start_batch(house, agent(), ROWS[:3], price="batch").wait(30)
     assert [row.status for row in made.rows] == ["done", "failed", "done"]
     assert "not this one" in made.rows[1].error
     assert made.spent_usd == 2 * ONE / 2
@@ -167,7 +169,7 @@ def test_one_refused_question_is_one_rows_failure(house, server):
 def test_a_batch_that_fails_is_said_with_the_providers_words(house, server):
     """A whole batch that fails or expires fails its rows after their tries, and nothing is billed for it."""
     server.ends_as = "failed"
-    made = house.batch(agent(retry=1), ROWS[:2], price="batch").wait(30)
+    made = start_batch(house, agent(retry=1), ROWS[:2], price="batch").wait(30)
     assert {row.status for row in made.rows} == {"failed"}
     assert "the batch failed without an answer" in made.rows[0].error
     assert "no room" in made.rows[0].error
@@ -177,7 +179,7 @@ def test_a_batch_that_fails_is_said_with_the_providers_words(house, server):
 def test_a_look_that_fails_is_tried_again(house, server):
     """The network may fail while a batch is under way: it is looked at again, and nothing is asked twice."""
     server.faults = [503, 500, 429]
-    made = house.batch(agent(), ROWS[:2], price="batch").wait(30)
+    made = start_batch(house, agent(), ROWS[:2], price="batch").wait(30)
     assert made.status == "done"
     assert len(server.batches) == 1
 
@@ -185,7 +187,7 @@ def test_a_look_that_fails_is_tried_again(house, server):
 def test_a_stopped_batch_is_cancelled_at_the_provider(house, server):
     """Stop ends the wait and has the rest of the provider's batch not answered."""
     server.held.clear()
-    made = house.batch(agent(), ROWS[:2], price="batch")
+    made = start_batch(house, agent(), ROWS[:2], price="batch")
     assert asyncio.run(_until(lambda: server.batches and server.batches["batch-1"]["looks"] > 1))
     made.stop()
     made.wait(30)
@@ -206,7 +208,7 @@ def test_a_question_that_is_stopped_before_it_left_costs_nothing(house, server, 
     monkeypatch.setattr(
         batch_desk.BatchDesk.__init__, "__kwdefaults__", {"resumes": False, "gather_s": 60.0, "poll_s": 0.005}
     )
-    made = house.batch(agent(), ROWS[:2], price="batch")
+    made = start_batch(house, agent(), ROWS[:2], price="batch")
     assert asyncio.run(_until(lambda: all(_asks(house, made, n) for n in range(2))))
     made.stop()
     made.wait(30)
@@ -224,7 +226,7 @@ def _asks(house, batch, n):
 def test_a_question_that_is_stopped_after_it_left_is_booked_at_its_reservation(house, server):
     """Its answer may be made, and billed, all the same."""
     server.held.clear()
-    made = house.batch(agent(), ROWS[:2], price="batch")
+    made = start_batch(house, agent(), ROWS[:2], price="batch")
     assert asyncio.run(_until(lambda: server.batches and server.batches["batch-1"]["looks"] > 1))
     made.stop()
     made.wait(30)
@@ -236,7 +238,7 @@ def test_a_question_that_is_stopped_after_it_left_is_booked_at_its_reservation(h
 def test_a_batch_that_cannot_be_followed_is_booked_at_its_reservations(house, server, status):
     """The provider took the questions and answers them, whether or not we are let to look."""
     server.faults = [status]
-    made = house.batch(agent(retry=1), ROWS[:2], price="batch").wait(30)
+    made = start_batch(house, agent(retry=1), ROWS[:2], price="batch").wait(30)
     ends = settled_of(house, made)
     assert [settled.cost_usd for _, settled in ends] == [reserved for reserved, _ in ends]
 
@@ -251,6 +253,7 @@ async def _until(is_so, timeout_s=10.0):
 
 CHILD = """
 import sys
+from orch_nb.runtime.batch import start_batch
 import orch_nb as orch
 from orch_nb.catalog import models
 from orch_nb.runtime import batch_desk
@@ -264,7 +267,7 @@ rt = Runtime(folder, models=book)
 rt.add_provider(orch.OpenAIChat("house", url, key=None, has_batch=True))
 rt.models.add("m", "model-1", "house", price={"input": 10, "output": 20, "batch": "0.5"})
 agent = orch.Agent("a", "say {{ x }}", model="m", max_tokens=50)
-rt.batch(agent, [{"x": f"row {n}"} for n in range(3)], price="batch").wait()
+start_batch(rt, agent, [{"x": f"row {n}"} for n in range(3)], price="batch").wait()
 """
 
 
@@ -284,7 +287,7 @@ def test_after_a_crash_submitted_questions_are_not_asked_again(server, quick, tm
     models.use(book)
     rt = Runtime(tmp_path, models=book)
     use_house(rt, server)
-    again = rt.resume_batch("1", namespace={"a": agent()}).wait(30)
+    again = resume_batch(rt, "1", namespace={"a": agent()}).wait(30)
     rt.close()
     assert again.status == "done"
     assert [row.output for row in again.rows] == ["SAY ROW 0", "SAY ROW 1", "SAY ROW 2"]
@@ -296,7 +299,7 @@ def test_models_without_a_batch_interface_are_called_at_once_at_the_ordinary_pri
     other = scripted(lambda _: "fine", name="other")
     names = {"a": agent(), "b": orch.Agent("b", "then {{ a }}", model="other", max_tokens=50)}
     house.models.prices.set("other", input=1, output=1, batch="0.5")
-    made = house.batch(orch.Graph("g").chain("a", "b"), ROWS[:2], price="batch", namespace=names).wait(30)
+    made = start_batch(house, orch.Graph("g").chain("a", "b"), ROWS[:2], price="batch", namespace=names).wait(30)
     assert made.status == "done"
     assert len(other.requests) == 2
     calls = [e for e in events_of(house, made, 0) if isinstance(e, ev.Settled)]
@@ -308,15 +311,15 @@ def test_without_any_batch_interface_it_is_refused(rt, scripted):
     """Nobody is billed a batch price for calls that are made at once; another word than "batch" is refused too."""
     scripted(lambda _: "ok")
     with pytest.raises(BadOption, match="`m` cannot be asked in batches here"):
-        rt.batch(agent(), ROWS[:1], price="batch")
+        start_batch(rt, agent(), ROWS[:1], price="batch")
     with pytest.raises(BadOption, match="`price` is 'cheap'"):
-        rt.batch(agent(), ROWS[:1], price="cheap")
+        start_batch(rt, agent(), ROWS[:1], price="cheap")
 
 
 def test_a_quote_at_batch_price_is_half_of_it(house):
     """The range of a batch-priced batch is the ordinary one times the share, and its time up to a day."""
-    plain = house.quote_batch(agent(), ROWS)
-    half = house.quote_batch(agent(), ROWS, price="batch")
+    plain = quote_batch(house, agent(), ROWS)
+    half = quote_batch(house, agent(), ROWS, price="batch")
     assert half.expected_usd == plain.expected_usd / 2 == plain.batch_usd
     assert half.high_usd == plain.high_usd / 2
     assert half.high_s == 86_400

@@ -8,6 +8,7 @@ import pytest
 
 import orch_nb as orch
 from orch_nb.errors import BadOption, BudgetExceeded, RateLimited, UnknownModel
+from orch_nb.runtime.batch import resume_batch
 from orch_nb.schema import events as ev
 from orch_nb.schema.budget import Budget
 from orch_nb.trace.run_view import run_view
@@ -191,7 +192,7 @@ async def test_a_recording_and_a_batch_take_the_same_budget(rt, scripted):
     assert done.progress["done"] == 2
     again = await orch.resume(done.run)
     assert again.progress["done"] == 2, "the batch's limit still stands"
-    more = await rt.resume_batch(done.run, budget_usd="+3 calls", namespace={})
+    more = await resume_batch(rt, done.run, budget_usd="+3 calls", namespace={})
     assert more.progress["done"] == 5
 
 

@@ -12,6 +12,7 @@ from orch_nb.errors import BadOption, CorruptStore, ProviderUnavailable
 from orch_nb.providers.local_models.embeddings import HashingEmbedder
 from orch_nb.routing.evidence import Evidence
 from orch_nb.routing.learned.proposal import Log, Rule, accepted_for
+from orch_nb.runtime.proposing import accept_route, calibrate, propose_route, reject_route
 from orch_nb.runtime.run_evidence import evidence_of
 from orch_nb.store.approvals import Accepted
 from tests.unit.runtime.conftest import reply
@@ -51,10 +52,10 @@ async def test_a_learned_rule_applies_after_acceptance_only(rt, models):
     both_right(rt)
     maker = agent(LEARNED)
     before = await orch.run(maker, text="hi")
-    proposed = rt.propose_route(maker)
-    rt.accept_route(maker, by="Ann")
+    proposed = propose_route(rt, maker)
+    accept_route(rt, maker, by="Ann")
     after = await orch.run(maker, text="hi")
-    rt.reject_route(maker)
+    reject_route(rt, maker)
     last = await orch.run(maker, text="hi")
 
     assert [calls(r)[-1][1] for r in (before, after, last)] == ["big", "small", "big"]
@@ -73,7 +74,7 @@ async def test_auto_learns_where_it_may_and_cascades_where_it_may_not(rt, models
     both_right(rt, 30)
     maker = agent("auto")
     before = await orch.run(maker, text="hi")
-    rt.accept_route(maker)
+    accept_route(rt, maker)
     after = await orch.run(maker, text="hi")
 
     assert decisions(before)[0]["by"] == "cascade"
@@ -86,9 +87,9 @@ async def test_too_little_evidence_cannot_be_accepted(rt, models):
     models()
     rt.add_evidence([evidence(offer, i, 1.0) for offer in ("small", "big") for i in range(4)])
     with pytest.raises(BadOption, match="`small` has 4"):
-        rt.accept_route(agent(LEARNED))
+        accept_route(rt, agent(LEARNED))
     with pytest.raises(BadOption, match="learns no route"):
-        rt.propose_route(orch.Agent("a", "x", model="small"))
+        propose_route(rt, orch.Agent("a", "x", model="small"))
 
 
 async def test_a_refused_choice_of_the_rule_gives_way(rt, models):
@@ -96,7 +97,7 @@ async def test_a_refused_choice_of_the_rule_gives_way(rt, models):
     all_say_yes(models)
     both_right(rt)
     maker = agent(LEARNED)
-    rt.accept_route(maker)
+    accept_route(rt, maker)
     rt.models.add("small", "small-1", "smallco", price={"input": 1, "output": 1}, context_tokens=60)
     run = await orch.run(maker, text="hi")
     assert calls(run)[-1] == ("model", "big")
@@ -138,7 +139,7 @@ async def test_labelled_answers_calibrate_the_confidence_of_later_runs(rt, model
     made = models(small=lambda r: reply(YES), big=lambda r: reply(YES))
     route = {"cascade": ["small", "big"], "by": "agreement(2)", "confidence": 0.7}
     before = await orch.run(agent(route), text="hi")
-    kept = rt.calibrate(agent(route), [(1.0, i % 2 == 0) for i in range(24)])
+    kept = calibrate(rt, agent(route), [(1.0, i % 2 == 0) for i in range(24)])
     after = await orch.run(agent(route), text="hi")
 
     assert kept.labels == 24
@@ -146,7 +147,7 @@ async def test_labelled_answers_calibrate_the_confidence_of_later_runs(rt, model
     assert calls(after)[-1] == ("model", "big")
     assert len(made["small"].requests) == 3  # no second sample where no agreement could be enough
     with pytest.raises(BadOption, match="measures no confidence"):
-        rt.calibrate(orch.Agent("a", "x", model="small"), [])
+        calibrate(rt, orch.Agent("a", "x", model="small"), [])
 
 
 # ------------------------------------------------------------------ evidence from runs

@@ -13,6 +13,7 @@ from orch_nb.catalog import models as books
 from orch_nb.engine.plan import from_data
 from orch_nb.errors import AuthFailed, OrchError
 from orch_nb.providers.fakes import ScriptedProvider
+from orch_nb.runtime.batch import resume_batch, start_batch
 from orch_nb.runtime.runtime import Runtime
 from orch_nb.schema import events as ev
 from orch_nb.schema.messages import Reply, Usage
@@ -166,10 +167,10 @@ def test_rows_of_a_batch_that_is_resumed_call_the_models_of_its_plan(rt, old, ne
     """Rows that had not begun, too."""
     name_them(rt, "small")
     old.is_open = False
-    batch = rt.batch(agent(), [{"x": "1"}, {"x": "2"}]).wait()
+    batch = start_batch(rt, agent(), [{"x": "1"}, {"x": "2"}]).wait()
     old.is_open = True
     move_them(rt, "small")
-    again = rt.resume_batch(batch.run).wait()
+    again = resume_batch(rt, batch.run).wait()
     assert [row.output for row in again.rows] == ["by small-old"] * 2
     assert new.asked == []
 

@@ -13,7 +13,7 @@ import orch_nb as orch
 from orch_nb.agents.binding import compile_in
 from orch_nb.errors import BadRequest, MissingInput, QuoteTooHigh, UnknownModel
 from orch_nb.runtime.past_runs import ends, past_runs
-from orch_nb.runtime.quote import Quoter, Used
+from orch_nb.runtime.quote import Quoter, Used, quote_batch, quote_resume, quote_run
 from orch_nb.runtime.visits import Range
 from orch_nb.schema.messages import Reply, Usage
 from orch_nb.trace.bill import bill as run_bill
@@ -98,7 +98,7 @@ def test_of_recorded_runs_nine_in_ten_lie_in_their_quotes_range(rt, support):
     assert nodes_inside / nodes >= 0.90
     graph, names, _ = support
     cold = Quoter(rt, compile_in(graph, names), []).quote({"ticket": "charge " * 40})
-    warm = rt.quote(graph, {"ticket": "charge " * 40}, namespace=names)
+    warm = quote_run(rt, graph, {"ticket": "charge " * 40}, namespace=names)
     assert warm.basis == "99 earlier runs"
     assert warm.high_usd - warm.low_usd < (cold.high_usd - cold.low_usd) / 2
 
@@ -148,12 +148,12 @@ def test_a_map_over_a_given_list_counts_its_items(rt, scripted):
     worker = orch.Agent("worker", "Do {{ task }}", model="m", max_tokens=20)
     given = orch.Graph.from_cell("g", "%%graph g\nplan -> worker each tasks as task\n")
     names = {"plan": lambda tasks: tasks[0], "worker": worker}
-    quote = rt.quote(given, {"tasks": ["a", "b", "c", "d"]}, namespace=names)
+    quote = quote_run(rt, given, {"tasks": ["a", "b", "c", "d"]}, namespace=names)
     assert quote.nodes[0].calls == (4, 4, 4)
     run = orch.run_sync(given, namespace=names, tasks=["a", "b", "c", "d"])
     assert quote.low_usd <= run.spent_usd <= quote.high_usd
     later = orch.Graph.from_cell("h", "%%graph h\nplan -> worker each plan.tasks as task\n")
-    quote = rt.quote(later, {"goal": "x"}, namespace={"plan": orch.Agent("plan", "{{ goal }}", model="m", out="{tasks: [str]}"), "worker": worker})  # fmt: skip
+    quote = quote_run(rt, later, {"goal": "x"}, namespace={"plan": orch.Agent("plan", "{{ goal }}", model="m", out="{tasks: [str]}"), "worker": worker})  # fmt: skip
     assert any("items of a list" in note for note in quote.notes)
     assert quote.nodes[1].calls.high == 10
 
@@ -165,11 +165,11 @@ def test_a_nested_graph_is_quoted_inside_out(rt, scripted):
     names["inner"] = orch.Graph("inner").chain("a", "b")
     outer = orch.Graph.from_cell("outer", "%%graph outer\nstart -> part\npart: graph inner with x = start\n")
     names["start"] = lambda t: t
-    quote = rt.quote(outer, {"t": "hello"}, namespace=names)
+    quote = quote_run(rt, outer, {"t": "hello"}, namespace=names)
     assert [n.step for n in quote.nodes] == ["part/a", "part/b"]
     run = orch.run_sync(outer, namespace=names, t="hello")
     assert quote.low_usd <= run.spent_usd <= quote.high_usd
-    again = rt.quote(outer, {"t": "hello"}, namespace=names)
+    again = quote_run(rt, outer, {"t": "hello"}, namespace=names)
     assert {n.basis for n in again.nodes} == {"1 earlier run"}
 
 
@@ -180,7 +180,7 @@ def test_another_model_starts_from_its_prompts_again(rt, support):
     names["qa"] = orch.Agent(
         "qa", "Score: {{ specialist }}", out="{score: float, fault: str}", model="big", max_tokens=100
     )
-    quote = rt.quote(graph, {"ticket": "charge"}, namespace=names)
+    quote = quote_run(rt, graph, {"ticket": "charge"}, namespace=names)
     basis = {n.step: n.basis for n in quote.nodes}
     assert (basis["triage"], basis["qa"], quote.basis) == ("1 earlier run", "prompt size", "prompt size")
 
@@ -191,9 +191,9 @@ def test_a_changed_price_is_in_the_next_quote(rt, scripted):
     agent = orch.Agent("a", "{{ x }}", model="m", max_tokens=20)
     for _ in range(3):
         orch.run_sync(agent, x="hi").result()
-    before = rt.quote(agent, {"x": "hi"})
+    before = quote_run(rt, agent, {"x": "hi"})
     rt.models.prices.set("m", input=200, output=200)
-    after = rt.quote(agent, {"x": "hi"})
+    after = quote_run(rt, agent, {"x": "hi"})
     assert after.expected_usd == 2 * before.expected_usd == Decimal("0.012")
 
 
@@ -201,7 +201,7 @@ def test_an_unknown_price_is_unknown_and_above_every_bound(rt, scripted):
     """Without a price there are no dollars, the model is named, and a bound refuses: unknown is not free."""
     scripted(lambda _: "ok")
     rt.models.add("nobody", "model-without-price", "vendor")
-    quote = rt.quote(orch.Agent("a", "{{ x }}", model="nobody"), {"x": "hi"})
+    quote = quote_run(rt, orch.Agent("a", "{{ x }}", model="nobody"), {"x": "hi"})
     assert (quote.usd, quote.unpriced, quote.baseline_usd) == (None, ("nobody",), None)
     with pytest.raises(QuoteTooHigh, match="the price of `nobody` is unknown"):
         quote.check(Decimal(100))
@@ -210,7 +210,7 @@ def test_an_unknown_price_is_unknown_and_above_every_bound(rt, scripted):
 def test_a_bound_refuses_with_the_figures(rt, scripted):
     """Above the bound nothing starts, and the error has what was quoted; at or below it nothing happens."""
     provider = scripted(lambda _: "ok")
-    quote = rt.quote(orch.Agent("a", "{{ x }}", model="m", max_tokens=1000), {"x": "hi"})
+    quote = quote_run(rt, orch.Agent("a", "{{ x }}", model="m", max_tokens=1000), {"x": "hi"})
     quote.check(quote.high_usd)
     with pytest.raises(QuoteTooHigh, match=r"up to \$0\.1\d+ \(expected") as caught:
         quote.check(Decimal("0.05"))
@@ -222,15 +222,15 @@ def test_missing_inputs_are_assumed_and_wrong_ones_refused(rt, scripted):
     """A quote needs no inputs, and says what it took for them; a name that nothing reads is a mistake."""
     scripted(lambda _: "ok")
     agent = orch.Agent("a", "{{ ticket }}", model="m")
-    assert any("`ticket` not given" in note for note in rt.quote(agent, {}).notes)
+    assert any("`ticket` not given" in note for note in quote_run(rt, agent, {}).notes)
     with pytest.raises(MissingInput, match="nothing in `a` reads `tickt`"):
-        rt.quote(agent, {"tickt": "x"})
+        quote_run(rt, agent, {"tickt": "x"})
 
 
 def test_one_agent_instead_is_the_dearest_model_answering_once(rt, support):
     """The baseline is priced at the dearest model of the graph, from the inputs' size and the answer's."""
     graph, names, _ = support
-    quote = rt.quote(graph, {"ticket": "charge " * 100}, namespace=names)
+    quote = quote_run(rt, graph, {"ticket": "charge " * 100}, namespace=names)
     assert quote.baseline_model == "big"
     input_tokens = 700 // 4 + 64
     assert quote.baseline_usd > Decimal(3 * input_tokens) / 1_000_000
@@ -241,12 +241,12 @@ def test_a_batch_is_quoted_as_the_sum_of_its_rows(rt, scripted):
     scripted(lambda _: "ok")
     agent = orch.Agent("a", "{{ x }}", model="m", max_tokens=20)
     rows = [{"x": "w" * n} for n in (4, 400, 40)]
-    quote = rt.quote_batch(agent, rows)
-    one_by_one = [rt.quote(agent, row) for row in rows]
+    quote = quote_batch(rt, agent, rows)
+    one_by_one = [quote_run(rt, agent, row) for row in rows]
     assert quote.expected_usd == sum(q.expected_usd for q in one_by_one)
     assert quote.rows == 3
-    long = rt.quote_batch(agent, [{"x": "wwww"}] * 1000)
-    assert long.expected_usd == 1000 * rt.quote(agent, {"x": "wwww"}).expected_usd
+    long = quote_batch(rt, agent, [{"x": "wwww"}] * 1000)
+    assert long.expected_usd == 1000 * quote_run(rt, agent, {"x": "wwww"}).expected_usd
     assert any("200 of 1,000 rows" in note for note in long.notes)
 
 
@@ -276,13 +276,13 @@ def test_a_judges_verdict_is_part_of_its_nodes_quote(rt, scripted):
 
     look = orch.Agent("look", "Look: {{ x }}", model="m", max_tokens=20)
     names = {"look": look, "left": left, "right": right}
-    cold = rt.quote(graph, {"x": "hi"}, namespace=names)
+    cold = quote_run(rt, graph, {"x": "hi"}, namespace=names)
     assert [(n.step, n.calls.low, n.calls.high) for n in cold.nodes] == [("look", 2, 2)]
     run = orch.run_sync(graph, namespace=names, x="hi")
     assert run.status == "done"
     assert cold.low_usd <= run.spent_usd <= cold.high_usd
     assert run.bill().total.calls == 2
-    warm = rt.quote(graph, {"x": "hi"}, namespace=names)
+    warm = quote_run(rt, graph, {"x": "hi"}, namespace=names)
     assert warm.basis == "1 earlier run"
     assert warm.nodes[0].basis == "1 earlier run"
 
@@ -297,9 +297,9 @@ def test_a_model_that_nobody_defined_is_no_unknown_price(rt, scripted):
     ):
         agent = orch.Agent("a", "{{ x }}", max_tokens=20, **keys)
         with pytest.raises(UnknownModel, match="huge"):
-            rt.quote(agent, {"x": "hi"})
+            quote_run(rt, agent, {"x": "hi"})
         with pytest.raises(UnknownModel, match="huge"):
-            rt.quote_batch(agent, [{"x": "hi"}])
+            quote_batch(rt, agent, [{"x": "hi"}])
         assert [w for w in agent.warnings() if "huge" in w], "its card says so before"
 
 
@@ -342,7 +342,7 @@ def test_what_a_quote_expects_is_the_mean_of_the_runs_and_what_a_forecast_of_the
     mean = sum(spent) / n
     assert sorted(spent)[n // 2] < mean / 2, "the median says nothing of the dear branch"
 
-    quote = rt.quote(graph, {"ticket": "my shoes"}, namespace=names)
+    quote = quote_run(rt, graph, {"ticket": "my shoes"}, namespace=names)
     forecast = orch.forecast(graph, per_day=1)
     assert quote.expected_usd == pytest.approx(mean, abs=Decimal("1e-9"))
     assert quote.expected_usd == pytest.approx(forecast.run_usd, abs=Decimal("1e-6"))
@@ -360,7 +360,7 @@ def test_a_batch_over_the_rows_of_its_history_is_expected_to_cost_what_they_cost
     tickets = ["to court", "my shoes", "my shoes " * 60, "my shoes " * 8]
     rows = [{"ticket": t} for t in tickets]
     spent = sum(orch.run_sync(graph, namespace=names, **row).spent_usd for row in rows)
-    assert rt.quote_batch(graph, rows, namespace=names).expected_usd == pytest.approx(spent, rel=Decimal("1e-6"))
+    assert quote_batch(rt, graph, rows, namespace=names).expected_usd == pytest.approx(spent, rel=Decimal("1e-6"))
 
 
 def test_going_on_is_expected_to_cost_the_mean_of_what_earlier_runs_took_from_there(rt, escalation):
@@ -370,7 +370,7 @@ def test_going_on_is_expected_to_cost_the_mean_of_what_earlier_runs_took_from_th
     spent = [orch.run_sync(graph, namespace=names, ticket=t).spent_usd for t in tickets]
     failed = orch.run_sync(graph, namespace=names, ticket="no such")
     assert failed.status == "failed"
-    assert rt.quote_resume(failed.run) == pytest.approx(sum(spent) / 4, abs=Decimal("1e-9"))
+    assert quote_resume(rt, failed.run) == pytest.approx(sum(spent) / 4, abs=Decimal("1e-9"))
 
 
 past_amounts = st.lists(

@@ -11,6 +11,7 @@ from orch_nb.agents.binding import callables, compile_in
 from orch_nb.engine.ports import Policy
 from orch_nb.errors import BadOption, ProviderUnavailable
 from orch_nb.runtime.past_runs import past_run
+from orch_nb.runtime.quote import quote_run
 from orch_nb.runtime.runtime import Runtime
 from orch_nb.schema import events as ev
 from orch_nb.schema.agent_spec import duration_s
@@ -195,13 +196,13 @@ def test_a_quote_knows_what_is_recorded(rt, scripted):
         "c": orch.Agent("c", "Last {{ b }}", model="m", max_tokens=50),
     }
     graph = orch.Graph("g").chain("a", "b", "c")
-    assert rt.quote(graph, {"x": "hi"}, namespace=names).recorded == []
+    assert quote_run(rt, graph, {"x": "hi"}, namespace=names).recorded == []
     orch.run_sync(graph, namespace=names, x="hi").result()
-    quote = rt.quote(graph, {"x": "hi"}, namespace=names)
+    quote = quote_run(rt, graph, {"x": "hi"}, namespace=names)
     assert quote.recorded == ["a", "b"]
     run = orch.run_sync(graph, namespace=names, x="hi")
     assert quote.low_usd <= run.spent_usd <= quote.high_usd
-    assert quote.high_usd < rt.quote(graph, {"x": "other"}, namespace=names).high_usd
+    assert quote.high_usd < quote_run(rt, graph, {"x": "other"}, namespace=names).high_usd
 
 
 def test_a_hit_counts_in_quotes_as_what_it_would_cost(rt, scripted):

@@ -19,6 +19,7 @@ from orch_nb.errors import (
     ProviderUnavailable,
     RateLimited,
 )
+from orch_nb.runtime.batch import resume_batch
 from orch_nb.schema import events as ev
 from orch_nb.trace.bill import bill
 from orch_nb.trace.decisions import choices
@@ -429,7 +430,7 @@ async def test_rows_of_a_routed_batch_are_pending_at_the_limit(rt, models):
     made = await orch.batch(agent(CASCADE), rows, budget_usd="0.0005")
     assert {r.status for r in made.rows} == {"done", "pending"}
     assert made.stopped == "the budget is used up"
-    again = await rt.resume_batch(made.run, budget_usd="1", namespace={"a": agent(CASCADE)})
+    again = await resume_batch(rt, made.run, budget_usd="1", namespace={"a": agent(CASCADE)})
     assert [r.status for r in again.rows] == ["done"] * 4
 
 

@@ -10,6 +10,7 @@ import pytest
 import orch_nb as orch
 from orch_nb.engine.loop import RunLoop
 from orch_nb.errors import LoopEnded, WouldDeadlock
+from orch_nb.runtime.batch import start_batch
 from orch_nb.runtime.runtime import Runtime
 from tests.unit.runtime.conftest import reply
 
@@ -86,7 +87,7 @@ def test_runs_of_a_loop_that_ended_say_so_and_can_be_resumed(tmp_path, store):
     space = {"first": lambda x: x, "endless": endless}
     run = rt.start(orch.Graph("g").chain("first", "endless"), {"x": 1}, namespace=space)
     entered.wait(10)
-    batch = rt.batch(orch.Graph("g").chain("endless"), [{"x": 1}], namespace=space)
+    batch = start_batch(rt, orch.Graph("g").chain("endless"), [{"x": 1}], namespace=space)
     rt.run_loop.ask(lambda: None)
     kill(rt.run_loop)
     for handle in (run, batch):
@@ -153,7 +154,7 @@ async def test_a_blocking_wait_on_the_loops_own_thread_is_refused_at_once(rt, is
                 call()
             said.append(caught.value)
         assert len(rt.store.runs()) == before, "nothing was started"
-        for handle in (rt.start(graph, {"x": 1}, namespace=space), rt.batch(graph, [{"x": 1}], namespace=space)):
+        for handle in (rt.start(graph, {"x": 1}, namespace=space), start_batch(rt, graph, [{"x": 1}], namespace=space)):
             with pytest.raises(WouldDeadlock):
                 handle.wait()
         return "refused"

@@ -28,6 +28,7 @@ from orch_nb.errors import (
 )
 from orch_nb.providers.fakes import ScriptedProvider
 from orch_nb.providers.local_models.local import LocalModel
+from orch_nb.runtime.batch import start_batch
 from orch_nb.schema import events as ev
 from tests.unit.runtime.conftest import reply
 
@@ -652,7 +653,7 @@ async def test_an_enum_is_its_value_in_results_switches_conditions_inputs_prompt
     assert vendor.requests[0].messages[-1].content == "Category: billing"
 
     await orch.run(agent("a", "Category: {{ c }}"), c=Cat.BILLING)
-    batch = rt.batch(agent("a", "Category: {{ c }}"), [{"c": Cat.BILLING}])
+    batch = start_batch(rt, agent("a", "Category: {{ c }}"), [{"c": Cat.BILLING}])
     await batch
     assert [r.messages[-1].content for r in vendor.requests[1:]] == ["Category: billing"] * 2
     assert batch.rows[0].inputs == {"c": "billing"}

@@ -12,6 +12,7 @@ import orch_nb as orch
 from orch_nb.engine import user_code
 from orch_nb.errors import NodeFailed
 from orch_nb.runtime import api
+from orch_nb.runtime.batch import start_batch
 from orch_nb.schema import events as ev
 from orch_nb.schema.messages import Reply, ToolCall, Usage
 from tests.unit.runtime.conftest import reply
@@ -253,7 +254,7 @@ async def test_a_callback_that_raises_anything_ends_no_run(rt, scripted, error, 
     agent = orch.Agent("a", "{{ x }}", model="m", max_tokens=50)
     run = await rt.start(agent, {"x": 1}, on_change=broken)
     assert run.status == "done"
-    batch = await rt.batch(agent, [{"x": 1}, {"x": 2}], on_change=broken)
+    batch = await start_batch(rt, agent, [{"x": 1}, {"x": 2}], on_change=broken)
     assert batch.status == "done"
     said = [r.getMessage() for r in caplog.records if "on_change" in r.getMessage()]
     assert [f"of {what}" in text for what, text in zip(("run", "batch"), said, strict=True)] == [True, True]

@@ -114,12 +114,13 @@ def test_what_would_write_to_somebody_elses_store_is_refused_with_where_a_new_on
     assert f"ORCH_STORE={place}/state/orch_nb/" in ran.stderr
     code = """
 import runpy
+from orch_nb.runtime.batch import start_batch
 from orch_nb.errors import StoreUnavailable
 from orch_nb.runtime.runtime import Runtime
 rt = Runtime(place)
 assert [row.graph for row in rt.runs(every_notebook=True)] == ["g"]
 for write in (
-    lambda: rt.start(lambda x: x, {"x": 1}), lambda: rt.batch(lambda x: x, [{"x": 1}]), lambda: rt.set_budget("1"),
+    lambda: rt.start(lambda x: x, {"x": 1}), lambda: start_batch(rt, lambda x: x, [{"x": 1}]), lambda: rt.set_budget("1"),
     lambda: rt.store.delete("1"), lambda: rt.store.prune(keep_last=9), lambda: rt.reset_budget(), lambda: rt.resume("1", namespace=runpy.run_path(place + "/steps.py")),
     lambda: rt.store.rebuild_ledger(),
 ):
