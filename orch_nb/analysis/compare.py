@@ -28,6 +28,7 @@ from orch_nb.engine.user_code import tell
 from orch_nb.errors import OrchError
 from orch_nb.routing.evidence import Evidence, row_key
 from orch_nb.runtime.batch import add_rows, resume_batch, start_rows
+from orch_nb.runtime.checks import check_models
 from orch_nb.schema.canonical import digest
 
 if TYPE_CHECKING:
@@ -523,7 +524,7 @@ def compare(
     made = make(runtime, cell, names)
     benches = [judging_model(j, cell.models, runtime.models) for j in made.scorers.judges]
     for bench in benches:
-        runtime.check_models(compile_in(judge_agent(bench.model, 2), names, "judge"))
+        check_models(runtime, compile_in(judge_agent(bench.model, 2), names, "judge"))
     out = Comparison(
         cell.name, made.task, made.candidates, made.rows, cell.models, made.scorers, cell.seed, cell.passes, cell.blind,
         made.notes, benches=benches, on_change=on_change, _runtime=runtime, _names=names, _plans=made.plans,

@@ -21,7 +21,7 @@ from orch_nb.notebook import (
 )
 from orch_nb.notebook.quote_table import quote_data
 from orch_nb.runtime.batch import resume_run, start_batch
-from orch_nb.runtime.proposing import accept_route, propose_route, reject_route
+from orch_nb.runtime.learned_routes import accept_route, propose_route, reject_route
 from orch_nb.runtime.quote import quote_batch, quote_run
 from orch_nb.schema.amount import is_amount_like
 from orch_nb.schema.events import key

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from orch_nb import runtime
 from orch_nb.agents import binding
 from orch_nb.current import caller_namespace
-from orch_nb.runtime import proposing
+from orch_nb.runtime import learned_routes
 from orch_nb.runtime.batch import resume_run, start_batch
 from orch_nb.runtime.quote import quote_run
 from orch_nb.runtime.recording import Recording, current_recording
@@ -159,7 +159,7 @@ def calibrate(agent: Any, pairs: Iterable[tuple[float, bool]], *, by: str = "") 
     BadOption
         Too few pairs, a confidence outside 0 to 1, or an agent that measures none.
     """
-    return proposing.calibrate(runtime.current(), agent, pairs, by=by)
+    return learned_routes.calibrate(runtime.current(), agent, pairs, by=by)
 
 
 def propose_route(agent: Any) -> Proposal:
@@ -175,7 +175,7 @@ def propose_route(agent: Any) -> Proposal:
     BadOption
         Its route learns nothing.
     """
-    return proposing.propose_route(runtime.current(), agent)
+    return learned_routes.propose_route(runtime.current(), agent)
 
 
 def accept_route(agent: Any, *, by: str = "") -> Proposal:
@@ -188,9 +188,9 @@ def accept_route(agent: Any, *, by: str = "") -> Proposal:
     BadOption
         Its route learns nothing, or there is not enough evidence.
     """
-    return proposing.accept_route(runtime.current(), agent, by=by)
+    return learned_routes.accept_route(runtime.current(), agent, by=by)
 
 
 def reject_route(agent: Any) -> Proposal:
     """Take the acceptance of an agent's learned rule back: the static choice answers again."""
-    return proposing.reject_route(runtime.current(), agent)
+    return learned_routes.reject_route(runtime.current(), agent)

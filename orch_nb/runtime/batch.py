@@ -19,7 +19,8 @@ from orch_nb.engine.plan import Plan, from_data, to_data
 from orch_nb.engine.user_code import tell
 from orch_nb.errors import BadOption, BudgetExceeded, MissingInput, OrchError, nearest
 from orch_nb.handle import promise
-from orch_nb.runtime.batch_desk import BatchDesk
+from orch_nb.runtime.checks import check_inputs, check_models
+from orch_nb.runtime.provider_batches import BatchDesk
 from orch_nb.schema import events as ev
 from orch_nb.schema.amount import shown as given
 from orch_nb.schema.budget import Budget, budget_of, parse_budget
@@ -282,9 +283,9 @@ def start_batch(
     runtime.redactor()
     plan = compile_in(target, namespace)
     rows = rows_of(frame, plan, mapping or {}, shared or {})
-    runtime.check_models(plan)
+    check_models(runtime, plan)
     if rows:
-        runtime.check_inputs(plan, rows[0].inputs)
+        check_inputs(plan, rows[0].inputs)
     limit = Budget() if budget_usd is None else parse_budget(budget_usd)
     parent: dict[str, Any] = {"batch": True}
     if price:
@@ -308,7 +309,7 @@ def check_batch_price(runtime: Runtime, plan: Plan, price: str = "batch") -> lis
     """
     if price != "batch":
         raise BadOption(f"`price` is {price!r:.40}.", hint='"batch", or leave it out')
-    desk = BatchDesk(runtime, "")
+    desk = BatchDesk(runtime.provider, "")
     names = list(dict.fromkeys(_model_names(plan)))
     known = {n: runtime.models.resolve(n) for n in names}
     others = [n for n, offer in known.items() if not desk.takes(offer.provider, runtime.price_of(n))]
@@ -329,7 +330,7 @@ def _model_names(plan: Plan) -> list[str]:
 def _open_desk(runtime: Runtime, run: str, *, resumes: bool = False) -> None:
     """The desk of a batch's calls. Its mark is the same in every process: run and instant of the first event."""
     begun = runtime.run_loop.ask(lambda: next(event for _, event in runtime.store.read(run)))
-    runtime.desks[f"batch:{run}"] = BatchDesk(runtime, f"run {run} of {begun.at:.6f}", resumes=resumes)
+    runtime.desks[f"batch:{run}"] = BatchDesk(runtime.provider, f"run {run} of {begun.at:.6f}", resumes=resumes)
 
 
 def start_rows(
@@ -357,10 +358,10 @@ def start_rows(
     """
     runtime.redactor()
     for plan in plans.values():
-        runtime.check_models(plan)
+        check_models(runtime, plan)
         refuse_secrets(plan)
     for row in rows:
-        runtime.check_inputs(plans[row.plan], row.inputs)
+        check_inputs(plans[row.plan], row.inputs)
     limit = Budget() if budget_usd is None else parse_budget(budget_usd)
     data = {**kept, "plans": {key: to_data(plan) for key, plan in plans.items()}, "plan": [r.plan for r in rows]}
     run = _begin(runtime, Plan(name, (), (), open=True), rows, limit, {"batch": True, kind: True}, data)

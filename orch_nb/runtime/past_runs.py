@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from orch_nb.catalog.models import ModelBook
     from orch_nb.catalog.prices import Price
     from orch_nb.runtime.prompt_size import PlanSize
-    from orch_nb.runtime.runtime import Runtime
+    from orch_nb.runtime.services import Services
 
 ZERO = Decimal(0)
 PAST = 99
@@ -100,7 +100,7 @@ def made_calls(parent: Mapping[str, Any] | None) -> bool:
     return not any((parent or {}).get(kind) for kind in ("batch", *NOT_LIVE))
 
 
-def past_runs(runtime: Runtime, graph: str, *, but: str = "") -> list[PastRun]:
+def past_runs(runtime: Services, graph: str, *, but: str = "") -> list[PastRun]:
     """The newest runs of `graph` that ended well, newest first; a batch's rows are runs, the batch itself is none.
 
     Parameters
@@ -119,7 +119,7 @@ def past_runs(runtime: Runtime, graph: str, *, but: str = "") -> list[PastRun]:
     return found
 
 
-def _figures(runtime: Runtime, run: str) -> PastRun | None:
+def _figures(runtime: Services, run: str) -> PastRun | None:
     known = runtime.past
     if run not in known:
         while len(known) >= KEPT:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from orch_nb import display
 from orch_nb.engine.ports import Result, SystemClock
 from orch_nb.errors import QuoteTooHigh
+from orch_nb.runtime.checks import check_inputs, check_models
 from orch_nb.runtime.past_runs import ends, made_calls, mean, past_runs
 from orch_nb.runtime.prompt_size import NOTHING, TYPICAL_BYTES, Known, NodeSize, PlanSize, bytes_of, plan_size
 from orch_nb.runtime.visits import NO_TIME, Dollars, Range
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from orch_nb.engine.plan import Plan
     from orch_nb.engine.ports import Outcome
     from orch_nb.runtime.past_runs import PastRun
-    from orch_nb.runtime.runtime import Runtime
+    from orch_nb.runtime.services import Services
 
 ZERO = Decimal(0)
 HISTORY = 20
@@ -196,7 +197,7 @@ class Quoter:
         Earlier runs of the same graph, newest first.
     """
 
-    def __init__(self, runtime: Runtime, plan: Plan, past: Sequence[PastRun]) -> None:
+    def __init__(self, runtime: Services, plan: Plan, past: Sequence[PastRun]) -> None:
         self.runtime, self.plan, self.book = runtime, plan, runtime.models
         cold = plan_size(plan, {}, self.book).nodes if past else []
         self._agents = {node.step: node.models for node in cold}
@@ -294,7 +295,7 @@ class Quoter:
 
 
 def quote_run(
-    runtime: Runtime, target: Any, inputs: Mapping[str, Any], namespace: Mapping[str, Any] | None = None
+    runtime: Services, target: Any, inputs: Mapping[str, Any], namespace: Mapping[str, Any] | None = None
 ) -> Quote:
     """The range of dollars and seconds of a run that has not been started. Nothing is sent or stored.
 
@@ -312,13 +313,13 @@ def quote_run(
 
     plan = compile_in(target, {} if namespace is None else namespace)
     known = {*plan.inputs, *plan.optional_inputs, *plan.state}
-    runtime.check_inputs(plan, {**dict.fromkeys(plan.inputs), **inputs} if inputs.keys() <= known else inputs)
-    runtime.check_models(plan, with_keys=False)
+    check_inputs(plan, {**dict.fromkeys(plan.inputs), **inputs} if inputs.keys() <= known else inputs)
+    check_models(runtime, plan, with_keys=False)
     return Quoter(runtime, plan, past_runs(runtime, plan.name)).quote(inputs)
 
 
 def quote_batch(
-    runtime: Runtime, target: Any, frame: Any, mapping: Mapping[str, str] | None = None, *,
+    runtime: Services, target: Any, frame: Any, mapping: Mapping[str, str] | None = None, *,
     namespace: Mapping[str, Any] | None = None, shared: Mapping[str, Any] | None = None, price: str = "",
 ) -> Quote:  # fmt: skip
     """What a batch over the rows of a table is likely to cost: the sum over its rows.
@@ -337,7 +338,7 @@ def quote_batch(
     from orch_nb.runtime.batch import rows_of
 
     plan = compile_in(target, {} if namespace is None else namespace)
-    runtime.check_models(plan, with_keys=False)
+    check_models(runtime, plan, with_keys=False)
     rows = rows_of(frame, plan, mapping or {}, shared or {})
     step = max(1, -(-len(rows) // ROWS_LOOKED_AT))
     quoter = Quoter(runtime, plan, past_runs(runtime, plan.name))
@@ -391,7 +392,7 @@ def _of_rows(graph: str, looked: Sequence[Quote], n_rows: int) -> Quote:
     )  # fmt: skip
 
 
-def recorded_answers(runtime: Runtime, plan: Plan, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def recorded_answers(runtime: Services, plan: Plan, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Step -> answer, where the response cache holds the whole conversation: those steps cost nothing.
 
     Only what will be asked in the same words is found: all that the agent reads is given, or was answered from the cache too.
@@ -416,7 +417,7 @@ def _keeps_answers(plan: Plan) -> bool:
     return any("cache_s" in n.spec for n in plan.nodes) or any(_keeps_answers(sub) for sub in plan.subplans.values())
 
 
-def _recorded(runtime: Runtime, node: NodeSize) -> Result | None:
+def _recorded(runtime: Services, node: NodeSize) -> Result | None:
     """The end of an agent's conversation, played with recorded answers only; None where one is missing."""
     from orch_nb.agents.fingerprint import request_hash
 
@@ -482,7 +483,7 @@ def _sum(amounts: Any) -> Decimal | None:
 
 
 # ------------------------------------------------------------------ going on with a run
-def quote_resume(runtime: Runtime, run: str) -> Decimal | None:
+def quote_resume(runtime: Services, run: str) -> Decimal | None:
     """The mean cost of the agent nodes that `run` has not finished; None where none of them was ever billed.
 
     Own calls count (a node that failed after a billed call), and those of earlier runs of the same graph: 0 for a node that a

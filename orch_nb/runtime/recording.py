@@ -15,7 +15,8 @@ from orch_nb.engine.plan import Plan, to_data
 from orch_nb.engine.ports import Policy
 from orch_nb.engine.state import RunState
 from orch_nb.handle import RunHandle
-from orch_nb.runtime.perform import Performer
+from orch_nb.runtime.calls import Performer
+from orch_nb.runtime.checks import check_inputs, check_models
 from orch_nb.schema import events as ev
 from orch_nb.schema.budget import Budget, parse_budget
 from orch_nb.schema.values import plain
@@ -53,7 +54,7 @@ class Recording:
 
     async def __aenter__(self) -> RunHandle:
         from orch_nb._version import __version__
-        from orch_nb.runtime.runtime import append_first
+        from orch_nb.runtime.launch import append_first
 
         runtime = self.runtime
         limit = Budget() if self.budget_usd is None else parse_budget(self.budget_usd)
@@ -108,8 +109,8 @@ class Recording:
         assert handle is not None
         name = getattr(target, "name", "") or getattr(target, "__name__", "call")
         plan = compile_in(target, namespace, name)
-        runtime.check_inputs(plan, inputs)
-        runtime.check_models(plan)
+        check_inputs(plan, inputs)
+        check_models(runtime, plan)
         given, _ = runtime.redactor().clean({k: plain(v, where=f"input `{k}`") for k, v in inputs.items()})
         bound = callables(plan, namespace, graph_spec(target, name))
         answer: Future[Any] = runtime.run_loop.submit(self._open(name, plan, given, bound))

@@ -19,8 +19,8 @@ from orch_nb.errors import (
     RateLimited,
 )
 from orch_nb.providers.fakes import ScriptedProvider
-from orch_nb.runtime import perform
-from orch_nb.runtime.perform import Performer
+from orch_nb.runtime import calls
+from orch_nb.runtime.calls import Performer
 from orch_nb.runtime.runtime import Runtime
 from orch_nb.schema.messages import Message, ModelRequest
 from orch_nb.store.memory import MemoryStore
@@ -104,10 +104,10 @@ async def batch(replies, rng):
 @example([*["503"] * 8, "hangs"], 0)
 def test_every_call_of_a_batch_ends_whatever_the_provider_replies(replies, seed):
     """After an outage (503 eight times) the call that tries the provider is refused with 413: the others still go on."""
-    was, perform.DOWN_POLL_S = perform.DOWN_POLL_S, 0.0
+    was, calls.DOWN_POLL_S = calls.DOWN_POLL_S, 0.0
     try:
         left, asked = asyncio.run(batch(replies, random.Random(seed)))
     finally:
-        perform.DOWN_POLL_S = was
+        calls.DOWN_POLL_S = was
     assert not left
     assert asked >= 10, "the calls were broken off before they were made: the experiment says nothing"

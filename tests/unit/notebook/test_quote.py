@@ -175,11 +175,11 @@ def test_batch_prices_need_a_batch_interface(priced):
 def test_a_batch_at_batch_price_from_a_cell(shell, monkeypatch):
     """The flag sends the rows through the provider's batches, and the bill of a row says what that saved."""
     from orch_nb import OpenAIChat
-    from orch_nb.runtime import batch_desk
+    from orch_nb.runtime import provider_batches
     from tests.unit.providers.batch_server import BatchServer
 
     options = {"resumes": False, "gather_s": 0.25, "poll_s": 0.005}
-    monkeypatch.setattr(batch_desk.BatchDesk.__init__, "__kwdefaults__", options)
+    monkeypatch.setattr(provider_batches.BatchDesk.__init__, "__kwdefaults__", options)
     server = BatchServer()
     runtime.current().add_provider(OpenAIChat("depot", server.url, key=None, has_batch=True))
     shell.good("%orch models add slow depot/m1 input=10 output=30 batch=0.5")

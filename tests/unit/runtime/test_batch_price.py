@@ -12,7 +12,7 @@ import pytest
 
 import orch_nb as orch
 from orch_nb.errors import BadOption
-from orch_nb.runtime import batch_desk
+from orch_nb.runtime import provider_batches
 from orch_nb.runtime.batch import resume_batch, start_batch
 from orch_nb.runtime.quote import quote_batch
 from orch_nb.runtime.runtime import Runtime
@@ -36,7 +36,7 @@ def server():
 def quick(monkeypatch):
     """A desk that gathers and looks much faster."""
     options = {"resumes": False, "gather_s": 0.25, "poll_s": 0.005}
-    monkeypatch.setattr(batch_desk.BatchDesk.__init__, "__kwdefaults__", options)
+    monkeypatch.setattr(provider_batches.BatchDesk.__init__, "__kwdefaults__", options)
 
 
 @pytest.fixture
@@ -206,7 +206,7 @@ def settled_of(house, batch):
 def test_a_question_that_is_stopped_before_it_left_costs_nothing(house, server, monkeypatch):
     """Calls that are still gathered were never sent."""
     monkeypatch.setattr(
-        batch_desk.BatchDesk.__init__, "__kwdefaults__", {"resumes": False, "gather_s": 60.0, "poll_s": 0.005}
+        provider_batches.BatchDesk.__init__, "__kwdefaults__", {"resumes": False, "gather_s": 60.0, "poll_s": 0.005}
     )
     made = start_batch(house, agent(), ROWS[:2], price="batch")
     assert asyncio.run(_until(lambda: all(_asks(house, made, n) for n in range(2))))
@@ -256,11 +256,11 @@ import sys
 from orch_nb.runtime.batch import start_batch
 import orch_nb as orch
 from orch_nb.catalog import models
-from orch_nb.runtime import batch_desk
+from orch_nb.runtime import provider_batches
 from orch_nb.runtime.runtime import Runtime
 
 folder, url = sys.argv[1:]
-batch_desk.BatchDesk.__init__.__kwdefaults__ = {"resumes": False, "gather_s": 0.25, "poll_s": 0.005}
+provider_batches.BatchDesk.__init__.__kwdefaults__ = {"resumes": False, "gather_s": 0.25, "poll_s": 0.005}
 book = models.ModelBook(environ={})
 models.use(book)
 rt = Runtime(folder, models=book)

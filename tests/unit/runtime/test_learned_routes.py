@@ -12,8 +12,8 @@ from orch_nb.errors import BadOption, CorruptStore, ProviderUnavailable
 from orch_nb.providers.local_models.embeddings import HashingEmbedder
 from orch_nb.routing.evidence import Evidence
 from orch_nb.routing.learned.proposal import Log, Rule, accepted_for
-from orch_nb.runtime.proposing import accept_route, calibrate, propose_route, reject_route
-from orch_nb.runtime.run_evidence import evidence_of
+from orch_nb.runtime.evidence import evidence_of
+from orch_nb.runtime.learned_routes import accept_route, calibrate, propose_route, reject_route
 from orch_nb.store.approvals import Accepted
 from tests.unit.runtime.conftest import reply
 from tests.unit.runtime.routed import YES, agent, calls, decisions

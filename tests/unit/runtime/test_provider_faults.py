@@ -10,7 +10,7 @@ import pytest
 
 import orch_nb as orch
 from orch_nb.errors import OrchError, ProviderUnavailable
-from orch_nb.runtime.perform import Performer
+from orch_nb.runtime.calls import Performer
 from orch_nb.schema import events as ev
 from orch_nb.schema.messages import Reply
 from tests.unit.runtime.conftest import reply
@@ -105,14 +105,14 @@ async def test_a_provider_that_cannot_be_made_costs_nothing(rt, broken, fault, m
 @pytest.mark.parametrize("answer", [None, Reply(None), Reply("x", model=object()), Reply("\ud800"), "text"])
 async def test_an_answer_that_is_none_settles_its_call(rt, broken, monkeypatch, answer):
     """An adapter that gives what cannot be read or stored has failed, after it was asked."""
-    from orch_nb.runtime import perform
+    from orch_nb.runtime import calls as runtime_calls
 
     async def collect(stream, on_text):
         async for _ in stream:
             pass
         return answer
 
-    monkeypatch.setattr(perform, "collect", collect)
+    monkeypatch.setattr(runtime_calls, "collect", collect)
     provider = broken(Broken(None))
 
     async def stream(request):

@@ -17,7 +17,7 @@ from orch_nb.analysis.scenario import share
 from orch_nb.catalog.prices import check_usd
 from orch_nb.errors import BadOption, CellError, OrchError
 from orch_nb.lang.agent_cell import parse_agent_cell
-from orch_nb.runtime.at_limit import raised_budget
+from orch_nb.runtime.budget_limit import raised_budget
 from orch_nb.schema.agent_spec import duration_s
 from orch_nb.schema.amount import corrected, is_amount_like, read_amount, read_exact
 from orch_nb.schema.budget import Budget, parse_budget

@@ -17,9 +17,10 @@ from orch_nb.errors import ProviderError, ProviderUnavailable
 from orch_nb.schema.messages import UNSENT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from orch_nb.catalog.prices import Price
     from orch_nb.providers.openai.batch import BatchState
-    from orch_nb.runtime.runtime import Runtime
     from orch_nb.schema.messages import ModelRequest, Reply
 
 GATHER_S = 2.0
@@ -70,9 +71,15 @@ class BatchDesk:
     """
 
     def __init__(
-        self, runtime: Runtime, mark: str, *, resumes: bool = False, gather_s: float = GATHER_S, poll_s: float = POLL_S
+        self,
+        provider: Callable[[str], Any],
+        mark: str,
+        *,
+        resumes: bool = False,
+        gather_s: float = GATHER_S,
+        poll_s: float = POLL_S,
     ) -> None:
-        self._runtime, self._mark, self._resumes = runtime, mark, resumes
+        self._provider, self._mark, self._resumes = provider, mark, resumes
         self._gather_s, self._poll_s = gather_s, poll_s
         self._counters: dict[str, _Counter] = {}
         self._times: dict[str, int] = {}
@@ -84,7 +91,7 @@ class BatchDesk:
         return price is not None and price.batch is not None and self._door(provider) is not None
 
     def _door(self, provider: str) -> Any:
-        made = getattr(self._runtime.provider(provider), "batch_door", None)
+        made = getattr(self._provider(provider), "batch_door", None)
         return made() if made is not None else None
 
     async def ask(self, provider: str, request_hash: str, request: ModelRequest) -> tuple[Reply, str]:

@@ -15,6 +15,7 @@ from orch_nb.engine.ports import Call, Limit, Outcome, Prepared, dollars
 from orch_nb.engine.user_code import contained, ends_task, running_task
 from orch_nb.errors import NoOffer, OrchError, ToolFailed
 from orch_nb.routing.filters import Facts, Room, filtered
+from orch_nb.runtime.checks import check_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from orch_nb.catalog.offers import Offer
     from orch_nb.engine.plan import Chooser, Plan, PlanNode
     from orch_nb.routing.decision import Candidate, Decision, Question
-    from orch_nb.runtime.runtime import Runtime
+    from orch_nb.runtime.services import Services
 
 Scopes = tuple[tuple[str, Limit], ...]
 ZERO = Decimal(0)
@@ -41,7 +42,7 @@ class Routes:
         Where a check's function is bound.
     """
 
-    def __init__(self, runtime: Runtime, namespace: Mapping[str, Any]) -> None:
+    def __init__(self, runtime: Services, namespace: Mapping[str, Any]) -> None:
         self.runtime, self.namespace = runtime, namespace
 
     def prepare(self, call: Call, scopes: Scopes, node: PlanNode) -> Prepared:
@@ -204,7 +205,7 @@ class Routes:
 
     def _unavailable(self, provider: str) -> str:
         try:
-            self.runtime.check_key(self.runtime.provider(provider))
+            check_key(self.runtime.provider(provider))
         except OrchError as error:
             return str(error).rstrip(".")
         return self.runtime.availability.why_not(provider)

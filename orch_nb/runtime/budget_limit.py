@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from orch_nb.errors import OrchError, counted
+from orch_nb.runtime.checks import check_key
 from orch_nb.schema import events as ev
 from orch_nb.schema.amount import DOLLARS, read_amount
 from orch_nb.schema.budget import EXAMPLE, MOST, WHOLE, Budget, parse_budget
@@ -16,18 +17,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from orch_nb.engine.plan import PlanNode
-    from orch_nb.engine.ports import Call, Prepared, Refusal
-    from orch_nb.runtime.perform import Performer
+    from orch_nb.engine.ports import Call, Limit, Prepared, Refusal
+    from orch_nb.runtime.services import Services
 
 NOT_ASKED = frozenset({"echo"})
 """Providers that no call is degraded to unless a budget names them: they answer nothing."""
 
 
-def budget_at(performer: Performer, node: PlanNode, scope: str) -> Budget:
+class LimitedRun(Protocol):
+    """What of a run decides at a limit: its budgets, and how its calls are prepared."""
+
+    run: str
+    raised: dict[str, Limit]
+
+    @property
+    def runtime(self) -> Services: ...
+    def scopes_of(self, node: PlanNode) -> tuple[tuple[str, Limit], ...]: ...
+    def prepare(self, node: PlanNode, call: Call, idempotency_key: str) -> Prepared: ...
+
+
+def budget_at(run: LimitedRun, node: PlanNode, scope: str) -> Budget:
     """The budget of a scope around `node`: as this run has it, else as the store does (a notebook's)."""
-    limit = dict(performer.scopes_of(node)).get(scope)
+    limit = dict(run.scopes_of(node)).get(scope)
     if limit is None:
-        balance = performer.runtime.store.balance(scope)
+        balance = run.runtime.store.balance(scope)
         made: Budget = balance.budget
         return made
     return limit if isinstance(limit, Budget) else Budget(limit)
@@ -35,7 +48,7 @@ def budget_at(performer: Performer, node: PlanNode, scope: str) -> Budget:
 
 # ------------------------------------------------------------------ a cheaper model
 def degraded(
-    performer: Performer, node: PlanNode, call: Call, key: str, refused: Prepared, refusal: Refusal
+    run: LimitedRun, node: PlanNode, call: Call, key: str, refused: Prepared, refusal: Refusal
 ) -> Prepared | None:
     """The same call to the cheapest model that fits in what is left, or to the one that the budget names; None: to none.
 
@@ -48,10 +61,10 @@ def degraded(
     room = refusal.limit_usd - refusal.spent_usd
     if refusal.unit != "usd" or call.kind != "model" or refusal.asked_usd <= room - refusal.held_usd:
         return None
-    named = budget_at(performer, node, refusal.scope).degrade
+    named = budget_at(run, node, refusal.scope).degrade
     found = [
         made
-        for made in _prepared(performer, node, call, key, [named] if named else _names(performer, call))
+        for made in _prepared(run, node, call, key, [named] if named else _names(run, call))
         if made.reserved_usd is not None and made.reserved_usd <= room and made.reserved_usd < refusal.asked_usd
     ]
     if not found:
@@ -60,9 +73,9 @@ def degraded(
     return replace(chosen, route=_route(chosen, refused, refusal))
 
 
-def _names(performer: Performer, call: Call) -> Iterator[str]:
+def _names(run: LimitedRun, call: Call) -> Iterator[str]:
     """The notebook's models that can take the request at all."""
-    for offer in performer.runtime.models.offers():
+    for offer in run.runtime.models.offers():
         asked = call.request
         can = (offer.tools or not asked.tools) and (offer.json or asked.schema is None)
         is_own = offer.name not in ("smollm2", "echo")  # these are there as `small`, when they can be asked
@@ -70,14 +83,14 @@ def _names(performer: Performer, call: Call) -> Iterator[str]:
             yield offer.name
 
 
-def _prepared(performer: Performer, node: PlanNode, call: Call, key: str, names: Any) -> Iterator[Prepared]:
+def _prepared(run: LimitedRun, node: PlanNode, call: Call, key: str, names: Any) -> Iterator[Prepared]:
     for name in names:
         try:
-            offer = performer.runtime.offer(node, name)
-            performer.runtime.check_key(performer.runtime.provider(offer.provider))
-            if performer.runtime.availability.why_not(offer.provider):
+            offer = run.runtime.offer(node, name)
+            check_key(run.runtime.provider(offer.provider))
+            if run.runtime.availability.why_not(offer.provider):
                 continue
-            yield performer.prepare(node, replace(call, target=name), key)
+            yield run.prepare(node, replace(call, target=name), key)
         except OrchError:
             continue  # no key, no price, does not fit: not a way out, and the refusal already is the error
 
@@ -150,12 +163,12 @@ def raised_budget(shown: Mapping[str, str], amount: Any, before: Budget) -> Budg
     return parse_budget({unit: f"+{format(more, 'f')}"}, "the raise", before=before)
 
 
-def raise_limit(performer: Performer, node: PlanNode, shown: Mapping[str, str], amount: Any, now: float) -> list[Any]:
+def raise_limit(run: LimitedRun, node: PlanNode, shown: Mapping[str, str], amount: Any, now: float) -> list[Any]:
     """Put a person's answer in force; the events that say so. A limit outside the run changes in the store at once."""
-    scope, own = shown["scope"], f"run:{performer.run}"
-    budget = raised_budget(shown, amount, budget_at(performer, node, scope))
+    scope, own = shown["scope"], f"run:{run.run}"
+    budget = raised_budget(shown, amount, budget_at(run, node, scope))
     if scope != own and not scope.startswith(own + "/"):
-        performer.runtime.store.set_limit(scope, budget)
+        run.runtime.store.set_limit(scope, budget)
         return []
-    performer.raised[scope] = budget
+    run.raised[scope] = budget
     return [ev.LimitChanged(budget.usd, now, budget.beside_usd(), "" if scope == own else scope)]

@@ -21,9 +21,10 @@ from orch_nb.errors import (
     ProviderUnavailable,
     ReplayMismatch,
 )
-from orch_nb.runtime.batch_desk import SLOT
+from orch_nb.runtime.checks import check_inputs
+from orch_nb.runtime.provider_batches import SLOT
 from orch_nb.runtime.response_cache import Hit, ResponseCache
-from orch_nb.runtime.routes import Routes
+from orch_nb.runtime.route_calls import Routes
 from orch_nb.schema.budget import budget_of
 from orch_nb.schema.events import ErrorInfo
 from orch_nb.schema.messages import UNSENT, ModelRequest, Reply, collect
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from orch_nb.engine.drive import Expand
     from orch_nb.engine.plan import Chooser, Plan, PlanNode
     from orch_nb.engine.ports import Limit, Machine, Refusal
-    from orch_nb.runtime.runtime import Runtime
+    from orch_nb.runtime.services import Services
 
 ZERO = Decimal(0)
 CACHE_SLOT = "recorded"
@@ -69,7 +70,7 @@ class Performer:
 
     def __init__(
         self,
-        runtime: Runtime,
+        runtime: Services,
         plan: Plan,
         bound: Mapping[str, Any],
         namespace: Mapping[str, Any],
@@ -111,7 +112,7 @@ class Performer:
         """A graph that a node returned, compiled and checked."""
         plan = compile_in(grown.graph, self.namespace)
         self.bound = {**self.bound, **callables(plan, self.namespace, graph_spec(grown.graph))}
-        self.runtime.check_inputs(plan, grown.inputs)
+        check_inputs(plan, grown.inputs)
         return to_data(plan), plain(grown.inputs, where="the inputs of a grown graph")
 
     def effect_done(self, key: str) -> str | None:
@@ -371,19 +372,19 @@ class Performer:
     # ---------------------------------------------------------------- at a limit
     def at_limit(self, node: PlanNode, refusal: Refusal) -> str:
         """What the budget that refused wants: "stop", "degrade" or "ask"."""
-        from orch_nb.runtime.at_limit import budget_at
+        from orch_nb.runtime.budget_limit import budget_at
 
         return budget_at(self, node, refusal.scope).at_limit
 
     def degrade(self, node: PlanNode, call: Call, key: str, refused: Prepared, refusal: Refusal) -> Prepared | None:
         """The same call to a cheaper model that fits, or None."""
-        from orch_nb.runtime.at_limit import degraded
+        from orch_nb.runtime.budget_limit import degraded
 
         return degraded(self, node, call, key, refused, refusal)
 
     def ask_more(self, node: PlanNode, refusal: Refusal) -> tuple[str, dict[str, str]]:
         """What a person is asked who may raise the budget, and what they are shown."""
-        from orch_nb.runtime.at_limit import question_of, shown_to_person
+        from orch_nb.runtime.budget_limit import question_of, shown_to_person
 
         return question_of(node.name, refusal), shown_to_person(refusal)
 
@@ -391,7 +392,7 @@ class Performer:
         self, node: PlanNode, shown: Mapping[str, str], amount: Any, now: float, *, is_trial: bool = False
     ) -> list[Any]:
         """Raise the budget that was shown; a trial only checks that the answer is an amount."""
-        from orch_nb.runtime.at_limit import budget_at, raise_limit, raised_budget
+        from orch_nb.runtime.budget_limit import budget_at, raise_limit, raised_budget
 
         if is_trial:
             raised_budget(shown, amount, budget_at(self, node, shown["scope"]))

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from orch_nb.routing.confidence import Calibration
-    from orch_nb.runtime.runtime import Runtime
+    from orch_nb.runtime.services import Services
 
 LEARNS = ("auto", "learned")
 
 
-def propose_route(runtime: Runtime, agent: Any) -> Proposal:
+def propose_route(runtime: Services, agent: Any) -> Proposal:
     """The rule that was learned for an agent's route, with its evidence; see `accept_route`.
 
     Parameters
@@ -39,7 +39,7 @@ def propose_route(runtime: Runtime, agent: Any) -> Proposal:
     return runtime.embed_pool.submit(propose, runtime.learning, rule, log, costs, accepted).result()
 
 
-def accept_route(runtime: Runtime, agent: Any, *, by: str = "") -> Proposal:
+def accept_route(runtime: Services, agent: Any, *, by: str = "") -> Proposal:
     """Let the learned rule of an agent choose from now on; each decision names the acceptance.
 
     It stands until the candidates, the minimum, the tradeoff or the baseline change; later outcomes go on teaching it.
@@ -66,13 +66,13 @@ def accept_route(runtime: Runtime, agent: Any, *, by: str = "") -> Proposal:
     return propose_route(runtime, agent)
 
 
-def reject_route(runtime: Runtime, agent: Any) -> Proposal:
+def reject_route(runtime: Services, agent: Any) -> Proposal:
     """Take the acceptance of an agent's learned rule back: the static choice answers again."""
     runtime.accepted.put("route", agent.name, None)
     return propose_route(runtime, agent)
 
 
-def calibrate(runtime: Runtime, agent: Any, pairs: Iterable[tuple[float, bool]], *, by: str = "") -> Calibration:
+def calibrate(runtime: Services, agent: Any, pairs: Iterable[tuple[float, bool]], *, by: str = "") -> Calibration:
     """Let an agent's confidences mean the rate of right answers, by labelled ones; kept beside the store.
 
     Parameters
@@ -98,7 +98,7 @@ def calibrate(runtime: Runtime, agent: Any, pairs: Iterable[tuple[float, bool]],
     return made
 
 
-def _rule(runtime: Runtime, agent: Any) -> Rule:
+def _rule(runtime: Services, agent: Any) -> Rule:
     route = agent.definition(runtime.models).get("route") or {}
     if route.get("how") not in LEARNS:
         raise BadOption(

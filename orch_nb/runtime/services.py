@@ -1,0 +1,375 @@
+"""What runs, batches and quotes ask for: the store, models, providers, pools, embedder and evidence of one process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orch_nb.engine.loop import RunLoop
+from orch_nb.engine.plan import model_named
+from orch_nb.engine.user_code import contained
+from orch_nb.errors import ModelNotInstalled
+from orch_nb.runtime.provider_batches import SLOT
+from orch_nb.schema.secrets import REDACTOR, Redactor
+from orch_nb.trace.alerts import ALERT_FACTOR
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterable, Mapping
+
+    from orch_nb.catalog.availability import Availability
+    from orch_nb.catalog.models import ModelBook
+    from orch_nb.catalog.offers import Offer
+    from orch_nb.catalog.prices import Price
+    from orch_nb.engine.plan import Chooser, PlanNode
+    from orch_nb.engine.ports import Limit
+    from orch_nb.routing.evidence import Evidence
+    from orch_nb.routing.learned.proposal import Learning
+    from orch_nb.runtime.provider_batches import BatchDesk
+    from orch_nb.runtime.response_cache import AnswerBook
+    from orch_nb.store.approvals import Accepted
+
+    Kept = Awaitable[None] | None
+    """What to await until a run's first events are kept; None: they are."""
+
+UNBOUNDED = 1_000_000
+"""Calls that wait in a provider's batch take nobody's place."""
+MAX_THREADS = 32
+"""Sync functions under way at once; more would only fight for the interpreter."""
+MODEL_SLOT = "model:"
+"""Before a provider's name in what the concurrency of its calls is named by."""
+CALLS_AT_ONCE_DEFAULT = 8
+
+
+class Services:
+    """Models, providers and the store of one process, each made at first use.
+
+    Parameters
+    ----------
+    folder
+        Where the notebook lies: its store is ``folder/.orch``. The working directory unless told; ``ORCH_STORE`` overrides.
+    store
+        A store of your own (`MemoryStore()` keeps nothing on disk).
+    models
+        The notebook's names of models.
+    """
+
+    def __init__(self, folder: str | Path | None = None, *, store: Any = None, models: ModelBook | None = None) -> None:
+        self.folder = Path(folder or os.environ.get("ORCH_STORE") or Path.cwd())
+        self.notice = ""
+        self.notebook: str = ""
+        self.alert_factor = ALERT_FACTOR
+        """A run that costs more than so many times what its graph usually costs says so, while it goes on."""
+        self.run_loop = RunLoop()
+        self._store = store
+        self._models = models
+        if models is not None:
+            models.calibration = self._calibration
+        self._providers: dict[str, Any] = {}
+        self._slots: dict[str, asyncio.Semaphore] = {}
+        self._caps: dict[str, int] = {}
+        self._choosers: dict[str, Any] = {}
+        self._availability: Availability | None = None
+        self._accepted: Accepted | None = None
+        self._learning: Learning | None = None
+        self._embedder: Any = None
+        self._pool: ThreadPoolExecutor | None = None
+        self._embed_pool: ThreadPoolExecutor | None = None
+        self._freed: asyncio.Event | None = None
+        self._answers: AnswerBook | None = None
+        self.desks: dict[str, BatchDesk] = {}
+        """Scope of a batch -> the desk at which its calls wait for the provider's batch interface."""
+        self.past: dict[str, Any] = {}
+        """Run -> the figures of an ended run that quotes rest on, remembered (`past_runs`)."""
+
+    @property
+    def store(self) -> Any:
+        """The store, opened (on the run loop's thread) at first use."""
+        if self._store is None:
+            self._store = self.run_loop.ask(self._open_store)
+        return self._store
+
+    def _open_store(self) -> Any:
+        from orch_nb.store.location import open_store
+
+        store, self.notice = open_store(self.folder)
+        return store
+
+    @property
+    def models(self) -> ModelBook:
+        """Names of models, their offers and prices."""
+        if self._models is None:
+            from orch_nb.catalog import models
+            from orch_nb.providers.local_models.local import LocalModel
+
+            self._models = models.ModelBook(is_local_installed=lambda: LocalModel().is_installed)
+            self._models.calibration = self._calibration
+            models.use(self._models)
+        return self._models
+
+    @property
+    def answers(self) -> AnswerBook:
+        """What models answered in the runs of this store: the response cache."""
+        if self._answers is None:
+            from orch_nb.runtime.response_cache import AnswerBook
+
+            self._answers = AnswerBook(self.store)
+        return self._answers
+
+    @property
+    def pool(self) -> ThreadPoolExecutor:
+        """Threads of sync functions."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(MAX_THREADS, "orch_nb function")
+        return self._pool
+
+    @property
+    def embed_pool(self) -> ThreadPoolExecutor:
+        """The one thread that embeds."""
+        if self._embed_pool is None:
+            self._embed_pool = ThreadPoolExecutor(1, "orch_nb embed")
+        return self._embed_pool
+
+    def provider(self, name: str) -> Any:
+        """The adapter of this name, made at first use."""
+        made = self._providers.get(name)
+        if made is None:
+            made = self._providers[name] = self._make_provider(name)
+        return made
+
+    def _make_provider(self, name: str) -> Any:
+        if name == "local":
+            from orch_nb.providers.local_models.local import LocalModel
+
+            return LocalModel()
+        if name.startswith("local:"):
+            return self._model_of_file(name)
+        if name == "echo":
+            from orch_nb.providers.fakes import EchoProvider
+
+            return EchoProvider()
+        from orch_nb.providers.vendors import vendor
+
+        return vendor(name)
+
+    def _model_of_file(self, name: str) -> Any:
+        from orch_nb.providers.local_models.local import LocalModel
+
+        path = self.models.file_of(name)
+        if path is None:
+            stem = name.partition(":")[2]
+            raise ModelNotInstalled(
+                f"where the model file {stem}.gguf lies is not known here.",
+                hint=f"run the cell that names it: `%orch models set NAME=PATH/{stem}.gguf`",
+            )
+        return LocalModel(name, model=path.stem, model_path=path)
+
+    def check_provider(self, name: str) -> None:
+        """Refuse the name of a provider that could not be asked.
+
+        Raises
+        ------
+        UnknownModel
+            There is no adapter of this name; the nearest is named, and the line that gives one.
+        """
+        from orch_nb.errors import UnknownModel
+        from orch_nb.providers.vendors import ADDRESSES, OWN_SERVERS, unknown_hint
+
+        known = {*ADDRESSES, *OWN_SERVERS, "local", "echo", *self._providers}
+        if name not in known and not name.startswith("local:"):
+            hint = unknown_hint(name, self._providers)
+            raise UnknownModel(f"no provider is called `{name}`.", hint=hint, model=name)
+
+    def add_provider(self, provider: Any) -> None:
+        """Use `provider` for the offers that name it (tests' `ScriptedProvider`, a server of your own)."""
+        self._providers[provider.name] = provider
+        self.models.know_provider(provider.name)
+        self.models.prices.asks(provider.name, getattr(provider, "asked_service", {}))
+
+    def slot(self, name: str) -> asyncio.Semaphore:
+        """The semaphore of one provider on the run loop."""
+        made = self._slots.get(name)
+        if made is None:
+            at_once = self._caps.get(name) or self._calls_at_once(name)
+            made = self._slots[name] = asyncio.Semaphore(at_once)
+        return made
+
+    def _calls_at_once(self, slot: str) -> int:
+        """How many calls a provider takes at once: what it says itself (`parallel`, of a model of this machine), or many."""
+        if slot.startswith(SLOT):
+            return UNBOUNDED
+        if not slot.startswith(MODEL_SLOT):
+            return CALLS_AT_ONCE_DEFAULT
+        try:
+            own = getattr(contained(self.provider, slot.removeprefix(MODEL_SLOT)), "parallel", None)
+        except Exception:  # the call itself meets it again, and is settled with it
+            return CALLS_AT_ONCE_DEFAULT
+        return own if isinstance(own, int) and own > 0 else CALLS_AT_ONCE_DEFAULT
+
+    def redactor(self) -> Redactor:
+        """The redactor of this process, told the keys that are in use here by now."""
+        from orch_nb.errors import AuthFailed
+        from orch_nb.providers.keys import key_source
+
+        known = self.models.key_values()
+        for name, provider in self._providers.items():
+            source = key_source(getattr(provider, "key_reference", None) or None, name)
+            if source is not None:
+                try:
+                    known[source.reference] = source.resolve().reveal()
+                except AuthFailed:
+                    continue  # a key that is not there is in no value either
+        REDACTOR.know(known.values())
+        return REDACTOR
+
+    def limit_calls(self, provider: str, at_once: int) -> None:
+        """Cap the calls under way to one provider; the wait is recorded apart from the model's time."""
+        slot = f"{MODEL_SLOT}{provider}"
+        self._caps[slot] = at_once
+        self._slots[slot] = asyncio.Semaphore(at_once)
+
+    async def freed(self, at_most_s: float) -> None:
+        """Until a hold was settled here, or `at_most_s` seconds passed."""
+        if self._freed is None:
+            self._freed = asyncio.Event()
+        self._freed.clear()
+        try:
+            async with asyncio.timeout(at_most_s):
+                await self._freed.wait()
+        except TimeoutError:
+            return
+
+    def tell_freed(self) -> None:
+        """A hold was settled: whoever waits for room looks again."""
+        if self._freed is not None:
+            self._freed.set()
+
+    def route(self, node: PlanNode, name: str, request: Any, fixed: Any, limited: bool) -> tuple[Offer, dict[str, Any]]:
+        """The offer of a call, and why. The plan's own record of the model stands for the whole run.
+
+        Raises
+        ------
+        UnknownModel
+            The provider of the recorded model is not known here.
+        """
+        offer = self.offer(node, name)
+        if offer.is_planned:
+            self._check_planned(offer)
+        route = fixed(self.models, limited).route(name, request, offer)
+        return route.offer, route.as_data()
+
+    def offer(self, node: PlanNode, name: str) -> Offer:
+        """What a model's name stands for in a plan's node: the recorded model, else what the name means now."""
+        return self.models.planned(name, model_named(node, name))
+
+    def _check_planned(self, offer: Offer) -> None:
+        from orch_nb.errors import UnknownModel
+
+        try:
+            self.check_provider(offer.provider)
+        except UnknownModel as error:
+            raise UnknownModel(
+                f"`{offer.name}` is {offer.provider}/{offer.model} in the plan of this run, and {error}",
+                hint=error.hint, model=offer.name,
+            ) from None  # fmt: skip
+
+    def desk_of(self, scopes: tuple[tuple[str, Limit], ...]) -> BatchDesk | None:
+        """The desk of the batch that these budgets are of; None where calls are made one by one."""
+        return next((self.desks[scope] for scope, _ in scopes if scope in self.desks), None) if self.desks else None
+
+    def price_of(self, name: str, node: PlanNode | None = None) -> Price | None:
+        """Today's price of the model of this name (in a plan's node); None where nobody knows, or where it means nothing."""
+        from orch_nb.errors import UnknownModel
+
+        try:
+            return self.models.prices.price(self.models.resolve(name) if node is None else self.offer(node, name))
+        except UnknownModel:
+            return None
+
+    def has_limit(self, scopes: tuple[tuple[str, Limit], ...]) -> bool:
+        """Whether any of these scopes has a limit in the ledger."""
+        return any((b := self.store.balance(scope)) is not None and b.limit_usd is not None for scope, _ in scopes)
+
+    def chooser(self, chooser: Chooser) -> Any:
+        """The similarity chooser of a plan's node, its candidates embedded once per process."""
+        candidates = {c: (chooser.describe.get(c, ""), chooser.examples.get(c, ())) for c in chooser.candidates}
+        return self.similarity(candidates, chooser.threshold)
+
+    def similarity(self, candidates: Mapping[str, tuple[str, tuple[str, ...]]], threshold: float) -> Any:
+        """The chooser among these candidates, (description, examples) by name; one for each process."""
+        from orch_nb.routing.intent.similarity import SimilarityChooser
+
+        made = SimilarityChooser(self.embedder, candidates, threshold)
+        return self._choosers.setdefault(made.key, made)
+
+    @property
+    def accepted(self) -> Accepted:
+        """What was agreed to for all runs; kept beside the store, where that has a place."""
+        if self._accepted is None:
+            from orch_nb.store.approvals import NAME, Accepted
+
+            path = getattr(self.store, "path", None)
+            self._accepted = Accepted(None if path is None else Path(path).with_name(NAME))
+        return self._accepted
+
+    @property
+    def learning(self) -> Learning:
+        """Learned routers of this process."""
+        if self._learning is None:
+            from orch_nb.providers.local_models.wordpiece import word_rank
+            from orch_nb.routing.learned.proposal import Learning
+
+            self._learning = Learning(lambda: self.embedder, word_rank)
+        return self._learning
+
+    def _calibration(self, agent: str, by: str) -> Any:
+        kept = self.accepted.find("calibration", f"{agent} {by}")
+        return None if kept is None else kept["points"]
+
+    @property
+    def availability(self) -> Availability:
+        """What was seen of providers in this process."""
+        if self._availability is None:
+            from orch_nb.catalog.availability import Availability
+
+            self._availability = Availability()
+        return self._availability
+
+    @property
+    def embedder(self) -> Any:
+        """The embedder in process."""
+        if self._embedder is None:
+            from orch_nb.providers.local_models.embeddings import default_embedder
+
+            self._embedder = default_embedder()
+        return self._embedder
+
+    async def run_tool(self, name: str, arguments: str, namespace: Mapping[str, Any]) -> Any:
+        """A tool's result; sync tools run on a thread."""
+        from orch_nb.tools.registry import find_tool, run_tool
+
+        return await run_tool(find_tool(name, namespace), arguments, self.pool)
+
+    def add_evidence(self, rows: Iterable[Evidence]) -> None:
+        """Keep judgements of models on tasks; one with a known key replaces the earlier one. From any thread.
+
+        Raises
+        ------
+        UnstorableValue
+            A row has no key, task or model, or a figure that is none; then none of `rows` is kept.
+        """
+        self.redactor()
+        kept = list(rows)
+        self.run_loop.ask(lambda: self.store.add_evidence(kept))
+
+    def evidence(self, task: str | None = None) -> list[Evidence]:
+        """What was measured of models on `task` (None: on all tasks), in order of time, then key."""
+        made: list[Evidence] = self.run_loop.ask(lambda: self.store.evidence(task))
+        return made
+
+    def effect_done(self, key: str, run: str) -> str | None:
+        """The earlier run in which the effect of this idempotency key was performed, or None."""
+        found: str | None = self.store.effect_done(key, but=run)
+        return found
