@@ -61,6 +61,7 @@ _WHERE = {
 _VIEWS = {
     "bundle": (
         "orch_nb.notebook.display",
+        "orch_nb.quote.view",
         "orch_nb.views.cards",
         "orch_nb.views.diff",
         "orch_nb.views.run",

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.catalog.prices import check_usd
 from orch_nb.errors import OrchError
 from orch_nb.lang.magic_line import is_text
-from orch_nb.notebook import display, live
+from orch_nb.notebook import live
 from orch_nb.notebook.screen import new_name
+from orch_nb.quote.view import quote_bundle
 from orch_nb.views import html
 from orch_nb.views.bundle import Shown
 from orch_nb.views.safe_text import escape_line
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from orch_nb.lang.magic_line import Command
     from orch_nb.notebook.session import Session
-    from orch_nb.runtime.quote import Quote
+    from orch_nb.quote.quote import Quote
 
 FLAG = "ask-above"
 
@@ -52,7 +53,7 @@ def ask(session: Session, command: Command, quote: Quote, bound: Decimal, start:
     told = f"nothing was sent: the high end is above ${bound}. `{line}` starts it"
     if quote.high_usd is None:
         told = f"nothing was sent: the price of {', '.join(f'`{m}`' for m in quote.unpriced)} is unknown. `{line}` starts it"
-    made = display.quote_bundle(quote, notes=[told])
+    made = quote_bundle(quote, notes=[told])
 
     async def wait() -> Any:
         if not session.screen.can_update:

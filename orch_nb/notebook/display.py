@@ -6,23 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.display import draws
 from orch_nb.notebook import claim_panel, forecast_panel
-from orch_nb.notebook.quote_table import quote_data, quote_html, quote_text
 from orch_nb.views import html as markup
-from orch_nb.views.bundle import QUOTE, bundle
+from orch_nb.views.bundle import bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from orch_nb.analysis.claims import Claim
     from orch_nb.analysis.forecast import Forecast
-    from orch_nb.runtime.quote import Quote
     from orch_nb.views.bundle import Bundle
-
-
-@draws("orch_nb.runtime.quote.Quote")
-def quote_bundle(quote: Quote, *, notes: Sequence[str] = ()) -> Bundle:
-    """A quote: its range, a row for each agent node, what it rests on."""
-    return bundle(quote_text(quote, notes=notes), quote_html(quote, notes=notes), kind=QUOTE, data=quote_data(quote))
 
 
 @draws("orch_nb.analysis.compare.Comparison")

@@ -7,22 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import MissingInput, OrchError, nearest
 from orch_nb.lang.magic_line import Word, is_text, value_of, whole_number
-from orch_nb.notebook import (
-    asking_first,
-    comparing,
-    display,
-    listing,
-    live,
-    manual,
-    measuring,
-    name,
-    projecting,
-    setting_up,
-)
-from orch_nb.notebook.quote_table import quote_data
+from orch_nb.notebook import asking_first, comparing, listing, live, manual, measuring, name, projecting, setting_up
+from orch_nb.quote.quote import quote_batch, quote_run
+from orch_nb.quote.view import quote_bundle, quote_data
 from orch_nb.runtime.batch import resume_run, start_batch
 from orch_nb.runtime.learned_routes import accept_route, propose_route, reject_route
-from orch_nb.runtime.quote import quote_batch, quote_run
 from orch_nb.schema.amount import is_amount_like
 from orch_nb.schema.events import key
 from orch_nb.schema.names import check_name
@@ -200,7 +189,7 @@ def quote(session: Session, command: Command, names: Names) -> Shown:
     else:
         inputs, notes = _inputs(command, names, compile_in(target, names))
         made = quote_run(session.runtime, target, inputs, namespace=names)
-    shown = display.quote_bundle(made, notes=notes)
+    shown = quote_bundle(made, notes=notes)
     return Shown(shown["text/plain"], shown["text/html"], made, QUOTE, quote_data(made))
 
 

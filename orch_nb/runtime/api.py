@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from orch_nb import runtime
 from orch_nb.agents import binding
 from orch_nb.current import caller_namespace
+from orch_nb.quote.quote import quote_run
 from orch_nb.runtime import learned_routes
 from orch_nb.runtime.batch import resume_run, start_batch
-from orch_nb.runtime.quote import quote_run
 from orch_nb.runtime.recording import Recording, current_recording
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from orch_nb.engine.plan import Plan
     from orch_nb.engine.ports import Balance
     from orch_nb.handle import RunHandle
+    from orch_nb.quote.quote import Quote
     from orch_nb.routing.confidence import Calibration
     from orch_nb.routing.learned.proposal import Proposal
-    from orch_nb.runtime.quote import Quote
 
 
 async def run(target: Any, /, *, budget_usd: Any = None, namespace: Mapping[str, Any] | None = None,
@@ -73,7 +73,7 @@ def run_sync(target: Any, /, *, budget_usd: Any = None, namespace: Mapping[str, 
 
 
 def quote(target: Any, /, *, namespace: Mapping[str, Any] | None = None, **inputs: Any) -> Quote:
-    """What a run of `target` on these inputs is likely to cost and to take: ``quote.expected_usd``, ``.high_usd``, ``.nodes``.
+    """What a run of `target` on these inputs is likely to cost and to take: ``orch_nb.quote.quote.expected_usd``, ``.high_usd``, ``.nodes``.
 
     Nothing is sent. It displays itself; `Quote.check` refuses what may be too dear.
     """

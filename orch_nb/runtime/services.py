@@ -82,7 +82,7 @@ class Services:
         self.desks: dict[str, BatchDesk] = {}
         """Scope of a batch -> the desk at which its calls wait for the provider's batch interface."""
         self.past: dict[str, Any] = {}
-        """Run -> the figures of an ended run that quotes rest on, remembered (`past_runs`)."""
+        """Run -> the figures of an ended run that quotes rest on, remembered (`orch_nb.quote.history`)."""
 
     @property
     def store(self) -> Any:

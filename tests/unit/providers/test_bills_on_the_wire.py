@@ -18,7 +18,7 @@ from orch_nb.catalog import models
 from orch_nb.providers.anthropic.messages import AnthropicMessages
 from orch_nb.providers.gemini.generate import Gemini
 from orch_nb.providers.openai.chat import OpenAIChat
-from orch_nb.runtime.past_runs import past_run
+from orch_nb.quote.history import past_run
 from orch_nb.runtime.runtime import Runtime
 from orch_nb.schema import events as ev
 from orch_nb.schema.messages import Usage

@@ -12,9 +12,9 @@ import pytest
 
 import orch_nb as orch
 from orch_nb.errors import BadOption
+from orch_nb.quote.quote import quote_batch
 from orch_nb.runtime import provider_batches
 from orch_nb.runtime.batch import resume_batch, start_batch
-from orch_nb.runtime.quote import quote_batch
 from orch_nb.runtime.runtime import Runtime
 from orch_nb.schema import events as ev
 from tests.unit.providers.batch_server import BatchServer, usual_answer

@@ -1,6 +1,6 @@
 """What earlier runs of a graph used, and what that says about the next one.
 
-A past run is compared with what `prompt_size` would have expected of it, given its own inputs; the ratios of the two are what
+A past run is compared with what `estimate` would have expected of it, given its own inputs; the ratios of the two are what
 the next run's range is made of. So a long ticket after short ones is not underestimated, and the range covers as promised as
 long as the next run is one like those before (split conformal prediction: Vovk, Gammerman, Shafer, "Algorithmic Learning in a
 Random World", 2005, chapter 2; Lei et al., "Distribution-Free Predictive Inference for Regression", JASA 113, 2018).
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.plan import from_data
 from orch_nb.errors import OrchError
-from orch_nb.runtime.prompt_size import plan_size
+from orch_nb.quote.estimate import plan_size
 from orch_nb.schema import events as ev
 from orch_nb.schema.events import saved_by
 from orch_nb.trace.savings import SERVED
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from orch_nb.catalog.models import ModelBook
     from orch_nb.catalog.prices import Price
-    from orch_nb.runtime.prompt_size import PlanSize
+    from orch_nb.quote.estimate import PlanSize
     from orch_nb.runtime.services import Services
 
 ZERO = Decimal(0)

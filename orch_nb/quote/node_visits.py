@@ -76,7 +76,7 @@ def visits(plan: Plan, items: Callable[[PlanNode], int | None]) -> Visits:
     Notes
     -----
     A condition holds with one half, `by` spreads evenly over its candidates, and each further round of a loop is taken with
-    one half: what is known better comes from earlier runs (`past_runs`).
+    one half: what is known better comes from earlier runs (`history`).
     """
     reached = _reached(plan)
     made, guessed = [], False

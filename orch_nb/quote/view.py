@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.display import draws
 from orch_nb.views import html
+from orch_nb.views.bundle import QUOTE, bundle
 from orch_nb.views.format import count, places, seconds, usd
 from orch_nb.views.safe_text import line
 from orch_nb.views.table import Cell, Column, Table
@@ -13,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from decimal import Decimal
 
-    from orch_nb.runtime.quote import Quote
+    from orch_nb.quote.quote import Quote
+    from orch_nb.views.bundle import Bundle
 
 MAX_ROWS = 60
 
@@ -120,3 +123,9 @@ def _calls(calls: Sequence[float]) -> str:
     """``1``, or ``0–6``."""
     low, _, high = (f"{c:g}" if c < 1000 else f"{c:,.0f}" for c in calls)
     return low if low == high else f"{low}–{high}"
+
+
+@draws("orch_nb.quote.quote.Quote")
+def quote_bundle(quote: Quote, *, notes: Sequence[str] = ()) -> Bundle:
+    """A quote: its range, a row for each agent node, what it rests on."""
+    return bundle(quote_text(quote, notes=notes), quote_html(quote, notes=notes), kind=QUOTE, data=quote_data(quote))
