@@ -39,8 +39,8 @@ _WHERE = {
     "compare": "orch_nb.analysis.compare_api",
     "matrix": "orch_nb.analysis.compare_api",
     "budget": "orch_nb.runtime.api",
-    "forecast": "orch_nb.analysis.forecast",
-    "claim": "orch_nb.analysis.claims",
+    "forecast": "orch_nb.analysis.forecast.forecast",
+    "claim": "orch_nb.analysis.claims.claim",
     "EchoProvider": "orch_nb.providers.fakes",
     "ScriptedProvider": "orch_nb.providers.fakes",
     "OpenAIChat": "orch_nb.providers.openai.chat",
@@ -60,15 +60,19 @@ _WHERE = {
 
 _VIEWS = {
     "bundle": (
-        "orch_nb.notebook.display",
+        "orch_nb.analysis.claims.view",
+        "orch_nb.analysis.compare.view",
+        "orch_nb.analysis.forecast.view",
+        "orch_nb.analysis.matrix.pairs_view",
+        "orch_nb.analysis.matrix.view",
         "orch_nb.quote.view",
         "orch_nb.views.cards",
         "orch_nb.views.diff",
         "orch_nb.views.run",
     ),
     "figure": (
-        "orch_nb.notebook.plot_forecast",
-        "orch_nb.notebook.plot_matrix",
+        "orch_nb.analysis.forecast.plot",
+        "orch_nb.analysis.matrix.plot",
         "orch_nb.views.cards",
         "orch_nb.views.run",
     ),
@@ -116,10 +120,10 @@ def unload_ipython_extension(ipython: Any) -> None:
 
 if TYPE_CHECKING:  # all names of `_WHERE`; without `__getattr__`, a checker says which names do not exist
     from orch_nb.agents.agent import Agent as Agent
-    from orch_nb.analysis.claims import claim as claim
+    from orch_nb.analysis.claims.claim import claim as claim
     from orch_nb.analysis.compare_api import compare as compare
     from orch_nb.analysis.compare_api import matrix as matrix
-    from orch_nb.analysis.forecast import forecast as forecast
+    from orch_nb.analysis.forecast.forecast import forecast as forecast
     from orch_nb.catalog.offers import Offer as Offer
     from orch_nb.engine.drive import Expand as Expand
     from orch_nb.engine.plan import Plan as Plan

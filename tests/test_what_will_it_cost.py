@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from orch_nb.analysis.claims import Claim, claim
+from orch_nb.analysis.claims.claim import Claim, claim
 
 NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks" / "11_what_will_it_cost.ipynb"
 

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from orch_nb.analysis.compare import Comparison
-    from orch_nb.analysis.matrix import Matrix
-    from orch_nb.analysis.pairs import Pairs
+    from orch_nb.analysis.compare.comparison import Comparison
+    from orch_nb.analysis.compare.pairs import Pairs
+    from orch_nb.analysis.matrix.matrix import Matrix
     from orch_nb.runtime.runtime import Runtime
 
 
@@ -44,7 +44,7 @@ def compare(
     --------
     orch_nb.lang.compare_cell.CompareCell : what the other words mean.
     """
-    from orch_nb.analysis import compare as comparing
+    from orch_nb.analysis.compare import comparison as comparing
     from orch_nb.schema.names import check_name
 
     names = dict(caller_namespace() if namespace is None else namespace)
@@ -86,7 +86,7 @@ def matrix(task: str | None = None, **options: Any) -> Matrix:
 
 def signed_matrix(runtime: Runtime, path: str | Path) -> Matrix:
     """A matrix from its file (beside the notebook), with what of the evidence has changed since."""
-    from orch_nb.analysis.matrix import Matrix
+    from orch_nb.analysis.matrix.matrix import Matrix
 
     made = Matrix.read(runtime.folder / path)
     changed = made.changed_since(runtime.evidence())
@@ -98,7 +98,7 @@ def signed_matrix(runtime: Runtime, path: str | Path) -> Matrix:
 
 def matrix_of(runtime: Runtime, task: str | None = None, **options: Any) -> Matrix:
     """The same of a runtime's evidence."""
-    from orch_nb.analysis.matrix import Matrix
+    from orch_nb.analysis.matrix.matrix import Matrix
     from orch_nb.catalog.prices import bundled_date
 
     return Matrix.of(runtime.evidence(task), prices_date=bundled_date(), **options)
@@ -112,7 +112,7 @@ def pairs(
 
     It is started at once; ``await`` it for the end.
     """
-    from orch_nb.analysis.pairs import start_pairs
+    from orch_nb.analysis.compare.pairs import start_pairs
 
     names = caller_namespace() if namespace is None else namespace
     texts = (score,) if isinstance(score, str) else tuple(score)

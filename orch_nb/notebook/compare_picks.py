@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from orch_nb.analysis.picks import TIE, letter
+from orch_nb.analysis.compare.picks import TIE, letter
+from orch_nb.analysis.compare.view import _input, _plain
 from orch_nb.errors import OrchError
-from orch_nb.notebook.compare_panel import _input, _plain
 from orch_nb.views import html
 from orch_nb.views.format import count
 from orch_nb.views.safe_text import as_text, escape, escape_line

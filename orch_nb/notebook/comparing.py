@@ -6,8 +6,9 @@ import builtins
 import time
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.analysis.compare.view import compare_bundle
 from orch_nb.errors import BadName
-from orch_nb.notebook import display, live
+from orch_nb.notebook import live
 from orch_nb.notebook.screen import new_name
 from orch_nb.views.format import a_
 
@@ -23,12 +24,12 @@ class CompareDisplay(live.RunDisplay):
     def bundle(self) -> dict[str, Any]:
         """Candidates, format differences and answers so far."""
         as_of = "" if self.handle.done() else f"as of {time.strftime('%H:%M:%S')}"
-        return display.compare_bundle(self.handle, as_of=as_of)
+        return compare_bundle(self.handle, as_of=as_of)
 
 
 def compare(session: Session, line: str, body: str, names: Mapping[str, Any]) -> live.Pending:
     """Start what a cell describes; the cell waits for it."""
-    from orch_nb.analysis.compare import compare as start
+    from orch_nb.analysis.compare.comparison import compare as start
     from orch_nb.lang.compare_cell import read_compare_cell
 
     cell = read_compare_cell(line, body)
@@ -40,7 +41,7 @@ def compare(session: Session, line: str, body: str, names: Mapping[str, Any]) ->
 
 def _check_free(name: str, line: str, names: Mapping[str, Any]) -> None:
     """A comparison does not cover what the notebook, or Python, calls by this name: least of all the agent that it compares."""
-    from orch_nb.analysis.compare import Comparison
+    from orch_nb.analysis.compare.comparison import Comparison
 
     before = names.get(name)
     if isinstance(before, Comparison):
@@ -58,8 +59,8 @@ def _check_free(name: str, line: str, names: Mapping[str, Any]) -> None:
 
 def resume(session: Session, run: str, budget: Any, names: Mapping[str, Any]) -> live.Pending | None:
     """Go on with a comparison; None where the run is something else."""
-    from orch_nb.analysis.compare import is_comparison, reopen
-    from orch_nb.analysis.pairs import is_pairs, reopen_pairs
+    from orch_nb.analysis.compare.comparison import is_comparison, reopen
+    from orch_nb.analysis.compare.pairs import is_pairs, reopen_pairs
 
     runtime = session.runtime
     begun = runtime.run_loop.ask(lambda: next(event for _, event in runtime.store.read(run)))

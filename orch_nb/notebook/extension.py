@@ -6,8 +6,10 @@ import ast
 import re
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.analysis.compare.view import compare_bundle
+from orch_nb.analysis.matrix.pairs_view import pairs_bundle
 from orch_nb.errors import OrchError
-from orch_nb.notebook import comm, display, listing
+from orch_nb.notebook import comm, listing
 from orch_nb.notebook.session import Session
 from orch_nb.notebook.verbs import ASYNC
 from orch_nb.schema.secrets import REDACTOR
@@ -126,8 +128,8 @@ class _Loaded:
         formatter = shell.display_formatter.ipython_display_formatter
         formatter.for_type_by_name("orch_nb.handle", "RunHandle", self._shower(_run_bundle))
         formatter.for_type_by_name("orch_nb.runtime.batch", "BatchHandle", self._shower(batch_bundle))
-        formatter.for_type_by_name("orch_nb.analysis.compare", "Comparison", self._shower(display.compare_bundle))
-        formatter.for_type_by_name("orch_nb.analysis.pairs", "Pairs", self._shower(display.pairs_bundle))
+        formatter.for_type_by_name("orch_nb.analysis.compare.comparison", "Comparison", self._shower(compare_bundle))
+        formatter.for_type_by_name("orch_nb.analysis.compare.pairs", "Pairs", self._shower(pairs_bundle))
 
     def _shower(self, make: Callable[[Any], dict[str, Any]]) -> Callable[[Any], None]:
         return lambda handle: self.session.show_result(handle, make)
@@ -150,8 +152,8 @@ class _Loaded:
         for module, name in (
             ("orch_nb.handle", "RunHandle"),
             ("orch_nb.runtime.batch", "BatchHandle"),
-            ("orch_nb.analysis.compare", "Comparison"),
-            ("orch_nb.analysis.pairs", "Pairs"),
+            ("orch_nb.analysis.compare.comparison", "Comparison"),
+            ("orch_nb.analysis.compare.pairs", "Pairs"),
         ):
             formatter.deferred_printers.pop((module, name), None)
             for cls in [c for c in formatter.type_printers if c.__module__ == module and c.__name__ == name]:

@@ -166,8 +166,8 @@ class OrchMagics(Magics):
 
         Plain arithmetic needs no ``given:``: ``5 x $0.03 = $0.15``. A title of one word becomes a variable.
         """
-        from orch_nb.analysis.claims import Claim, claim
-        from orch_nb.analysis.stored import runs_of
+        from orch_nb.analysis.claims.claim import Claim, claim
+        from orch_nb.analysis.sources import runs_of
 
         if HELP in line.split():
             return _cell_usage("claim")

@@ -6,9 +6,10 @@ import ast
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.analysis.matrix.pairs_view import pairs_bundle
 from orch_nb.errors import BadOption, OrchError, nearest
 from orch_nb.lang.magic_line import is_text, value_of, whole_number
-from orch_nb.notebook import display, live
+from orch_nb.notebook import live
 from orch_nb.notebook.comparing import watched
 from orch_nb.schema.amount import read_amount
 from orch_nb.views.bundle import Shown
@@ -26,7 +27,7 @@ class PairsDisplay(live.RunDisplay):
 
     def bundle(self) -> dict[str, Any]:
         """Pass rates so far."""
-        return display.pairs_bundle(self.handle)
+        return pairs_bundle(self.handle)
 
 
 def matrix(session: Session, command: Command, names: Names) -> live.Pending:
@@ -106,7 +107,7 @@ def _export(session: Session, command: Command) -> Shown:
 
 # ------------------------------------------------------------------ pairs
 def _pairs(session: Session, command: Command, names: Names) -> live.Pending:
-    from orch_nb.analysis.pairs import start_pairs
+    from orch_nb.analysis.compare.pairs import start_pairs
 
     if len(command.words) != 3:
         raise command.error("pairs of which two agents?", hint=PAIR_USAGE)

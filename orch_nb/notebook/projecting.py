@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.analysis.forecast import Forecast, forecast
-from orch_nb.analysis.stored import Sources, runs_of
-from orch_nb.analysis.workload import named
+from orch_nb.analysis.forecast.forecast import Forecast, forecast
+from orch_nb.analysis.forecast.workload import named
+from orch_nb.analysis.sources import Sources, runs_of
 from orch_nb.errors import BadExpression, BadOption, OrchError, nearest
 from orch_nb.lang.claim_cell import read_volume
 from orch_nb.lang.magic_line import value_of

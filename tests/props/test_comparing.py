@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orch_nb.analysis.compare_judge import agreement, orders
-from orch_nb.analysis.formats import differences
-from orch_nb.analysis.matrix_interval import interval
-from orch_nb.analysis.picks import blind_order, letter, qualities, read_choice
+from orch_nb.analysis.compare.formats import differences
+from orch_nb.analysis.compare.judge import agreement, orders
+from orch_nb.analysis.compare.picks import blind_order, letter, qualities, read_choice
+from orch_nb.analysis.intervals import interval
 
 if TYPE_CHECKING:
     import random

@@ -8,7 +8,7 @@ import pytest
 
 import orch_nb as orch
 from orch_nb import runtime as current_runtime
-from orch_nb.analysis.compare import Comparison, compare
+from orch_nb.analysis.compare.comparison import Comparison, compare
 from orch_nb.catalog import models
 from orch_nb.lang.compare_cell import read_compare_cell
 from orch_nb.providers.fakes import ScriptedProvider

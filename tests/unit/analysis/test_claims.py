@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orch_nb.analysis.claims import Claim, claim
-from orch_nb.analysis.forecast import forecast
+from orch_nb.analysis.claims.claim import Claim, claim
+from orch_nb.analysis.forecast.forecast import forecast
 from orch_nb.errors import BadExpression, CellError, OrchError, UnknownPrice
 from orch_nb.lang.claim_cell import read_claim
 from tests.unit.analysis.test_forecast import FIVE, HYBRID, book, recorded

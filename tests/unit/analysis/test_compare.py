@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 import orch_nb as orch
-from orch_nb.analysis.compare import compare, reopen
+from orch_nb.analysis.compare.comparison import compare, reopen
 from orch_nb.errors import AuthFailed, BadOption, OrchError, UnknownModel, UnknownPrice
 from orch_nb.lang.compare_cell import read_compare_cell
 from orch_nb.schema.messages import Reply, Usage
@@ -357,7 +357,7 @@ def test_names_are_hidden_until_every_row_is_picked(rt, model, run_cell) -> None
 
 def test_answers_are_shuffled_by_a_seed(rt, model, run_cell) -> None:
     """The order is random from row to row and the same each time it is looked at; letters mean places in it."""
-    from orch_nb.analysis.picks import blind_order
+    from orch_nb.analysis.compare.picks import blind_order
 
     made = blind(model, run_cell)
     assert [made.order(r) for r in range(3)] == [made.order(r) for r in range(3)]
@@ -528,7 +528,7 @@ def test_edge_cases_are_in_every_later_comparison_of_the_task(rt, model, run_cel
 
 def test_a_candidates_run_says_nothing_about_what_the_definition_costs(rt, model, run_cell) -> None:
     """A forecast and the alert of a live run rest on the definition's own runs: a comparison's ran on the model compared."""
-    from orch_nb.analysis.stored import runs_of
+    from orch_nb.analysis.sources import runs_of
     from orch_nb.trace.run_view import run_view
 
     model("small", always_billing)
@@ -545,7 +545,7 @@ def test_a_candidates_run_says_nothing_about_what_the_definition_costs(rt, model
 
 def test_a_failed_runs_cost_is_part_of_what_a_graph_costs(rt, model) -> None:
     """A forecast counts runs that failed: they were paid, and leaving them out would promise too little."""
-    from orch_nb.analysis.stored import runs_of
+    from orch_nb.analysis.sources import runs_of
 
     model("small", lambda request: "no JSON at all")
     run = orch.run_sync(triage(), ticket="my payment failed")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from orch_nb.analysis.fixtures import keep, load, path_of
+from orch_nb.analysis.compare.fixtures import keep, load, path_of
 from orch_nb.errors import BadName, StoreError, UnstorableValue
 
 

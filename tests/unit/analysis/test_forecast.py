@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orch_nb.analysis.forecast import dollars, forecast
+from orch_nb.analysis.forecast.forecast import dollars, forecast
 from orch_nb.catalog.models import ModelBook
 from orch_nb.engine.plan import Edge, Plan, PlanNode
 from orch_nb.errors import BadOption, UnknownModel, UnknownPrice

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orch_nb.analysis.formats import differences, flags
+from orch_nb.analysis.compare.formats import differences, flags
 
 CASES: list[tuple[Any, Any, str, str, str]] = [
     ("Due 03/14/2026.", "Due 2026-03-14.", "date", "MM/DD/YYYY", "YYYY-MM-DD"),

@@ -9,9 +9,9 @@ from decimal import Decimal
 
 import pytest
 
-from orch_nb.analysis.matrix import NOT_ENOUGH, Matrix
-from orch_nb.analysis.matrix_interval import interval
-from orch_nb.analysis.matrix_next import MORE, beta_binomial
+from orch_nb.analysis.intervals import interval
+from orch_nb.analysis.matrix.matrix import NOT_ENOUGH, Matrix
+from orch_nb.analysis.matrix.next_test import MORE, beta_binomial
 from orch_nb.errors import BadOption, OrchError
 from orch_nb.routing.evidence import Evidence
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 import orch_nb as orch
-from orch_nb.analysis.pairs import reopen_pairs, start_pairs
+from orch_nb.analysis.compare.pairs import reopen_pairs, start_pairs
 from orch_nb.errors import AuthFailed, BadOption, MissingInput, UnknownModel
 from orch_nb.schema.messages import Reply, Usage
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orch_nb.analysis.scorers import Answered, number_in, read_scorers
+from orch_nb.analysis.compare.scorers import Answered, number_in, read_scorers
 from orch_nb.errors import BadOption
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orch_nb.analysis.compare_inputs import rows_of
+from orch_nb.analysis.compare.inputs import rows_of
 from orch_nb.errors import BadName, BadOption, MissingInput, UnknownKey
 from orch_nb.lang.compare_cell import read_compare_cell
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from orch_nb.analysis.compare import Comparison
+from orch_nb.analysis.compare.comparison import Comparison
+from orch_nb.analysis.compare.view import interval_bar
 from orch_nb.notebook import run_rows
-from orch_nb.notebook.compare_panel import interval_bar
 from orch_nb.notebook.compare_picks import Picker
 from orch_nb.providers.fakes import ScriptedProvider
 from orch_nb.views.format import usd
@@ -157,7 +157,7 @@ def test_a_wrong_pick_is_said_beside_the_buttons(bench) -> None:
 
 def test_an_interval_is_a_picture_within_its_track() -> None:
     """The bar of an interval begins at its low end and is as wide as it is; nothing measured is no bar."""
-    from orch_nb.analysis.matrix_interval import Interval, interval
+    from orch_nb.analysis.intervals import Interval, interval
 
     assert "left:25.0%;width:50.0%" in interval_bar(Interval(0.5, 0.25, 0.75, 9))
     assert interval_bar(interval([])) == ""

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from orch_nb.analysis.claims import Claim
-from orch_nb.analysis.forecast import Forecast
+from orch_nb.analysis.claims.claim import Claim
+from orch_nb.analysis.forecast.forecast import Forecast
 
 STEPS = (
     "hybrid = [{'step': 'classify', 'usd': 0.001}, {'step': 'look', 'usd': 0},"

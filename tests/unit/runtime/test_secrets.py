@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import orch_nb as orch
 from orch_nb import runtime as current_runtime
-from orch_nb.analysis import fixtures
+from orch_nb.analysis.compare import fixtures
 from orch_nb.catalog import models
 from orch_nb.errors import BadOption, BadRequest, OrchError, ProviderTimeout, UnstorableValue
 from orch_nb.providers.fakes import ScriptedProvider

@@ -214,7 +214,7 @@ async def test_a_check_that_raises_anything_is_a_failed_check(rt, models, error,
 @pytest.mark.parametrize("error", [e for e in ESCAPES if not isinstance(e, KeyboardInterrupt)])
 def test_a_scorer_that_raises_anything_gives_no_score(error):
     """Its class and message are the reason that there is none."""
-    from orch_nb.analysis.scorers import Answered, ByFunction
+    from orch_nb.analysis.compare.scorers import Answered, ByFunction
 
     def scores(output):
         raise error

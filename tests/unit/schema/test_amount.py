@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orch_nb.analysis.forecast import forecast
-from orch_nb.analysis.matrix import check_options
-from orch_nb.analysis.scenario import share
+from orch_nb.analysis.forecast.forecast import forecast
+from orch_nb.analysis.forecast.scenario import share
+from orch_nb.analysis.matrix.matrix import check_options
 from orch_nb.catalog.prices import check_usd
 from orch_nb.errors import BadOption, CellError, OrchError
 from orch_nb.lang.agent_cell import parse_agent_cell

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orch_nb.analysis.compare_inputs import kept
+from orch_nb.analysis.compare.inputs import kept
 from orch_nb.errors import UnstorableValue
 from orch_nb.schema.values import plain
 

@@ -1,0 +1,1 @@
+"""Claims: stated figures, recomputed."""

@@ -1,0 +1,1 @@
+"""Comparisons: prompts on models over inputs, scored, judged, picked."""

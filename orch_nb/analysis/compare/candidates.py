@@ -1,0 +1,325 @@
+"""From a cell to what is run: every prompt on every model as a plan of its own, every row as its inputs."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+from orch_nb.agents.binding import compile_in
+from orch_nb.analysis.compare.inputs import InputRow, rows_of, with_fixtures
+from orch_nb.analysis.compare.scorers import read_scorers
+from orch_nb.errors import BadOption, MissingInput, OrchError, nearest
+from orch_nb.lang.compare_cell import MAX_CELLS
+from orch_nb.runtime.batch import rows_of as batch_rows
+from orch_nb.schema.budget import Budget, parse_budget
+from orch_nb.schema.canonical import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping, Sequence
+    from concurrent.futures import Future
+    from decimal import Decimal
+
+    from orch_nb.analysis.compare.scorers import Scorers
+    from orch_nb.engine.plan import Plan
+    from orch_nb.lang.compare_cell import CompareCell
+    from orch_nb.runtime.batch import BatchHandle, Row
+    from orch_nb.runtime.runtime import Runtime
+
+
+@dataclass(slots=True, frozen=True)
+class Candidate:
+    """One prompt on one model.
+
+    Parameters
+    ----------
+    prompt, model
+        The names that the cell gives them; `model_id` and `provider` are what the name stood for.
+    identity
+        Digest of what is asked and how (prompt, persona, form of the answer): part of the evidence's key.
+    cell
+        The ``%%agent`` cell of the prompt on this model.
+    has_type
+        Whether the prompt declares the form of its answer.
+    """
+
+    prompt: str
+    model: str
+    model_id: str
+    provider: str
+    identity: str
+    cell: str
+    has_type: bool
+
+    @property
+    def key(self) -> str:
+        """The name of its plan."""
+        return f"{self.prompt}/{self.model}"
+
+
+@dataclass(slots=True)
+class Made:
+    """All that a comparison runs: candidates with their plans, rows, one batch row for each cell, scorers, notes."""
+
+    task: str
+    candidates: list[Candidate]
+    plans: dict[str, Plan]
+    rows: list[InputRow]
+    cells: list[Row]
+    scorers: Scorers
+    notes: list[str]
+
+    def as_data(self, cell: CompareCell, agents: Sequence[str]) -> dict[str, Any]:
+        """What the log keeps, so that another process can make the comparison again."""
+        return {
+            "name": cell.name, "task": self.task, "score": list(cell.score), "blind": cell.blind, "seed": cell.seed,
+            "passes": cell.passes, "models": list(cell.models), "prompts": list(agents), "notes": self.notes,
+            "candidates": [asdict(c) for c in self.candidates], "lines": [r.as_data() for r in self.rows],
+        }  # fmt: skip
+
+
+def on_model(agent: Any, model: str) -> Any:
+    """The same agent on one model and no other: no fallback, no route, no second opinion, no cached answer of another day."""
+    made = copy.copy(agent)
+    keys = ("fallback", "route", "second_opinion", "sla", "cache")
+    update = {key: type(agent.spec).model_fields[key].get_default(call_default_factory=True) for key in keys}
+    if isinstance(agent.spec.budget, Budget):
+        update["budget"] = replace(agent.spec.budget, at_limit="stop", degrade="")
+    made.spec = agent.spec.model_copy(update={**update, "model": model})
+    return made
+
+
+def make(runtime: Runtime, cell: CompareCell, names: Mapping[str, Any]) -> Made:
+    """Everything checked and compiled, nothing spent.
+
+    Raises
+    ------
+    BadOption, MissingInput, UnknownModel, GraphError
+        A prompt, model, scorer or column is not there, or does not fit.
+    """
+    if cell.budget is not None and parse_budget(cell.budget).at_limit != "stop":
+        raise cell.error("budget", "a comparison stops at its budget: another model must not answer for the one that is compared.",
+                         hint="`budget: 0.10`")  # fmt: skip
+    agents = prompt_agents(cell, names)
+    scorers = _at(cell, "score", lambda: read_scorers(cell.score, names))
+    candidates, plans = _candidates(runtime, cell, agents, names)
+    task = cell.task or (next(iter(agents)) if len(agents) == 1 and None in cell.prompts.values() else cell.name)
+    wanted = list(dict.fromkeys(i for p in plans.values() for i in p.inputs))
+    only = wanted[0] if len(wanted) == 1 else ""
+    table = _at(cell, "inputs", lambda: rows_of(cell.inputs, names, seed=cell.seed, only_input=only))
+    rows = with_fixtures(table, _edges(runtime, cell, task), cell.repeat)
+    if len(rows) * len(candidates) > MAX_CELLS:
+        total = len(rows) * len(candidates)
+        raise cell.error("inputs", f"{len(rows):,} rows × {len(candidates)} candidates are {total:,} cells; {MAX_CELLS:,} is the most.",
+                         hint="`inputs: x.sample(50)`")  # fmt: skip
+    _check_columns(cell, scorers, rows)
+    shared, notes = _shared(wanted, rows, names)
+    cells = _cells(cell, candidates, plans, rows, shared)
+    return Made(task, candidates, plans, rows, cells, scorers, notes)
+
+
+def _at(cell: CompareCell, key: str, work: Any) -> Any:
+    """What `work` makes; its error shown at the key's line."""
+    try:
+        return work()
+    except OrchError as error:
+        if getattr(error, "line", 0) or not cell.source:
+            raise
+        raise BadOption(str(error), line=cell.lines.get(key, 0), source=cell.source, hint=error.hint) from error
+
+
+def prompt_agents(cell: CompareCell, names: Mapping[str, Any]) -> dict[str, Any]:
+    """Prompt's name -> agent: one of the notebook, or one made of the cell's text.
+
+    Raises
+    ------
+    BadOption
+        There is no such agent; the nearest is named.
+    """
+    from orch_nb.agents.agent import Agent
+
+    out = {}
+    for name, text in cell.prompts.items():
+        if text is not None:
+            out[name] = _at(cell, "prompts", lambda name=name, text=text: Agent(name, text))
+            continue
+        found = names.get(name)
+        if not isinstance(found, Agent):
+            known = [n for n, v in names.items() if isinstance(v, Agent) and not n.startswith("_")]
+            near = nearest(name, known)
+            there = f"there are: {', '.join(known)}" if known else "define it with `%%agent`"
+            what = (
+                f"`{name}` is no agent of this notebook."
+                if found is None
+                else f"`{name}` is a {type(found).__name__}, not an agent."
+            )
+            raise cell.error(
+                "prompts",
+                what,
+                hint=f"did you mean `{near}`?" if near else f'{there}, or give a text: `{{{name}: "…"}}`',
+            )
+        _at(cell, "prompts", lambda found=found: check_harmless(found))
+        out[name] = found
+    return out
+
+
+def check_harmless(agent: Any) -> None:
+    """Refuse an agent that acts on the world: a comparison asks it many times, and only one of its answers is wanted.
+
+    Raises
+    ------
+    BadOption
+        It declares effects; they are named.
+    """
+    if agent.spec.effects:
+        raise BadOption(
+            f"`{agent.name}` declares {', '.join(f'`{e}`' for e in agent.spec.effects)}: every cell would perform it.",
+            hint="compare an agent that drafts, without the tool; the tool's own node acts once, in the graph",
+        )
+
+
+def _candidates(
+    runtime: Runtime, cell: CompareCell, agents: Mapping[str, Any], names: Mapping[str, Any]
+) -> tuple[list[Candidate], dict[str, Plan]]:
+    out: list[Candidate] = []
+    plans: dict[str, Plan] = {}
+    for prompt, agent in agents.items():
+        for model in cell.models:
+            offer = runtime.models.resolve(model)
+            made = on_model(agent, model)
+            plan = compile_in(made, names, made.name)
+            spec = plan.nodes[0].spec
+            identity = digest(
+                {k: spec.get(k) for k in ("prompt", "persona", "out", "max_tokens", "temperature")}, size=8
+            )
+            one = Candidate(prompt, model, offer.model, offer.provider, identity, made.to_cell(), made.out is not None)
+            out.append(one)
+            plans[one.key] = plan
+    return out, plans
+
+
+def _edges(runtime: Runtime, cell: CompareCell, task: str) -> list[Any]:
+    from orch_nb.analysis.compare.fixtures import load
+
+    return load(runtime.folder, task) if cell.fixtures else []
+
+
+def _check_columns(cell: CompareCell, scorers: Scorers, rows: Sequence[InputRow]) -> None:
+    """A scorer's column must be in some row; rows without it are then not scored by it, and say so."""
+    columns = {name for row in rows for name in row.record}
+    for scorer in scorers.cells:
+        missing = [c for c in scorer.needs() if c not in columns]
+        if missing:
+            near = nearest(missing[0], columns)
+            raise cell.error(
+                "score", f"`{scorer.text}` needs the column `{missing[0]}`, which no row has.",
+                hint=f"did you mean `{near}`?" if near else f"columns: {', '.join(sorted(columns))}",
+            )  # fmt: skip
+
+
+def _shared(
+    wanted: Sequence[str], rows: Sequence[InputRow], names: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """Inputs that no column has and a variable of the notebook is named like: the same for every row."""
+    columns = {name for row in rows for name in row.record}
+    shared, notes = {}, []
+    for name in wanted:
+        if name not in columns and is_data(names.get(name)):
+            shared[name] = names[name]
+            notes.append(f"`{name}` is the notebook's variable, the same for every row")
+    return shared, notes
+
+
+def is_data(value: Any) -> bool:
+    """Whether a variable can be an input that nobody named: data, no agent, function or module, and not None."""
+    ours = type(value).__module__.startswith("orch_nb.")
+    return value is not None and not callable(value) and not ours and type(value).__name__ != "module"
+
+
+def _cells(
+    cell: CompareCell, candidates: Sequence[Candidate], plans: Mapping[str, Plan], rows: Sequence[InputRow],
+    shared: Mapping[str, Any],
+) -> list[Row]:  # fmt: skip
+    """One batch row for each cell, row by row: early rows are whole early."""
+    by_candidate = []
+    for one in candidates:
+        try:
+            made = batch_rows([r.record for r in rows], plans[one.key], {}, shared)
+        except MissingInput as error:
+            raise cell.error("inputs", str(error), hint=error.hint) from None
+        by_candidate.append(made)
+    out = []
+    for r, row in enumerate(rows):
+        for c, one in enumerate(candidates):
+            made_row = by_candidate[c][r]
+            made_row.index, made_row.plan = f"{row.label} · {one.key}", one.key
+            out.append(made_row)
+    return out
+
+
+# ------------------------------------------------------------------ a batch that is a comparison's
+# What is measured by a batch of rows, seen as a run: its id, state, dollars and end.
+
+
+class BatchRun:
+    """Base of a comparison and of a test of pairs: each is one batch, whose handle it keeps as `_handle`."""
+
+    __slots__ = ()
+    _handle: Any
+
+    @property
+    def handle(self) -> BatchHandle:
+        """The batch that it is."""
+        made: BatchHandle = self._handle
+        return made
+
+    @property
+    def run(self) -> str:
+        """Its id; ``%orch resume ID`` goes on with what is not done."""
+        return self.handle.run
+
+    @property
+    def version(self) -> int:
+        """Grows with each change."""
+        return self.handle.version
+
+    @property
+    def status(self) -> str:
+        """running, done, cancelled (stopped), or failed (rows are pending: the budget). A row that failed is one row: it
+        says so in its place, and the whole is done all the same."""
+        if not self.done():
+            return "running"
+        if all(r.status in ("done", "failed") for r in self.handle.rows):
+            return "done"
+        return "cancelled" if self.handle.stopped == "stopped" else "failed"
+
+    @property
+    def future(self) -> Future[BatchHandle]:
+        """Done when every row is, further ones (judgements, consumers) included."""
+        return self.handle.future
+
+    @property
+    def spent_usd(self) -> Decimal:
+        """What everything cost so far."""
+        return self.handle.spent_usd
+
+    def done(self) -> bool:
+        """Whether everything has ended."""
+        return self.handle.done()
+
+    def stop(self) -> None:
+        """Stop: what is under way is booked, the rest is pending."""
+        self.handle.stop()
+
+    def wait(self, timeout_s: float | None = None) -> Self:
+        """Until everything has ended, for code without a loop."""
+        self.handle.wait(timeout_s)
+        return self
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        async def wait() -> Self:
+            await asyncio.wrap_future(self.future)
+            return self
+
+        return wait().__await__()

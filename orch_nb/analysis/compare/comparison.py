@@ -1,0 +1,576 @@
+"""A comparison: prompts × models × inputs at once, scored, picked blind, kept as evidence.
+
+A comparison is a batch (`runtime.batch`) whose rows run different plans. So each cell is a run of its own in the log: billed,
+held under one budget, stopped and resumed like any other; judges' calls are further rows of the same batch. What is shown
+is read from there: tables, winner, ladder and evidence do not depend on the order in which cells came in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orch_nb import display
+from orch_nb.agents.binding import compile_in
+from orch_nb.analysis.compare import fixtures, picks
+from orch_nb.analysis.compare import results as table_of
+from orch_nb.analysis.compare.candidates import BatchRun, Candidate, make
+from orch_nb.analysis.compare.formats import Flag, flags
+from orch_nb.analysis.compare.inputs import InputRow
+from orch_nb.analysis.compare.judge import Bench, judge_agent, judge_row, judging_model, named, orders
+from orch_nb.analysis.compare.scorers import Answered, Score, Scorers, read_scorers
+from orch_nb.engine.ports import SystemClock
+from orch_nb.engine.user_code import tell
+from orch_nb.errors import OrchError
+from orch_nb.routing.evidence import Evidence, row_key
+from orch_nb.runtime.batch import add_rows, resume_batch, start_rows
+from orch_nb.runtime.checks import check_models
+from orch_nb.schema.canonical import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from orch_nb.analysis.compare.judge import Agreement
+    from orch_nb.engine.plan import Plan
+    from orch_nb.lang.compare_cell import CompareCell
+    from orch_nb.runtime.batch import BatchHandle, Row
+    from orch_nb.runtime.runtime import Runtime
+
+KIND = "comparison"
+AHEAD = 64
+"""Cells looked at when one ends: no more than are under way at once."""
+
+
+@dataclass(slots=True)
+class Comparison(BatchRun):
+    """A comparison under way, or done. ``await`` it, look at it, pick, take it along.
+
+    Attributes
+    ----------
+    name, task
+        What the cell binds; the row of the routing matrix that it feeds.
+    candidates
+        Every prompt on every model, in the cell's order.
+    rows
+        The inputs, edge cases last.
+    scores
+        (row, candidate) -> scorer's text -> `Score`.
+    picked
+        Row -> the candidates that somebody found best.
+    """
+
+    name: str
+    task: str
+    candidates: list[Candidate]
+    rows: list[InputRow]
+    models: tuple[str, ...]
+    scorers: Scorers
+    seed: int
+    passes: float
+    blind: bool = False
+    notes: list[str] = field(default_factory=list)
+    scores: dict[tuple[int, int], dict[str, Score]] = field(default_factory=dict)
+    picked: dict[int, list[int]] = field(default_factory=dict)
+    benches: list[Bench] = field(default_factory=list)
+    on_change: Callable[[Comparison], None] | None = None
+    display_error: Any = None
+    _handle: Any = None
+    _runtime: Any = None
+    _names: Mapping[str, Any] = field(default_factory=dict)
+    _plans: Mapping[str, Plan] = field(default_factory=dict)
+    _unscored: deque[int] = field(default_factory=deque)
+    _scoring: set[asyncio.Future[None]] = field(default_factory=set)
+    _changes: int = 0
+    _revealed: bool = False
+    _read: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    """Readings that a display asks for again and again, each with the state that it was made of."""
+
+    # ---------------------------------------------------------------- as a run
+    @property
+    def graph(self) -> str:
+        """What is shown as its name where runs are."""
+        return self.name
+
+    @property
+    def version(self) -> int:
+        """Grows with each change; picks are changes too, and may come after the end."""
+        return self.handle.version + self._changes
+
+    def resume(self, budget: Any = None) -> Comparison:
+        """Go on with the cells and judgements that are not done; itself.
+
+        Parameters
+        ----------
+        budget
+            A new limit for everything, in US dollars; None keeps the old one.
+        """
+        if not self.done():
+            return self
+        self._begin_again(budget)
+        return self
+
+    # ---------------------------------------------------------------- cells
+    def cell(self, row: int, candidate: int) -> Row:
+        """One cell: output, state, seconds, tokens, dollars, error."""
+        return self.handle.rows[row * len(self.candidates) + candidate]
+
+    @property
+    def cells(self) -> list[Row]:
+        """All cells, row by row, without the judges' calls."""
+        return self.handle.rows[: len(self.rows) * len(self.candidates)]
+
+    @property
+    def judgements(self) -> list[Row]:
+        """The judges' calls."""
+        return self.handle.rows[len(self.rows) * len(self.candidates) :]
+
+    def answers(self, row: int) -> dict[int, Any]:
+        """Candidate -> its answer, of those that gave one."""
+        found = {c: self.cell(row, c) for c in range(len(self.candidates))}
+        return {c: cell.output for c, cell in found.items() if cell.status == "done"}
+
+    def prompt_of(self, row: int, candidate: int) -> str:
+        """The user message of a cell, with its values in place."""
+        from orch_nb.agents.conversation import render
+
+        node = self._plans[self.candidates[candidate].key].nodes[0]
+        return render(node.spec["prompt"], self.cell(row, candidate).inputs)
+
+    def stood_in(self, row: int, candidate: int) -> str:
+        """The model that answered for a cell's own, where the notebook's budget degraded its call; "" when none did."""
+        own = self.candidates[candidate].model
+        return next((name for name in self.cell(row, candidate).asked if name != own), "")
+
+    def quality(self, row: int, candidate: int) -> float | None:
+        """How good a cell is, from 0 to 1: what somebody picked, else the mean of its scores; None while unknown, and where
+        another model answered."""
+        if self.stood_in(row, candidate):
+            return None
+        picked = self.picked.get(row)
+        answers = self.answers(row)
+        if picked is not None and candidate in answers:
+            return picks.qualities(answers, picked)[candidate]
+        known = [s.value for s in self.scores_of(row, candidate).values() if s.value is not None]
+        return sum(known) / len(known) if known else None
+
+    def scores_of(self, row: int, candidate: int) -> dict[str, Score]:
+        """Scorer's text -> what it says of a cell, judges included."""
+        found = dict(self.scores.get((row, candidate), {}))
+        for bench in self.benches:
+            score = bench.scores(row).get(candidate)
+            if score is not None:
+                found[bench.judge.text] = score
+        return found
+
+    def rates_itself(self, bench: Bench, candidate: int) -> bool:
+        """Whether a judge is the model that it judges."""
+        one = self.candidates[candidate]
+        return (bench.provider, bench.model_id) == (one.provider, one.model_id)
+
+    def formats(self) -> list[Flag]:
+        """Where answers to one input by one prompt on different models write the same datum differently."""
+        made: list[Flag] = self._once("formats", self._formats)
+        return made
+
+    def _formats(self) -> list[Flag]:
+        out = []
+        for row in range(len(self.rows)):
+            answers = self.answers(row)
+            for prompt in dict.fromkeys(c.prompt for c in self.candidates):
+                out += flags(row, {c: a for c, a in answers.items() if self.candidates[c].prompt == prompt})
+        return out
+
+    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+        """What `make` gives, made once for each state of the comparison."""
+        state = (self.version, len(self.scores), len(self.picked), id(self._handle), self.done())
+        kept = self._read.get(name)
+        if kept is None or kept[0] != state:
+            kept = self._read[name] = (state, make())
+        return kept[1]
+
+    # ---------------------------------------------------------------- picks
+    @property
+    def to_pick(self) -> list[int]:
+        """Rows with at least two answers that nobody has picked from."""
+        return [r for r in range(len(self.rows)) if r not in self.picked and len(self.answers(r)) > 1]
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether names are hidden: a blind comparison with a row left to be picked."""
+        return self.blind and not self._revealed and (not self.done() or bool(self.to_pick))
+
+    def order(self, row: int) -> list[int]:
+        """The candidates of a row as they are shown: in the cell's order, or shuffled while names are hidden."""
+        count = len(self.candidates)
+        return picks.blind_order(f"{self.run}/{self.seed}", row, count) if self.blind else list(range(count))
+
+    def pick(self, row: int, choice: str) -> Comparison:
+        """Say which answer of a row is best; picked again, the later choice counts. It becomes evidence at once.
+
+        Candidates with the same answer share the pick: none has lost to its own words.
+
+        Parameters
+        ----------
+        row
+            Its position, from 0.
+        choice
+            The letter of an answer as shown ("A"), several that share the win ("AC"), or "tie".
+
+        Raises
+        ------
+        BadOption
+            There is no such answer, or no such row.
+        """
+        if not isinstance(row, int) or not 0 <= row < len(self.rows):
+            raise OrchError(f"there is no row {row!r}.", hint=f"0 to {len(self.rows) - 1}")
+        answers = self.answers(row)
+        self.picked[row] = picks.alike(answers, picks.read_choice(choice, self.order(row), list(answers)))
+        self._runtime.add_evidence(self.evidence([row]))
+        self._changed()
+        return self
+
+    def reveal(self) -> Comparison:
+        """Show the names although rows are left to be picked."""
+        self._revealed = True
+        self._changed()
+        return self
+
+    # ---------------------------------------------------------------- what it says
+    def table(self) -> Any:
+        """One row for each cell: input, candidate, answer, scores, latency, tokens, dollars. A data frame where pandas is,
+        else a list of mappings. While names are hidden, letters stand for them."""
+        rows = table_of.rows(self)
+        try:
+            import pandas as pd
+        except ImportError:
+            return rows
+        return pd.DataFrame(rows)
+
+    def standings(self) -> list[table_of.Standing]:
+        """One line for each candidate: quality with its interval, latency, tokens, dollars, shares."""
+        self._open_eyes()
+        made: list[table_of.Standing] = self._once("standings", lambda: table_of.standings(self))
+        return made
+
+    def winner(self) -> table_of.Standing:
+        """The best candidate: highest quality, the cheaper one of equals.
+
+        Raises
+        ------
+        OrchError
+            Nothing was scored or picked yet, or names are hidden.
+        """
+        return table_of.winner(self.standings(), self.name)
+
+    def ladder(self, passes: float | None = None) -> table_of.Ladder:
+        """The candidates from the cheapest up, and the first that passes.
+
+        Parameters
+        ----------
+        passes
+            Quality from which on one is good enough; the cell's `passes` unless told.
+        """
+        return table_of.ladder(self.standings(), self.passes if passes is None else passes)
+
+    def agreements(self) -> dict[str, Agreement]:
+        """Judge -> how well it agrees with itself when the order is turned."""
+        return {bench.judge.text: bench.agreement for bench in self.benches}
+
+    def to_cell(self) -> str:
+        """The ``%%agent`` cell of the winner: its prompt on its model."""
+        best = self.winner()
+        return next(c.cell for c in self.candidates if (c.prompt, c.model) == (best.prompt, best.model))
+
+    def _open_eyes(self) -> None:
+        if self.is_hidden:
+            left = len(self.to_pick) if self.done() else len(self.rows)
+            raise OrchError(
+                f"`{self.name}` is blind, and {left} of {len(self.rows)} rows are left to be picked.",
+                hint=f'`{self.name}.pick(row, "A")`, or `{self.name}.reveal()`',
+            )
+
+    # ---------------------------------------------------------------- taking it along
+    def keep(self, row: int, note: str = "", *, expected: Mapping[str, Any] | None = None) -> fixtures.Fixture:
+        """Keep a row's input as an edge case of the task: later comparisons of the task include it, marked.
+
+        Parameters
+        ----------
+        note
+            Why it is kept: "monthly against annual price".
+        expected
+            Columns that scorers compare with, e.g. ``{"price": 12.0}``; those of the row's own record are kept as well.
+
+        Raises
+        ------
+        OrchError
+            There is no such row.
+        """
+        if not isinstance(row, int) or not 0 <= row < len(self.rows):
+            raise OrchError(f"there is no row {row!r}.", hint=f"0 to {len(self.rows) - 1}")
+        own = {name for c in range(len(self.candidates)) for name in self.cell(row, c).inputs}
+        record = self.rows[row].record
+        asked = {k: v for k, v in record.items() if k in own} or record
+        wanted = {k: v for k, v in record.items() if k not in asked} | dict(expected or {})
+        made, _ = fixtures.keep(
+            self._runtime.folder,
+            self.task,
+            asked,
+            expected=wanted,
+            note=note,
+            came_from=f"{self.name}, run {self.run}, row {self.rows[row].label}",
+        )
+        return made
+
+    def export(self, path: str | Path) -> Path:
+        """Write everything to a file: ``.json`` (cells, scores, picks, format differences, standings) or ``.csv`` (the table).
+
+        Raises
+        ------
+        OrchError
+            Another kind of file, or it cannot be written.
+        """
+        return table_of.export(self, Path(path))
+
+    def evidence(self, rows: Sequence[int] | None = None) -> list[Evidence]:
+        """What the comparison says of models on its task: one judgement for each cell of known quality.
+
+        Parameters
+        ----------
+        rows
+            Of these rows only; None for all.
+
+        Notes
+        -----
+        The key is made of task, input, model, prompt and repetition: judging the same again replaces, so that a comparison
+        that is run twice counts once. A cell that failed for want of a key or of a network says nothing of its model.
+        """
+        wanted = range(len(self.rows)) if rows is None else rows
+        found = (self._evidence(r, c) for r in wanted for c in range(len(self.candidates)))
+        return [one for one in found if one is not None]
+
+    def _evidence(self, row: int, candidate: int) -> Evidence | None:
+        quality = self._tells(row, candidate)
+        if quality is None:
+            return None
+        one, cell = self.candidates[candidate], self.cell(row, candidate)
+        cost = None if cell.unpriced else cell.usd
+        return Evidence(
+            self.task, one.model, one.model_id, one.provider, self.prompt_of(row, candidate), quality, cost, cell.seconds,
+            "compare", self._judged_by(row, candidate), SystemClock.now(), self._key(row, candidate), cell.run, one.prompt,
+        )  # fmt: skip
+
+    def _tells(self, row: int, candidate: int) -> float | None:
+        """The quality that says something of a model. A pick or a judge compares answers: where all are one model's, it tells
+        prompts apart, and nothing of the model; what scores a cell by itself counts there alone."""
+        if self._compares_models or self.stood_in(row, candidate):
+            return self.quality(row, candidate)
+        known = [s.value for s in self.scores.get((row, candidate), {}).values() if s.value is not None]
+        return sum(known) / len(known) if known else None
+
+    def _key(self, row: int, candidate: int) -> str:
+        one, line = self.candidates[candidate], self.rows[row]
+        what = digest(line.record, size=8)
+        return f"{row_key(self.task, what)}/{one.provider}/{one.model_id}/{one.identity}/{line.repeat}"
+
+    def _remember_picks(self) -> None:
+        """Picks that an earlier process has kept."""
+        known = {e.key: e.quality for e in self._runtime.evidence(self.task) if e.by == "person"}
+        for row in range(len(self.rows)):
+            best = [c for c in range(len(self.candidates)) if known.get(self._key(row, c), 0) > 0]
+            if best:
+                self.picked[row] = best
+
+    @property
+    def _compares_models(self) -> bool:
+        return len({(c.provider, c.model_id) for c in self.candidates}) > 1
+
+    def _judged_by(self, row: int, candidate: int) -> str:
+        if not self._compares_models:
+            return " + ".join(t for t, s in self.scores.get((row, candidate), {}).items() if s.value is not None)
+        if row in self.picked and candidate in self.answers(row):
+            return "person"
+        own = {b.judge.text for b in self.benches if self.rates_itself(b, candidate)}
+        said = [text for text, s in self.scores_of(row, candidate).items() if s.value is not None]
+        return " + ".join(f"{text} (of itself)" if text in own else text for text in said)
+
+    # ---------------------------------------------------------------- running
+    def _changed(self) -> None:
+        self._changes += 1
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.on_change is not None:
+            tell(f"`on_change` of run {self.run}", self.on_change, self)
+
+    def _on_rows(self, handle: BatchHandle) -> None:
+        """On the run loop: score the cells that have ended since."""
+        self._handle = handle  # the first call may come before `start_rows` has given it back
+        self._score_ended(AHEAD)
+        self._tell()
+
+    def _score_ended(self, ahead: int) -> None:
+        for n in list(self._unscored)[:ahead]:
+            if self.handle.rows[n].status in ("done", "failed"):
+                self._unscored.remove(n)
+                task = asyncio.ensure_future(self._score(n))
+                self._scoring.add(task)
+                task.add_done_callback(self._scoring.discard)
+
+    async def _score(self, n: int) -> None:
+        """Score one cell on a thread: functions and patterns are the user's own, and may take their time."""
+        if self.scorers.cells:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._runtime.pool, self._score_here, n)
+            self._changed()
+
+    def _score_here(self, n: int) -> None:
+        row, candidate = divmod(n, len(self.candidates))
+        cell, one = self.handle.rows[n], self.candidates[candidate]
+        is_semantic = cell.problem is not None and cell.problem.failure == "semantic"
+        if cell.status != "done" and not is_semantic:
+            return
+        if cell.status != "done":
+            self.scores[row, candidate] = {s.text: Score(0.0, "no valid answer") for s in self.scorers.cells}
+            return
+        answered = Answered(cell.output, self.rows[row].record, has_type=one.has_type)
+        self.scores[row, candidate] = {s.text: s.score(answered) for s in self.scorers.cells}
+
+    async def _after(self, handle: BatchHandle) -> None:
+        """Once all cells have ended: the last scores, the judges, the evidence."""
+        self._handle = handle
+        self._score_ended(len(self._unscored))
+        while self._scoring:
+            await asyncio.gather(*list(self._scoring))
+        if self.benches and not handle.stopped:
+            await self._judge()
+        self._runtime.add_evidence(self.evidence())
+        self._changed()
+
+    async def _judge(self) -> None:
+        """All judges' calls, as further rows of the batch."""
+        asked: list[tuple[Bench, int, int, Row]] = []
+        for bench in self.benches:
+            bench.choices.clear()
+            for row in range(len(self.rows)):
+                answers = self.answers(row)
+                if len(answers) > 1:
+                    seed = f"{self.run}/{self.seed}/{bench.judge.text}/{row}"
+                    bench.orders[row] = orders(list(answers), bench.judge.k, seed)
+                    task = self._task_text(row)
+                    asked += [(bench, row, i, judge_row(bench, row, i, task, answers)) for i in range(bench.judge.k)]
+        plans = self._judge_plans([row for *_, row in asked])
+        await add_rows(self._runtime, self.handle, [row for *_, row in asked], plans, self._names)
+        for bench, row, place, made in asked:
+            choice = named(bench, row, place, made.output) if made.status == "done" else None
+            bench.choices.setdefault(row, []).append(choice)
+
+    def _judge_plans(self, rows: Sequence[Row]) -> dict[str, Plan]:
+        """The plan of each judge for each number of answers."""
+        plans = {}
+        for key in {r.plan for r in rows}:
+            model, _, count = key.rpartition("/")
+            plans[key] = compile_in(judge_agent(model.removeprefix("judge "), int(count)), self._names, "judge")
+        return plans
+
+    def _task_text(self, row: int) -> str:
+        """What the answers answer: the prompt where there is one, else the row's inputs."""
+        first = self.candidates[0].prompt
+        if all(c.prompt == first for c in self.candidates):
+            return self.prompt_of(row, 0)
+        inputs = self.cell(row, 0).inputs
+        return "\n".join(f"{name}: {value}" for name, value in inputs.items())
+
+    def _begin_again(self, budget: Any) -> None:
+        run = self.run
+        self._unscored = deque(range(len(self.rows) * len(self.candidates)))
+        self._handle = resume_batch(
+            self._runtime, run, budget_usd=budget, namespace=self._names, on_change=self._on_rows, after=self._after
+        )
+
+    # ---------------------------------------------------------------- display
+    def __repr__(self) -> str:
+        done = sum(c.status == "done" for c in self.cells)
+        return f"<comparison {self.name}, run {self.run}: {done} of {len(self.cells)} cells done>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        return display.bundle(self)
+
+
+def compare(
+    runtime: Runtime,
+    cell: CompareCell,
+    names: Mapping[str, Any],
+    *,
+    on_change: Callable[[Comparison], None] | None = None,
+) -> Comparison:
+    """Start a comparison; it is there at once, ``await`` it for the end.
+
+    Parameters
+    ----------
+    cell
+        What to compare (`read_compare_cell`, or made in Python).
+    names
+        Where agents, variables and scorers are looked up.
+
+    Raises
+    ------
+    BadOption, MissingInput, UnknownModel, AuthFailed
+        Before anything is spent.
+    """
+    made = make(runtime, cell, names)
+    benches = [judging_model(j, cell.models, runtime.models) for j in made.scorers.judges]
+    for bench in benches:
+        check_models(runtime, compile_in(judge_agent(bench.model, 2), names, "judge"))
+    out = Comparison(
+        cell.name, made.task, made.candidates, made.rows, cell.models, made.scorers, cell.seed, cell.passes, cell.blind,
+        made.notes, benches=benches, on_change=on_change, _runtime=runtime, _names=names, _plans=made.plans,
+        _unscored=deque(range(len(made.cells))),
+    )  # fmt: skip
+    out._handle = start_rows(
+        runtime, cell.name, made.cells, made.plans, budget_usd=cell.budget, namespace=names, kind=KIND,
+        kept={KIND: made.as_data(cell, list(cell.prompts))}, on_change=out._on_rows, after=out._after,
+    )  # fmt: skip
+    return out
+
+
+def reopen(
+    runtime: Runtime, run: str, names: Mapping[str, Any], *, budget: Any = None,
+    on_change: Callable[[Comparison], None] | None = None,
+) -> Comparison:  # fmt: skip
+    """A recorded comparison, gone on with: what is done is read back, what is not is run; picks come from the evidence.
+
+    Raises
+    ------
+    OrchError
+        The run is no comparison.
+    BadOption
+        A function that scores is not defined here.
+    """
+    from orch_nb.engine.plan import from_data
+
+    begun = runtime.run_loop.ask(lambda: next(event for _, event in runtime.store.read(run)))
+    kept = begun.inputs.get(KIND)
+    if kept is None:
+        raise OrchError(f"run {run} is no comparison.", hint="`%orch runs` lists what it is")
+    scorers = read_scorers(kept["score"], names)
+    out = Comparison(
+        kept["name"], kept["task"], [Candidate(**c) for c in kept["candidates"]],
+        [InputRow(**line) for line in kept["lines"]], tuple(kept["models"]), scorers, kept["seed"], kept["passes"],
+        kept["blind"], list(kept["notes"]), on_change=on_change, _runtime=runtime, _names=names,
+        benches=[judging_model(j, kept["models"], runtime.models) for j in scorers.judges],
+        _plans={key: from_data(data) for key, data in begun.inputs["plans"].items()},
+    )  # fmt: skip
+    out._unscored = deque(range(len(out.rows) * len(out.candidates)))
+    out._remember_picks()  # before the run goes on: its end writes the evidence anew
+    out._handle = resume_batch(
+        runtime, run, budget_usd=budget, namespace=names, on_change=out._on_rows, after=out._after
+    )
+    return out
+
+
+def is_comparison(begun: Any) -> bool:
+    """Whether a run's first event begins a comparison."""
+    return bool((begun.parent or {}).get(KIND))

@@ -1,0 +1,346 @@
+"""Whether a consumer can work with what a producer writes, for every ordered pair of models.
+
+The producer runs once on each model for each row; the consumer runs on each model with each of those answers. A pair passes
+where the consumer gave a valid answer (and, with a scorer, a right one). Everything is one batch: one bill, one budget.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from orch_nb import display
+from orch_nb.agents.binding import compile_in
+from orch_nb.analysis.compare.candidates import BatchRun, check_harmless, is_data, on_model
+from orch_nb.analysis.compare.inputs import InputRow, rows_of, with_fixtures
+from orch_nb.analysis.compare.scorers import Answered, Scorers, read_scorers
+from orch_nb.analysis.intervals import Interval, interval
+from orch_nb.errors import BadOption, MissingInput, OrchError
+from orch_nb.runtime.batch import Row, add_rows, resume_batch, start_rows
+from orch_nb.runtime.batch import rows_of as batch_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orch_nb.engine.plan import Plan
+    from orch_nb.runtime.batch import BatchHandle
+    from orch_nb.runtime.runtime import Runtime
+
+KIND = "pairs"
+ZERO = Decimal(0)
+
+
+@dataclass(slots=True, frozen=True)
+class Pair:
+    """One producer's model with one consumer's.
+
+    Parameters
+    ----------
+    passed
+        Share of rows that pass, with its 95 % interval.
+    failures
+        (row's label, why) of those that do not.
+    usd
+        Dollars of the consumer's calls of this pair; the producer's are shared by all pairs of its model.
+    """
+
+    producer_model: str
+    consumer_model: str
+    passed: Interval
+    failures: tuple[tuple[str, str], ...]
+    usd: Decimal
+
+
+@dataclass(slots=True)
+class Pairs(BatchRun):
+    """A test of all pairs, under way or done. ``await`` it; `cell(a, b)`, `table()`, `best()`."""
+
+    producer: str
+    consumer: str
+    models: tuple[str, ...]
+    rows: list[InputRow]
+    scorers: Scorers
+    display_error: Any = None
+    on_change: Any = None
+    _handle: Any = None
+    _runtime: Any = None
+    _names: Mapping[str, Any] = field(default_factory=dict)
+    _plans: Mapping[str, Plan] = field(default_factory=dict)
+    _consumed: dict[tuple[int, int, int], Row] = field(default_factory=dict)
+    """(producer's model, consumer's model, row) -> the consumer's run."""
+
+    # ---------------------------------------------------------------- as a run
+    @property
+    def graph(self) -> str:
+        """``producer → consumer``."""
+        return f"{self.producer} → {self.consumer}"
+
+    def resume(self, budget: Any = None) -> Pairs:
+        """Go on with what is not done; itself."""
+        if self.done():
+            self._handle = resume_batch(
+                self._runtime, self.run, budget_usd=budget, namespace=self._names, after=self._after
+            )
+        return self
+
+    # ---------------------------------------------------------------- what it says
+    def produced(self, row: int, model: int) -> Row:
+        """The producer's run on one model for one row."""
+        return self.handle.rows[row * len(self.models) + model]
+
+    def cell(self, producer_model: str, consumer_model: str) -> Pair:
+        """One ordered pair.
+
+        Raises
+        ------
+        OrchError
+            A model is not among those that were tested.
+        """
+        for name in (producer_model, consumer_model):
+            if name not in self.models:
+                raise OrchError(f"`{name}` was not tested.", hint=f"models: {', '.join(self.models)}")
+        return self._pair(self.models.index(producer_model), self.models.index(consumer_model))
+
+    def pairs(self) -> list[Pair]:
+        """Every ordered pair, producers first."""
+        return [self._pair(a, b) for a in range(len(self.models)) for b in range(len(self.models))]
+
+    def best(self) -> Pair:
+        """The pair that passes most; of equals the cheaper one.
+
+        Raises
+        ------
+        OrchError
+            Nothing has been tested yet.
+        """
+        known = [p for p in self.pairs() if p.passed.n]
+        if not known:
+            raise OrchError(f"no pair of {self.graph} has been tested yet.", hint="`await` it, or ask again later")
+        return max(known, key=lambda p: (p.passed.mean, -p.usd - self._producer_usd(p.producer_model)))
+
+    def _producer_usd(self, model: str) -> Decimal:
+        m = self.models.index(model)
+        return sum((self.produced(r, m).usd for r in range(len(self.rows))), ZERO)
+
+    def _pair(self, a: int, b: int) -> Pair:
+        values: list[float] = []
+        failures: list[tuple[str, str]] = []
+        usd = ZERO
+        for r in range(len(self.rows)):
+            value, why, cost = self._outcome(a, b, r)
+            usd += cost
+            if value is None:
+                continue
+            values.append(value)
+            if value < 1:
+                failures.append((self.rows[r].label, why))
+        return Pair(self.models[a], self.models[b], interval(values), tuple(failures), usd)
+
+    def _outcome(self, a: int, b: int, row: int) -> tuple[float | None, str, Decimal]:
+        """How a pair did on a row (None: not yet), why it failed, and the consumer's dollars."""
+        made = self.produced(row, a)
+        if made.status == "failed":
+            return 0.0, f"{self.producer} on {self.models[a]}: {_why(made)}", ZERO
+        taken = self._consumed.get((a, b, row))
+        if made.status != "done" or taken is None or taken.status not in ("done", "failed"):
+            return None, "", taken.usd if taken is not None else ZERO
+        if taken.status == "failed":
+            return 0.0, f"{self.consumer} on {self.models[b]}: {_why(taken)}", taken.usd
+        has_type = self._plans[_consumer(self.models[b])].nodes[0].spec.get("out") is not None
+        answered = Answered(taken.output, self.rows[row].record, has_type=has_type)
+        said = [s.score(answered) for s in self.scorers.cells]
+        known = [s.value for s in said if s.value is not None]
+        value = sum(known) / len(known) if known else 1.0
+        return value, "; ".join(s.why for s in said if s.value is not None and s.value < 1 and s.why), taken.usd
+
+    def table(self) -> Any:
+        """One row for each pair, as a data frame where pandas is, else a list of mappings."""
+        rows = [
+            {"producer": p.producer_model, "consumer": p.consumer_model, "passed": p.passed.mean, "low": p.passed.low,
+             "high": p.passed.high, "n": p.passed.n, "usd": p.usd, "failures": [f"{at}: {why}" for at, why in p.failures]}
+            for p in self.pairs()
+        ]  # fmt: skip
+        try:
+            import pandas as pd
+        except ImportError:
+            return rows
+        return pd.DataFrame(rows)
+
+    # ---------------------------------------------------------------- running
+    async def _after(self, handle: BatchHandle) -> None:
+        """Once the producers have ended: the consumers."""
+        self._handle = handle
+        if handle.stopped:
+            return
+        asked: dict[tuple[int, int, int], Row] = {}
+        for r in range(len(self.rows)):
+            for a in range(len(self.models)):
+                made = self.produced(r, a)
+                if made.status == "done":
+                    asked |= {(a, b, r): self._consumer_row(a, b, r, made.output) for b in range(len(self.models))}
+        self._consumed = asked
+        await add_rows(self._runtime, handle, list(asked.values()), self._plans, self._names)
+
+    def _consumer_row(self, a: int, b: int, row: int, output: Any) -> Row:
+        plan = self._plans[_consumer(self.models[b])]
+        record = self.rows[row].record
+        inputs = {n: record[n] for n in (*plan.inputs, *plan.optional_inputs) if n in record and record[n] is not None}
+        inputs |= {n: self._names[n] for n in plan.inputs if n not in inputs and n in self._shared}
+        inputs[handed_over(plan, self.producer, [*record, *self._shared])] = output
+        label = f"{self.rows[row].label} · {self.models[a]} → {self.models[b]}"
+        return Row(label, inputs, plan=_consumer(self.models[b]))
+
+    @property
+    def _shared(self) -> list[str]:
+        plan = self._plans[_consumer(self.models[0])]
+        columns = {n for r in self.rows for n in r.record}
+        return [n for n in plan.inputs if n not in columns and n != self.producer and is_data(self._names.get(n))]
+
+    def as_data(self, score: list[str]) -> dict[str, Any]:
+        """What the log keeps, so that another process can go on."""
+        lines = [row.as_data() for row in self.rows]
+        return {
+            "producer": self.producer,
+            "consumer": self.consumer,
+            "models": list(self.models),
+            "lines": lines,
+            "score": score,
+        }
+
+    def __repr__(self) -> str:
+        return f"<pairs of {self.graph}, run {self.run}: {len(self.models)} × {len(self.models)} models, {len(self.rows)} rows>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        return display.bundle(self)
+
+
+def _why(row: Row) -> str:
+    return f"{row.problem.type}: {row.problem.message}" if row.problem is not None else row.error
+
+
+def _producer(model: str) -> str:
+    return f"producer/{model}"
+
+
+def _consumer(model: str) -> str:
+    return f"consumer/{model}"
+
+
+def handed_over(plan: Plan, producer: str, columns: Sequence[str]) -> str:
+    """The consumer's input that takes the producer's answer: the one named like the producer, else the only one that no
+    column has.
+
+    Raises
+    ------
+    MissingInput
+        There is none, or there are several.
+    """
+    wanted = (*plan.inputs, *plan.optional_inputs)
+    if producer in wanted:
+        return producer
+    free = [n for n in plan.inputs if n not in columns]
+    if len(free) == 1:
+        return free[0]
+    what = (
+        "reads nothing that the rows lack"
+        if not free
+        else f"reads {', '.join(f'`{n}`' for n in free)}, which no row has"
+    )
+    raise MissingInput(
+        f"`{plan.name}` does not read `{producer}`, and {what}.", hint=f"write `{{{{ {producer} }}}}` in its prompt"
+    )
+
+
+def start_pairs(
+    runtime: Runtime, producer: Any, consumer: Any, models: Sequence[str], inputs: Any, *, names: Mapping[str, Any],
+    score: Sequence[str] = (), budget: Any = None, seed: int = 0,
+) -> Pairs:  # fmt: skip
+    """Start the test of all ordered pairs; it is there at once, ``await`` it for the end.
+
+    Parameters
+    ----------
+    producer, consumer
+        Agents; the consumer reads the producer by its name, or has one input that the rows do not give.
+    models
+        The notebook's names: each is tried as producer and as consumer.
+    inputs
+        Rows for the producer, as in a comparison; further columns are there for the consumer and for scorers.
+    score
+        Scorers of the consumer's answer; none: a valid answer passes. Judges compare answers and cannot pass one.
+
+    Raises
+    ------
+    BadOption, MissingInput, UnknownModel
+        Before anything is spent.
+    """
+    if not models or len(set(models)) < len(models):
+        raise BadOption("the pairs need models, each once.", hint="`models=[small, big]`")
+    scorers = read_scorers(list(score), names)
+    if scorers.judges:
+        raise BadOption(
+            f"`{scorers.judges[0].text}` compares answers; a pair passes or not.",
+            hint="`exact(…)`, `numeric(…)`, a function",
+        )
+    for agent in (producer, consumer):
+        check_harmless(agent)
+    plans: dict[str, Plan] = {}
+    for model in models:
+        plans[_producer(model)] = compile_in(on_model(producer, model), names, producer.name)
+        plans[_consumer(model)] = compile_in(on_model(consumer, model), names, consumer.name)
+    first, second = plans[_producer(models[0])], plans[_consumer(models[0])]
+    only = first.inputs[0] if len(first.inputs) == 1 else ""
+    rows = with_fixtures(rows_of(inputs, names, seed=seed, only_input=only), [], 1)
+    made = Pairs(
+        producer.name, consumer.name, tuple(models), rows, scorers, _runtime=runtime, _names=names, _plans=plans
+    )
+    columns = [*{n for r in rows for n in r.record}, *made._shared]
+    handed_over(second, producer.name, columns)
+    lacking = [n for n in second.inputs if n not in columns and n != handed_over(second, producer.name, columns)]
+    if lacking:
+        raise MissingInput(
+            f"`{consumer.name}` reads `{lacking[0]}`, which no row has.", hint=f"columns: {', '.join(sorted(columns))}"
+        )
+    made._handle = start_rows(
+        runtime, f"{producer.name}_{consumer.name}", _producer_rows(first, models, rows), plans, budget_usd=budget,
+        namespace=names, kind=KIND, kept={KIND: made.as_data(list(score))}, after=made._after,
+    )  # fmt: skip
+    return made
+
+
+def reopen_pairs(runtime: Runtime, run: str, names: Mapping[str, Any], *, budget: Any = None) -> Pairs:
+    """A recorded test of pairs, gone on with: what is done is read back, what is not is run.
+
+    Raises
+    ------
+    OrchError
+        The run is no test of pairs.
+    """
+    from orch_nb.engine.plan import from_data
+
+    begun = runtime.run_loop.ask(lambda: next(event for _, event in runtime.store.read(run)))
+    kept = begun.inputs.get(KIND)
+    if kept is None:
+        raise OrchError(f"run {run} tests no pairs.", hint="`%orch runs` lists what it is")
+    plans = {key: from_data(data) for key, data in begun.inputs["plans"].items()}
+    rows = [InputRow(**line) for line in kept["lines"]]
+    made = Pairs(
+        kept["producer"], kept["consumer"], tuple(kept["models"]), rows, read_scorers(kept["score"], names),
+        _runtime=runtime, _names=names, _plans=plans,
+    )  # fmt: skip
+    made._handle = resume_batch(runtime, run, budget_usd=budget, namespace=names, after=made._after)
+    return made
+
+
+def is_pairs(begun: Any) -> bool:
+    """Whether a run's first event begins a test of pairs."""
+    return bool((begun.parent or {}).get(KIND))
+
+
+def _producer_rows(plan: Plan, models: Sequence[str], rows: Sequence[InputRow]) -> list[Row]:
+    made = batch_rows([r.record for r in rows], plan, {}, {})
+    return [
+        Row(f"{line.label} · {model}", row.inputs, plan=_producer(model))
+        for line, row in zip(rows, made, strict=True)
+        for model in models
+    ]

@@ -1,0 +1,300 @@
+"""Readings of a comparison: its cells as a table, its candidates side by side, the winner, the ladder, a file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Protocol
+
+from orch_nb import display
+from orch_nb.analysis.compare.picks import letter
+from orch_nb.analysis.compare.scorers import as_said
+from orch_nb.analysis.intervals import Interval, interval
+from orch_nb.errors import OrchError
+from orch_nb.schema.secrets import REDACTOR
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from orch_nb.analysis.compare.candidates import Candidate
+    from orch_nb.analysis.compare.formats import Flag
+    from orch_nb.analysis.compare.inputs import InputRow
+    from orch_nb.analysis.compare.judge import Bench
+    from orch_nb.analysis.compare.scorers import Score, Scorers
+    from orch_nb.runtime.batch import Row
+
+
+ZERO = Decimal(0)
+
+
+class Compared(Protocol):
+    """What readings ask of a comparison."""
+
+    name: str
+    task: str
+    candidates: list[Candidate]
+    rows: list[InputRow]
+    scorers: Scorers
+    benches: list[Bench]
+    picked: dict[int, list[int]]
+
+    @property
+    def run(self) -> str: ...
+    @property
+    def spent_usd(self) -> Decimal: ...
+    @property
+    def is_hidden(self) -> bool: ...
+    @property
+    def cells(self) -> list[Row]: ...
+    def cell(self, row: int, candidate: int) -> Row: ...
+    def order(self, row: int) -> list[int]: ...
+    def quality(self, row: int, candidate: int) -> float | None: ...
+    def scores_of(self, row: int, candidate: int) -> dict[str, Score]: ...
+    def rates_itself(self, bench: Bench, candidate: int) -> bool: ...
+    def formats(self) -> list[Flag]: ...
+
+
+@dataclass(slots=True, frozen=True)
+class Standing:
+    """How one candidate did over all rows.
+
+    Parameters
+    ----------
+    done, failed
+        Cells with an answer, and without one.
+    quality
+        Mean of the cells' qualities with its 95 % interval.
+    scores
+        Scorer's text -> the same of that scorer alone.
+    seconds
+        Mean over cells with an answer, of the time in which a call was under way; None without any.
+    tokens
+        Input and output tokens of all its cells.
+    usd, per_call_usd
+        Dollars of all its cells, and of one on average; None where a price is unknown.
+    calls
+        Model calls, repairs included; `share_calls` and `share_usd` of the candidates' total, 0 to 1.
+    of_itself
+        Whether a judge that scored it is the same model.
+    """
+
+    prompt: str
+    model: str
+    model_id: str
+    done: int
+    failed: int
+    pending: int
+    quality: Interval
+    scores: dict[str, Interval]
+    seconds: float | None
+    tokens: int
+    usd: Decimal | None
+    per_call_usd: Decimal | None
+    calls: int
+    share_calls: float
+    share_usd: float | None
+    of_itself: bool
+
+    @property
+    def name(self) -> str:
+        """``prompt · model``."""
+        return f"{self.prompt} · {self.model}"
+
+
+@dataclass(slots=True, frozen=True)
+class Rung:
+    """One step of a ladder: a candidate, whether it passes, and whether it surely does (its whole interval)."""
+
+    standing: Standing
+    passes: bool
+    surely: bool
+
+    @property
+    def verdict(self) -> str:
+        """Whether it passes, in words."""
+        if self.passes:
+            return "surely passes" if self.surely else "passes"
+        return "does not pass" if self.standing.quality.n else "not scored"
+
+
+@dataclass(slots=True, frozen=True)
+class Ladder:
+    """Candidates from the cheapest up, as tried; `chosen` is the first that passes, None when none does."""
+
+    passes: float
+    rungs: tuple[Rung, ...]
+
+    @property
+    def chosen(self) -> Standing | None:
+        """The cheapest candidate that passes."""
+        return next((r.standing for r in self.rungs if r.passes), None)
+
+    def __repr__(self) -> str:
+        return ladder_text(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        return display.bundle(self)
+
+
+def standings(made: Compared) -> list[Standing]:
+    """One line for each candidate, in the cell's order. O(cells)."""
+    calls = sum(c.calls for c in made.cells)
+    priced = [c.usd for c in made.cells if not c.unpriced]
+    total = sum(priced, ZERO) if len(priced) == len(made.cells) else None
+    return [_standing(made, c, calls, total) for c in range(len(made.candidates))]
+
+
+def _standing(made: Compared, candidate: int, all_calls: int, total: Decimal | None) -> Standing:
+    one = made.candidates[candidate]
+    cells = [made.cell(r, candidate) for r in range(len(made.rows))]
+    done = [c for c in cells if c.status == "done"]
+    usd = None if any(c.unpriced for c in cells) else sum((c.usd for c in cells), ZERO)
+    timed = [c.seconds for c in done if c.seconds is not None]
+    known = [q for r in range(len(made.rows)) if (q := made.quality(r, candidate)) is not None]
+    return Standing(
+        one.prompt, one.model, one.model_id, len(done), sum(c.status in ("failed", "cancelled") for c in cells),
+        sum(c.status in ("pending", "running") for c in cells), interval(known), _by_scorer(made, candidate),
+        sum(timed) / len(timed) if timed else None, sum(c.input_tokens + c.output_tokens for c in cells), usd,
+        None if usd is None or not done else usd / len(done), sum(c.calls for c in cells),
+        sum(c.calls for c in cells) / all_calls if all_calls else 0.0,
+        None if usd is None or not total else float(usd / total),
+        any(made.rates_itself(b, candidate) for b in made.benches),
+    )  # fmt: skip
+
+
+def _by_scorer(made: Compared, candidate: int) -> dict[str, Interval]:
+    found: dict[str, list[float]] = {text: [] for text in made.scorers.texts}
+    for row in range(len(made.rows)):
+        for text, score in made.scores_of(row, candidate).items():
+            if score.value is not None and text in found:
+                found[text].append(score.value)
+    return {text: interval(values) for text, values in found.items()}
+
+
+def winner(lines: Sequence[Standing], name: str) -> Standing:
+    """The best of the candidates: highest quality, the cheaper one of equals; unknown prices count as dear.
+
+    Raises
+    ------
+    OrchError
+        No quality is known.
+    """
+    known = [s for s in lines if s.quality.n]
+    if not known:
+        raise OrchError(
+            f"`{name}` has no winner: nothing was scored or picked.",
+            hint=f'add `score: …` to the cell, or `{name}.pick(row, "A")`',
+        )
+    return max(known, key=lambda s: (s.quality.mean, _cheapness(s), -lines.index(s)))
+
+
+def _cheapness(one: Standing) -> Decimal:
+    return Decimal("-Infinity") if one.per_call_usd is None else -one.per_call_usd
+
+
+def ladder(lines: Sequence[Standing], passes: float) -> Ladder:
+    """The candidates from the cheapest up, with which of them pass."""
+    rungs = sorted(lines, key=lambda s: (-_cheapness(s), lines.index(s)))
+    return Ladder(
+        passes,
+        tuple(
+            Rung(s, bool(s.quality.n) and s.quality.mean >= passes, bool(s.quality.n) and s.quality.low >= passes)
+            for s in rungs
+        ),
+    )
+
+
+def ladder_text(made: Ladder) -> str:
+    """The ladder in words."""
+    lines = [f"passes from {made.passes * 100:g} %"]
+    for rung in made.rungs:
+        s = rung.standing
+        cost = "price unknown" if s.per_call_usd is None else f"${s.per_call_usd:.6f} a call"
+        mark = "→" if s == made.chosen else " "
+        lines.append(f"{mark} {s.name}: {s.quality.text}, n = {s.quality.n}, {cost}: {rung.verdict}")
+    if made.chosen is None:
+        lines.append("none passes")
+    return "\n".join(lines)
+
+
+# ------------------------------------------------------------------ cells as rows
+def rows(made: Compared) -> list[dict[str, Any]]:
+    """One mapping for each cell. While names are hidden there are letters, and nothing that gives a model away."""
+    hidden = made.is_hidden
+    out = []
+    for r, line in enumerate(made.rows):
+        for place, c in enumerate(made.order(r) if hidden else range(len(made.candidates))):
+            cell, one = made.cell(r, c), made.candidates[c]
+            row: dict[str, Any] = {"row": line.label, "note": line.note, **cell.inputs}
+            if hidden:
+                out.append({**row, "answer": letter(place), "output": cell.output, "status": cell.status})
+                continue
+            row |= {"prompt": one.prompt, "model": one.model, "output": cell.output, "status": cell.status}
+            row |= {text: score.value for text, score in made.scores_of(r, c).items()}
+            row |= {"quality": made.quality(r, c), "seconds": cell.seconds, "input_tokens": cell.input_tokens}
+            row |= {"output_tokens": cell.output_tokens, "usd": None if cell.unpriced else cell.usd, "run": cell.run}
+            out.append({**row, "error": cell.error})
+    return out
+
+
+def export(made: Compared, path: Path) -> Path:
+    """Write a comparison as JSON or as CSV.
+
+    Raises
+    ------
+    OrchError
+        The file's ending is another one, or it cannot be written.
+    """
+    kinds = {".json": _as_json, ".csv": _as_csv}
+    if path.suffix not in kinds:
+        raise OrchError(
+            f"`{path.name}` is no file that a comparison is written to.", hint="`.json`, or `.csv` for the table"
+        )
+    try:
+        path.write_text(REDACTOR.text(kinds[path.suffix](made)), encoding="utf-8")
+    except OSError as error:
+        raise OrchError(f"{path} cannot be written: {error.strerror}.", hint="is the folder there?") from error
+    return path
+
+
+def _as_csv(made: Compared) -> str:
+    found = rows(made)
+    columns = list(dict.fromkeys(c for row in found for c in row))
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_csv_cell(row.get(c)) for c in columns] for row in found)
+    return out.getvalue()
+
+
+def _csv_cell(value: Any) -> Any:
+    """A cell as text; one that a spreadsheet would take for a formula is quoted."""
+    text = "" if value is None else as_said(value) if isinstance(value, dict | list | str) else str(value)
+    return f"'{text}" if text[:1] in ("=", "+", "@", "\t") or (text[:1] == "-" and not _is_number(text)) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _as_json(made: Compared) -> str:
+    data: dict[str, Any] = {
+        "format": "orch.comparison", "version": 1, "name": made.name, "task": made.task, "run": made.run,
+        "spent_usd": made.spent_usd, "scorers": made.scorers.texts, "cells": rows(made),
+        "picked": {made.rows[r].label: [made.candidates[c].key for c in best] for r, best in made.picked.items()} if not made.is_hidden else {},
+    }  # fmt: skip
+    if not made.is_hidden:
+        data["standings"] = [asdict(s) for s in standings(made)]
+        data["formats"] = [
+            {"row": made.rows[f.row].label, "one": made.candidates[f.one].key, "other": made.candidates[f.other].key, **asdict(f.difference)}
+            for f in made.formats()
+        ]  # fmt: skip
+    return json.dumps(data, indent=1, ensure_ascii=False, default=str)

@@ -1,0 +1,1 @@
+"""Forecasts: what a workflow will cost over many runs."""

@@ -1,0 +1,1 @@
+"""The routing matrix: which model for which task, by the evidence."""

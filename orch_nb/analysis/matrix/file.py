@@ -1,0 +1,176 @@
+"""The routing matrix as a file that is signed off: plain JSON with a hash of its content.
+
+The hash shows that nothing was changed since; it does not prove who signed. The file says on what evidence it stands (how
+many judgements of each model on each task, and a digest of all), so that a later notebook can tell what has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import asdict
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from orch_nb.analysis.intervals import Interval
+from orch_nb.analysis.matrix.data import Entry, MatrixData, TaskRow
+from orch_nb.errors import OrchError
+from orch_nb.schema.secrets import REDACTOR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from orch_nb.routing.evidence import Evidence
+
+M = TypeVar("M", bound=MatrixData)
+
+FORMAT = "orch.routing-matrix"
+VERSION = 1
+MAX_BYTES = 16_000_000
+
+
+def today(now: float | None = None) -> str:
+    """The date of an instant (now unless told), UTC, ISO."""
+    return (datetime.now(UTC) if now is None else datetime.fromtimestamp(now, UTC)).date().isoformat()
+
+
+def digest_of(rows: Iterable[Evidence]) -> str:
+    """SHA-256 over what judgements say of models: key, task, model, quality, cost. The order of rows does not matter, nor
+    when something was judged."""
+    said = sorted(
+        [e.key, e.task, e.provider, e.model, repr(float(e.quality)), None if e.cost_usd is None else str(e.cost_usd)]
+        for e in rows
+    )
+    return hashlib.sha256(json.dumps(said, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def write(made: MatrixData, path: str | Path, *, sign: str = "") -> Path:
+    """Write the matrix; the path.
+
+    Raises
+    ------
+    OrchError
+        The file's ending is not ``.json``, or it cannot be written.
+    """
+    file = Path(path)
+    if file.suffix != ".json":
+        raise OrchError(f"a matrix is written as JSON, not `{file.name}`.", hint="routing_matrix.json")
+    data, _ = REDACTOR.clean(_data(made, sign.strip()))
+    data["sha256"] = _hash(data)
+    try:
+        file.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OrchError(f"{file} cannot be written: {error.strerror}.", hint="is the folder there?") from error
+    return file
+
+
+def _data(made: MatrixData, sign: str) -> dict[str, Any]:
+    return {
+        "format": FORMAT, "version": VERSION, "made": made.made_at,
+        "signed": {"by": sign, "at": today()} if sign else None, "prices_date": made.prices_date, "baseline": made.baseline,
+        "tolerance": made.tolerance, "minimum": made.minimum, "models": list(made.models),
+        "evidence": {"count": made.count, "sha256": made.digest},
+        "tasks": {row.task: {"chosen": row.chosen, "because": row.because,
+                             "models": {m: _entry_data(e) for m, e in row.entries.items()}} for row in made.rows},
+    }  # fmt: skip
+
+
+def _entry_data(one: Entry) -> dict[str, Any]:
+    data = asdict(one)
+    data["per_call_usd"] = None if one.per_call_usd is None else str(one.per_call_usd)
+    data["by"] = list(one.by)
+    return {key: value for key, value in data.items() if key != "model"}
+
+
+def _hash(data: dict[str, Any]) -> str:
+    kept = {key: value for key, value in data.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def read(path: str | Path, kind: type[M]) -> M:
+    """A matrix from its file.
+
+    Raises
+    ------
+    OrchError
+        It cannot be read, is no matrix or of a later version, or its content is not what its hash says.
+    """
+    file = Path(path)
+    data = _load(file)
+    if data.get("format") != FORMAT:
+        raise OrchError(f"`{file.name}` is no routing matrix.", hint="`%orch matrix export FILE.json` writes one")
+    if data.get("version") != VERSION:
+        raise OrchError(
+            f"`{file.name}` is of version {data.get('version')}; this version knows {VERSION}.", hint="upgrade orch_nb"
+        )
+    if data.get("sha256") != _hash(data):
+        raise OrchError(f"`{file.name}` was changed since it was written: its content does not fit its hash.",
+                        hint="take the file as it was signed, or export it anew", file=str(file))  # fmt: skip
+    try:
+        return _made(data, kind)
+    except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation) as error:
+        raise OrchError(f"`{file.name}` is no complete routing matrix: {error}.", hint="export it anew") from error
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        if file.stat().st_size > MAX_BYTES:
+            raise OrchError(f"`{file.name}` has {file.stat().st_size:,} bytes; {MAX_BYTES:,} is the most.")
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OrchError(
+            f"`{file}` cannot be read: {error.strerror}.", hint="`%orch matrix export FILE.json` writes one"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise OrchError(f"`{file.name}` is no JSON: {error}.", hint="take the file as it was signed") from error
+    if not isinstance(data, dict):
+        raise OrchError(f"`{file.name}` is no routing matrix.", hint="`%orch matrix export FILE.json` writes one")
+    return data
+
+
+def _made(data: dict[str, Any], kind: type[M]) -> M:
+    rows = tuple(
+        TaskRow(task, {m: _entry_of(m, e) for m, e in row["models"].items()}, str(row["chosen"]), str(row["because"]))
+        for task, row in data["tasks"].items()
+    )
+    signed = data.get("signed") or {}
+    return kind(
+        rows, tuple(data["models"]), str(data["baseline"]), float(data["tolerance"]), int(data["minimum"]),
+        int(data["evidence"]["count"]), str(data["evidence"]["sha256"]), str(data["made"]), str(data["prices_date"]),
+        str(signed.get("by", "")), str(signed.get("at", "")),
+    )  # fmt: skip
+
+
+def _entry_of(model: str, data: dict[str, Any]) -> Entry:
+    cost = data["per_call_usd"]
+    return Entry(
+        model, str(data["model_id"]), str(data["provider"]), Interval(**data["quality"]),
+        None if cost is None else Decimal(cost), data["seconds"], tuple(data["by"]),
+    )  # fmt: skip
+
+
+def changes(made: MatrixData, evidence: Iterable[Evidence], again: Callable[..., MatrixData]) -> list[str]:
+    """What of the evidence has changed since a matrix was made, one line each; [] when nothing has."""
+    rows = list(evidence)
+    if digest_of(rows) == made.digest:
+        return []
+    now = again(rows, tolerance=made.tolerance, minimum=made.minimum)
+    before, after = _counts(made), _counts(now)
+    out = []
+    for task, model in sorted(before.keys() | after.keys()):
+        was, is_now = before[task, model], after[task, model]
+        if was != is_now:
+            out.append(f"{task} on {model}: {is_now} rows, {was} then")
+    out += [
+        f"{row.task}: {row.chosen or 'nothing'} would be chosen, {then or 'nothing'} was"
+        for row in now.rows
+        if row.chosen != (then := next((r.chosen for r in made.rows if r.task == row.task), ""))
+    ]
+    return out or ["judgements have changed; their numbers and the choices have not"]
+
+
+def _counts(made: MatrixData) -> Counter[tuple[str, str]]:
+    return Counter({(row.task, m): e.quality.n for row in made.rows for m, e in row.entries.items()})
