@@ -27,18 +27,18 @@ _WHERE = {
     "Plan": "orch_nb.engine.plan",
     "RunHandle": "orch_nb.handle",
     "Runtime": "orch_nb.runtime.runtime",
-    "run": "orch_nb.runtime.api",
-    "run_sync": "orch_nb.runtime.api",
-    "resume": "orch_nb.runtime.api",
-    "quote": "orch_nb.runtime.api",
-    "batch": "orch_nb.runtime.api",
-    "record": "orch_nb.runtime.api",
-    "runs": "orch_nb.runtime.api",
-    "open_run": "orch_nb.runtime.api",
-    "models": "orch_nb.runtime.api",
-    "compare": "orch_nb.analysis.compare_api",
-    "matrix": "orch_nb.analysis.compare_api",
-    "budget": "orch_nb.runtime.api",
+    "run": "orch_nb.api",
+    "run_sync": "orch_nb.api",
+    "resume": "orch_nb.api",
+    "quote": "orch_nb.api",
+    "batch": "orch_nb.api",
+    "record": "orch_nb.api",
+    "runs": "orch_nb.api",
+    "open_run": "orch_nb.api",
+    "models": "orch_nb.api",
+    "compare": "orch_nb.api",
+    "matrix": "orch_nb.api",
+    "budget": "orch_nb.api",
     "forecast": "orch_nb.analysis.forecast.forecast",
     "claim": "orch_nb.analysis.claims.claim",
     "EchoProvider": "orch_nb.providers.fakes",
@@ -96,7 +96,7 @@ display.fill_with(_load_views)
 
 def _load_api() -> current.Api:
     """Import the functions that run, quote and compile."""
-    from orch_nb.runtime import api
+    from orch_nb import api
 
     return api
 
@@ -121,9 +121,19 @@ def unload_ipython_extension(ipython: Any) -> None:
 if TYPE_CHECKING:  # all names of `_WHERE`; without `__getattr__`, a checker says which names do not exist
     from orch_nb.agents.agent import Agent as Agent
     from orch_nb.analysis.claims.claim import claim as claim
-    from orch_nb.analysis.compare_api import compare as compare
-    from orch_nb.analysis.compare_api import matrix as matrix
     from orch_nb.analysis.forecast.forecast import forecast as forecast
+    from orch_nb.api import batch as batch
+    from orch_nb.api import budget as budget
+    from orch_nb.api import compare as compare
+    from orch_nb.api import matrix as matrix
+    from orch_nb.api import models as models
+    from orch_nb.api import open_run as open_run
+    from orch_nb.api import quote as quote
+    from orch_nb.api import record as record
+    from orch_nb.api import resume as resume
+    from orch_nb.api import run as run
+    from orch_nb.api import run_sync as run_sync
+    from orch_nb.api import runs as runs
     from orch_nb.catalog.offers import Offer as Offer
     from orch_nb.engine.drive import Expand as Expand
     from orch_nb.engine.plan import Plan as Plan
@@ -141,16 +151,6 @@ if TYPE_CHECKING:  # all names of `_WHERE`; without `__getattr__`, a checker say
     from orch_nb.providers.gemini.generate import Gemini as Gemini
     from orch_nb.providers.local_models.local import LocalModel as LocalModel
     from orch_nb.providers.openai.chat import OpenAIChat as OpenAIChat
-    from orch_nb.runtime.api import batch as batch
-    from orch_nb.runtime.api import budget as budget
-    from orch_nb.runtime.api import models as models
-    from orch_nb.runtime.api import open_run as open_run
-    from orch_nb.runtime.api import quote as quote
-    from orch_nb.runtime.api import record as record
-    from orch_nb.runtime.api import resume as resume
-    from orch_nb.runtime.api import run as run
-    from orch_nb.runtime.api import run_sync as run_sync
-    from orch_nb.runtime.api import runs as runs
     from orch_nb.runtime.runtime import Runtime as Runtime
     from orch_nb.store.memory import MemoryStore as MemoryStore
     from orch_nb.store.sqlite import SqliteStore as SqliteStore

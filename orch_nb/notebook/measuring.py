@@ -46,7 +46,7 @@ def matrix(session: Session, command: Command, names: Names) -> live.Pending:
 
 
 def _matrix(session: Session, command: Command, task: str) -> Any:
-    from orch_nb.analysis.compare_api import matrix_of, signed_matrix
+    from orch_nb.api import matrix_of, signed_matrix
 
     if len(command.words) > 1:
         raise command.error(
@@ -88,7 +88,7 @@ def _text(value: str) -> str:
 
 
 def _export(session: Session, command: Command) -> Shown:
-    from orch_nb.analysis.compare_api import matrix_of
+    from orch_nb.api import matrix_of
 
     if len(command.words) != 2:
         raise command.error("which file?", hint='`%orch matrix export routing_matrix.json --sign "A. Analyst"`')

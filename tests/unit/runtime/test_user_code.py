@@ -9,9 +9,9 @@ import threading
 import pytest
 
 import orch_nb as orch
+from orch_nb import api
 from orch_nb.engine import user_code
 from orch_nb.errors import NodeFailed
-from orch_nb.runtime import api
 from orch_nb.runtime.batch import start_batch
 from orch_nb.schema import events as ev
 from orch_nb.schema.messages import Reply, ToolCall, Usage
