@@ -119,14 +119,14 @@ def _runs(options: Any) -> None:
 
 
 def _show(options: Any) -> None:
-    from orch_nb.notebook import listing
+    from orch_nb.notebook import overview
     from orch_nb.trace.run_view import run_view
     from orch_nb.views.run import run_bundle
 
     runtime = _runtime(options)
     handle = runtime.open(options.run)
     if (handle.events[0].parent or {}).get("batch"):
-        print(listing.batch(runtime, handle).text)
+        print(overview.batch(runtime, handle).text)
         return
     print(run_bundle(run_view(handle.events))["text/plain"])
 

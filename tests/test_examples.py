@@ -10,7 +10,7 @@ import pytest
 
 import orch_nb as orch
 from orch_nb.errors import NodeTimeout
-from orch_nb.notebook.listing import unfinished_text
+from orch_nb.notebook.overview import unfinished_text
 from orch_nb.trace.bill import bill
 from orch_nb.trace.spans import spans
 from tests.unit.runtime.conftest import reply, rt, scripted  # noqa: F401  (fixtures)

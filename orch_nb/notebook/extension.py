@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.analysis.compare.view import compare_bundle
 from orch_nb.analysis.matrix.pairs_view import pairs_bundle
 from orch_nb.errors import OrchError
-from orch_nb.notebook import comm, listing
+from orch_nb.notebook import overview
+from orch_nb.notebook.lab import comm
 from orch_nb.notebook.session import Session
 from orch_nb.notebook.verbs import ASYNC
 from orch_nb.schema.secrets import REDACTOR
@@ -80,7 +81,7 @@ class _Loaded:
     """What was registered, so that it can be taken away."""
 
     def __init__(self, shell: Any) -> None:
-        from orch_nb.notebook.completion import make_matcher
+        from orch_nb.notebook.lab.completion import make_matcher
         from orch_nb.notebook.magics import OrchMagics
 
         self.session = Session(shell)
@@ -173,7 +174,7 @@ def load_ipython_extension(shell: Any) -> None:
         return
     loaded = _Loaded(shell)
     setattr(shell, _ATTRIBUTE, loaded)
-    made = listing.status(loaded.session.runtime, shell.user_ns, loaded.session.runtime.live_runs())
+    made = overview.status(loaded.session.runtime, shell.user_ns, loaded.session.runtime.live_runs())
     loaded.session.screen.show(made._repr_mimebundle_(), "orch_nb")
 
 

@@ -13,7 +13,7 @@ from concurrent.futures import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.notebook.screen import new_name
+from orch_nb.notebook.frontend import new_name
 from orch_nb.trace.run_view import view_of
 from orch_nb.trace.spans import Walk
 from orch_nb.views.batch import batch_bundle
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from orch_nb.errors import OrchError
-    from orch_nb.notebook.controls import Controls
-    from orch_nb.notebook.screen import Screen
+    from orch_nb.notebook.answer_buttons import Controls
+    from orch_nb.notebook.frontend import Screen
     from orch_nb.schema.events import Waiting
     from orch_nb.trace.run_view import RunView
 

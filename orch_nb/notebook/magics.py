@@ -17,7 +17,7 @@ from IPython.core.magic import (
 
 from orch_nb.errors import BadName, BadOption, CellError, OrchError, nearest
 from orch_nb.lang.magic_line import read_command, split, without_comment
-from orch_nb.notebook import comparing, listing, manual, redefining, verbs
+from orch_nb.notebook import compare_verbs, manual, overview, redefinition, verbs
 from orch_nb.views.format import a_
 
 if TYPE_CHECKING:
@@ -117,7 +117,9 @@ class OrchMagics(Magics):
         line, flags = _own_flags(without_comment(line), AGENT_FLAGS)
         made = Agent.from_cell(line, cell, self._names(local_ns))
         before = self._free_name(made.name, Agent, flags, line)
-        redefining.note_agent(made, before, self.names, self.session.runtime.live_runs() if before is not None else ())
+        redefinition.note_agent(
+            made, before, self.names, self.session.runtime.live_runs() if before is not None else ()
+        )
         if "save" in flags:
             made.save(self.session.runtime.folder)
         self.session.bind(made.name, made)
@@ -148,7 +150,7 @@ class OrchMagics(Magics):
         name = _one_name(line, "graph")
         made = Graph.from_cell(name, f"%%graph {line}\n{cell}")
         before = self._free_name(name, Graph, flags, line)
-        redefining.note_graph(made, before, self.session.runtime.live_runs() if before is not None else ())
+        redefinition.note_graph(made, before, self.session.runtime.live_runs() if before is not None else ())
         self.session.bind(name, made)
         return made
 
@@ -204,13 +206,13 @@ class OrchMagics(Magics):
         """
         if HELP in line.split():
             return _cell_usage("compare")
-        return comparing.compare(self.session, line, cell, self._names(local_ns))
+        return compare_verbs.compare(self.session, line, cell, self._names(local_ns))
 
     # ---------------------------------------------------------------- helpers
     def _verb_usage(self, line: str, name: str) -> Shown:
         """How a verb is written; every verb without a name."""
         if not name:
-            return listing.verbs(verbs.VERBS, manual.TOPICS)
+            return overview.verbs(verbs.VERBS, manual.TOPICS)
         command = read_command(name, shown=f"%orch {line}")
         return verbs.usage(name, verbs.find(name, command, None))
 
@@ -265,7 +267,7 @@ class OrchMagics(Magics):
 
 
 def _cell_usage(magic: str) -> Shown:
-    return listing.verb(*CELLS[magic])
+    return overview.verb(*CELLS[magic])
 
 
 def _value_flags(name: str) -> list[str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.outcome import question_changed
 from orch_nb.errors import OrchError, nearest
-from orch_nb.notebook import live, name
-from orch_nb.notebook.screen import is_attended, new_name, screen_of
+from orch_nb.notebook import live
+from orch_nb.notebook.frontend import is_attended, new_name, screen_of
 from orch_nb.schema.events import key
 from orch_nb.views import bill
 
@@ -48,7 +51,7 @@ class Session:
 
         current = runtime.current()
         if not current.notebook:
-            current.notebook = name.hinted_name(self.shell.user_ns)
+            current.notebook = hinted_name(self.shell.user_ns)
         return current
 
     @property
@@ -99,7 +102,7 @@ class Session:
             import ipywidgets  # noqa: F401
         except ImportError:
             return None  # `%orch answer` and `%orch stop` do the same
-        from orch_nb.notebook.controls import Controls
+        from orch_nb.notebook.answer_buttons import Controls
 
         return Controls(handle, can_stop=is_background)
 
@@ -204,3 +207,27 @@ def widget_bundle(widget: Any) -> dict[str, Any]:
     """A widget as a display."""
     data: Mapping[str, Any] = widget._repr_mimebundle_()
     return {**data, "text/plain": "buttons, in a live notebook; `%orch answer …` and `%orch stop` do the same"}
+
+
+# ------------------------------------------------------------------ the notebook's name
+# What this notebook is called: for its budget, its runs, its cassette. Told, or hinted at by the front end; never guessed.
+
+ADVICE = "this notebook has no name yet: `%orch notebook NAME` keeps its budget and runs apart from those of others"
+
+
+def hinted_name(names: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> str:
+    """The notebook's name as the front end tells it; "" when it does not.
+
+    Jupyter Server tells it by ``JPY_SESSION_NAME`` (older ones by a variable ``__session__``), VS Code by a variable
+    ``__vsc_ipynb_file__``.
+    """
+    environ = os.environ if environ is None else environ
+    for hint in (names.get("__vsc_ipynb_file__"), names.get("__session__"), environ.get("JPY_SESSION_NAME")):
+        if isinstance(hint, str) and hint.endswith(".ipynb"):
+            return as_name(PurePath(hint.replace("\\", "/")).name.removesuffix(".ipynb"))
+    return ""
+
+
+def as_name(text: str) -> str:
+    """A file's name as a notebook's name: letters, digits, ``_``, ``-`` and ``.``; everything else becomes ``_``."""
+    return re.sub(r"[^\w.-]+", "_", text).strip("_.-")[:64]

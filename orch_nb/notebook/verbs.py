@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import MissingInput, OrchError, nearest
 from orch_nb.lang.magic_line import Word, is_text, value_of, whole_number
-from orch_nb.notebook import asking_first, comparing, listing, live, manual, measuring, name, projecting, setting_up
+from orch_nb.notebook import compare_verbs, confirm, forecast_verb, live, manual, overview, settings_verbs
+from orch_nb.notebook import session as notebook_session
 from orch_nb.quote.quote import quote_batch, quote_run
 from orch_nb.quote.view import quote_bundle, quote_data
 from orch_nb.runtime.batch import resume_run, start_batch
@@ -57,16 +58,16 @@ def run(session: Session, command: Command, names: Names) -> live.Pending:
             attended=session.is_attended, again=bool(command.flags.get("again")),
         )  # fmt: skip
 
-    bound = asking_first.bound_of(command)
+    bound = confirm.bound_of(command)
     if bound is not None and (quoted := quote_run(session.runtime, target, inputs, namespace=names)).is_above(bound):
-        return asking_first.ask(session, command, quoted, bound, start)
+        return confirm.ask(session, command, quoted, bound, start)
     return _follow(session, command, start(), notes)
 
 
 def resume(session: Session, command: Command, names: Names) -> live.Pending:
     """Go on with a run that failed, was stopped, or lost its process."""
     number = _run_word(command) or _last_unfinished(session)
-    comparison = comparing.resume(session, number, _budget(command), names)
+    comparison = compare_verbs.resume(session, number, _budget(command), names)
     if comparison is not None:
         return comparison
     handle = resume_run(
@@ -134,11 +135,11 @@ def batch(session: Session, command: Command, names: Names) -> live.Pending:
 
     if price:
         notes += _ordinary_notes(session, target, names)
-    bound = asking_first.bound_of(command)
+    bound = confirm.bound_of(command)
     if bound is not None:
         quoted = quote_batch(session.runtime, target, frame, mapping, namespace=names, shared=shared, price=price)
         if quoted.is_above(bound):
-            return asking_first.ask(session, command, quoted, bound, start)
+            return confirm.ask(session, command, quoted, bound, start)
     return _follow(session, command, start(), notes)
 
 
@@ -311,14 +312,14 @@ def _live_or_batch(session: Session, number: str, names: Names) -> Any:
 # ------------------------------------------------------------------ looking
 def status(session: Session, command: Command, names: Names) -> Shown:
     """How the notebook stands: models, keys, budget, runs under way and unfinished, the next line to type."""
-    return listing.status(session.runtime, names, session.runtime.live_runs())
+    return overview.status(session.runtime, names, session.runtime.live_runs())
 
 
 def runs(session: Session, command: Command, names: Names) -> Shown:
     """Runs of this notebook, newest first."""
     limit = whole_number(command, command.flags.get("limit", "20"))
     rows = session.runtime.runs(limit=limit, every_notebook=bool(command.flags.get("all")))
-    return listing.runs(rows, session.runtime)
+    return overview.runs(rows, session.runtime)
 
 
 def trace(session: Session, command: Command, names: Names) -> Shown:
@@ -328,7 +329,7 @@ def trace(session: Session, command: Command, names: Names) -> Shown:
     handle = _open(session, command)
     view = handle.view
     if (view.parent or {}).get("batch"):
-        return listing.batch(session.runtime, handle)
+        return overview.batch(session.runtime, handle)
     flags = {k: _unquoted(command, names, k) for k in ("view", "heat", "agent", "status", "text")}
     if flags["view"]:
         return views_trace.reading(view, handle.events, flags["view"])
@@ -364,7 +365,7 @@ def diff(session: Session, command: Command, names: Names) -> Any:
 def cost(session: Session, command: Command, names: Names) -> Shown:
     """The bill of a run by step, agent and model, and the notebook's budget."""
     handle = _open(session, command)
-    return listing.cost(session.runtime, handle, alive=_is_alive(handle))
+    return overview.cost(session.runtime, handle, alive=_is_alive(handle))
 
 
 def why(session: Session, command: Command, names: Names) -> Shown:
@@ -425,13 +426,13 @@ def budget(session: Session, command: Command, names: Names) -> Shown:
         runtime.reset_budget()
     elif text:
         runtime.set_budget(None if text == "none" else text)
-    return listing.budget(runtime, advice="" if runtime.notebook else name.ADVICE)
+    return overview.budget(runtime, advice="" if runtime.notebook else notebook_session.ADVICE)
 
 
 def help_(session: Session, command: Command, names: Names) -> Shown:
     """All verbs and pages of the manual, or one of them."""
     if not command.words:
-        return listing.verbs(VERBS, manual.TOPICS)
+        return overview.verbs(VERBS, manual.TOPICS)
     word = command.words[0]
     verb = VERBS.get(word.text)
     page = manual.page_of(word.text)
@@ -445,7 +446,7 @@ def help_(session: Session, command: Command, names: Names) -> Shown:
 
 def usage(name: str, verb: Verb) -> Shown:
     """How a verb is written, what it does, and the page that explains what its line takes."""
-    return listing.verb(verb.usage, f"{verb.says}.", manual.VERB_TOPICS.get(name, ""))
+    return overview.verb(verb.usage, f"{verb.says}.", manual.VERB_TOPICS.get(name, ""))
 
 
 # ------------------------------------------------------------------ what a line means
@@ -630,10 +631,10 @@ VERBS: dict[str, Verb] = {
     ),
     "cost": Verb("%orch cost [RUN]", "the bill of a run by step, agent and model", cost, words=1),
     "forecast": Verb(
-        projecting.USAGE,
+        forecast_verb.USAGE,
         "what it will cost a day, a month and a year: from stored runs with an interval, or from a step table typed by hand; "
-        f"options: {', '.join(projecting.OPTIONS)}",
-        projecting.project, words=9, takes_pairs=True,
+        f"options: {', '.join(forecast_verb.OPTIONS)}",
+        forecast_verb.project, words=9, takes_pairs=True,
     ),
     "budget": Verb(
         "%orch budget [USD | +USD] [tokens=N] [calls=N] [seconds=N] [stop | ask | degrade=MODEL] [alert=N] | none | reset",
@@ -643,18 +644,18 @@ VERBS: dict[str, Verb] = {
     ),
     "models": Verb(
         "%orch models [set NAME=MODEL … | add NAME PROVIDER/MODEL input=USD output=USD context_tokens=N | price NAME input=USD output=USD … | prices]",
-        "the notebook's names of models; prices are dollars per million tokens; `prices` shows all of them and where each is from", setting_up.models, words=3, takes_pairs=True,
+        "the notebook's names of models; prices are dollars per million tokens; `prices` shows all of them and where each is from", settings_verbs.models, words=3, takes_pairs=True,
     ),
     "matrix": Verb(
         "%orch matrix [TASK|FILE.json] [--baseline MODEL] [--tolerance 0.05] [--minimum 8] | export FILE.json [--sign NAME] "
         "| pairs PRODUCER CONSUMER models=[…] inputs=TABLE [score=…] [--budget USD]",
         "the routing matrix of what was compared: quality, cost, the chosen model by task; sign it off as a file; test which "
         "model can work with what another writes",
-        measuring.matrix, {**_BUDGET, "baseline": True, "tolerance": True, "minimum": True, "sign": True}, words=3,
+        compare_verbs.matrix, {**_BUDGET, "baseline": True, "tolerance": True, "minimum": True, "sign": True}, words=3,
         is_async=True, takes_pairs=True,
     ),
-    "notebook": Verb("%orch notebook [NAME]", "the name under which the budget and the runs are kept", setting_up.notebook, words=1),
-    "load": Verb("%orch load FILE|FOLDER …", "read agents from `.agent.md` files", setting_up.load),
+    "notebook": Verb("%orch notebook [NAME]", "the name under which the budget and the runs are kept", settings_verbs.notebook, words=1),
+    "load": Verb("%orch load FILE|FOLDER …", "read agents from `.agent.md` files", settings_verbs.load),
     "help": Verb(f"%orch help [VERB | {' | '.join(manual.TOPICS)}]", "this list, one verb, or one page of the manual", help_, words=1),
 }  # fmt: skip
 """Every verb there is; "" is the bare `%orch`."""

@@ -17,7 +17,7 @@ import pytest
 from orch_nb.engine.plan import Plan, PlanNode, to_data
 from orch_nb.engine.ports import Hold
 from orch_nb.errors import NodeFailed, OrchError, ProviderError, StoreError
-from orch_nb.notebook.comm import FrontEnd
+from orch_nb.notebook.lab.comm import FrontEnd
 from orch_nb.routing.evidence import Evidence
 from orch_nb.schema import events as ev
 from orch_nb.schema.messages import Usage

@@ -6,7 +6,7 @@ from orch_nb.catalog.models import DEFAULT, ECHO, GGUF, KEYS, LOCAL_CONTEXT_TOKE
 from orch_nb.errors import AuthFailed, BadOption, ModelNotInstalled, RateLimited, UnknownModel, UnknownPrice
 from orch_nb.notebook.manual import TOPICS
 from orch_nb.notebook.manual.page import Page, Rule, Section
-from orch_nb.notebook.setting_up import MODELS_ACTIONS, PRICES
+from orch_nb.notebook.settings_verbs import MODELS_ACTIONS, PRICES
 from orch_nb.providers.vendors import ADDRESSES, OWN_SERVERS
 from orch_nb.views.table import Column, Table
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from orch_nb import runtime
-from orch_nb.notebook.comm import MAX_BYTES, FrontEnd, connect, fitted
+from orch_nb.notebook.lab.comm import MAX_BYTES, FrontEnd, connect, fitted
 from orch_nb.notebook.session import Session
 
 FLOW = """import orch_nb as orch, threading
@@ -222,7 +222,7 @@ def test_an_answer_carries_the_hash_of_what_was_shown(shell, desk):
 def test_one_click_on_a_button_is_one_answer(shell):
     """The second click of a double click does nothing, whatever the run asks by then; the form of round 2 is another one."""
     ipywidgets = pytest.importorskip("ipywidgets")
-    from orch_nb.notebook.controls import Controls
+    from orch_nb.notebook.answer_buttons import Controls
 
     assert ipywidgets
     handle, paid = paying(shell)

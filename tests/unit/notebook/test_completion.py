@@ -43,6 +43,6 @@ def test_prose_is_left_alone(tab):
     assert ("tri", "triage") not in [pair for pair in tab("%%agent a\nPlease tri") if pair[1] == "qa"]
     from types import SimpleNamespace
 
-    from orch_nb.notebook.completion import complete_cell
+    from orch_nb.notebook.lab.completion import complete_cell
 
     assert complete_cell("%%agent a\nPlease tri", "", SimpleNamespace(shell=SimpleNamespace(user_ns={}))) == ("", [])

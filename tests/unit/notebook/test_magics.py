@@ -388,7 +388,7 @@ def test_tab_completes_verbs_names_flags_and_inputs(support, text, has):
 
 def test_other_lines_are_completed_as_before(support):
     """Our completion is silent on lines that are not ours."""
-    from orch_nb.notebook.completion import complete
+    from orch_nb.notebook.lab.completion import complete
 
     session = support.ip._orch_nb.session
     assert complete("x = ru", session) == ("", [])

@@ -14,7 +14,7 @@ from orch_nb.engine import drive
 from orch_nb.lang import agent_cell, condition, graph_cell, out_type
 from orch_nb.lang.agent_cell import parse_agent_cell
 from orch_nb.lang.out_type import OutType
-from orch_nb.notebook import controls, manual, setting_up, verbs
+from orch_nb.notebook import answer_buttons, manual, settings_verbs, verbs
 from orch_nb.notebook.manual import errors as errors_page
 from orch_nb.providers import vendors
 from orch_nb.schema import agent_spec, budget, names, route_spec
@@ -53,8 +53,8 @@ KNOWN = {
     },
     "budget": {*budget._WORDS, *budget._KEYS, *budget.AT_LIMIT, "+", "none", "reset", "alert"},
     "models": {
-        *setting_up.MODELS_ACTIONS,
-        *setting_up.PRICES,
+        *settings_verbs.MODELS_ACTIONS,
+        *settings_verbs.PRICES,
         models.DEFAULT,
         models.SMOLLM2.name,
         models.ECHO.name,
@@ -214,7 +214,7 @@ def test_every_measure_is_one_that_a_route_takes(measure, text):
 def test_every_option_of_a_question_is_an_answer():
     """What the engine offers a person can be typed, and has a button."""
     offered = {"approve", "edit", "reject", "done", "again", *drive.MORE}
-    assert offered == set(controls.LABELS)
+    assert offered == set(answer_buttons.LABELS)
     assert offered | {"answer"} == set(verbs.ANSWERS)
 
 

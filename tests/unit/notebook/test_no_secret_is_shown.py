@@ -100,7 +100,7 @@ def test_the_shell_shows_tracebacks_as_before_once_the_extension_is_gone(shell):
 def test_no_widget_has_a_secret(shell):
     """What a person is shown to edit, and the question."""
     pytest.importorskip("ipywidgets")
-    from orch_nb.notebook.controls import Form
+    from orch_nb.notebook.answer_buttons import Form
 
     for shown in (f"send {AWS}", {"to": AWS}):
         asked = ev.Waiting("", "ok", 1, None, f"Send {AWS}?", shown, "00", 1.0)

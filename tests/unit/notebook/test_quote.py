@@ -6,7 +6,7 @@ import pytest
 
 from orch_nb import ScriptedProvider, runtime
 from orch_nb.lang.magic_line import read_command
-from orch_nb.notebook.asking_first import StartButton, line_without
+from orch_nb.notebook.confirm import StartButton, line_without
 from orch_nb.quote.quote import Quote
 
 

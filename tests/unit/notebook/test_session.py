@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from orch_nb.notebook.frontend import is_attended
 from orch_nb.notebook.live import Refresher, RunDisplay, with_own_frames
-from orch_nb.notebook.name import as_name, hinted_name
-from orch_nb.notebook.screen import is_attended
+from orch_nb.notebook.session import as_name, hinted_name
 from orch_nb.views.format import places, seconds, usd
 from tests.unit.trace import histories as h
 

@@ -12,7 +12,8 @@ import pytest
 
 import orch_nb as orch
 from orch_nb.errors import BudgetExceeded, EffectInDoubt, MissingInput, UnstorableValue, WaitingForPerson
-from orch_nb.notebook import listing, run_rows
+from orch_nb.notebook import overview
+from orch_nb.notebook.lab import run_list
 from orch_nb.runtime import call as run_call
 from orch_nb.runtime.batch import resume_batch, start_batch
 from orch_nb.schema.messages import Reply, ToolCall, Usage
@@ -51,10 +52,10 @@ async def test_every_list_shows_a_batch_at_the_sum_of_its_rows(rt, scripted):
 
     assert [(r.run, r.spent_usd) for r in orch.runs()] == [(single.run, single.spent_usd), (made.run, made.spent_usd)]
     assert made.spent_usd == Decimal("0.03")
-    assert run_rows.stored_row(rt.runs()[1])["spent_usd"] == str(made.spent_usd)
-    assert listing.cost(rt, rt.open(made.run)).value.spent_usd == made.spent_usd
-    assert "0.0300" in listing.runs(rt.runs(), rt).text
-    assert Decimal(run_rows.budget_row(rt)["spent_usd"]) == sum(r.spent_usd for r in rt.runs()) == Decimal("0.04")
+    assert run_list.stored_row(rt.runs()[1])["spent_usd"] == str(made.spent_usd)
+    assert overview.cost(rt, rt.open(made.run)).value.spent_usd == made.spent_usd
+    assert "0.0300" in overview.runs(rt.runs(), rt).text
+    assert Decimal(run_list.budget_row(rt)["spent_usd"]) == sum(r.spent_usd for r in rt.runs()) == Decimal("0.04")
 
 
 def test_a_list_is_as_quick_behind_a_batch_of_many_rows(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 import orch_nb as orch
 from orch_nb.catalog.prices import Price, Rates, price_of
 from orch_nb.errors import UnknownModel, UnknownPrice
-from orch_nb.notebook import listing
+from orch_nb.notebook import overview
 from orch_nb.schema import events as ev
 from orch_nb.schema.messages import Completed, Reply, Usage
 from orch_nb.trace.bill import bill, bill_of
@@ -163,7 +163,7 @@ def test_savings_are_in_text_html_and_data(rt, two):
     """The bill's text, its HTML and its data have a line for each kind, with dollars and what they are against."""
     graph, names = hybrid()
     run = orch.run_sync(graph, namespace=names, x=LONG)
-    shown = listing.cost(rt, run)
+    shown = overview.cost(rt, run)
     made = run._repr_mimebundle_()
     for text in (shown.text, shown.html, made["text/plain"], made["text/html"]):
         assert "routing" in text

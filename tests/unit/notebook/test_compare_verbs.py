@@ -10,8 +10,8 @@ import pytest
 
 from orch_nb.analysis.compare.comparison import Comparison
 from orch_nb.analysis.compare.view import interval_bar
-from orch_nb.notebook import run_rows
-from orch_nb.notebook.compare_picks import Picker
+from orch_nb.notebook.lab import run_list
+from orch_nb.notebook.pick_buttons import Picker
 from orch_nb.providers.fakes import ScriptedProvider
 from orch_nb.views.format import usd
 from tests.unit.views.test_display import inspect, shared_payloads
@@ -173,7 +173,7 @@ def test_a_comparison_costs_what_its_runs_cost(bench) -> None:
     assert now.budget().spent_usd == made.spent_usd
     (listed,) = now.runs()
     assert listed.spent_usd == made.spent_usd > 0
-    assert run_rows.stored_row(listed)["spent_usd"] == str(made.spent_usd)
+    assert run_list.stored_row(listed)["spent_usd"] == str(made.spent_usd)
     assert usd(made.spent_usd).removeprefix("$") in bench.good("%orch runs").text
 
 

@@ -154,7 +154,7 @@ def test_a_wrong_claim_is_pointed_at(shell):
 
 def test_the_verb_completes(shell):
     """After `forecast` come what can be projected, then the options."""
-    from orch_nb.notebook.completion import complete
+    from orch_nb.notebook.lab.completion import complete
 
     shell.good("%%agent idle --model echo\nHello {{ name }}")
     session = shell.ip._orch_nb.session

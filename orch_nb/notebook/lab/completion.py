@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import OrchError
 from orch_nb.notebook import manual, verbs
-from orch_nb.notebook.cell_check import fields_of
-from orch_nb.notebook.projecting import OPTIONS
+from orch_nb.notebook.forecast_verb import OPTIONS
+from orch_nb.notebook.lab.diagnostics import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

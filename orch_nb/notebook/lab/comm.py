@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orch_nb.errors import BadOption, OrchError, nearest
-from orch_nb.notebook import cell_check, cell_quote, run_rows
+from orch_nb.notebook.lab import diagnostics, inline_quote, run_list
 from orch_nb.schema.secrets import REDACTOR
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class FrontEnd:
         self._is_running = False
         self._listed: tuple[Any, ...] | None = None
         self._told: tuple[Any, ...] | None = None
-        self._tallies: dict[str, run_rows.Tally] = {}
+        self._tallies: dict[str, run_list.Tally] = {}
         self._asks: dict[str, Callable[[Message], Message]] = {
             "hello": self._hello, "check": self._check, "quote": self._quote, "stop": self._stop, "answer": self._answer,
         }  # fmt: skip
@@ -87,10 +87,10 @@ class FrontEnd:
 
     def _check(self, asked: Message) -> Message:
         text = _text(asked, "cell")
-        return {"marks": [mark.row() for mark in cell_check.marks_of(text, self._names())]}
+        return {"marks": [mark.row() for mark in diagnostics.marks_of(text, self._names())]}
 
     def _quote(self, asked: Message) -> Message:
-        return cell_quote.quote_line(self.session, _text(asked, "line"), self._names())
+        return inline_quote.quote_line(self.session, _text(asked, "line"), self._names())
 
     def _stop(self, asked: Message) -> Message:
         self.session.live_run(_text(asked, "run")).stop()
@@ -151,7 +151,7 @@ class FrontEnd:
     def _live(self) -> list[RunHandle]:
         """Runs under way, without the rows of batches."""
         handles = self.session.runtime.live_runs()
-        return [h for h in handles if not _of_batch(h)][: run_rows.MAX_ROWS]
+        return [h for h in handles if not _of_batch(h)][: run_list.MAX_ROWS]
 
     def _tell_news(self, live: list[RunHandle]) -> None:
         """The whole list when a run came, went, or waits; else what its runs say right now, and
@@ -162,19 +162,19 @@ class FrontEnd:
         if listed != self._listed:
             self._tell(self._list(live))
         elif told != self._told:
-            said = [{**self._row(h), "said": run_rows.said_row(h)} for h in live]
-            self._tell({"kind": "live", "budget": run_rows.budget_row(self.session.runtime), "runs": said})
+            said = [{**self._row(h), "said": run_list.said_row(h)} for h in live]
+            self._tell({"kind": "live", "budget": run_list.budget_row(self.session.runtime), "runs": said})
         self._listed, self._told = listed, told
 
     def _list(self, live: list[RunHandle]) -> Message:
         here = {handle.run: self._row(handle) for handle in live}
         self._tallies = {run: tally for run, tally in self._tallies.items() if run in here}
-        stored = self.session.runtime.runs(limit=run_rows.MAX_ROWS)
-        rows = [here.pop(row.run) if row.run in here else run_rows.stored_row(row) for row in stored]
-        return {"kind": "runs", "budget": run_rows.budget_row(self.session.runtime), "runs": [*here.values(), *rows]}
+        stored = self.session.runtime.runs(limit=run_list.MAX_ROWS)
+        rows = [here.pop(row.run) if row.run in here else run_list.stored_row(row) for row in stored]
+        return {"kind": "runs", "budget": run_list.budget_row(self.session.runtime), "runs": [*here.values(), *rows]}
 
     def _row(self, handle: RunHandle) -> Message:
-        return run_rows.live_row(handle, self._tallies.setdefault(handle.run, run_rows.Tally()).of(handle))
+        return run_list.live_row(handle, self._tallies.setdefault(handle.run, run_list.Tally()).of(handle))
 
     def _tell(self, message: Message) -> None:
         self._wire.send(fitted(REDACTOR.clean({"v": VERSION, **message})[0]))

@@ -11,7 +11,7 @@ from orch_nb.catalog.prices import check_usd
 from orch_nb.errors import OrchError
 from orch_nb.lang.magic_line import is_text
 from orch_nb.notebook import live
-from orch_nb.notebook.screen import new_name
+from orch_nb.notebook.frontend import new_name
 from orch_nb.quote.view import quote_bundle
 from orch_nb.views import html
 from orch_nb.views.bundle import Shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orch_nb.notebook.cell_check import MAX_CELL, marks_of
+from orch_nb.notebook.lab.diagnostics import MAX_CELL, marks_of
 
 QA = "%%agent qa\n---\nout: {score: float, feedback: str}\n---\nScore {{ ticket }}"
 TRIAGE = "%%agent triage\n---\nout: {category: billing | tech}\n---\nSort {{ ticket }} {{ qa.feedback? }}"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.catalog.prices import check_usd
 from orch_nb.errors import BadOption, nearest
 from orch_nb.lang.magic_line import is_text, whole_number
-from orch_nb.notebook import listing, name
+from orch_nb.notebook import overview
+from orch_nb.notebook import session as notebook_session
 from orch_nb.schema.amount import PLAIN
 from orch_nb.schema.names import check_name
 from orch_nb.views.bundle import Shown
@@ -38,15 +39,15 @@ def models(session: Session, command: Command, names: Names) -> Shown:
         _add_model(session, command, book)
     elif words[:1] == ["price"]:
         _set_price(command, book)
-        return listing.prices(book)
+        return overview.prices(book)
     elif words == ["prices"]:
-        return listing.prices(book)
+        return overview.prices(book)
     elif words:
         near = nearest(words[0], MODELS_ACTIONS)
         raise command.error(
             f"`models {words[0]}` does not exist.", command.words[0], hint=f"did you mean `models {near or 'set'}`?"
         )
-    return listing.models(book)
+    return overview.models(book)
 
 
 def _add_model(session: Session, command: Command, book: Any) -> None:
@@ -113,14 +114,14 @@ def notebook(session: Session, command: Command, names: Names) -> Shown:
     if command.words:
         text = command.words[0].text
         plain = text[1:-1] if is_text(text) else text
-        given = name.as_name(plain)
+        given = notebook_session.as_name(plain)
         if given != plain:
             raise command.error(
                 f"`{plain}` is no name of a notebook.", command.words[0], hint=f"`%orch notebook {given or 'NAME'}`"
             )
         runtime.notebook = given
-        return listing.renamed(runtime)
-    return listing.budget(runtime, advice="" if runtime.notebook else name.ADVICE)
+        return overview.renamed(runtime)
+    return overview.budget(runtime, advice="" if runtime.notebook else notebook_session.ADVICE)
 
 
 def load(session: Session, command: Command, names: Names) -> Shown:
