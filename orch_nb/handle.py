@@ -67,11 +67,11 @@ class RunHandle:
         self._exception: BaseException | None = None
         self._lock = threading.Lock()
         self.future: Future[RunHandle] = promise()
-        self.rest: Future[RunHandle] = promise()
+        self.settled: Future[RunHandle] = promise()
         self.on_change: Callable[[RunHandle], None] | None = None
         if loop is None:
             self.future.set_result(self)
-            self.rest.set_result(self)
+            self.settled.set_result(self)
 
     # ---------------------------------------------------------------- state
     @property
@@ -175,7 +175,7 @@ class RunHandle:
 
     def _resting(self) -> Future[RunHandle]:
         with self._lock:
-            return self.rest
+            return self.settled
 
     def wait(self, timeout_s: float | None = None) -> RunHandle:
         """The same for code without a loop.
@@ -252,8 +252,8 @@ class RunHandle:
         driver.answered(node, action, value, by, comment, shown_hash=shown_hash)
         with self._lock:
             self._at_rest = False
-            if self.rest.done() and not self.done():
-                self.rest = promise()
+            if self.settled.done() and not self.done():
+                self.settled = promise()
             self._status = "running"
         # A second click may have been posted meanwhile: the first answer counts.
         driver.post(lambda: driver.answer_events(node, action, value, by, comment, shown_hash=shown_hash))
@@ -280,8 +280,8 @@ class RunHandle:
         """Only a person is due."""
         with self._lock:
             self._status = "waiting"
-            if not self.rest.done():
-                self.rest.set_result(self)
+            if not self.settled.done():
+                self.settled.set_result(self)
         self._changed()
 
     def _ended(self, exception: BaseException | None) -> None:
@@ -290,8 +290,8 @@ class RunHandle:
             self._status = _recorded_status(self._events)
             self.live.clear()
         self._changed()
-        if not self.rest.done():
-            self.rest.set_result(self)
+        if not self.settled.done():
+            self.settled.set_result(self)
         self.future.set_result(self)
 
     def _broke(self, error: BaseException) -> None:
@@ -301,7 +301,7 @@ class RunHandle:
         with self._lock:
             self._status = "failed"
             self._exception = error
-        for future in (self.rest, self.future):
+        for future in (self.settled, self.future):
             if not future.done():
                 future.set_exception(error)
         self._changed()

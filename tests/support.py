@@ -100,7 +100,7 @@ class ListLog:
     async def sync(self) -> None:
         """A list is always in sync."""
 
-    def doubt(self, hold: str) -> None:
+    def mark_in_doubt(self, hold: str) -> None:
         self.in_doubt += self.holds.pop(hold)
 
     def close(self) -> None:
@@ -233,7 +233,7 @@ def driver_for(plan: Plan, log: ListLog, performer: Performer, inputs: dict[str,
     else:
         log.append([ev.Resumed(1000.0)])
         for hold in list(log.holds):
-            log.doubt(hold)
+            log.mark_in_doubt(hold)
     for event in log.events:
         state = fold(plan, state, event)
     return Driver(plan, log, performer, state, Policy(seed=1, **policy))

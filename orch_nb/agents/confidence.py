@@ -19,7 +19,7 @@ from orch_nb.schema.canonical import digest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from orch_nb.agents.conversation import Talk
+    from orch_nb.agents.conversation import Conversation
     from orch_nb.schema.route_spec import Measure
 
 Steps = Generator[Call, Any, Any]
@@ -32,7 +32,7 @@ References: Wang et al., "Self-Consistency Improves Chain of Thought Reasoning",
 
 
 @dataclass(slots=True, frozen=True)
-class Sureness:
+class Confidence:
     """How sure an answer is.
 
     Parameters
@@ -80,8 +80,8 @@ class Sureness:
         return f"{self.detail}: {self.confidence:.2f}, {'at least' if self.passes(least) else 'below'} {least:.2f}"
 
 
-def measured(talk: Talk, value: Any, how: Measure, least: float, *, is_last: bool = False) -> Steps:
-    """How sure the answer of a talk is; None where its form is all that counts.
+def measured(conversation: Conversation, value: Any, how: Measure, least: float, *, is_last: bool = False) -> Steps:
+    """How sure the answer of a conversation is; None where its form is all that counts.
 
     Parameters
     ----------
@@ -92,39 +92,39 @@ def measured(talk: Talk, value: Any, how: Measure, least: float, *, is_last: boo
     """
     match how.how:
         case "agreement":
-            return None if is_last else (yield from _agreement(talk, value, how, least))
+            return None if is_last else (yield from _agreement(conversation, value, how, least))
         case "check":
-            return (yield from _checked(talk, value, how))
+            return (yield from _checked(conversation, value, how))
         case "stated":
-            return _calibrated(talk, _stated(value, how))
+            return _calibrated(conversation, _stated(value, how))
         case "probability":
-            return _calibrated(talk, _probable(talk, value, how))
+            return _calibrated(conversation, _probable(conversation, value, how))
     return None
 
 
-def _calibrated(talk: Talk, sure: Sureness) -> Sureness:
+def _calibrated(conversation: Conversation, sure: Confidence) -> Confidence:
     """The same with the rate of right answers at this score, where labelled answers have given one."""
     if sure.confidence is None:
         return sure
-    said = _rate(talk, sure.by, sure.confidence)
+    said = _rate(conversation, sure.by, sure.confidence)
     return sure if said is None else replace(sure, confidence=round(said, 6), raw=sure.confidence)
 
 
-def _rate(talk: Talk, by: str, score: float) -> float | None:
-    points = (talk.definition.get("calibration") or {}).get(by)
+def _rate(conversation: Conversation, by: str, score: float) -> float | None:
+    points = (conversation.definition.get("calibration") or {}).get(by)
     return None if points is None else calibrated(points, score)
 
 
 # ------------------------------------------------------------------ agreement
-def _agreement(talk: Talk, value: Any, how: Measure, least: float) -> Steps:
+def _agreement(conversation: Conversation, value: Any, how: Measure, least: float) -> Steps:
     """The share of k answers that are the same. Samples that fail or do not fit count as disagreeing."""
-    needed = _needed(talk, how, least)
+    needed = _needed(conversation, how, least)
     answers: list[tuple[str, Any]] = [(identity(value, how.field), value)]
     while len(answers) < how.k:
         most = _most(answers)[1]
         if most >= needed or most + how.k - len(answers) < needed:
             break
-        result = yield from _sample(talk, len(answers), how)
+        result = yield from _sample(conversation, len(answers), how)
         number = len(answers)
         answers.append(
             (f"failed {number}", None) if result.error else (identity(result.value, how.field), result.value)
@@ -135,26 +135,26 @@ def _agreement(talk: Talk, value: Any, how: Measure, least: float) -> Steps:
     confidence = count / (how.k if is_enough else asked)
     cut = f" ({how.k} would have been asked)" if asked < how.k else ""
     detail = f"{count} of {asked} answers agree{cut}"
-    return _calibrated(talk, Sureness(chosen, how.text, round(confidence, 6), detail, is_enough=is_enough))
+    return _calibrated(conversation, Confidence(chosen, how.text, round(confidence, 6), detail, is_enough=is_enough))
 
 
-def _needed(talk: Talk, how: Measure, least: float) -> int:
+def _needed(conversation: Conversation, how: Measure, least: float) -> int:
     """How many of k must agree; k + 1 where no agreement is sure enough."""
     for count in range(1, how.k + 1):
-        rate = _rate(talk, how.text, count / how.k)
+        rate = _rate(conversation, how.text, count / how.k)
         if (count / how.k if rate is None else rate) >= least - 1e-9:
             return count
     return how.k + 1
 
 
-def _sample(talk: Talk, number: int, how: Measure) -> Steps:
+def _sample(conversation: Conversation, number: int, how: Measure) -> Steps:
     """One more answer of the same model, behind the same tools' results."""
-    spec = talk.definition
+    spec = conversation.definition
     warmer = max(spec["temperature"], SAMPLE_TEMPERATURE)
     because = f"sample {number + 1} of at most {how.k}, to see whether it says the same again"
     again = replace(
-        talk, models=[talk.models[talk.model]], model=0, repairs=0, temperature=warmer,
-        seed=(spec.get("seed") or 0) + number, because=because, messages=list(talk.messages[: talk.base]),
+        conversation, models=[conversation.models[conversation.model]], model=0, repairs=0, temperature=warmer,
+        seed=(spec.get("seed") or 0) + number, because=because, messages=list(conversation.messages[: conversation.base]),
         repaired=0, asked=[], ended=None, failed="",
     )  # fmt: skip
     step = again.step()
@@ -186,19 +186,24 @@ def identity(value: Any, field: str = "") -> str:
 _VALUE = re.compile(r'(?:^|[:\[,])\s*("(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false|null)')
 
 
-def _probable(talk: Talk, value: Any, how: Measure) -> Sureness:
+def _probable(conversation: Conversation, value: Any, how: Measure) -> Confidence:
     """How probable the answer's own tokens were.
 
     Of labels and numbers it is the probability of the values alone: what the form of the answer is made of was demanded,
     and says nothing. Of free text, where any one wording is improbable, it is the geometric mean over its tokens.
     """
-    if not talk.scored:
-        return Sureness(value, how.text, None, f"`{talk.models[talk.model]['name']}` sent no probabilities")
-    if _is_label(talk.definition.get("schema")):
-        total, what = math.fsum(_of_values(talk.scored)), "probability of the answer"
+    if not conversation.scored:
+        return Confidence(
+            value, how.text, None, f"`{conversation.models[conversation.model]['name']}` sent no probabilities"
+        )
+    if _is_label(conversation.definition.get("schema")):
+        total, what = math.fsum(_of_values(conversation.scored)), "probability of the answer"
     else:
-        total, what = math.fsum(p for _, p in talk.scored) / len(talk.scored), "mean probability of its tokens"
-    return Sureness(value, how.text, round(math.exp(min(0.0, total)), 6), what)
+        total, what = (
+            math.fsum(p for _, p in conversation.scored) / len(conversation.scored),
+            "mean probability of its tokens",
+        )
+    return Confidence(value, how.text, round(math.exp(min(0.0, total)), 6), what)
 
 
 def _of_values(scored: Sequence[Sequence[Any]]) -> Iterator[float]:
@@ -223,21 +228,21 @@ def _is_label(schema: Any) -> bool:
 
 
 # ------------------------------------------------------------------ a function, or the model's own word
-def _checked(talk: Talk, value: Any, how: Measure) -> Steps:
-    outcome = yield Call("check", how.name, {"answer": value, "values": dict(talk.task.inputs)})
+def _checked(conversation: Conversation, value: Any, how: Measure) -> Steps:
+    outcome = yield Call("check", how.name, {"answer": value, "values": dict(conversation.task.inputs)})
     if not outcome.ok:
         error = outcome.error
         said = f"`{how.name}` failed ({error.type}: {error.message})" if error is not None else f"`{how.name}` failed"
-        return Sureness(value, how.text, 0.0, said[:300], is_enough=False)
+        return Confidence(value, how.text, 0.0, said[:300], is_enough=False)
     got = outcome.reply
     said = f"`{how.name}` said {'yes' if got['passed'] else 'no'}"
     score = got.get("score")
-    return Sureness(value, how.text, score if score is not None else float(got["passed"]),
+    return Confidence(value, how.text, score if score is not None else float(got["passed"]),
                     said if score is None else f"{said} ({score:.2f})", is_enough=got["passed"])  # fmt: skip
 
 
-def _stated(value: Any, how: Measure) -> Sureness:
+def _stated(value: Any, how: Measure) -> Confidence:
     got = value.get(how.field) if isinstance(value, dict) else None
     if isinstance(got, bool) or not isinstance(got, int | float):
-        return Sureness(value, how.text, None, f"`{how.field}` is no number", is_stated=True)
-    return Sureness(value, how.text, min(1.0, max(0.0, float(got))), "stated by the model", is_stated=True)
+        return Confidence(value, how.text, None, f"`{how.field}` is no number", is_stated=True)
+    return Confidence(value, how.text, min(1.0, max(0.0, float(got))), "stated by the model", is_stated=True)

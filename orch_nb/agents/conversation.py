@@ -112,7 +112,7 @@ class _Asked:
 
 
 @dataclass(slots=True)
-class Talk:
+class Conversation:
     """The fold of one conversation's outcomes.
 
     Parameters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.agents.conversation import AgentTask, Talk
+from orch_nb.agents.conversation import AgentTask, Conversation
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -25,16 +25,16 @@ class AgentMachine(AgentTask):
     def next(self, settled: Sequence[Any]) -> Call | Result:
         """The next call, or the result. The same outcomes give the same answer, in any process."""
         if "route" in self.definition or "second_opinion" in self.definition:
-            from orch_nb.agents.routed_conversation import routed
+            from orch_nb.agents.routed_conversation import run_routed
 
-            return replayed(routed(self), settled)
-        talk = Talk(self)
+            return replay(run_routed(self), settled)
+        conversation = Conversation(self)
         for outcome in settled:
-            talk.take(outcome)
-        return talk.step()
+            conversation.take(outcome)
+        return conversation.step()
 
 
-def replayed(steps: Generator[Call, Any, Result], settled: Sequence[Any]) -> Call | Result:
+def replay(steps: Generator[Call, Any, Result], settled: Sequence[Any]) -> Call | Result:
     """Where a conversation that is written as a generator stands after these outcomes."""
     try:
         call = next(steps)

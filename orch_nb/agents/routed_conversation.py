@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.agents.confidence import measured
-from orch_nb.agents.conversation import Talk
-from orch_nb.agents.steps import Answer, decided, following, model_of, spoken
+from orch_nb.agents.conversation import Conversation
+from orch_nb.agents.steps import Answer, decide, follow_up, model_of, run_conversation
 from orch_nb.engine.ports import Call, Result
 from orch_nb.errors import SemanticFailure
 from orch_nb.routing.judge import judge_request, judged
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orch_nb.agents.conversation import AgentTask
-    from orch_nb.agents.steps import Decided, Steps
+    from orch_nb.agents.steps import Decision, Steps
 
 MAX_BECAUSE = 300
 
 
-def routed(task: AgentTask) -> Steps:
+def run_routed(task: AgentTask) -> Steps:
     """The whole conversation; returns its `Result`."""
     answer = yield from _answered(task)
     if "second_opinion" in task.definition:
-        from orch_nb.agents.second_opinion import with_second
+        from orch_nb.agents.second_opinion import add_second_opinion
 
-        answer = yield from with_second(task, answer)
+        answer = yield from add_second_opinion(task, answer)
     return replace(answer.result, decision={"route": answer.note}) if answer.note else answer.result
 
 
 def _answered(task: AgentTask) -> Steps:
     if "route" not in task.definition:
-        talk = Talk(task, logprobs=task.definition["second_opinion"]["by"] == "probability")
-        return Answer((yield from spoken(talk)), talk)
-    decision = yield from decided(task)
+        conversation = Conversation(task, logprobs=task.definition["second_opinion"]["by"] == "probability")
+        return Answer((yield from run_conversation(conversation)), conversation)
+    decision = yield from decide(task)
     if isinstance(decision, ErrorInfo):
         return Answer(Result(error=decision))
     if decision.get("ask"):
@@ -54,7 +54,7 @@ def _answered(task: AgentTask) -> Steps:
     return (yield from _asked(task, decision))
 
 
-def _judged(task: AgentTask, decision: Decided) -> Steps:
+def _judged(task: AgentTask, decision: Decision) -> Steps:
     """The judge is asked, and what it said is decided upon."""
     spec = task.definition
     judge = model_of(spec, decision["ask"])
@@ -62,7 +62,7 @@ def _judged(task: AgentTask, decision: Decided) -> Steps:
     choices = [(name, about[name]) for name in decision["order"]]
     request = judge_request(judge["model"], task.prompt, choices, spec["route"]["criteria"])
     outcome = yield Call("model", judge["name"], request, f"it judges which model is to answer for `{spec['name']}`")
-    return (yield from decided(task, said=judged(outcome, decision["order"])))
+    return (yield from decide(task, said=judged(outcome, decision["order"])))
 
 
 def _about(row: Mapping[str, Any]) -> str:
@@ -71,32 +71,32 @@ def _about(row: Mapping[str, Any]) -> str:
 
 
 # ------------------------------------------------------------------ one model, others only when it fails
-def _asked(task: AgentTask, decision: Decided) -> Steps:
+def _asked(task: AgentTask, decision: Decision) -> Steps:
     models = [model_of(task.definition, name) for name in decision["order"]]
-    talk = Talk(task, models, because=decision["because"][:MAX_BECAUSE])
-    result = yield from spoken(talk)
+    conversation = Conversation(task, models, because=decision["because"][:MAX_BECAUSE])
+    result = yield from run_conversation(conversation)
     note = {
         "how": decision["how"],
         "by": decision["by"],
-        "offer": models[talk.model]["name"],
+        "offer": models[conversation.model]["name"],
         "because": decision["because"],
     }
-    if talk.failed:
-        note["failed"] = talk.failed
-    return Answer(result, talk, note=note)
+    if conversation.failed:
+        note["failed"] = conversation.failed
+    return Answer(result, conversation, note=note)
 
 
 # ------------------------------------------------------------------ a ladder
-def _climbed(task: AgentTask, decision: Decided) -> Steps:
+def _climbed(task: AgentTask, decision: Decision) -> Steps:
     """Rung by rung, until an answer passes or none is left."""
     route = task.definition["route"]
     tried: list[dict[str, Any]] = []
     kept: Answer | None = None
-    before: Talk | None = None
+    before: Conversation | None = None
     while True:
         is_top = len(decision["order"]) == 1
         answer = yield from _rung(task, decision, before, is_top=is_top)
-        before = answer.talk
+        before = answer.conversation
         step = _step(decision["offer"], answer, route["confidence"], is_top=is_top)
         tried.append(step)
         if answer.is_final or step["passed"]:
@@ -105,26 +105,28 @@ def _climbed(task: AgentTask, decision: Decided) -> Steps:
             kept = answer if kept is None or _sure(answer) > _sure(kept) else kept
         if is_top:
             return _ended(task, decision, kept or answer, tried)
-        again = yield from decided(task, tried=tuple(tried), keeps=kept is not None)
+        again = yield from decide(task, tried=tuple(tried), keeps=kept is not None)
         if isinstance(again, ErrorInfo):
-            return _ended(task, decision, kept or Answer(Result(error=_both(answer, again)), answer.talk), tried)
+            return _ended(
+                task, decision, kept or Answer(Result(error=_both(answer, again)), answer.conversation), tried
+            )
         if not again["offer"]:
             return _ended(task, again, kept or answer, tried)
         decision = again
 
 
-def _rung(task: AgentTask, decision: Decided, before: Talk | None, *, is_top: bool) -> Steps:
+def _rung(task: AgentTask, decision: Decision, before: Conversation | None, *, is_top: bool) -> Steps:
     """One model's answer and how sure it is. Below the top nothing is repaired: the next rung is the remedy."""
     model = model_of(task.definition, decision["offer"])
     because = decision["because"][:MAX_BECAUSE]
     route = task.definition["route"]
     is_scored = route.get("by") == "probability"
-    talk = following(task, [model], before, repairs=int(is_top), because=because, logprobs=is_scored)
-    result = yield from spoken(talk)
-    answer = Answer(result, talk)
+    conversation = follow_up(task, [model], before, repairs=int(is_top), because=because, logprobs=is_scored)
+    result = yield from run_conversation(conversation)
+    answer = Answer(result, conversation)
     if result.error is None:
         answer.sureness = yield from measured(
-            talk, result.value, measure(route["by"]), route["confidence"], is_last=is_top
+            conversation, result.value, measure(route["by"]), route["confidence"], is_last=is_top
         )
         if answer.sureness is not None:
             answer.result = Result(answer.sureness.value)
@@ -160,11 +162,11 @@ def _sure(answer: Answer) -> float:
     return -1.0 if sure is None or sure.confidence is None else sure.confidence
 
 
-def _ended(task: AgentTask, decision: Decided, answer: Answer, tried: list[dict[str, Any]]) -> Answer:
+def _ended(task: AgentTask, decision: Decision, answer: Answer, tried: list[dict[str, Any]]) -> Answer:
     last = tried[-1]
     answer.note = {"how": decision["how"], "by": "cascade", "ladder": tried, "because": last["because"]}
-    if answer.talk is not None:
-        answer.note["offer"] = answer.talk.models[answer.talk.model]["name"]
+    if answer.conversation is not None:
+        answer.note["offer"] = answer.conversation.models[answer.conversation.model]["name"]
     if answer.sureness is not None:
         sure = answer.sureness
         answer.note |= {"confidence": sure.confidence, "measured": sure.by, **sure.marks()}

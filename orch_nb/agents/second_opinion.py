@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.agents.confidence import Sureness, identity, measured
-from orch_nb.agents.steps import Answer, Steps, decided, following, model_of, spoken
+from orch_nb.agents.confidence import Confidence, identity, measured
+from orch_nb.agents.steps import Answer, Steps, decide, follow_up, model_of, run_conversation
 from orch_nb.engine.ports import Result
 from orch_nb.schema.events import ErrorInfo
 from orch_nb.schema.messages import Message
@@ -13,23 +13,23 @@ from orch_nb.schema.route_spec import measure
 from orch_nb.schema.values import compact
 
 if TYPE_CHECKING:
-    from orch_nb.agents.conversation import AgentTask, Talk
+    from orch_nb.agents.conversation import AgentTask, Conversation
 
 MAX_SHOWN = 8_000
 """Characters of an answer that are shown to whoever weighs it."""
 
 
-def with_second(task: AgentTask, first: Answer) -> Steps:
+def add_second_opinion(task: AgentTask, first: Answer) -> Steps:
     """The first answer where it is sure enough, or where nobody else can be asked; else what both come to.
 
     The record has both answers, how sure the first was, and the synthesis.
     """
     rule = task.definition["second_opinion"]
-    talk = first.talk
-    if first.result.error is not None or talk is None:
+    conversation = first.conversation
+    if first.result.error is not None or conversation is None:
         return first
-    own = talk.models[talk.model]["name"]
-    sure = yield from _sureness(first, talk, rule)
+    own = conversation.models[conversation.model]["name"]
+    sure = yield from _sureness(first, conversation, rule)
     first.result = Result(sure.value)
     first.note = {**first.note, "offer": own, "confidence": sure.confidence, "measured": sure.by, **sure.marks()}
     if (sure.confidence is not None and sure.confidence >= rule["below"]) or own == rule["model"]:
@@ -37,7 +37,7 @@ def with_second(task: AgentTask, first: Answer) -> Steps:
     because = f"{sure.detail}, below {rule['below']:.2f}"
     tried = {"offer": own, "passed": False, "confidence": sure.confidence, "because": because}
     route = {"how": "second_opinion", "models": [rule["model"]]}
-    decision = yield from decided(task, route=route, fallback=(), tried=(tried,), keeps=True)
+    decision = yield from decide(task, route=route, fallback=(), tried=(tried,), keeps=True)
     if isinstance(decision, ErrorInfo) or not decision["offer"]:
         refused = decision.message if isinstance(decision, ErrorInfo) else decision["because"]
         first.note["second_opinion"] = {"refused": refused}
@@ -45,47 +45,47 @@ def with_second(task: AgentTask, first: Answer) -> Steps:
     return (yield from _weighed(task, first, rule["model"], because))
 
 
-def _sureness(first: Answer, talk: Talk, rule: dict[str, Any]) -> Steps:
+def _sureness(first: Answer, conversation: Conversation, rule: dict[str, Any]) -> Steps:
     """How sure the first answer is: as its ladder found, else measured now."""
     if first.sureness is not None and first.sureness.confidence is not None:
         return first.sureness
-    found = yield from measured(talk, first.result.value, measure(rule["by"]), rule["below"])
-    return found or Sureness(first.result.value, rule["by"], None, "nothing measures it")
+    found = yield from measured(conversation, first.result.value, measure(rule["by"]), rule["below"])
+    return found or Confidence(first.result.value, rule["by"], None, "nothing measures it")
 
 
 def _weighed(task: AgentTask, first: Answer, name: str, because: str) -> Steps:
     model = model_of(task.definition, name)
-    talk = following(task, [model], first.talk, because=f"second opinion: {because}")
-    result = yield from spoken(talk)
+    conversation = follow_up(task, [model], first.conversation, because=f"second opinion: {because}")
+    result = yield from run_conversation(conversation)
     first_row = {"offer": first.note["offer"], "answer": first.result.value, "confidence": first.note["confidence"]}
     record: dict[str, Any] = {"first": first_row, "because": because}
     if result.error is not None:
         record["second"] = {"offer": name, "failed": f"{result.error.type}: {result.error.message}"[:300]}
         first.note["second_opinion"] = record
-        return Answer(result, talk, note=first.note) if result.error.failure == "cancelled" else first
+        return Answer(result, conversation, note=first.note) if result.error.failure == "cancelled" else first
     record["second"] = {"offer": name, "answer": result.value}
     record["agreed"] = identity(result.value) == identity(first.result.value)
     final = result.value
     if not record["agreed"]:
-        weighing = _weighing(task, talk, model, first.result.value, result.value)
-        both = yield from spoken(weighing)
+        weighing = _weighing(task, conversation, model, first.result.value, result.value)
+        both = yield from run_conversation(weighing)
         if both.error is not None and both.error.failure == "cancelled":
             return Answer(both, weighing, note=first.note)
         final = result.value if both.error is not None else both.value
         record["synthesis"] = {"offer": name, "answer": final}
         if both.error is not None:
             record["synthesis"]["failed"] = f"{both.error.type}: {both.error.message}; the second answer stands"[:300]
-    return Answer(Result(final), talk, first.sureness, {**first.note, "offer": name, "second_opinion": record})
+    return Answer(Result(final), conversation, first.sureness, {**first.note, "offer": name, "second_opinion": record})
 
 
-def _weighing(task: AgentTask, talk: Talk, model: dict[str, Any], one: Any, other: Any) -> Talk:
+def _weighing(task: AgentTask, conversation: Conversation, model: dict[str, Any], one: Any, other: Any) -> Conversation:
     """The question once more, with both answers. Which model gave which is not said: it would weigh."""
     body = (
         "Two answers were given to this:\n"
         f"Answer 1:\n{_shown(one)}\n\nAnswer 2:\n{_shown(other)}\n\n"
         "Weigh them against the task and the facts above, and give the one right answer, in the same form."
     )
-    made = following(task, [model], talk, because="it weighs both answers")
+    made = follow_up(task, [model], conversation, because="it weighs both answers")
     made.messages = [*made.messages[: made.base], Message("user", body)]
     made.base = len(made.messages)
     return made

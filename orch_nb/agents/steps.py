@@ -6,37 +6,39 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.agents.conversation import Talk
+from orch_nb.agents.conversation import Conversation
 from orch_nb.engine.ports import Call, Result
 from orch_nb.routing.decision import Question
 from orch_nb.schema.events import ErrorInfo
 
 if TYPE_CHECKING:
-    from orch_nb.agents.confidence import Sureness
+    from orch_nb.agents.confidence import Confidence
     from orch_nb.agents.conversation import AgentTask
 
 Steps = Generator[Call, Any, Any]
-Decided = Mapping[str, Any]
+Decision = Mapping[str, Any]
 
 
 @dataclass(slots=True)
 class Answer:
-    """What came of asking: the talk, its result, how sure it is, and the record of how it came about."""
+    """What came of asking: the conversation, its result, how sure it is, and the record of how it came about."""
 
     result: Result
-    talk: Talk | None = None
-    sureness: Sureness | None = None
+    conversation: Conversation | None = None
+    sureness: Confidence | None = None
     note: dict[str, Any] = field(default_factory=dict)
 
     @property
     def is_final(self) -> bool:
         """Whether nobody else may be asked: it was broken off, or what its tools did is not known."""
         error = self.result.error
-        return (error is not None and error.failure == "cancelled") or (self.talk is not None and self.talk.is_stopped)
+        return (error is not None and error.failure == "cancelled") or (
+            self.conversation is not None and self.conversation.is_stopped
+        )
 
 
 # ------------------------------------------------------------------ decisions
-def decided(task: AgentTask, **more: Any) -> Steps:
+def decide(task: AgentTask, **more: Any) -> Steps:
     """The recorded decision, or the error of a question that nobody can answer."""
     question = _question(task, **more)
     outcome = yield Call("route", question.route["how"], question)
@@ -52,7 +54,7 @@ def _question(task: AgentTask, **more: Any) -> Question:
         needs.add("json")
     route = more.pop("route", None) or spec["route"]
     fallback = more.pop("fallback", tuple(spec.get("fallback", ())))
-    request = Talk(task, [model_of(spec, route["models"][0])]).request()
+    request = Conversation(task, [model_of(spec, route["models"][0])]).request()
     return Question(
         spec["name"], route, request, task.inputs, task.prompt, fallback, frozenset(needs),
         sla_s=spec.get("sla_s"), template=spec["prompt"], **more,
@@ -65,19 +67,21 @@ def model_of(spec: Mapping[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-def spoken(talk: Talk) -> Steps:
-    """One talk to its end; returns its `Result`."""
-    step = talk.step()
+def run_conversation(conversation: Conversation) -> Steps:
+    """One conversation to its end; returns its `Result`."""
+    step = conversation.step()
     while not isinstance(step, Result):
-        talk.take((yield step))
-        step = talk.step()
+        conversation.take((yield step))
+        step = conversation.step()
     return step
 
 
-def following(task: AgentTask, models: Sequence[dict[str, Any]], before: Talk | None, **options: Any) -> Talk:
-    """A talk that goes on behind the tools' results of an earlier one, so that no tool is called twice."""
+def follow_up(
+    task: AgentTask, models: Sequence[dict[str, Any]], before: Conversation | None, **options: Any
+) -> Conversation:
+    """A conversation that goes on behind the tools' results of an earlier one, so that no tool is called twice."""
     if before is None or before.base <= 1:
-        return Talk(task, models, **options)
-    return Talk(
+        return Conversation(task, models, **options)
+    return Conversation(
         task, models, messages=list(before.messages[: before.base]), base=before.base, turns=before.turns, **options
     )

@@ -655,7 +655,7 @@ class Driver:
     def _doubt(self, prepared: Prepared, key: str, call: int) -> None:
         """Leave a call with effects open: only a person can say how it ended. Its hold is let go into doubt."""
         if prepared.scopes:
-            self.log.doubt(self._hold_name(key, call))
+            self.log.mark_in_doubt(self._hold_name(key, call))
 
     async def _perform_call(
         self, spec: PlanNode, prepared: Prepared, at: tuple[str, str, int, int | None], call: int, key: str

@@ -137,7 +137,7 @@ class RunLog(Protocol):
         """Force everything appended so far to the disk (before a run reports that it is done)."""
         ...
 
-    def doubt(self, hold: str, /) -> None:
+    def mark_in_doubt(self, hold: str, /) -> None:
         """Turn a hold that was found open at resume into money in doubt."""
         ...
 

@@ -43,7 +43,7 @@ class Want:
 
 @dataclass(slots=True)
 class Facts:
-    """What an object of the namespace says about itself as a node. Made by the composition root, which knows them all."""
+    """What an object of the namespace says about itself as a node. PreparedComparison by the composition root, which knows them all."""
 
     kind: str
     wants: list[Want] = field(default_factory=list)

@@ -15,7 +15,7 @@ from orch_nb.lang.magic_line import is_text, value_of, whole_number
 from orch_nb.notebook import live
 from orch_nb.notebook.frontend import new_name
 from orch_nb.schema.amount import read_amount
-from orch_nb.views.bundle import Shown
+from orch_nb.views.bundle import Display
 from orch_nb.views.format import a_
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def _text(value: str) -> str:
     return value[1:-1] if is_text(value) else value
 
 
-def _export(session: Session, command: Command) -> Shown:
+def _export(session: Session, command: Command) -> Display:
     from orch_nb.api import matrix_of
 
     if len(command.words) != 2:
@@ -218,7 +218,7 @@ def _export(session: Session, command: Command) -> Shown:
     path = made.write(target if target.is_absolute() else session.runtime.folder / target, sign=sign)
     who = f"signed by {sign}" if sign else 'not signed: `--sign "NAME"`'
     said = f"written to {target}: {len(made.rows)} tasks, {made.count} judgements, {who}; `%orch matrix {target}` checks its hash"
-    return Shown.lines(said, value=path)
+    return Display.lines(said, value=path)
 
 
 # ------------------------------------------------------------------ pairs

@@ -14,7 +14,7 @@ from orch_nb.notebook import live
 from orch_nb.notebook.frontend import new_name
 from orch_nb.quote.view import quote_bundle
 from orch_nb.views import html
-from orch_nb.views.bundle import Shown
+from orch_nb.views.bundle import Display
 from orch_nb.views.safe_text import escape_line
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def ask(session: Session, command: Command, quote: Quote, bound: Decimal, start:
 
     async def wait() -> Any:
         if not session.screen.can_update:
-            return Shown(made["text/plain"], made["text/html"], quote)
+            return Display(made["text/plain"], made["text/html"], quote)
         name = new_name()
         session.screen.show(made, name)
         button = _button(session, quote, name, start)

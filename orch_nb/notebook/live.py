@@ -39,7 +39,7 @@ STOP_S = 0.4
 
 
 class Stopped(KeyboardInterrupt):
-    """The cell was stopped. Shown as one line instead of a traceback."""
+    """The cell was stopped. Display as one line instead of a traceback."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"Stopped  {self}"]

@@ -22,7 +22,7 @@ from orch_nb.views.format import a_
 
 if TYPE_CHECKING:
     from orch_nb.notebook.session import Session
-    from orch_nb.views.bundle import Shown
+    from orch_nb.views.bundle import Display
 
 HELP = "--help"
 AGENT_FLAGS = ("save", "replace")
@@ -209,7 +209,7 @@ class OrchMagics(Magics):
         return compare_verbs.compare(self.session, line, cell, self._names(local_ns))
 
     # ---------------------------------------------------------------- helpers
-    def _verb_usage(self, line: str, name: str) -> Shown:
+    def _verb_usage(self, line: str, name: str) -> Display:
         """How a verb is written; every verb without a name."""
         if not name:
             return overview.verbs(verbs.VERBS, manual.TOPICS)
@@ -266,7 +266,7 @@ class OrchMagics(Magics):
         )  # fmt: skip
 
 
-def _cell_usage(magic: str) -> Shown:
+def _cell_usage(magic: str) -> Display:
     return overview.verb(*CELLS[magic])
 
 

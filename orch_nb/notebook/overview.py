@@ -13,7 +13,7 @@ from orch_nb.views import html as markup
 from orch_nb.views import run as views_run
 from orch_nb.views.batch import rows_table
 from orch_nb.views.bill import bill_line, bill_table, budget_text, near, savings_table, used_share
-from orch_nb.views.bundle import Shown
+from orch_nb.views.bundle import Display
 from orch_nb.views.format import COLOURS, count, glyph, places, seconds, usd, word
 from orch_nb.views.safe_text import line
 from orch_nb.views.table import Cell, Column, Table
@@ -32,7 +32,7 @@ MAX_QUOTED = 5
 
 
 # ------------------------------------------------------------------ status
-def status(runtime: Runtime, names: Mapping[str, Any], live: Sequence[Any] = ()) -> Shown:
+def status(runtime: Runtime, names: Mapping[str, Any], live: Sequence[Any] = ()) -> Display:
     """How the notebook stands, and the next line to type."""
     table = Table([Column(), Column(wrap=True)])
     for name, text in _standing(runtime):
@@ -47,7 +47,7 @@ def status(runtime: Runtime, names: Mapping[str, Any], live: Sequence[Any] = ())
     html = markup.panel(
         markup.bar(markup.strong("orch_nb"), markup.quiet(_version())), markup.section(table.html(), first=True)
     )
-    return Shown(text, html)
+    return Display(text, html)
 
 
 def _standing(runtime: Runtime) -> list[tuple[str, str]]:
@@ -186,28 +186,28 @@ def _version() -> str:
 
 
 # ------------------------------------------------------------------ money
-def budget(runtime: Runtime, *, advice: str = "") -> Shown:
+def budget(runtime: Runtime, *, advice: str = "") -> Display:
     """The notebook's budget."""
     balance = runtime.budget()
     text = f"{runtime.notebook or 'this notebook'}: budget {budget_text(balance)}"
     rows = [text, *near(balance, "the notebook").values(), *([advice] if advice else [])]
     used = used_share(balance)
     share = "" if used is None else markup.meter(used)
-    made = Shown.lines(*rows, value=balance)
+    made = Display.lines(*rows, value=balance)
     made.html = made.html.replace("</div>", f"{share}</div>", 1)
     return made
 
 
-def renamed(runtime: Runtime) -> Shown:
+def renamed(runtime: Runtime) -> Display:
     """The notebook under its new name: its budget, and which of its runs are unfinished."""
     made = budget(runtime)
     left = _unfinished(runtime, {h.run for h in runtime.live_runs()})
     if not left:
         return made
-    return Shown.lines(made.text, *(f"unfinished: {text}" for text in left), value=made.value)
+    return Display.lines(made.text, *(f"unfinished: {text}" for text in left), value=made.value)
 
 
-def cost(runtime: Runtime, handle: Any, *, alive: bool = False) -> Shown:
+def cost(runtime: Runtime, handle: Any, *, alive: bool = False) -> Display:
     """A run's bill by step, agent and model, and the notebook's budget below. A batch's bill is that of all its rows."""
     from orch_nb.trace.run_view import run_view
 
@@ -231,10 +231,10 @@ def cost(runtime: Runtime, handle: Any, *, alive: bool = False) -> Shown:
         markup.section(inner, first=True),
         markup.section(markup.quiet(after)),
     )
-    return Shown(text, html, money)
+    return Display(text, html, money)
 
 
-def batch(runtime: Runtime, handle: Any) -> Shown:
+def batch(runtime: Runtime, handle: Any) -> Display:
     """The rows of a recorded batch, each a run of its own."""
     from orch_nb.runtime.batch import Row
     from orch_nb.trace.run_view import run_view
@@ -251,7 +251,7 @@ def batch(runtime: Runtime, handle: Any) -> Shown:
     view = run_view(handle.events)
     view.bill = replace(_batch_bill(runtime, handle.run)[0], limit_usd=view.bill.limit_usd)
     head = f"{views_run.head_line(view)} · {views_run.batch_line(view).partition(';')[0]}"
-    return Shown.of_table(head, rows_table(rows), value=rows)
+    return Display.of_table(head, rows_table(rows), value=rows)
 
 
 def _batch_bill(runtime: Runtime, run: str) -> tuple[Any, int]:
@@ -270,7 +270,7 @@ def _batch_bill(runtime: Runtime, run: str) -> tuple[Any, int]:
 
 
 # ------------------------------------------------------------------ lists
-def runs(rows: Sequence[Any], runtime: Runtime) -> Shown:
+def runs(rows: Sequence[Any], runtime: Runtime) -> Display:
     """Runs, newest first."""
     digits = places(row.spent_usd for row in rows)
     table = Table(
@@ -294,10 +294,10 @@ def runs(rows: Sequence[Any], runtime: Runtime) -> Shown:
             at, seconds(took), usd(row.spent_usd, digits).removeprefix("$"), Cell(line(what, 100), quiet=True),
         )  # fmt: skip
     after = ["" if rows else "`%orch run GRAPH` starts one", *([runtime.notice] if runtime.notice else [])]
-    return Shown.of_table(count(len(rows), "run"), table, *after, value=list(rows))
+    return Display.of_table(count(len(rows), "run"), table, *after, value=list(rows))
 
 
-def models(book: ModelBook) -> Shown:
+def models(book: ModelBook) -> Display:
     """The notebook's names of models, what they are, what they cost."""
     table = Table(
         [
@@ -323,10 +323,10 @@ def models(book: ModelBook) -> Shown:
             Cell(_remark(offer, book, keys), quiet=True),
         )
     after = "`%orch models set small=openai/gpt-4o-mini` gives a name; cells and graphs only know names"
-    return Shown.of_table("models", table, after, value=book)
+    return Display.of_table("models", table, after, value=book)
 
 
-def prices(book: ModelBook) -> Shown:
+def prices(book: ModelBook) -> Display:
     """What every model of the notebook costs, and where and when each figure is from."""
     heads = ["$ per Mtok in", "out", "cached", "cache write", "batch", "per call", "per image"]
     table = Table([Column("name"), Column("model"), *(Column(h, "r") for h in heads), Column("from", wrap=True)])
@@ -342,7 +342,7 @@ def prices(book: ModelBook) -> Shown:
             notes.append(f"batch: {price.batch_source}")
     table.notes = list(dict.fromkeys(notes))
     after = "`%orch models price NAME input=USD output=USD` sets your own; a run keeps the prices it was billed at"
-    return Shown.of_table("prices", table.without_empty(), after, value=book.prices)
+    return Display.of_table("prices", table.without_empty(), after, value=book.prices)
 
 
 def _price_cells(price: Any) -> list[str]:
@@ -385,7 +385,7 @@ def _remark(offer: Offer, book: ModelBook, keys: Mapping[str, str]) -> str:
 
 
 # ------------------------------------------------------------------ help
-def verbs(known: Mapping[str, Any], topics: Mapping[str, str]) -> Shown:
+def verbs(known: Mapping[str, Any], topics: Mapping[str, str]) -> Display:
     """All verbs with what they say, and the pages of the manual."""
     table = Table([Column("verb"), Column("does", wrap=True)])
     for name, verb_ in known.items():
@@ -395,10 +395,10 @@ def verbs(known: Mapping[str, Any], topics: Mapping[str, str]) -> Shown:
     cells = (
         "`%%agent NAME --model small` and `%%graph NAME` define, `%%claim` checks figures; `%orch help VERB` says more"
     )
-    return Shown.of_table("orch_nb", table, cells, value=list(known))
+    return Display.of_table("orch_nb", table, cells, value=list(known))
 
 
-def verb(usage: str, says: str, topic: str = "") -> Shown:
+def verb(usage: str, says: str, topic: str = "") -> Display:
     """A verb or a magic: how it is written, what it does, and where more is said."""
     more = f"`%orch help {topic}`: {manual.TOPICS[topic]}" if topic else "`%orch help` lists the verbs and the pages"
-    return Shown.lines(usage, f"  {says}", f"  {more}", value=usage)
+    return Display.lines(usage, f"  {says}", f"  {more}", value=usage)

@@ -12,7 +12,7 @@ from orch_nb.notebook import overview
 from orch_nb.notebook import session as notebook_session
 from orch_nb.schema.amount import PLAIN
 from orch_nb.schema.names import check_name
-from orch_nb.views.bundle import Shown
+from orch_nb.views.bundle import Display
 
 if TYPE_CHECKING:
     from orch_nb.lang.magic_line import Command, Word
@@ -24,7 +24,7 @@ MODELS_ACTIONS = ("set", "add", "price", "prices")
 """What `%orch models` does beside listing them."""
 
 
-def models(session: Session, command: Command, names: Names) -> Shown:
+def models(session: Session, command: Command, names: Names) -> Display:
     """The notebook's models; `set NAME=MODEL` gives a name, `add NAME PROVIDER/MODEL` one with its own price."""
     book = session.runtime.models
     words = [w.text for w in command.words]
@@ -108,7 +108,7 @@ def _model_text(command: Command, at: Any, text: str) -> str:
     return plain
 
 
-def notebook(session: Session, command: Command, names: Names) -> Shown:
+def notebook(session: Session, command: Command, names: Names) -> Display:
     """The notebook's name: its budget and its runs are kept under it."""
     runtime = session.runtime
     if command.words:
@@ -124,7 +124,7 @@ def notebook(session: Session, command: Command, names: Names) -> Shown:
     return overview.budget(runtime, advice="" if runtime.notebook else notebook_session.ADVICE)
 
 
-def load(session: Session, command: Command, names: Names) -> Shown:
+def load(session: Session, command: Command, names: Names) -> Display:
     """Read agents from files: `agents/NAME.agent.md`, or every one of a folder."""
     from orch_nb.agents.agent import Agent
 
@@ -134,7 +134,7 @@ def load(session: Session, command: Command, names: Names) -> Shown:
     found = [Agent.from_file(path, names) for path in paths]
     for agent in found:
         session.bind(agent.name, agent)
-    return Shown.lines(*(f"{a.name}: {a!r}" for a in found), value=found)
+    return Display.lines(*(f"{a.name}: {a!r}" for a in found), value=found)
 
 
 def _agent_files(command: Command, word: Word) -> list[Path]:

@@ -17,7 +17,7 @@ from orch_nb.schema.amount import is_amount_like
 from orch_nb.schema.events import key
 from orch_nb.schema.names import check_name
 from orch_nb.trace.preview import brief
-from orch_nb.views.bundle import QUOTE, Shown
+from orch_nb.views.bundle import QUOTE, Display
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -178,7 +178,7 @@ def _rows(command: Command, names: Names, target: Any) -> tuple[Any, dict[str, s
     return frame, mapping, shared, notes
 
 
-def quote(session: Session, command: Command, names: Names) -> Shown:
+def quote(session: Session, command: Command, names: Names) -> Display:
     """What a run, or a batch over a table, is likely to cost and to take. Nothing is sent."""
     from orch_nb.agents.binding import compile_in
 
@@ -191,7 +191,7 @@ def quote(session: Session, command: Command, names: Names) -> Shown:
         inputs, notes = _inputs(command, names, compile_in(target, names))
         made = quote_run(session.runtime, target, inputs, namespace=names)
     shown = quote_bundle(made, notes=notes)
-    return Shown(shown["text/plain"], shown["text/html"], made, QUOTE, quote_data(made))
+    return Display(shown["text/plain"], shown["text/html"], made, QUOTE, quote_data(made))
 
 
 ANSWERS = ("approve", "edit", "reject", "answer", "done", "again", "raise", "stop")
@@ -217,7 +217,7 @@ def answer(session: Session, command: Command, names: Names) -> live.Pending:
         if asked:
             session.note_asked(handle.run, asked)
         rows = [f"`{key(one)}` asks: {one.question} (shown: {brief(one.shown, 400)})" for one in asked]
-        return Shown.lines(said + done, *rows, value=handle)
+        return Display.lines(said + done, *rows, value=handle)
 
     return live.Pending(handle, wait, said + " in the background.")
 
@@ -287,14 +287,14 @@ def _comment(command: Command, names: Names) -> str:
     return str(value_of(text, names, command=command, at=command.words[0])) if is_text(text) else str(text)
 
 
-def stop(session: Session, command: Command, names: Names) -> Shown:
+def stop(session: Session, command: Command, names: Names) -> Display:
     """Stop a run: what was spent is booked, what is recorded stays."""
     number = _run_word(command)
     found = session.runtime.live_runs() if number == "all" else [_live_or_batch(session, number, names)]
     for handle in found:
         handle.stop()
     said = ", ".join(h.run for h in found) or "none"
-    return Shown.lines(f"stopping: {said}; `%orch resume RUN` goes on from there", value=found)
+    return Display.lines(f"stopping: {said}; `%orch resume RUN` goes on from there", value=found)
 
 
 def _live_or_batch(session: Session, number: str, names: Names) -> Any:
@@ -310,19 +310,19 @@ def _live_or_batch(session: Session, number: str, names: Names) -> Any:
 
 
 # ------------------------------------------------------------------ looking
-def status(session: Session, command: Command, names: Names) -> Shown:
+def status(session: Session, command: Command, names: Names) -> Display:
     """How the notebook stands: models, keys, budget, runs under way and unfinished, the next line to type."""
     return overview.status(session.runtime, names, session.runtime.live_runs())
 
 
-def runs(session: Session, command: Command, names: Names) -> Shown:
+def runs(session: Session, command: Command, names: Names) -> Display:
     """Runs of this notebook, newest first."""
     limit = whole_number(command, command.flags.get("limit", "20"))
     rows = session.runtime.runs(limit=limit, every_notebook=bool(command.flags.get("all")))
     return overview.runs(rows, session.runtime)
 
 
-def trace(session: Session, command: Command, names: Names) -> Shown:
+def trace(session: Session, command: Command, names: Names) -> Display:
     """The trace of a run: its rows, some of them, or another reading of it."""
     from orch_nb.views import trace as views_trace
 
@@ -346,7 +346,7 @@ def _unquoted(command: Command, names: Names, flag: str) -> str:
     return str(value_of(text, names, command=command, at=Word(text, 1))) if is_text(text) else text
 
 
-def critical(session: Session, command: Command, names: Names) -> Shown:
+def critical(session: Session, command: Command, names: Names) -> Display:
     """The critical path of a run: what to speed up first."""
     from orch_nb.views.trace import critical as shown
 
@@ -362,13 +362,13 @@ def diff(session: Session, command: Command, names: Names) -> Any:
     return a.diff(b)
 
 
-def cost(session: Session, command: Command, names: Names) -> Shown:
+def cost(session: Session, command: Command, names: Names) -> Display:
     """The bill of a run by step, agent and model, and the notebook's budget."""
     handle = _open(session, command)
     return overview.cost(session.runtime, handle, alive=_is_alive(handle))
 
 
-def why(session: Session, command: Command, names: Names) -> Shown:
+def why(session: Session, command: Command, names: Names) -> Display:
     """Why a node chose what it chose: models and next nodes, every candidate with its figures."""
     from orch_nb.trace.decisions import choices
     from orch_nb.trace.run_view import run_view
@@ -383,7 +383,7 @@ def why(session: Session, command: Command, names: Names) -> Shown:
 
         return why_called(view, node, command.words[1].text)
     if (view.parent or {}).get("batch"):
-        return Shown.lines(
+        return Display.lines(
             f"run {handle.run} is a batch: each row decides for itself; `%orch why --run {handle.run}.0` is that of the first row",
             value=[],
         )
@@ -396,7 +396,7 @@ def why(session: Session, command: Command, names: Names) -> Shown:
     return shown(view, node, made)
 
 
-def route(session: Session, command: Command, names: Names) -> Shown:
+def route(session: Session, command: Command, names: Names) -> Display:
     """The rule that was learned for an agent, with its evidence; accepted or taken back."""
     from orch_nb.views.decisions import proposal
 
@@ -414,7 +414,7 @@ def route(session: Session, command: Command, names: Names) -> Shown:
     return proposal(do(runtime, agent))
 
 
-def budget(session: Session, command: Command, names: Names) -> Shown:
+def budget(session: Session, command: Command, names: Names) -> Display:
     """The notebook's budget: shown, set (`0.50 calls=100`), raised (`+0.50`), taken away (`none`), counted anew (`reset`)."""
     runtime = session.runtime
     pairs = {pair.name: pair.text for pair in command.pairs}
@@ -429,7 +429,7 @@ def budget(session: Session, command: Command, names: Names) -> Shown:
     return overview.budget(runtime, advice="" if runtime.notebook else notebook_session.ADVICE)
 
 
-def help_(session: Session, command: Command, names: Names) -> Shown:
+def help_(session: Session, command: Command, names: Names) -> Display:
     """All verbs and pages of the manual, or one of them."""
     if not command.words:
         return overview.verbs(VERBS, manual.TOPICS)
@@ -444,7 +444,7 @@ def help_(session: Session, command: Command, names: Names) -> Shown:
     return usage(word.text, find(word.text, command, word))
 
 
-def usage(name: str, verb: Verb) -> Shown:
+def usage(name: str, verb: Verb) -> Display:
     """How a verb is written, what it does, and the page that explains what its line takes."""
     return overview.verb(verb.usage, f"{verb.says}.", manual.VERB_TOPICS.get(name, ""))
 

@@ -20,7 +20,7 @@ from orch_nb.engine.user_code import tell
 from orch_nb.errors import BadOption, BudgetExceeded, MissingInput, OrchError, nearest
 from orch_nb.handle import promise
 from orch_nb.runtime.checks import check_inputs, check_models
-from orch_nb.runtime.provider_batches import BatchDesk
+from orch_nb.runtime.provider_batches import ProviderBatchQueue
 from orch_nb.schema import events as ev
 from orch_nb.schema.amount import shown as given
 from orch_nb.schema.budget import Budget, budget_of, parse_budget
@@ -293,7 +293,7 @@ def start_batch(
         parent["price"], rows_at_once = price, ROWS_IN_BATCH
     run = _begin(runtime, plan, rows, limit, parent, {})
     if price:
-        _open_desk(runtime, run)
+        _open_queue(runtime, run)
     handle = BatchHandle(run, plan.name, rows, frame, on_change=on_change, budget=limit, _runtime=runtime)
     handle._task = runtime.run_loop.submit(_run(runtime, handle, target, {"": plan}, namespace, limit, rows_at_once))
     return handle
@@ -309,10 +309,10 @@ def check_batch_price(runtime: Runtime, plan: Plan, price: str = "batch") -> lis
     """
     if price != "batch":
         raise BadOption(f"`price` is {price!r:.40}.", hint='"batch", or leave it out')
-    desk = BatchDesk(runtime.provider, "")
+    queue = ProviderBatchQueue(runtime.provider, "")
     names = list(dict.fromkeys(_model_names(plan)))
     known = {n: runtime.models.resolve(n) for n in names}
-    others = [n for n, offer in known.items() if not desk.takes(offer.provider, runtime.price_of(n))]
+    others = [n for n, offer in known.items() if not queue.takes(offer.provider, runtime.price_of(n))]
     if len(others) == len(names):
         shown = ", ".join(f"`{n}`" for n in names) or "no model"
         raise BadOption(
@@ -327,10 +327,12 @@ def _model_names(plan: Plan) -> list[str]:
     return own + [name for sub in plan.subplans.values() for name in _model_names(sub)]
 
 
-def _open_desk(runtime: Runtime, run: str, *, resumes: bool = False) -> None:
-    """The desk of a batch's calls. Its mark is the same in every process: run and instant of the first event."""
+def _open_queue(runtime: Runtime, run: str, *, resumes: bool = False) -> None:
+    """The queue of a batch's calls. Its mark is the same in every process: run and instant of the first event."""
     begun = runtime.run_loop.ask(lambda: next(event for _, event in runtime.store.read(run)))
-    runtime.desks[f"batch:{run}"] = BatchDesk(runtime.provider, f"run {run} of {begun.at:.6f}", resumes=resumes)
+    runtime.batch_queues[f"batch:{run}"] = ProviderBatchQueue(
+        runtime.provider, f"run {run} of {begun.at:.6f}", resumes=resumes
+    )
 
 
 def start_rows(
@@ -463,7 +465,7 @@ def resume_batch(
     handle = BatchHandle(run, plan.name, rows, None, on_change=on_change, budget=limit, _runtime=runtime)
     at_once = ROWS_AT_ONCE
     if (begun.parent or {}).get("price") == "batch":
-        _open_desk(runtime, run, resumes=True)
+        _open_queue(runtime, run, resumes=True)
         at_once = ROWS_IN_BATCH
     handle._task = runtime.run_loop.submit(_run(runtime, handle, None, plans, namespace, limit, at_once, after))
     return handle
@@ -519,9 +521,9 @@ async def _run(
         handle.future.set_exception(error)
         raise
     finally:
-        desk = runtime.desks.pop(f"batch:{handle.run}", None)
-        if desk is not None:
-            await desk.close(cancels=handle.stopped == "stopped")
+        queue = runtime.batch_queues.pop(f"batch:{handle.run}", None)
+        if queue is not None:
+            await queue.close(cancels=handle.stopped == "stopped")
     handle.future.set_result(handle)
     handle._changed()
 

@@ -91,7 +91,7 @@ class Performer:
         """Calls that may have been sent -> the pieces of text that were received."""
         self.routes = Routes(runtime, namespace)
         self._priced: dict[str, str] = {}
-        self.desk = runtime.desk_of(scopes)
+        self.queue = runtime.batch_queue_of(scopes)
         self.cache = ResponseCache(runtime.answers, run, now)
 
     # ---------------------------------------------------------------- functions
@@ -177,7 +177,7 @@ class Performer:
         price = self.runtime.models.prices.price(offer)
         route = {**route, **self._figures(node, offer, price, idempotency_key)}
         slot = f"model:{offer.provider}"
-        if self.desk is not None and self.desk.takes(offer.provider, price):
+        if self.queue is not None and self.queue.takes(offer.provider, price):
             price, slot = price and price.in_batch(), f"{SLOT}{offer.provider}"
         reserved = None if price is None else bound(request, price)
         payload = (offer, request, price)
@@ -274,11 +274,11 @@ class Performer:
     async def _by_batch(self, prepared: Prepared) -> Outcome:
         """The answer of the provider's batch interface, billed at its price."""
         offer, request, price = prepared.payload
-        assert self.desk is not None
+        assert self.queue is not None
         self._said[id(prepared)] = []
         task, is_answered = running_task(), False
         try:
-            reply, batch = await self.desk.ask(offer.provider, prepared.request_hash, request)
+            reply, batch = await self.queue.ask(offer.provider, prepared.request_hash, request)
             is_answered = True
             made = self._settled(prepared, reply, None)
         except OrchError as error:

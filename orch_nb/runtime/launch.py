@@ -26,26 +26,26 @@ if TYPE_CHECKING:
     """What to await until a run's first events are kept; None: they are."""
 
 
-class _Telling:
+class NotifyingLog:
     """A run's log that tells the runtime when a hold was settled."""
 
     def __init__(self, log: RunLog, services: Services) -> None:
         self.run, self._log, self._services = log.run, log, services
-        self.append, self.admit, self.sync, self.doubt, self.close = (
+        self.append, self.admit, self.sync, self.mark_in_doubt, self.close = (
             log.append,
             log.admit,
             log.sync,
-            log.doubt,
+            log.mark_in_doubt,
             log.close,
         )
 
     def settle(self, events: Any, hold: str, spent_usd: Decimal, overrun_usd: Decimal, used: Any = None) -> Any:
         made = self._log.settle(events, hold, spent_usd, overrun_usd, used)
-        self._services.tell_freed()
+        self._services.notify_released()
         return made
 
 
-async def _drive(driver: Driver, handle: RunHandle, log: RunLog, services: Services, kept: Kept) -> None:
+async def drive_run(driver: Driver, handle: RunHandle, log: RunLog, services: Services, kept: Kept) -> None:
     """Drive one run to its end and tell its handle. What the engine itself raises goes to whoever waits.
 
     `kept` is awaited first: a run whose beginning could not be stored does nothing.
@@ -85,7 +85,7 @@ def fold_events(plan: Plan, events: list[Any]) -> RunState:
     return state
 
 
-def _limits_set(events: list[Any]) -> dict[str, Budget]:
+def limits_set(events: list[Any]) -> dict[str, Budget]:
     """Scope -> its budget as the events of a run last set it; "" is the run's own."""
     limits = {}
     for event in events:
@@ -96,6 +96,6 @@ def _limits_set(events: list[Any]) -> dict[str, Budget]:
     return limits
 
 
-def _batch_scope(begun: ev.RunStarted) -> tuple[tuple[str, Limit], ...]:
+def batch_scope(begun: ev.RunStarted) -> tuple[tuple[str, Limit], ...]:
     batch = (begun.parent or {}).get("of_batch")
     return ((f"batch:{batch}", None),) if batch else ()

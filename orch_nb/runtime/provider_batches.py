@@ -45,7 +45,7 @@ class _Asked:
 class _Counter:
     """One provider's calls: those that gather, those submitted, and what was found there of before."""
 
-    door: Any
+    api: Any
     gathering: dict[str, _Asked] = field(default_factory=dict)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     sender: asyncio.Task[None] | None = None
@@ -57,8 +57,8 @@ class _Counter:
     """Batches under way."""
 
 
-class BatchDesk:
-    """The desk of one batch run.
+class ProviderBatchQueue:
+    """The queue of one batch run.
 
     Parameters
     ----------
@@ -88,10 +88,10 @@ class BatchDesk:
 
     def takes(self, provider: str, price: Price | None) -> bool:
         """Whether calls to this provider go through its batch interface: it has one, and its price is known."""
-        return price is not None and price.batch is not None and self._door(provider) is not None
+        return price is not None and price.batch is not None and self._batch_api(provider) is not None
 
-    def _door(self, provider: str) -> Any:
-        made = getattr(self._provider(provider), "batch_door", None)
+    def _batch_api(self, provider: str) -> Any:
+        made = getattr(self._provider(provider), "batch_api", None)
         return made() if made is not None else None
 
     async def ask(self, provider: str, request_hash: str, request: ModelRequest) -> tuple[Reply, str]:
@@ -104,7 +104,7 @@ class BatchDesk:
         """
         counter = self._counters.get(provider)
         if counter is None:
-            counter = self._counters[provider] = _Counter(self._door(provider))
+            counter = self._counters[provider] = _Counter(self._batch_api(provider))
         nth = self._times[request_hash] = self._times.get(request_hash, 0) + 1
         name = f"{request_hash}.{nth}"
         asked = _Asked(request, asyncio.get_running_loop().create_future())
@@ -135,7 +135,7 @@ class BatchDesk:
                 task.cancel()
             for batch in counter.open if cancels else ():
                 with contextlib.suppress(ProviderError):  # it ends by itself within a day
-                    await counter.door.cancel(batch)
+                    await counter.api.cancel(batch)
 
     # ---------------------------------------------------------------- one provider
     async def _gather(self, counter: _Counter) -> None:
@@ -167,7 +167,7 @@ class BatchDesk:
         except BaseException as error:  # whatever it is, somebody waits to be told
             if ends_task(error, task):
                 raise
-            told = error if isinstance(error, ProviderError) else _broken(counter.door.name, error)
+            told = error if isinstance(error, ProviderError) else _broken(counter.api.name, error)
             told.billed = told.billed or is_placed  # the provider goes on answering what it has taken
             for asked in group.values():
                 if not asked.answer.done():
@@ -181,7 +181,7 @@ class BatchDesk:
             for name, batch in (await self._before(counter, group)).items():
                 placed.setdefault(batch, {})[name] = new.pop(name)
         if new:
-            state = await counter.door.submit({name: asked.request for name, asked in new.items()}, self._mark)
+            state = await counter.api.submit({name: asked.request for name, asked in new.items()}, self._mark)
             self.submitted.append(state.id)
             counter.open.add(state.id)
             placed[state.id] = new
@@ -191,9 +191,9 @@ class BatchDesk:
         """Which of these calls an earlier process had submitted. Its batches are waited for: only their answers say what is in them."""
         if counter.before is None:
             counter.before = {}
-            for state in await counter.door.ours(self._mark):
+            for state in await counter.api.ours(self._mark):
                 ended = await self._until_ended(counter, state.id)
-                counter.answers[state.id] = await counter.door.answers(ended)
+                counter.answers[state.id] = await counter.api.answers(ended)
                 counter.before |= dict.fromkeys(counter.answers[state.id], state.id)
         return {name: counter.before[name] for name in group if name in counter.before}
 
@@ -202,12 +202,12 @@ class BatchDesk:
         state = None
         if batch not in counter.answers:
             state = await self._until_ended(counter, batch)
-            counter.answers[batch] = await counter.door.answers(state)
+            counter.answers[batch] = await counter.api.answers(state)
         found = counter.answers[batch]
         for name, asked in part.items():
             if asked.answer.done():
                 continue
-            answer = found.get(name) or _unanswered(counter.door.name, state)
+            answer = found.get(name) or _unanswered(counter.api.name, state)
             if isinstance(answer, ProviderError):
                 asked.answer.set_exception(answer)
             else:
@@ -218,7 +218,7 @@ class BatchDesk:
         pause, faults = self._poll_s, 0
         while True:
             try:
-                state: BatchState = await counter.door.look(batch)
+                state: BatchState = await counter.api.look(batch)
                 faults = 0
                 if state.has_ended:
                     counter.open.discard(batch)
@@ -232,7 +232,7 @@ class BatchDesk:
 
 
 def _broken(provider: str, error: BaseException) -> ProviderError:
-    """The error of a desk that itself failed: whether anything was billed is not known."""
+    """The error of a queue that itself failed: whether anything was billed is not known."""
     made = ProviderUnavailable(
         f"`{provider}`: its batch could not be followed: {type(error).__name__}: {error}",
         provider=provider,

@@ -18,7 +18,7 @@ from orch_nb.errors import OrchError
 from orch_nb.handle import RunHandle
 from orch_nb.runtime.calls import Performer
 from orch_nb.runtime.checks import check_inputs, check_models, check_room
-from orch_nb.runtime.launch import _batch_scope, _drive, _limits_set, _Telling, append_first, fold_events
+from orch_nb.runtime.launch import NotifyingLog, append_first, batch_scope, drive_run, fold_events, limits_set
 from orch_nb.runtime.services import Services
 from orch_nb.runtime.usual_cost import baseline_of
 from orch_nb.schema import events as ev
@@ -278,11 +278,11 @@ class Runtime(Services):
             self._handles[handle.run] = handle
 
         def launch() -> None:
-            driver = Driver(plan, _Telling(log, self), performer, state, policy, handle._on_events)
+            driver = Driver(plan, NotifyingLog(log, self), performer, state, policy, handle._on_events)
             driver.on_waiting = handle._on_waiting
             handle._driver = driver
             handle._task = asyncio.get_running_loop().create_task(
-                _drive(driver, handle, log, self, kept), name=f"run {handle.run}"
+                drive_run(driver, handle, log, self, kept), name=f"run {handle.run}"
             )
 
         self.run_loop.post(launch)
@@ -318,7 +318,7 @@ class Runtime(Services):
         check_sources(plan, namespace, run)
         self.redactor()
         policy = Policy(attended=attended)
-        limits = _limits_set(events)
+        limits = limits_set(events)
         limit = self._limit_of(budget_usd, limits.pop("", Budget()))
 
         def begin() -> tuple[RunLog, RunState, list[Any], Kept]:
@@ -336,7 +336,7 @@ class Runtime(Services):
         for event in events:
             if isinstance(event, ev.Opened) and event.plan is not None:
                 bound = {**bound, **callables(from_data(event.plan), namespace)}
-        around = ((self._scope_of(begun), None), *_batch_scope(begun), (f"run:{run}", limit))
+        around = ((self._scope_of(begun), None), *batch_scope(begun), (f"run:{run}", limit))
         self._launch(handle, log, state, plan, bound, namespace, around, policy, limits, kept=kept)
         return handle
 
@@ -382,7 +382,7 @@ class Runtime(Services):
                     handle._driver.log.close()
             handle._broke(ended)
         self._slots, self._freed, self._availability = {}, None, None
-        self.desks.clear()
+        self.batch_queues.clear()
 
     def close(self) -> None:
         """Stop all runs and close the store."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from orch_nb.engine.ports import Limit
     from orch_nb.routing.evidence import Evidence
     from orch_nb.routing.learned.proposal import Learning
-    from orch_nb.runtime.provider_batches import BatchDesk
+    from orch_nb.runtime.provider_batches import ProviderBatchQueue
     from orch_nb.runtime.response_cache import AnswerBook
     from orch_nb.store.approvals import Accepted
 
@@ -79,8 +79,8 @@ class Services:
         self._embed_pool: ThreadPoolExecutor | None = None
         self._freed: asyncio.Event | None = None
         self._answers: AnswerBook | None = None
-        self.desks: dict[str, BatchDesk] = {}
-        """Scope of a batch -> the desk at which its calls wait for the provider's batch interface."""
+        self.batch_queues: dict[str, ProviderBatchQueue] = {}
+        """Scope of a batch -> the queue at which its calls wait for the provider's batch interface."""
         self.past: dict[str, Any] = {}
         """Run -> the figures of an ended run that quotes rest on, remembered (`orch_nb.quote.history`)."""
 
@@ -241,7 +241,7 @@ class Services:
         except TimeoutError:
             return
 
-    def tell_freed(self) -> None:
+    def notify_released(self) -> None:
         """A hold was settled: whoever waits for room looks again."""
         if self._freed is not None:
             self._freed.set()
@@ -275,9 +275,13 @@ class Services:
                 hint=error.hint, model=offer.name,
             ) from None  # fmt: skip
 
-    def desk_of(self, scopes: tuple[tuple[str, Limit], ...]) -> BatchDesk | None:
-        """The desk of the batch that these budgets are of; None where calls are made one by one."""
-        return next((self.desks[scope] for scope, _ in scopes if scope in self.desks), None) if self.desks else None
+    def batch_queue_of(self, scopes: tuple[tuple[str, Limit], ...]) -> ProviderBatchQueue | None:
+        """The queue of the batch that these budgets are of; None where calls are made one by one."""
+        return (
+            next((self.batch_queues[scope] for scope, _ in scopes if scope in self.batch_queues), None)
+            if self.batch_queues
+            else None
+        )
 
     def price_of(self, name: str, node: PlanNode | None = None) -> Price | None:
         """Today's price of the model of this name (in a plan's node); None where nobody knows, or where it means nothing."""

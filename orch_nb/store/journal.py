@@ -354,7 +354,7 @@ class Journal:
         elif isinstance(event, ev.RunStarted) and (event.limit_usd is not None or event.limits):
             self._ledger.set_limit(scope_of(tail.run), budget_of(event.limit_usd, event.limits))
         elif isinstance(event, ev.Resumed):
-            self._ledger.doubt(tail.number, tail.holds, list(tail.holds))
+            self._ledger.mark_in_doubt(tail.number, tail.holds, list(tail.holds))
         standing = tail.draft or tail.standing
         if not standing.concerns(event):
             return False

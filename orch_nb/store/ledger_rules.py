@@ -290,7 +290,7 @@ def settle(
             one.purse(unit).settle(hold, inside, above)
 
 
-def doubt(accounts: Iterable[Account], hold: OpenHold) -> None:
+def mark_in_doubt(accounts: Iterable[Account], hold: OpenHold) -> None:
     """Turn a hold into money in doubt; once only."""
     if hold.doubted:
         return

@@ -101,14 +101,14 @@ class Ledger:
         self._put(holds, name, None)
         self._db.execute("DELETE FROM holds WHERE run = ? AND hold = ?", (number, name))
 
-    def doubt(self, number: int, holds: dict[str, OpenHold], names: Iterable[str]) -> None:
+    def mark_in_doubt(self, number: int, holds: dict[str, OpenHold], names: Iterable[str]) -> None:
         """Turn holds of run `number` into money in doubt; those that are already stay so.
 
         The table is asked, not `holds`: another process may have put them in doubt while nobody had the run open.
         """
         for name in names:
             hold = replace(holds[name], doubted=self._is_doubted(number, name))
-            ledger_rules.doubt([self.account(s) for s in hold.scopes], hold)
+            ledger_rules.mark_in_doubt([self.account(s) for s in hold.scopes], hold)
             self._put(holds, name, hold)
             self._db.execute("UPDATE holds SET doubted = 1 WHERE run = ? AND hold = ?", (number, name))
 
@@ -126,7 +126,7 @@ class Ledger:
         for (number,) in rows:
             if not is_live(number):
                 holds = {n: h for n, h in load_holds(self._db, number).items() if not h.doubted}
-                self.doubt(number, holds, list(holds))
+                self.mark_in_doubt(number, holds, list(holds))
                 done += len(holds)
         return done
 
@@ -281,11 +281,11 @@ class Tally:
         for kind, record in records:
             if kind == ev.Resumed.TYPE:
                 for hold in holds.values():
-                    ledger_rules.doubt(map(self.account, hold.scopes), hold)
+                    ledger_rules.mark_in_doubt(map(self.account, hold.scopes), hold)
             elif record is not None:
                 self._move(holds, json.loads(record))
         for name in doubted & holds.keys():
-            ledger_rules.doubt(map(self.account, holds[name].scopes), holds[name])
+            ledger_rules.mark_in_doubt(map(self.account, holds[name].scopes), holds[name])
 
     def _move(self, holds: dict[str, OpenHold], record: dict[str, Any]) -> None:
         name = record["hold"]

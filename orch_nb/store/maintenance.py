@@ -81,8 +81,8 @@ class Sweeper:
         for name, hold in load_holds(self._db, number).items():
             if name not in doubted:
                 again = replace(hold)
-                ledger_rules.doubt([self._journal.ledger.account(s) for s in hold.scopes], hold)
-                ledger_rules.doubt([tally.account(s) for s in hold.scopes], again)
+                ledger_rules.mark_in_doubt([self._journal.ledger.account(s) for s in hold.scopes], hold)
+                ledger_rules.mark_in_doubt([tally.account(s) for s in hold.scopes], again)
         for one in tally.accounts.values():
             if not is_own(one.scope, run):
                 for purse in one.purses.values():

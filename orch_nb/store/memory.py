@@ -309,7 +309,7 @@ class MemoryStore:
             if run in self._writing:
                 raise self._locked(run)
             for hold in self._holds[run].values():
-                ledger_rules.doubt(map(self.account, hold.scopes), hold)
+                ledger_rules.mark_in_doubt(map(self.account, hold.scopes), hold)
             tally = Tally()
             self._tally_run(tally, run)
             for one in tally.accounts.values():
@@ -384,7 +384,7 @@ class MemoryRunLog:
             self._store._sent.setdefault(event.request_hash, []).append(self.run)
         elif isinstance(event, ev.Resumed):
             for hold in self._holds.values():
-                ledger_rules.doubt(map(self._store.account, hold.scopes), hold)
+                ledger_rules.mark_in_doubt(map(self._store.account, hold.scopes), hold)
         elif isinstance(event, ev.LimitChanged):
             self._store.set_limit(event.scope or scope_of(self.run), budget_of(event.limit_usd, event.limits))
         elif event.limit_usd is not None or event.limits:
@@ -456,7 +456,7 @@ class MemoryRunLog:
         if not self._open:
             raise self._closed()
 
-    def doubt(self, hold: str, /) -> None:
+    def mark_in_doubt(self, hold: str, /) -> None:
         """Turn a hold into money in doubt; nothing when it is in doubt already.
 
         Raises
@@ -470,7 +470,7 @@ class MemoryRunLog:
         if hold not in self._holds:
             raise StoreError(f"run `{self.run}` has no open hold `{hold}`.", hold=hold)
         one = self._holds[hold]
-        ledger_rules.doubt(map(self._store.account, one.scopes), one)
+        ledger_rules.mark_in_doubt(map(self._store.account, one.scopes), one)
 
     def holds(self) -> list[str]:
         """Names of the open holds, in doubt or not."""

@@ -159,7 +159,7 @@ class SqliteRunLog:
             forced = self._journal.synced(asyncio.get_running_loop())
         await forced
 
-    def doubt(self, hold: str, /) -> None:
+    def mark_in_doubt(self, hold: str, /) -> None:
         """Turn a hold into money in doubt; nothing when it is in doubt already.
 
         Raises
@@ -174,7 +174,7 @@ class SqliteRunLog:
             journal.flush_now()
             if hold not in tail.holds:
                 raise StoreError(f"run `{self.run}` has no open hold `{hold}`.", hold=hold)
-            journal.transact(lambda: journal.ledger.doubt(tail.number, tail.holds, [hold]))
+            journal.transact(lambda: journal.ledger.mark_in_doubt(tail.number, tail.holds, [hold]))
 
     def holds(self) -> list[str]:
         """Names of the open holds, in doubt or not."""

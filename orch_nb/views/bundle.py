@@ -56,7 +56,7 @@ def _clean_data(value: Any) -> Any:
 
 
 @dataclass(slots=True)
-class Shown:
+class Display:
     """What a verb gives back to be looked at: `value` is the thing itself, to go on with in Python."""
 
     text: str
@@ -71,19 +71,19 @@ class Shown:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return bundle(self.text, self.html, kind=self.kind, data=self.data)
 
-    def __await__(self) -> Generator[None, None, Shown]:
+    def __await__(self) -> Generator[None, None, Display]:
         """`await` gives the same: a cell awaits asynchronous verbs also where they only show how they are written."""
         return self
         yield
 
     @classmethod
-    def lines(cls, *rows: str, value: Any = None) -> Shown:
+    def lines(cls, *rows: str, value: Any = None) -> Display:
         """Some lines of text, no more."""
         inner = "".join(f"<div>{markup.prose(row)}</div>" for row in rows)
         return cls("\n".join(rows), f'<div class="{markup.CLASSES}" style="{markup.ROOT}">{inner}</div>', value)
 
     @classmethod
-    def of_table(cls, head: str, table: Table, *after: str, value: Any = None) -> Shown:
+    def of_table(cls, head: str, table: Table, *after: str, value: Any = None) -> Display:
         """A head line, a table, and lines after it."""
         text = "\n".join(part for part in (head, table.text(), *after) if part)
         tail = "".join(f"<div>{markup.quiet(row)}</div>" for row in after)

@@ -8,7 +8,7 @@ from orch_nb.routing.learned.proposal import acceptance_text
 from orch_nb.trace.decisions import choices
 from orch_nb.trace.preview import brief
 from orch_nb.views import html as markup
-from orch_nb.views.bundle import Shown
+from orch_nb.views.bundle import Display
 from orch_nb.views.format import BAD, OK, usd, word
 from orch_nb.views.graph_svg import outcome_text
 from orch_nb.views.safe_text import clean, line
@@ -29,11 +29,11 @@ _MARKS = {"chosen": "✓ chosen", "refused": "✕ refused", "not chosen": "– n
 _COLOURS = {"chosen": OK, "refused": BAD}
 
 
-def why(view: RunView, node: str, made: Sequence[Choice]) -> Shown:
+def why(view: RunView, node: str, made: Sequence[Choice]) -> Display:
     """The decisions of one node of a run, or of all."""
     head = f"why · run {view.run} of `{line(view.graph, 64)}`" + (f" · {line(node, 64)}" if node else "")
     if not made:
-        return Shown.lines(head, "nothing was decided there: it has one way, and asked no model", value=[])
+        return Display.lines(head, "nothing was decided there: it has one way, and asked no model", value=[])
     shown = list(made[:MAX_CHOICES])
     text = [head, *("\n" + _text(choice) for choice in shown)]
     parts = [_html(choice) for choice in shown]
@@ -44,10 +44,10 @@ def why(view: RunView, node: str, made: Sequence[Choice]) -> Shown:
         text.append(rest)
         parts.append(markup.section(markup.quiet(rest)))
     html = markup.panel(markup.bar(markup.prose(head)), *parts)
-    return Shown("\n".join(text), html, list(made))
+    return Display("\n".join(text), html, list(made))
 
 
-def proposal(made: Proposal) -> Shown:
+def proposal(made: Proposal) -> Display:
     """A learned rule with its evidence, and the line that accepts it."""
     rule = made.rule
     state = acceptance_text(made.accepted) if made.accepted else "not accepted"
@@ -66,7 +66,7 @@ def proposal(made: Proposal) -> Shown:
         name = line(row.offer, 64) + (" (baseline)" if row.offer == made.baseline else "")
         cost = "" if row.cost_usd is None else f"{row.cost_usd:.3g}"
         table.add(name, f"{row.outcomes:,}", "" if row.mean is None else f"{row.mean:.2f}", cost, share)
-    return Shown.of_table(head, table, *_advice(made), value=made)
+    return Display.of_table(head, table, *_advice(made), value=made)
 
 
 def _advice(made: Proposal) -> list[str]:

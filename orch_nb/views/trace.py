@@ -11,7 +11,7 @@ from orch_nb.trace.message import arrows_of, messages, reason, taken_of
 from orch_nb.trace.span import CALLS
 from orch_nb.trace.state_steps import state_steps
 from orch_nb.views import html as markup
-from orch_nb.views.bundle import Shown
+from orch_nb.views.bundle import Display
 from orch_nb.views.decisions import decision_table
 from orch_nb.views.format import count, glyph, seconds, usd
 from orch_nb.views.graph_svg import svg
@@ -88,7 +88,7 @@ def _everything(span: Span) -> str:
     return "\n".join(parts)
 
 
-def trace(view: RunView, *, full: bool = False, only: Callable[[Span], bool] | None = None) -> Shown:
+def trace(view: RunView, *, full: bool = False, only: Callable[[Span], bool] | None = None) -> Display:
     """Rows of the trace, those that match; `value` is their spans."""
     table = trace_table(view, len(view.spans) if full else TRACE_ROWS, only=only)
     found = [span for span in view.spans if only is None or only(span)]
@@ -96,11 +96,11 @@ def trace(view: RunView, *, full: bool = False, only: Callable[[Span], bool] | N
     rows = notice_lines(view)
     said = "".join(f"<div>{markup.prose(row)}</div>" for row in rows)
     html = markup.panel(markup.bar(markup.strong(head)), markup.section(said + table.html(), first=True))
-    return Shown("\n".join([head, *rows, table.text()]), html, found)
+    return Display("\n".join([head, *rows, table.text()]), html, found)
 
 
 # ------------------------------------------------------------------ heat
-def heat(view: RunView, by: str) -> Shown:
+def heat(view: RunView, by: str) -> Display:
     """The graph with each node's share of the run's dollars, tokens or seconds, and the same as a table, most first.
 
     Raises
@@ -126,7 +126,7 @@ def heat(view: RunView, by: str) -> Shown:
     head = f"{head_line(view)} · share of {by}"
     drawn = markup.drawing(svg(replace(view.picture, nodes=nodes)))
     html = markup.panel(markup.bar(markup.strong(head)), drawn, markup.section(table.html()))
-    return Shown(f"{head}\n{table.text()}", html, shares)
+    return Display(f"{head}\n{table.text()}", html, shares)
 
 
 def _amount(node: NodeView, by: str) -> float:
@@ -134,7 +134,7 @@ def _amount(node: NodeView, by: str) -> float:
 
 
 # ------------------------------------------------------------------ other readings
-def reading(view: RunView, events: Sequence[Event], what: str) -> Shown:
+def reading(view: RunView, events: Sequence[Event], what: str) -> Display:
     """One of `VIEWS`.
 
     Raises
@@ -152,9 +152,9 @@ def reading(view: RunView, events: Sequence[Event], what: str) -> Shown:
         case "decisions":
             table = decision_table(view)
             return (
-                Shown.lines(head_line(view), "nothing was decided")
+                Display.lines(head_line(view), "nothing was decided")
                 if table is None
-                else Shown.of_table(head_line(view), table)
+                else Display.of_table(head_line(view), table)
             )
     near = nearest(what, VIEWS)
     raise BadOption(
@@ -163,16 +163,16 @@ def reading(view: RunView, events: Sequence[Event], what: str) -> Shown:
     )
 
 
-def _messages(view: RunView) -> Shown:
+def _messages(view: RunView) -> Display:
     said = messages(view)
     table, head = message_table(said), f"{head_line(view)} · {count(len(said), 'message')}"
     html = markup.panel(
         markup.bar(markup.strong(head)), markup.drawing(sequence_svg(said)), markup.section(table.html())
     )
-    return Shown(f"{head}\n{table.text()}", html, said)
+    return Display(f"{head}\n{table.text()}", html, said)
 
 
-def _conversation(view: RunView) -> Shown:
+def _conversation(view: RunView) -> Display:
     """Every call in order of time: when, who, to whom, all that was said and all that was answered."""
     rows = [
         (s, t) for s, t in zip(view.spans, view.starts, strict=True) if s.kind in ("model", "tool") and t is not None
@@ -193,7 +193,7 @@ def _conversation(view: RunView) -> Shown:
         rest = f"… {len(rows) - MAX_SAID:,} more calls: `run.view.spans` has all"
         text.append(rest)
         html.append(markup.section(markup.quiet(rest)))
-    return Shown("\n".join(text), markup.panel(*html), [span for span, _ in rows])
+    return Display("\n".join(text), markup.panel(*html), [span for span, _ in rows])
 
 
 def _confidence(span: Span) -> str:
@@ -211,7 +211,7 @@ def _confidence(span: Span) -> str:
     return f" · states confidence {stated:g}" if isinstance(stated, int | float) else ""
 
 
-def _state(view: RunView, events: Sequence[Event]) -> Shown:
+def _state(view: RunView, events: Sequence[Event]) -> Display:
     """What each step changed of the state, field by field."""
     steps = state_steps(events)
     table = Table([Column("after step"), Column("field"), Column("before"), Column("after", rest=True)])
@@ -233,10 +233,10 @@ def _state(view: RunView, events: Sequence[Event]) -> Shown:
         table.notes.append(
             f"the last {TRACE_ROWS} of {len(steps):,} steps; `run.state_at(STEP)` gives the state after any"
         )
-    return Shown.of_table(f"{head_line(view)} · state", table, value=steps)
+    return Display.of_table(f"{head_line(view)} · state", table, value=steps)
 
 
-def critical(view: RunView) -> Shown:
+def critical(view: RunView) -> Display:
     """The chain of steps that made the run as long as it was, and what of it was waiting, models, the rest."""
     path = critical_path(view)
     at = {id(s): t for s, t in zip(view.spans, view.starts, strict=True)}
@@ -269,7 +269,7 @@ def critical(view: RunView) -> Shown:
         if first is None or not path.total_s
         else f"speed up `{line(first[0], 64)}` first: {first[1] / path.total_s:.0%} of it"
     )
-    return Shown.of_table(head, table, after, *([advice] if advice else []), value=path)
+    return Display.of_table(head, table, after, *([advice] if advice else []), value=path)
 
 
 def _s(value: float) -> str:
@@ -277,7 +277,7 @@ def _s(value: float) -> str:
     return f"{value:.2f}" if value >= 0.005 else ""
 
 
-def why_called(view: RunView, source: str, target: str) -> Shown:
+def why_called(view: RunView, source: str, target: str) -> Display:
     """Why `source` called `target`: each time, the arrow, its condition with the values it saw, and what was handed on.
 
     Raises
@@ -318,10 +318,10 @@ def why_called(view: RunView, source: str, target: str) -> Shown:
             Cell(line(call.input_text, 160), quiet=True),
         )
     if table.rows:
-        return Shown.of_table(head, table, value=messages_between(view, source, target))
+        return Display.of_table(head, table, value=messages_between(view, source, target))
     others = ", ".join(f"`{line(e.target, 40)}`" for e in arrows.get(source, [])) or "no other step"
     said = "it did not run" if here and not acts else f"there is no arrow between them; it leads to {others}"
-    return Shown.lines(head, f"it did not: {said}", value=[])
+    return Display.lines(head, f"it did not: {said}", value=[])
 
 
 def _path(span: Span) -> str:

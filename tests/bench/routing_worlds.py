@@ -1,4 +1,4 @@
-"""Made-up logs of outcomes on real and made-up texts, to measure a router without anybody's benchmark.
+"""PreparedComparison-up logs of outcomes on real and made-up texts, to measure a router without anybody's benchmark.
 
 Texts: word problems of one to eight steps and short cases from templates, plain questions, and documentation paragraphs of the
 standard library. Models answer by an item-response model: the log odds of being right are the model's ability, plus its skill in the

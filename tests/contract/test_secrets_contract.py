@@ -26,7 +26,7 @@ from orch_nb.store.approvals import Accepted
 from orch_nb.store.export import to_line
 from orch_nb.store.memory import MemoryStore
 from orch_nb.store.sqlite import SqliteStore
-from orch_nb.views.bundle import Shown, bundle
+from orch_nb.views.bundle import Display, bundle
 from orch_nb.views.safe_text import as_text, clean, escape, escape_line, line
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ def test_no_form_of_a_display_has_a_secret(secret):
         assert secret not in show(text)
         for limit in range(len(secret) + 1, len(text)):
             assert secret[:16] not in show(f"{text} {text}", limit)
-    raw = Shown(text, f"<b title='{text}'>{text}</b>", kind="application/x", data={"text": text, "rows": [[text]]})
+    raw = Display(text, f"<b title='{text}'>{text}</b>", kind="application/x", data={"text": text, "rows": [[text]]})
     assert secret not in json.dumps(raw._repr_mimebundle_(), ensure_ascii=False) + repr(raw)
 
 

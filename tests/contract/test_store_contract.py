@@ -322,7 +322,7 @@ def test_a_closed_log_is_closed(store: Any) -> None:
     log = begin(store)
     log.close()
     log.close()
-    for use in (lambda: log.append([finished(1)]), lambda: log.doubt("h"), lambda: asyncio.run(log.sync())):
+    for use in (lambda: log.append([finished(1)]), lambda: log.mark_in_doubt("h"), lambda: asyncio.run(log.sync())):
         with pytest.raises(StoreError, match="closed"):
             use()
     with pytest.raises(StoreError, match="closed"):
@@ -550,8 +550,8 @@ async def test_doubt_still_counts(store: Any) -> None:
     """Money in doubt is no longer held, and counts against the limit all the same; doubting twice is doubting once."""
     log = begin(store, "x")
     await log.admit(sent(), hold("h", "0.40", *NEST))
-    log.doubt("h")
-    log.doubt("h")
+    log.mark_in_doubt("h")
+    log.mark_in_doubt("h")
     for one in store.balances():
         assert (one.held_usd, one.in_doubt_usd) == (0, D("0.40"))
     refusal = await log.admit(sent(1), hold("h2", "0.20", *NEST))
@@ -562,7 +562,7 @@ async def test_what_was_in_doubt_can_settle(store: Any) -> None:
     """A call in doubt that turns out to have cost something settles like any other."""
     log = begin(store, "x")
     await log.admit(sent(), hold("h", "0.40", *NEST))
-    log.doubt("h")
+    log.mark_in_doubt("h")
     await done(log.settle([settled()], "h", D("0.25"), D(0)))
     for one in store.balances():
         assert (one.spent_usd, one.held_usd, one.in_doubt_usd) == (D("0.25"), 0, 0)
@@ -579,7 +579,7 @@ async def test_resuming_puts_open_holds_in_doubt(shelf: Shelf) -> None:
     for _ in range(2):
         for one in shelf.store.balances():
             assert (one.held_usd, one.in_doubt_usd) == (0, D("0.40"))
-        log.doubt("h")
+        log.mark_in_doubt("h")
 
 
 async def test_resuming_in_the_same_process_doubts_too(store: Any) -> None:
@@ -616,7 +616,7 @@ async def test_a_hold_is_made_once(store: Any) -> None:
     await other.admit(sent(), hold("h", "0.1", "notebook:n"))
     assert store.balance("notebook:n").held_usd == D("0.2")
     with pytest.raises(StoreError, match="no open hold"):
-        log.doubt("other")
+        log.mark_in_doubt("other")
 
 
 @pytest.mark.parametrize("bad", [D("NaN"), D("Infinity"), D("-0.01"), 0.1, "1", None])
@@ -717,7 +717,7 @@ async def test_a_reset_begins_anew(shelf: Shelf) -> None:
     for i, name in enumerate("abc"):
         await log.admit(sent(i), hold(name, "0.10", ("notebook:n", "0.50")))
     await done(log.settle([settled()], "a", D("0.20"), D(0)))
-    log.doubt("b")
+    log.mark_in_doubt("b")
     shelf.store.reset("notebook:n")
     one = shelf.store.balance("notebook:n")
     assert (one.spent_usd, one.held_usd, one.in_doubt_usd, one.overrun_usd) == (0, D("0.10"), 0, 0)

@@ -56,7 +56,7 @@ class Schedule:
         elif kind < 0.90:
             await self.settle(self.rng.choice(list(self.open)))
         elif kind < 0.96:
-            self.log.doubt(self.rng.choice(list(self.open)))
+            self.log.mark_in_doubt(self.rng.choice(list(self.open)))
         else:
             self.raise_limit()
 

@@ -59,7 +59,7 @@ class Candidate:
 
 
 @dataclass(slots=True)
-class Made:
+class PreparedComparison:
     """All that a comparison runs: candidates with their plans, rows, one batch row for each cell, scorers, notes."""
 
     task: str
@@ -90,7 +90,7 @@ def on_model(agent: Any, model: str) -> Any:
     return made
 
 
-def make(runtime: Runtime, cell: CompareCell, names: Mapping[str, Any]) -> Made:
+def make(runtime: Runtime, cell: CompareCell, names: Mapping[str, Any]) -> PreparedComparison:
     """Everything checked and compiled, nothing spent.
 
     Raises
@@ -116,7 +116,7 @@ def make(runtime: Runtime, cell: CompareCell, names: Mapping[str, Any]) -> Made:
     _check_columns(cell, scorers, rows)
     shared, notes = _shared(wanted, rows, names)
     cells = _cells(cell, candidates, plans, rows, shared)
-    return Made(task, candidates, plans, rows, cells, scorers, notes)
+    return PreparedComparison(task, candidates, plans, rows, cells, scorers, notes)
 
 
 def _at(cell: CompareCell, key: str, work: Any) -> Any:

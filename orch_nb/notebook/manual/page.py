@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orch_nb.views import html
-from orch_nb.views.bundle import Shown
+from orch_nb.views.bundle import Display
 from orch_nb.views.table import Column, Table
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Page:
         """Every word, key and mark that the page explains."""
         return tuple(word for rule in self.rules for word in rule.words)
 
-    def shown(self, usage: str = "") -> Shown:
+    def shown(self, usage: str = "") -> Display:
         """The page as text and as HTML.
 
         Parameters
@@ -92,7 +92,7 @@ class Page:
         usage
             How the verb of the same name is written, where there is one.
         """
-        return Shown(self._text(usage), self._html(usage), self)
+        return Display(self._text(usage), self._html(usage), self)
 
     def _parts(self) -> Iterable[Section]:
         yield from self.sections

@@ -105,7 +105,7 @@ class OpenAIChat(HttpProvider):
         for event in last:
             yield event
 
-    def batch_door(self) -> OpenAIBatch | None:
+    def batch_api(self) -> OpenAIBatch | None:
         """The way to this provider's batch interface; None where it has none."""
         from orch_nb.providers.openai.batch import OpenAIBatch
 

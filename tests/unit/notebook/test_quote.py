@@ -179,7 +179,7 @@ def test_a_batch_at_batch_price_from_a_cell(shell, monkeypatch):
     from tests.unit.providers.batch_server import BatchServer
 
     options = {"resumes": False, "gather_s": 0.25, "poll_s": 0.005}
-    monkeypatch.setattr(provider_batches.BatchDesk.__init__, "__kwdefaults__", options)
+    monkeypatch.setattr(provider_batches.ProviderBatchQueue.__init__, "__kwdefaults__", options)
     server = BatchServer()
     runtime.current().add_provider(OpenAIChat("depot", server.url, key=None, has_batch=True))
     shell.good("%orch models add slow depot/m1 input=10 output=30 batch=0.5")

@@ -24,7 +24,7 @@ def server():
 
 def door(server, **options):
     """The way to its batches."""
-    return OpenAIChat("house", server.url, key=None, has_batch=True, **options).batch_door()
+    return OpenAIChat("house", server.url, key=None, has_batch=True, **options).batch_api()
 
 
 def asked(text="hi", **options):
@@ -53,15 +53,15 @@ async def test_questions_and_answers_keep_their_names(server):
 
 def test_a_server_without_batches_has_no_door(server):
     """Only OpenAI's own address is taken to have batches, unless told."""
-    assert OpenAIChat("house", server.url, key=None).batch_door() is None
-    assert OpenAIChat("openai", key="env:OPENAI_API_KEY").batch_door() is not None
+    assert OpenAIChat("house", server.url, key=None).batch_api() is None
+    assert OpenAIChat("openai", key="env:OPENAI_API_KEY").batch_api() is not None
 
 
 async def test_the_key_is_sent_and_never_shown(server, monkeypatch):
     """The key goes with files and batches as with calls, and a refusal does not repeat it."""
     monkeypatch.setenv("HOUSE_KEY", "sk-very-secret-key-of-the-house")
     server.faults = [401]
-    way = OpenAIChat("house", server.url, key="env:HOUSE_KEY", has_batch=True).batch_door()
+    way = OpenAIChat("house", server.url, key="env:HOUSE_KEY", has_batch=True).batch_api()
     state = await way.submit({"a": asked()}, "m")
     with pytest.raises(AuthFailed) as caught:
         await way.look(state.id)

@@ -23,7 +23,7 @@ FILLER = ["the", "my", "please", "help", "with", "about", "again", "today", "the
 
 
 def sentences(topic: str, count: int, seed: int) -> list[str]:
-    """Made-up messages: two words of the topic among filler."""
+    """PreparedComparison-up messages: two words of the topic among filler."""
     chance = random.Random(f"{topic}{seed}")
     return [" ".join(chance.sample(FILLER, 3) + chance.sample(TOPICS[topic].split(), 2)) for _ in range(count)]
 

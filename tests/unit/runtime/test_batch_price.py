@@ -36,7 +36,7 @@ def server():
 def quick(monkeypatch):
     """A desk that gathers and looks much faster."""
     options = {"resumes": False, "gather_s": 0.25, "poll_s": 0.005}
-    monkeypatch.setattr(provider_batches.BatchDesk.__init__, "__kwdefaults__", options)
+    monkeypatch.setattr(provider_batches.ProviderBatchQueue.__init__, "__kwdefaults__", options)
 
 
 @pytest.fixture
@@ -206,7 +206,9 @@ def settled_of(house, batch):
 def test_a_question_that_is_stopped_before_it_left_costs_nothing(house, server, monkeypatch):
     """Calls that are still gathered were never sent."""
     monkeypatch.setattr(
-        provider_batches.BatchDesk.__init__, "__kwdefaults__", {"resumes": False, "gather_s": 60.0, "poll_s": 0.005}
+        provider_batches.ProviderBatchQueue.__init__,
+        "__kwdefaults__",
+        {"resumes": False, "gather_s": 60.0, "poll_s": 0.005},
     )
     made = start_batch(house, agent(), ROWS[:2], price="batch")
     assert asyncio.run(_until(lambda: all(_asks(house, made, n) for n in range(2))))
@@ -260,7 +262,7 @@ from orch_nb.runtime import provider_batches
 from orch_nb.runtime.runtime import Runtime
 
 folder, url = sys.argv[1:]
-provider_batches.BatchDesk.__init__.__kwdefaults__ = {"resumes": False, "gather_s": 0.25, "poll_s": 0.005}
+provider_batches.ProviderBatchQueue.__init__.__kwdefaults__ = {"resumes": False, "gather_s": 0.25, "poll_s": 0.005}
 book = models.ModelBook(environ={})
 models.use(book)
 rt = Runtime(folder, models=book)

@@ -102,9 +102,9 @@ class Ledger(RuleBasedStateMachine):
         self.logs[run].settle([settled()], hold, self.held.pop(call) + more, Decimal(0))
 
     @rule(target=open_calls, call=consumes(open_calls))
-    def doubt(self, call: tuple[str, str]) -> Any:
+    def mark_in_doubt(self, call: tuple[str, str]) -> Any:
         """Nobody knows what became of a call."""
-        self.logs[call[0]].doubt(call[1])
+        self.logs[call[0]].mark_in_doubt(call[1])
         return call
 
     @rule(run=st.sampled_from(RUNS), raised=st.integers(0, 50))

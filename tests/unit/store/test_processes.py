@@ -182,7 +182,7 @@ def test_a_dead_processs_money_is_in_doubt(path: Path, child: Callable[..., Any]
         assert store.balance("notebook:n").in_doubt_usd == Decimal("0.40")
         again = store.open("x")
         again.append([ev.Resumed(5.0)])
-        again.doubt("h")
+        again.mark_in_doubt("h")
         assert store.balance("notebook:n").in_doubt_usd == Decimal("0.40")
         assert store.rebuild_ledger() == []
 
