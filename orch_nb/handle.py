@@ -261,17 +261,17 @@ class RunHandle:
     # ---------------------------------------------------------------- on the loop's thread
     def _on_events(self, events: Sequence[Event]) -> None:
         self._events.extend(events)
-        self._changed()
+        self._notify()
 
     def _on_text(self, key: str, text: str) -> None:
         row = self.live.setdefault(key, {"text": "", "since": asyncio.get_running_loop().time()})
         row["text"] += text
-        self._changed()
+        self._notify()
 
     def _on_call_end(self, key: str) -> None:
         self.live.pop(key, None)
 
-    def _changed(self) -> None:
+    def _notify(self) -> None:
         self.version += 1
         if self.on_change is not None:
             tell(f"`on_change` of run {self.run}", self.on_change, self)
@@ -282,19 +282,19 @@ class RunHandle:
             self._status = "waiting"
             if not self.settled.done():
                 self.settled.set_result(self)
-        self._changed()
+        self._notify()
 
-    def _ended(self, exception: BaseException | None) -> None:
+    def _on_ended(self, exception: BaseException | None) -> None:
         with self._lock:
             self._exception = exception
             self._status = _recorded_status(self._events)
             self.live.clear()
-        self._changed()
+        self._notify()
         if not self.settled.done():
             self.settled.set_result(self)
         self.future.set_result(self)
 
-    def _broke(self, error: BaseException) -> None:
+    def _on_broken(self, error: BaseException) -> None:
         """The engine itself failed (the store is gone, the disk is full): the waiter gets the error, the record stays."""
         if self.future.done():
             return
@@ -304,7 +304,7 @@ class RunHandle:
         for future in (self.settled, self.future):
             if not future.done():
                 future.set_exception(error)
-        self._changed()
+        self._notify()
 
     # ---------------------------------------------------------------- display
     @property

@@ -252,7 +252,7 @@ class Agent:
         from orch_nb.catalog import models
 
         out = self.misread()
-        for key, name in self._named(book):
+        for key, name in self._model_keys(book):
             try:
                 offer = (book or models.current()).resolve(name)
             except OrchError as error:
@@ -280,7 +280,7 @@ class Agent:
             if found
         ]
 
-    def _named(self, book: ModelBook | None) -> Iterator[tuple[str, str]]:
+    def _model_keys(self, book: ModelBook | None) -> Iterator[tuple[str, str]]:
         """(key of the cell, model) of all that it may call: to answer, to judge, for a second opinion."""
         route = self.spec.route
         for name in self._model_names(book):

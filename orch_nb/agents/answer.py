@@ -69,21 +69,21 @@ def read_answer(text: str, finish_reason: str, out: OutType | None, max_tokens: 
     wanted = None if out is None else out.schema
     if out is None or request_schema(wanted) is None:
         return text, []
-    value, problems = _validated(text, out, wanted or {})
+    value, problems = _validate(text, out, wanted or {})
     if problems and finish_reason == "length":
         problems = [f"the answer was cut off at `max_tokens` ({max_tokens})", *problems]
     return (None, problems) if problems else (value, [])
 
 
-def _validated(text: str, out: OutType, wanted: dict[str, Any]) -> tuple[Any, list[str]]:
+def _validate(text: str, out: OutType, wanted: dict[str, Any]) -> tuple[Any, list[str]]:
     if not text.strip():
         return None, ["the answer is empty"]
     if wanted.get("type") == "object":
         return out.validate(text)
-    return out.validate(_unwrapped(text))
+    return out.validate(_unwrap(text))
 
 
-def _unwrapped(text: str) -> str:
+def _unwrap(text: str) -> str:
     """The JSON text of the value inside ``{"value": …}``; a bare word becomes a JSON string."""
     body = unfenced(text)
     try:

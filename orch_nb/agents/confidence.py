@@ -94,15 +94,15 @@ def measured(conversation: Conversation, value: Any, how: Measure, least: float,
         case "agreement":
             return None if is_last else (yield from _agreement(conversation, value, how, least))
         case "check":
-            return (yield from _checked(conversation, value, how))
+            return (yield from _by_check(conversation, value, how))
         case "stated":
-            return _calibrated(conversation, _stated(value, how))
+            return _calibrate(conversation, _by_statement(value, how))
         case "probability":
-            return _calibrated(conversation, _probable(conversation, value, how))
+            return _calibrate(conversation, _probable(conversation, value, how))
     return None
 
 
-def _calibrated(conversation: Conversation, sure: Confidence) -> Confidence:
+def _calibrate(conversation: Conversation, sure: Confidence) -> Confidence:
     """The same with the rate of right answers at this score, where labelled answers have given one."""
     if sure.confidence is None:
         return sure
@@ -118,7 +118,7 @@ def _rate(conversation: Conversation, by: str, score: float) -> float | None:
 # ------------------------------------------------------------------ agreement
 def _agreement(conversation: Conversation, value: Any, how: Measure, least: float) -> Steps:
     """The share of k answers that are the same. Samples that fail or do not fit count as disagreeing."""
-    needed = _needed(conversation, how, least)
+    needed = _votes_needed(conversation, how, least)
     answers: list[tuple[str, Any]] = [(identity(value, how.field), value)]
     while len(answers) < how.k:
         most = _most(answers)[1]
@@ -135,10 +135,10 @@ def _agreement(conversation: Conversation, value: Any, how: Measure, least: floa
     confidence = count / (how.k if is_enough else asked)
     cut = f" ({how.k} would have been asked)" if asked < how.k else ""
     detail = f"{count} of {asked} answers agree{cut}"
-    return _calibrated(conversation, Confidence(chosen, how.text, round(confidence, 6), detail, is_enough=is_enough))
+    return _calibrate(conversation, Confidence(chosen, how.text, round(confidence, 6), detail, is_enough=is_enough))
 
 
-def _needed(conversation: Conversation, how: Measure, least: float) -> int:
+def _votes_needed(conversation: Conversation, how: Measure, least: float) -> int:
     """How many of k must agree; k + 1 where no agreement is sure enough."""
     for count in range(1, how.k + 1):
         rate = _rate(conversation, how.text, count / how.k)
@@ -228,7 +228,7 @@ def _is_label(schema: Any) -> bool:
 
 
 # ------------------------------------------------------------------ a function, or the model's own word
-def _checked(conversation: Conversation, value: Any, how: Measure) -> Steps:
+def _by_check(conversation: Conversation, value: Any, how: Measure) -> Steps:
     outcome = yield Call("check", how.name, {"answer": value, "values": dict(conversation.task.inputs)})
     if not outcome.ok:
         error = outcome.error
@@ -241,7 +241,7 @@ def _checked(conversation: Conversation, value: Any, how: Measure) -> Steps:
                     said if score is None else f"{said} ({score:.2f})", is_enough=got["passed"])  # fmt: skip
 
 
-def _stated(value: Any, how: Measure) -> Confidence:
+def _by_statement(value: Any, how: Measure) -> Confidence:
     got = value.get(how.field) if isinstance(value, dict) else None
     if isinstance(got, bool) or not isinstance(got, int | float):
         return Confidence(value, how.text, None, f"`{how.field}` is no number", is_stated=True)

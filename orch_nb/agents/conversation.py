@@ -85,12 +85,12 @@ def render(prompt: str, inputs: Mapping[str, Any]) -> str:
         key = ".".join(path)
         if key in inputs:
             return inputs[key]
-        return _dug(inputs, path, optional=optional)
+        return _look_up(inputs, path, optional=optional)
 
     return Template.parse(prompt).render(look)
 
 
-def _dug(inputs: Mapping[str, Any], path: tuple[str, ...], *, optional: bool) -> Any:
+def _look_up(inputs: Mapping[str, Any], path: tuple[str, ...], *, optional: bool) -> Any:
     value: Any = inputs
     for part in path:
         if (not isinstance(value, dict) and value is not inputs) or part not in value:
@@ -258,11 +258,11 @@ class Conversation:
             if any(call.id == other.id for other in kept):
                 call.id = f"{call.id}_{number}"
             kept.append(call)
-            self.asked.append(self._checked(call, number))
+            self.asked.append(self._check_call(call, number))
         self.messages.append(Message("assistant", text, tuple(kept)))
         self._close_turn()
 
-    def _checked(self, call: ToolCall, number: int) -> _Asked:
+    def _check_call(self, call: ToolCall, number: int) -> _Asked:
         """The call, answered at once where it may not be made: an unknown tool, bad arguments, one too many."""
         spec = next((t for t in self.definition.get("tools", ()) if t["name"] == call.name), None)
         if spec is None:
@@ -283,7 +283,7 @@ class Conversation:
 
     def _take_tool(self, asked: _Asked, outcome: Any) -> None:
         if outcome.ok:
-            asked.answer = self._marked(asked, outcome.reply)
+            asked.answer = self._mark(asked, outcome.reply)
         else:
             error = outcome.error or ErrorInfo("ORCH501", "ToolFailed", "the tool failed")
             was_called = error.code not in UNTOUCHED
@@ -292,10 +292,10 @@ class Conversation:
                 self.is_stopped = True
                 return
             told = f"the tool failed ({error.type}): {error.message}"
-            asked.answer = self._marked(asked, told)
+            asked.answer = self._mark(asked, told)
         self._close_turn()
 
-    def _marked(self, asked: _Asked, value: Any) -> str:
+    def _mark(self, asked: _Asked, value: Any) -> str:
         return marked(value, tool=asked.call.name, request_hash=self.sent, call_id=asked.call.id)
 
     def _has_effects(self, name: str) -> bool:

@@ -30,7 +30,7 @@ MAX_BECAUSE = 300
 
 def run_routed(task: AgentTask) -> Steps:
     """The whole conversation; returns its `Result`."""
-    answer = yield from _answered(task)
+    answer = yield from _answer(task)
     if "second_opinion" in task.definition:
         from orch_nb.agents.second_opinion import add_second_opinion
 
@@ -38,7 +38,7 @@ def run_routed(task: AgentTask) -> Steps:
     return replace(answer.result, decision={"route": answer.note}) if answer.note else answer.result
 
 
-def _answered(task: AgentTask) -> Steps:
+def _answer(task: AgentTask) -> Steps:
     if "route" not in task.definition:
         conversation = Conversation(task, logprobs=task.definition["second_opinion"]["by"] == "probability")
         return Answer((yield from run_conversation(conversation)), conversation)
@@ -46,15 +46,15 @@ def _answered(task: AgentTask) -> Steps:
     if isinstance(decision, ErrorInfo):
         return Answer(Result(error=decision))
     if decision.get("ask"):
-        decision = yield from _judged(task, decision)
+        decision = yield from _ask_judge(task, decision)
         if isinstance(decision, ErrorInfo):
             return Answer(Result(error=decision))
     if decision["by"] == "cascade":
-        return (yield from _climbed(task, decision))
-    return (yield from _asked(task, decision))
+        return (yield from _run_cascade(task, decision))
+    return (yield from _ask_in_turn(task, decision))
 
 
-def _judged(task: AgentTask, decision: Decision) -> Steps:
+def _ask_judge(task: AgentTask, decision: Decision) -> Steps:
     """The judge is asked, and what it said is decided upon."""
     spec = task.definition
     judge = model_of(spec, decision["ask"])
@@ -71,7 +71,7 @@ def _about(row: Mapping[str, Any]) -> str:
 
 
 # ------------------------------------------------------------------ one model, others only when it fails
-def _asked(task: AgentTask, decision: Decision) -> Steps:
+def _ask_in_turn(task: AgentTask, decision: Decision) -> Steps:
     models = [model_of(task.definition, name) for name in decision["order"]]
     conversation = Conversation(task, models, because=decision["because"][:MAX_BECAUSE])
     result = yield from run_conversation(conversation)
@@ -87,7 +87,7 @@ def _asked(task: AgentTask, decision: Decision) -> Steps:
 
 
 # ------------------------------------------------------------------ a ladder
-def _climbed(task: AgentTask, decision: Decision) -> Steps:
+def _run_cascade(task: AgentTask, decision: Decision) -> Steps:
     """Rung by rung, until an answer passes or none is left."""
     route = task.definition["route"]
     tried: list[dict[str, Any]] = []
@@ -95,27 +95,27 @@ def _climbed(task: AgentTask, decision: Decision) -> Steps:
     before: Conversation | None = None
     while True:
         is_top = len(decision["order"]) == 1
-        answer = yield from _rung(task, decision, before, is_top=is_top)
+        answer = yield from _run_step(task, decision, before, is_top=is_top)
         before = answer.conversation
-        step = _step(decision["offer"], answer, route["confidence"], is_top=is_top)
+        step = _step_record(decision["offer"], answer, route["confidence"], is_top=is_top)
         tried.append(step)
         if answer.is_final or step["passed"]:
-            return _ended(task, decision, answer, tried)
+            return _end_cascade(task, decision, answer, tried)
         if answer.result.error is None and not _is_refuted(answer):
             kept = answer if kept is None or _sure(answer) > _sure(kept) else kept
         if is_top:
-            return _ended(task, decision, kept or answer, tried)
+            return _end_cascade(task, decision, kept or answer, tried)
         again = yield from decide(task, tried=tuple(tried), keeps=kept is not None)
         if isinstance(again, ErrorInfo):
-            return _ended(
+            return _end_cascade(
                 task, decision, kept or Answer(Result(error=_both(answer, again)), answer.conversation), tried
             )
         if not again["offer"]:
-            return _ended(task, again, kept or answer, tried)
+            return _end_cascade(task, again, kept or answer, tried)
         decision = again
 
 
-def _rung(task: AgentTask, decision: Decision, before: Conversation | None, *, is_top: bool) -> Steps:
+def _run_step(task: AgentTask, decision: Decision, before: Conversation | None, *, is_top: bool) -> Steps:
     """One model's answer and how sure it is. Below the top nothing is repaired: the next rung is the remedy."""
     model = model_of(task.definition, decision["offer"])
     because = decision["because"][:MAX_BECAUSE]
@@ -133,7 +133,7 @@ def _rung(task: AgentTask, decision: Decision, before: Conversation | None, *, i
     return answer
 
 
-def _step(offer: str, answer: Answer, least: float, *, is_top: bool) -> dict[str, Any]:
+def _step_record(offer: str, answer: Answer, least: float, *, is_top: bool) -> dict[str, Any]:
     """One rung of the record: who, whether it passed, how sure, why."""
     error, sure = answer.result.error, answer.sureness
     if error is not None:
@@ -162,7 +162,7 @@ def _sure(answer: Answer) -> float:
     return -1.0 if sure is None or sure.confidence is None else sure.confidence
 
 
-def _ended(task: AgentTask, decision: Decision, answer: Answer, tried: list[dict[str, Any]]) -> Answer:
+def _end_cascade(task: AgentTask, decision: Decision, answer: Answer, tried: list[dict[str, Any]]) -> Answer:
     last = tried[-1]
     answer.note = {"how": decision["how"], "by": "cascade", "ladder": tried, "because": last["because"]}
     if answer.conversation is not None:

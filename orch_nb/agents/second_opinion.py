@@ -42,7 +42,7 @@ def add_second_opinion(task: AgentTask, first: Answer) -> Steps:
         refused = decision.message if isinstance(decision, ErrorInfo) else decision["because"]
         first.note["second_opinion"] = {"refused": refused}
         return first
-    return (yield from _weighed(task, first, rule["model"], because))
+    return (yield from _ask_second(task, first, rule["model"], because))
 
 
 def _sureness(first: Answer, conversation: Conversation, rule: dict[str, Any]) -> Steps:
@@ -53,7 +53,7 @@ def _sureness(first: Answer, conversation: Conversation, rule: dict[str, Any]) -
     return found or Confidence(first.result.value, rule["by"], None, "nothing measures it")
 
 
-def _weighed(task: AgentTask, first: Answer, name: str, because: str) -> Steps:
+def _ask_second(task: AgentTask, first: Answer, name: str, because: str) -> Steps:
     model = model_of(task.definition, name)
     conversation = follow_up(task, [model], first.conversation, because=f"second opinion: {because}")
     result = yield from run_conversation(conversation)
@@ -67,7 +67,7 @@ def _weighed(task: AgentTask, first: Answer, name: str, because: str) -> Steps:
     record["agreed"] = identity(result.value) == identity(first.result.value)
     final = result.value
     if not record["agreed"]:
-        weighing = _weighing(task, conversation, model, first.result.value, result.value)
+        weighing = _weighing_conversation(task, conversation, model, first.result.value, result.value)
         both = yield from run_conversation(weighing)
         if both.error is not None and both.error.failure == "cancelled":
             return Answer(both, weighing, note=first.note)
@@ -78,11 +78,13 @@ def _weighed(task: AgentTask, first: Answer, name: str, because: str) -> Steps:
     return Answer(Result(final), conversation, first.sureness, {**first.note, "offer": name, "second_opinion": record})
 
 
-def _weighing(task: AgentTask, conversation: Conversation, model: dict[str, Any], one: Any, other: Any) -> Conversation:
+def _weighing_conversation(
+    task: AgentTask, conversation: Conversation, model: dict[str, Any], one: Any, other: Any
+) -> Conversation:
     """The question once more, with both answers. Which model gave which is not said: it would weigh."""
     body = (
         "Two answers were given to this:\n"
-        f"Answer 1:\n{_shown(one)}\n\nAnswer 2:\n{_shown(other)}\n\n"
+        f"Answer 1:\n{_shorten(one)}\n\nAnswer 2:\n{_shorten(other)}\n\n"
         "Weigh them against the task and the facts above, and give the one right answer, in the same form."
     )
     made = follow_up(task, [model], conversation, because="it weighs both answers")
@@ -91,6 +93,6 @@ def _weighing(task: AgentTask, conversation: Conversation, model: dict[str, Any]
     return made
 
 
-def _shown(value: Any) -> str:
+def _shorten(value: Any) -> str:
     text = value if isinstance(value, str) else compact(value)
     return text[:MAX_SHOWN]

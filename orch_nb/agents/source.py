@@ -120,7 +120,7 @@ class _Walk:
         return write(thing)
 
     def _function(self, fn: types.FunctionType) -> Any:
-        installed = _installed(fn.__module__)
+        installed = _installed_version(fn.__module__)
         if installed:
             return ["installed", installed, fn.__qualname__]
         parts: dict[str, Any] = {"tree": _tree_digest(fn)}
@@ -133,7 +133,7 @@ class _Walk:
         return parts
 
     def _class(self, cls: type) -> Any:
-        installed = _installed(cls.__module__)
+        installed = _installed_version(cls.__module__)
         if installed or cls.__module__ == "builtins":
             return ["class", installed or "builtins", cls.__qualname__]
         if issubclass(cls, Enum):
@@ -169,11 +169,11 @@ class _Walk:
         if isinstance(got, _SIMPLE):
             return [type(got).__name__, repr(got)]
         if isinstance(got, tuple | list):
-            return [type(got).__name__, *[self.value(v, where) for v in _bounded(got, where)]]
+            return [type(got).__name__, *[self.value(v, where) for v in _bound(got, where)]]
         if isinstance(got, set | frozenset):
-            return ["set", sorted((self.value(v, where) for v in _bounded(got, where)), key=canonical)]
+            return ["set", sorted((self.value(v, where) for v in _bound(got, where)), key=canonical)]
         if type(got) is dict:
-            return ["dict", [[self.value(k, where), self.value(v, where)] for k, v in _bounded(got, where).items()]]
+            return ["dict", [[self.value(k, where), self.value(v, where)] for k, v in _bound(got, where).items()]]
         if callable(got) and isinstance(got, types.FunctionType | types.MethodType | type | partial):
             return self.callable(got)
         return self._leaf(got, where)
@@ -213,7 +213,7 @@ class _Walk:
             return [type(got).__name__, repr(got)]  # NaN and infinity: equal to themselves here
 
 
-def _bounded(got: Any, where: str) -> Any:
+def _bound(got: Any, where: str) -> Any:
     """`got` itself when it is small: what a function reads beyond that belongs in its inputs."""
     size = _size(got, MAX_GLOBAL_BYTES)
     if size > MAX_GLOBAL_BYTES:
@@ -368,7 +368,7 @@ def _annotation(value: Any) -> str:
 
 
 # ------------------------------------------------------------------ modules
-def _installed(module_name: str | None) -> str:
+def _installed_version(module_name: str | None) -> str:
     """``name version`` of what installed this module; "" for the notebook itself and for files beside it."""
     module = sys.modules.get(module_name or "")
     if module is None or module_name in (None, "__main__"):

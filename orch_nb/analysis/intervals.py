@@ -72,7 +72,7 @@ def band(
     if spread <= 1e-12 * max(1.0, abs(mean)):  # rounding of the mean, not a difference between runs
         return Band(mean, mean, (mean,))
     random = np.random.default_rng(seed)
-    means, spreads = _resampled(random, sample, resamples)
+    means, spreads = _resample(random, sample, resamples)
     future = _future(random, sample, count, resamples, mean, spread)
     width = (1.0 / sample.size + 1.0 / max(count, 1)) ** 0.5
     kept = spreads > 1e-9 * spread  # a resample without any spread has no studentised difference
@@ -82,7 +82,7 @@ def band(
     return Band(float(low), float(high), tuple(draws.tolist()))
 
 
-def _resampled(random: Any, sample: Any, resamples: int) -> tuple[Any, Any]:
+def _resample(random: Any, sample: Any, resamples: int) -> tuple[Any, Any]:
     """Means and standard deviations of resamples of the sample."""
     import numpy as np
 

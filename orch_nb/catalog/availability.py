@@ -69,7 +69,7 @@ class Availability:
         circuit = self._circuits.get(provider)
         if circuit is None or circuit.opened_at is None:
             return ""
-        left = self._left(circuit)
+        left = self._seconds_left(circuit)
         failed = f"`{provider}` failed {circuit.failures} times in a row, last with {circuit.last}"
         if left > 0:
             return f"{failed}; it is tried again in {left:.0f} s"
@@ -97,7 +97,7 @@ class Availability:
         circuit = self._circuits.get(provider)
         if circuit is None or circuit.opened_at is None or circuit.last not in WORTH_WAITING:
             return None
-        left = self._left(circuit)
+        left = self._seconds_left(circuit)
         return left if left > 0 else None if circuit.probe is None else 0.0
 
     def try_again(self) -> None:
@@ -106,7 +106,7 @@ class Availability:
             if circuit.opened_at is not None:
                 circuit.opened_at, circuit.probe = -COOLDOWN_S + self.clock(), None
 
-    def _left(self, circuit: _Circuit) -> float:
+    def _seconds_left(self, circuit: _Circuit) -> float:
         """Seconds for which an open circuit still refuses."""
         assert circuit.opened_at is not None
         grown = FIRST_COOLDOWN_S * 2.0 ** min(circuit.failures - FAILURES, 10)

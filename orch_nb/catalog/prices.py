@@ -328,14 +328,14 @@ class PriceBook:
         if offer.is_free:
             return FREE
         provider, _, model = offer.price_ref.partition("/") if offer.price_ref else (offer.provider, "", offer.model)
-        return _bundled(provider, model, at or datetime.now(UTC), service)
+        return _bundled_price(provider, model, at or datetime.now(UTC), service)
 
     def find(self, provider: str, model: str, *, at: datetime | None = None) -> Price | None:
         """The user's own price for a model id, else that of the bundled data; None when there is none."""
         for key in (f"{provider}/{model}", model):
             if key in self._own:
                 return self._own[key]
-        return _bundled(provider, model, at or datetime.now(UTC))
+        return _bundled_price(provider, model, at or datetime.now(UTC))
 
     def move(self, model: str, to: str) -> None:
         """Let the user's own price that was set for `model` be that of `to`, unless there is one; nothing where there is none."""
@@ -424,7 +424,7 @@ def bundled_date(today: Any = None) -> str:
     return max(dates).isoformat() if dates else ""
 
 
-def _bundled(provider: str, model: str, at: datetime, service: Mapping[str, str] | None = None) -> Price | None:
+def _bundled_price(provider: str, model: str, at: datetime, service: Mapping[str, str] | None = None) -> Price | None:
     found = _bundled_model(provider, model)
     if found is None:
         return None

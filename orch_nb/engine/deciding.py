@@ -110,7 +110,7 @@ def fit_facts(frame: Frame, chooser: Chooser, name: str, value: Any) -> dict[str
         node = frame.plan.nodes[frame.topo.index[candidate]]
         row: dict[str, list[str]] = {"needs": [], "missing": [], "state": [], "held": []}
         for read in node.reads:
-            got = _found(frame, read, (name, value))
+            got = _find(frame, read, (name, value))
             text = path_text(read)
             if not read.optional:
                 row["needs"].append(text)
@@ -123,7 +123,7 @@ def fit_facts(frame: Frame, chooser: Chooser, name: str, value: Any) -> dict[str
     return found
 
 
-def _found(frame: Frame, read: Read, overlay: tuple[str, Any]) -> Any:
+def _find(frame: Frame, read: Read, overlay: tuple[str, Any]) -> Any:
     """What a read finds now; None for nothing."""
     try:
         return resolve(frame, read, None, overlay=overlay)

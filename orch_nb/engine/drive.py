@@ -462,7 +462,7 @@ class Driver:
                 if result.__class__ is CoroutineType or inspect.isawaitable(result):
                     result = await result
             else:
-                result = await self._within(spec, _awaited(bound(values)))
+                result = await self._within(spec, _await(bound(values)))
         except BaseException as error:
             if self._is_end(error):
                 raise
@@ -504,7 +504,7 @@ class Driver:
         await self.log.admit(sent, None)
         self._visible(sent)
         try:
-            result = await self._within(spec, _awaited(bound(values, key)))
+            result = await self._within(spec, _await(bound(values, key)))
             result = plain(result, where=f"the result of `{spec.name}`")
         except NotDone as error:
             info = error_info(error)
@@ -632,7 +632,7 @@ class Driver:
                     if refusal is None:
                         outcome, took_s = await self._perform_call(spec, prepared, at, call, key)
                         break
-                other = self._degraded(spec, step, f"{self.state.run}/{key}/{call}", prepared, refusal)
+                other = self._degrade(spec, step, f"{self.state.run}/{key}/{call}", prepared, refusal)
                 if other is None:
                     return await self._refuse(act, spec, refusal, asked_at)
                 prepared = other  # reserved at less than the one before: this ends
@@ -724,7 +724,7 @@ class Driver:
         self.log.settle([event], hold, outcome.cost_usd or _ZERO, outcome.overrun_usd or _ZERO, used)
         self._visible(event)
 
-    def _degraded(self, spec: PlanNode, step: Call, key: str, prepared: Prepared, refusal: Refusal) -> Prepared | None:
+    def _degrade(self, spec: PlanNode, step: Call, key: str, prepared: Prepared, refusal: Refusal) -> Prepared | None:
         """Another call in the place of a refused one, where its budget wants that and one fits."""
         if self.perform.at_limit(spec, refusal) != "degrade":
             return None
@@ -853,7 +853,7 @@ class Driver:
                 value = plain(value, where=f"the result of `{spec.name}`")
             chosen: Any = None
             if spec.chooser is not None and spec.chooser.how == "judge":
-                chosen = await self._judged(act, spec, value, fingerprint)
+                chosen = await self._judge(act, spec, value, fingerprint)
                 if chosen.__class__ is list:
                     return chosen
             elif spec.chooser is not None:
@@ -890,9 +890,7 @@ class Driver:
                         started - act.ready_at if act.ready_at else 0.0, fingerprint, status, decision)
         ]  # fmt: skip
 
-    async def _judged(
-        self, act: Activate, spec: PlanNode, value: Any, fingerprint: str
-    ) -> dict[str, Any] | list[Event]:
+    async def _judge(self, act: Activate, spec: PlanNode, value: Any, fingerprint: str) -> dict[str, Any] | list[Event]:
         """The decision of a judge, asked once: its call is an event like any other. Events only when money forbids it."""
         assert spec.chooser is not None
         key = act.key
@@ -972,5 +970,5 @@ def _as_text(value: Any) -> str:
     return value if value.__class__ is str else compact(value)
 
 
-async def _awaited(result: Any) -> Any:
+async def _await(result: Any) -> Any:
     return await result if inspect.isawaitable(result) else result

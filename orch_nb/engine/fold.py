@@ -219,7 +219,7 @@ def _frame_complete(state: RunState, frame: Frame) -> None:
             _make_ready(state, state.frames[parent_key], node, item, "close")
 
 
-def _done(
+def _complete(
     state: RunState, event: Any, value: Any, taken: tuple[int, ...] | None, writes: dict[str, Any] | None
 ) -> None:
     """An activation has its value: a node settles; an item of a map is counted off."""
@@ -291,15 +291,15 @@ def _run_started(plan: Plan, state: RunState, event: ev.RunStarted) -> None:
         _make_ready(state, frame, node)
 
 
-def _finished(plan: Plan, state: RunState, event: ev.Finished) -> None:
-    _done(state, event, event.value, event.taken, event.writes)
+def _on_finished(plan: Plan, state: RunState, event: ev.Finished) -> None:
+    _complete(state, event, event.value, event.taken, event.writes)
 
 
-def _reused(plan: Plan, state: RunState, event: ev.Reused) -> None:
-    _done(state, event, event.value, event.taken, event.writes)
+def _on_reused(plan: Plan, state: RunState, event: ev.Reused) -> None:
+    _complete(state, event, event.value, event.taken, event.writes)
 
 
-def _failed(plan: Plan, state: RunState, event: ev.Failed) -> None:
+def _on_failed(plan: Plan, state: RunState, event: ev.Failed) -> None:
     frame = state.frames[event.frame]
     node = frame.topo.index[event.node]
     act = (event.frame, node, event.item)
@@ -333,7 +333,7 @@ def _up_to_last_good(calls: list[ev.Settled]) -> list[ev.Settled]:
     return calls[: last + 1]
 
 
-def _sent(plan: Plan, state: RunState, event: ev.Sent) -> None:
+def _on_sent(plan: Plan, state: RunState, event: ev.Sent) -> None:
     key = ev.key_of(event.frame, event.node, event.round, event.item)
     state.open_calls[key, event.call] = event
     state.last_call[key] = event.call
@@ -344,7 +344,7 @@ def _sent(plan: Plan, state: RunState, event: ev.Sent) -> None:
         state.held_usd += event.reserved_usd
 
 
-def _settled(plan: Plan, state: RunState, event: ev.Settled) -> None:
+def _on_settled(plan: Plan, state: RunState, event: ev.Settled) -> None:
     key = ev.key_of(event.frame, event.node, event.round, event.item)
     sent = state.open_calls.pop((key, event.call))
     if sent.reserved_usd:
@@ -358,7 +358,7 @@ def _settled(plan: Plan, state: RunState, event: ev.Settled) -> None:
         kept.setdefault(key, []).append(event)
 
 
-def _mapped(plan: Plan, state: RunState, event: ev.Mapped) -> None:
+def _on_mapped(plan: Plan, state: RunState, event: ev.Mapped) -> None:
     frame = state.frames[event.frame]
     node = frame.topo.index[event.node]
     state.ready.pop((event.frame, node, None), None)
@@ -370,7 +370,7 @@ def _mapped(plan: Plan, state: RunState, event: ev.Mapped) -> None:
         _make_ready(state, frame, node, None, "close")
 
 
-def _opened(plan: Plan, state: RunState, event: ev.Opened) -> None:
+def _on_opened(plan: Plan, state: RunState, event: ev.Opened) -> None:
     frame = state.frames[event.frame]
     node = -1 if frame.plan.open else frame.topo.index[event.node]
     state.ready.pop((event.frame, node, event.item), None)
@@ -397,7 +397,7 @@ def _waiting(plan: Plan, state: RunState, event: ev.Waiting) -> None:
     state.status = "waiting"
 
 
-def _answered(plan: Plan, state: RunState, event: ev.Answered) -> None:
+def _on_answered(plan: Plan, state: RunState, event: ev.Answered) -> None:
     key = ev.key_of(event.frame, event.node, event.round, event.item)
     asked = state.waiting.pop(key)
     if not state.waiting:
@@ -429,7 +429,7 @@ def _answered(plan: Plan, state: RunState, event: ev.Answered) -> None:
     _settle(state, frame, node, event.taken)
 
 
-def _refused(plan: Plan, state: RunState, event: ev.Refused) -> None:
+def _on_refused(plan: Plan, state: RunState, event: ev.Refused) -> None:
     """A refusal changes nothing: it is there to be seen. What follows from it is a `Failed`."""
 
 
@@ -438,7 +438,7 @@ def _limit_changed(plan: Plan, state: RunState, event: ev.LimitChanged) -> None:
         state.budget = budget_of(event.limit_usd, event.limits)
 
 
-def _resumed(plan: Plan, state: RunState, event: ev.Resumed) -> None:
+def _on_resumed(plan: Plan, state: RunState, event: ev.Resumed) -> None:
     """Calls that were under way are in doubt; failures are due again; effects that were under way need a person."""
     state.status = "waiting" if state.waiting else "running"
     state.ended = False
@@ -474,17 +474,17 @@ def _run_ended(plan: Plan, state: RunState, event: ev.RunEnded) -> None:
 
 FOLDS: dict[type, Callable[[Plan, RunState, Any], None]] = {
     ev.RunStarted: _run_started,
-    ev.Finished: _finished,
-    ev.Reused: _reused,
-    ev.Failed: _failed,
-    ev.Sent: _sent,
-    ev.Settled: _settled,
-    ev.Mapped: _mapped,
-    ev.Opened: _opened,
+    ev.Finished: _on_finished,
+    ev.Reused: _on_reused,
+    ev.Failed: _on_failed,
+    ev.Sent: _on_sent,
+    ev.Settled: _on_settled,
+    ev.Mapped: _on_mapped,
+    ev.Opened: _on_opened,
     ev.Waiting: _waiting,
-    ev.Answered: _answered,
-    ev.Refused: _refused,
+    ev.Answered: _on_answered,
+    ev.Refused: _on_refused,
     ev.LimitChanged: _limit_changed,
-    ev.Resumed: _resumed,
+    ev.Resumed: _on_resumed,
     ev.RunEnded: _run_ended,
 }

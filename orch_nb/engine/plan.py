@@ -310,7 +310,7 @@ class Topology:
                 self.bodies[body.parent].units += 1
             else:
                 self.units += 1
-        self.hold = [self._held(e, self.body_of[self.source[e]], members) for e in range(len(plan.edges))]
+        self.hold = [self._held_back(e, self.body_of[self.source[e]], members) for e in range(len(plan.edges))]
         """The bodies, innermost first, that must settle before an edge's outcome is seen by its target."""
         self.direct = [all(not self.hold[e] and self.limit[e] is None for e in edges) for edges in self.out]
         """Whether all of a node's arrows are seen by their targets at once."""
@@ -322,7 +322,7 @@ class Topology:
             b = self.bodies[b].parent
         return tuple(reversed(around))
 
-    def _held(self, e: int, b: int, members: list[frozenset[int]]) -> tuple[int, ...]:
+    def _held_back(self, e: int, b: int, members: list[frozenset[int]]) -> tuple[int, ...]:
         held: list[int] = []
         while b >= 0 and b != self.edge_body[e] and (self.limit[e] is not None or self.target[e] not in members[b]):
             held.append(b)

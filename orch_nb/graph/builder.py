@@ -461,10 +461,10 @@ def _node_of(name: str, data: dict[str, Any]) -> NodeSpec:
     if "of" in words:
         words.setdefault("target", words.pop("of"))
     made = _node(name, **words)
-    return made if base is None else replace(base, name=name, **_set(made))
+    return made if base is None else replace(base, name=name, **_set_fields(made))
 
 
-def _set(node: NodeSpec) -> dict[str, Any]:
+def _set_fields(node: NodeSpec) -> dict[str, Any]:
     found = {f: getattr(node, f) for f in ("kind", "of", "bindings", "gate", "question", "target")}
     return {name: value for name, value in found.items() if value}
 
@@ -482,7 +482,7 @@ def _node(
     if of and not kind:
         raise BadOption(f"what is `{of}`, of which `{name}` is an instance?", hint='say its kind: kind="agent"')
     gate = Predicate.parse(when).text if when else ""
-    return NodeSpec(name, kind, of, {k: _bound(k, v) for k, v in (with_ or {}).items()}, gate, question, held)
+    return NodeSpec(name, kind, of, {k: _binding(k, v) for k, v in (with_ or {}).items()}, gate, question, held)
 
 
 def _target(name: str, target: Any) -> tuple[str, Any]:
@@ -510,7 +510,7 @@ def _kind_of(target: Any) -> str:
     return "function" if re.fullmatch("function|method|builtin_function_or_method", type(target).__name__) else ""
 
 
-def _bound(parameter: str, value: Any) -> str:
+def _binding(parameter: str, value: Any) -> str:
     check_name(parameter, "parameter")
     try:
         if not isinstance(value, str):

@@ -129,7 +129,7 @@ class Compiler:
             raise GraphError(f"graph `{self.spec.name}` has no nodes.", hint="draw an arrow: `a -> b`")
         self._bind()
         self._stop("names")
-        self._connected()
+        self._check_connected()
         self._person_exits()
         self._sort()
         self._stop("arrows")
@@ -198,7 +198,7 @@ class Compiler:
         return f"did you mean `{near}`?" if near else "run the cell that defines it"
 
     # ------------------------------------------------------------ arrows
-    def _connected(self) -> None:
+    def _check_connected(self) -> None:
         known = self.spec.nodes
         touched: set[str] = set()
         for edge in self.edges:
@@ -358,7 +358,7 @@ class Compiler:
         for key, row in self.state.items():
             writers = [self.at[w] for w in row["writers"]]
             mapped = any(self.drafts[w].each is not None for w in row["writers"])
-            pair = next(((a, b) for a in writers for b in writers if a < b and not self._ordered(a, b)), None)
+            pair = next(((a, b) for a in writers for b in writers if a < b and not self._is_ordered(a, b)), None)
             if row["reducer"] == "last" and (pair or mapped):
                 who = f"`{self.sorted[pair[0]]}` and `{self.sorted[pair[1]]}`" if pair else "the items of a map"
                 self._problem(
@@ -366,13 +366,13 @@ class Compiler:
                 )
             for reader in row["readers"]:
                 r = self.at[reader]
-                racing = next((w for w in writers if w != r and not self._ordered(w, r)), None)
+                racing = next((w for w in writers if w != r and not self._is_ordered(w, r)), None)
                 if racing is not None:
                     self._problem(
                         f"`{reader}` reads `{key}` while `{self.sorted[racing]}` may be writing it: draw an arrow between them."
                     )
 
-    def _ordered(self, a: int, b: int) -> bool:
+    def _is_ordered(self, a: int, b: int) -> bool:
         return bool(self.before[b] >> a & 1 or self.before[a] >> b & 1)
 
     # ------------------------------------------------------------ reads
@@ -528,7 +528,7 @@ class Compiler:
             self._check_cases(name, path.parts, candidates, edges)
             return Chooser("field", read, candidates)
         self._check_described(name, candidates, "similarity", edges[0].line)
-        return Chooser("similarity", read, candidates, threshold or 0.0, *self._described(candidates))
+        return Chooser("similarity", read, candidates, threshold or 0.0, *self._descriptions(candidates))
 
     def _by_description(self, name: str, edges: list[EdgeSpec]) -> Chooser:
         """`by fit` and `by judge(MODEL)`: what the node gives, against what its candidates say of themselves."""
@@ -538,7 +538,7 @@ class Compiler:
         self._check_described(name, candidates, how, edges[0].line)
         model = "" if how == "fit" else text[len("judge(") : -1]
         read = Read(name, "node", name)
-        return Chooser(how, read, candidates, edges[0].threshold or 0.0, *self._described(candidates), model=model)
+        return Chooser(how, read, candidates, edges[0].threshold or 0.0, *self._descriptions(candidates), model=model)
 
     def _check_described(self, name: str, candidates: Iterable[str], how: str, line: int) -> None:
         for c in candidates:
@@ -546,7 +546,7 @@ class Compiler:
                 why = "to be similar to" if how == "similarity" else "to be chosen by"
                 self._problem(f"`{name}` chooses by {how}, but `{c}` has no description and no examples {why}.", line)
 
-    def _described(self, candidates: Iterable[str]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    def _descriptions(self, candidates: Iterable[str]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
         facts = {c: self.drafts[c].facts for c in candidates}
         return {c: f.describe for c, f in facts.items()}, {c: f.examples for c, f in facts.items()}
 

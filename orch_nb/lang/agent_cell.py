@@ -52,10 +52,10 @@ class _Cell:
     def put(self, key: str, got: _Given) -> None:
         """Note a key; twice is an error unless both say the same."""
         before = self.given.get(key)
-        if before is not None and before.value != got.value and _checked(key, before.value) != _checked(key, got.value):
+        if before is not None and before.value != got.value and _check(key, before.value) != _check(key, got.value):
             raise self.error(
                 BadOption,
-                f"`{key}` is given twice: {_shown(before.value)} (line {before.line}) and {_shown(got.value)}.",
+                f"`{key}` is given twice: {_show(before.value)} (line {before.line}) and {_show(got.value)}.",
                 got,
                 hint="keep one of the two",
                 key=key,
@@ -156,7 +156,7 @@ def _bad_value(key: str, value: Any, problem: Any, at: _Given, cell: _Cell | Non
     if key == "prompt":
         message = f"the prompt {says}."
     else:
-        message = f"`{key}` is {_shown(value)}; it {says}{'' if says.endswith('?') else '.'}"
+        message = f"`{key}` is {_show(value)}; it {says}{'' if says.endswith('?') else '.'}"
     source = cell.source if cell else ""
     why = problem.get("ctx", {}).get("error")
     hint = getattr(getattr(why, "__cause__", None), "hint", "")
@@ -193,7 +193,7 @@ def _unknown_key(key: str, cell: _Cell | None, at: _Given | None) -> UnknownKey:
     return UnknownKey(says, line=at.line, column=at.column, source=source, hint=hint, key=key, nearest=near)
 
 
-def _checked(key: str, value: Any) -> Any:
+def _check(key: str, value: Any) -> Any:
     """The value as the spec keeps it, to compare two spellings of the same."""
     try:
         return getattr(AgentSpec.model_validate({"name": "a", "prompt": "p", key: value}), key, value)
@@ -201,7 +201,7 @@ def _checked(key: str, value: Any) -> Any:
         return value
 
 
-def _shown(value: Any) -> str:
+def _show(value: Any) -> str:
     text = value if isinstance(value, str) else repr(value)
     return f"`{text[:60]}{'…' if len(text) > 60 else ''}`"
 
@@ -374,10 +374,10 @@ def _yaml_text(text: str) -> str:
     words = {"true", "false", "null", "yes", "no", "on", "off", "nan", "inf"}
     if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text) and text.lower() not in words:
         return text
-    return '"' + "".join(_escaped(c) for c in text) + '"'
+    return '"' + "".join(_escape(c) for c in text) + '"'
 
 
-def _escaped(char: str) -> str:
+def _escape(char: str) -> str:
     if char in '"\\':
         return "\\" + char
     if char.isprintable():

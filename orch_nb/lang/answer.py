@@ -61,7 +61,7 @@ def fitted(answer: Any, schema: Schema, classes: Mapping[str, Any] | None = None
         (value, []) or (what could be read, problems); at most 20 problems.
     """
     try:
-        value = _said(answer, schema) if isinstance(answer, str) else answer
+        value = _value_in(answer, schema) if isinstance(answer, str) else answer
         _check_size(value)
     except _Unfit as error:
         return None, [str(error)]
@@ -71,7 +71,7 @@ def fitted(answer: Any, schema: Schema, classes: Mapping[str, Any] | None = None
 
 
 # ------------------------------------------------------------------ text into a value
-def _said(text: str, schema: Schema) -> Any:
+def _value_in(text: str, schema: Schema) -> Any:
     if len(text) > MAX_ANSWER_BYTES:
         raise _Unfit(f"the answer has {len(text):,} characters; {MAX_ANSWER_BYTES:,} is the most")
     body = text.strip().removeprefix("\ufeff")
@@ -205,27 +205,27 @@ class Checking:
             self._bad(path, "cannot be checked: its schema refers to itself without end")
             return value
         self.depth += 1
-        value = self._checked(value, schema, path)
+        value = self._check(value, schema, path)
         self.depth -= 1
         return value
 
-    def _checked(self, value: Any, schema: Schema, path: str) -> Any:
+    def _check(self, value: Any, schema: Schema, path: str) -> Any:
         if "$ref" in schema:
-            return self._referred(value, str(schema["$ref"]), path)
+            return self._check_reference(value, str(schema["$ref"]), path)
         for word in ("anyOf", "oneOf"):
             if word in schema:
                 return self._branches(value, schema[word], path)
         for part in schema.get("allOf", ()):
             value = self._visit(value, part, path)
         if "const" in schema and not _same(value, schema["const"]):
-            self._bad(path, f"is {_shown(value)}, not {_shown(schema['const'])}")
+            self._bad(path, f"is {_show(value)}, not {_show(schema['const'])}")
             return value
         if "enum" in schema and not any(_same(value, one) for one in schema["enum"]):
-            self._bad(path, f"is {_shown(value)}, not one of {_listed(schema['enum'])}")
+            self._bad(path, f"is {_show(value)}, not one of {_listed(schema['enum'])}")
             return value
-        return self._typed(value, schema, path)
+        return self._check_type(value, schema, path)
 
-    def _referred(self, value: Any, ref: str, path: str) -> Any:
+    def _check_reference(self, value: Any, ref: str, path: str) -> Any:
         name = ref.removeprefix("#/$defs/")
         before = len(self.problems)
         value = self._visit(value, self.root.get("$defs", {}).get(name, {}), path)
@@ -246,14 +246,14 @@ class Checking:
         if len(near) == 1:
             self.problems += near[0]
         else:
-            self._bad(path, f"is {_shown(value)}, not {' or '.join(dict.fromkeys(_wanted(b) for b in branches))}")
+            self._bad(path, f"is {_show(value)}, not {' or '.join(dict.fromkeys(_describe(b) for b in branches))}")
         return value
 
-    def _typed(self, value: Any, schema: Schema, path: str) -> Any:
+    def _check_type(self, value: Any, schema: Schema, path: str) -> Any:
         declared = schema.get("type")
         types: list[str] = declared if isinstance(declared, list) else [declared] if declared else []
         if types and not any(_is(value, t) for t in types):
-            self._bad(path, f"is {_shown(value)}, not {' or '.join(_WORDS.get(t, t) for t in types)}")
+            self._bad(path, f"is {_show(value)}, not {' or '.join(_WORDS.get(t, t) for t in types)}")
             return value
         if isinstance(value, dict):
             return self._mapping(value, schema, path)
@@ -357,21 +357,21 @@ def _holds(branch: Schema, value: Any) -> bool:
     return declared == ("object" if isinstance(value, dict) else "array") or "$ref" in branch
 
 
-def _wanted(branch: Schema) -> str:
+def _describe(branch: Schema) -> str:
     if "enum" in branch:
         return f"one of {_listed(branch['enum'])}"
     if "const" in branch:
-        return _shown(branch["const"])
+        return _show(branch["const"])
     declared = branch.get("type")
     return _WORDS.get(declared, "something else") if isinstance(declared, str) else "something else"
 
 
 def _listed(values: list[Any]) -> str:
-    shown = [_shown(v) for v in values[:20]]
+    shown = [_show(v) for v in values[:20]]
     return ", ".join(shown) + (f", … ({len(values)} in all)" if len(values) > 20 else "")
 
 
-def _shown(value: Any) -> str:
+def _show(value: Any) -> str:
     if isinstance(value, dict | list):
         return f"{_WORDS['object' if isinstance(value, dict) else 'array']} of {len(value)}"
     text = json.dumps(value, ensure_ascii=False)

@@ -217,7 +217,7 @@ class _Parser:
     def whole(self) -> Any:
         tree = self._or()
         if self.at < len(self.tokens):
-            self._unexpected("the condition is already complete here", "join conditions by `and` or `or`")
+            self._raise_unexpected("the condition is already complete here", "join conditions by `and` or `or`")
         return tree
 
     @property
@@ -236,7 +236,7 @@ class _Parser:
             return self.tokens[self.at - 1].text
         return ""
 
-    def _unexpected(self, why: str, hint: str = "") -> NoReturn:
+    def _raise_unexpected(self, why: str, hint: str = "") -> NoReturn:
         shown = f"`{self._text}`" if self._text else "the end"
         if self._text in ("=", "is"):
             hint = "compare by `==`"
@@ -265,7 +265,7 @@ class _Parser:
         if self._take("("):
             inner = self._or()
             if not self._take(")"):
-                self._unexpected("`)` is missing", "every ( needs its )")
+                self._raise_unexpected("`)` is missing", "every ( needs its )")
             return inner
         first = self._operand()
         rest: list[tuple[str, _Read | _Const | _List]] = []
@@ -287,7 +287,7 @@ class _Parser:
 
     def _operand(self) -> _Read | _Const:
         if self.at >= len(self.tokens):
-            self._unexpected("a path or a constant is missing", "such as: qa.score < 0.6")
+            self._raise_unexpected("a path or a constant is missing", "such as: qa.score < 0.6")
         token = self.tokens[self.at]
         if token.kind == "path" and token.text not in _CONSTANTS:
             return self._path(token)
@@ -296,21 +296,21 @@ class _Parser:
     def _length(self) -> _Len:
         self.at += 2
         if self.at >= len(self.tokens) or self.tokens[self.at].kind != "path" or self._text in _CONSTANTS:
-            self._unexpected("a path belongs here", "such as: len(ticket) > 2000")
+            self._raise_unexpected("a path belongs here", "such as: len(ticket) > 2000")
         path = self._path(self.tokens[self.at])
         if isinstance(path, _Len) or not self._take(")"):
-            self._unexpected("`)` is missing", "such as: len(ticket) > 2000")
+            self._raise_unexpected("`)` is missing", "such as: len(ticket) > 2000")
         return _Len(path)
 
     def _path(self, token: Token) -> _Read:
         if token.text in _JOINING:
-            self._unexpected("a path or a constant is missing before it")
+            self._raise_unexpected("a path or a constant is missing before it")
         following = self.tokens[self.at + 1].text if self.at + 1 < len(self.tokens) else ""
         if token.text == LEN and following == "(":
             return self._length()
         if following in ("(", "["):
             self.at += 1
-            self._unexpected(
+            self._raise_unexpected(
                 "there are no calls and no indices", "compute it in a function node and compare its result"
             )
         self.at += 1
@@ -328,7 +328,7 @@ class _Parser:
         elif token.kind == "number":
             value = self._number(token)
         else:
-            self._unexpected("a path or a constant belongs here")
+            self._raise_unexpected("a path or a constant belongs here")
         self.at += 1
         return value
 
@@ -343,25 +343,25 @@ class _Parser:
 
     def _list(self) -> _List:
         if not self._take("["):
-            self._unexpected("`in` takes a literal list", 'such as: triage.category in ["billing", "sales"]')
+            self._raise_unexpected("`in` takes a literal list", 'such as: triage.category in ["billing", "sales"]')
         items: list[Any] = []
         while not self._take("]"):
             if items and not self._take(","):
-                self._unexpected("`,` or `]` is missing", "every [ needs its ]")
+                self._raise_unexpected("`,` or `]` is missing", "every [ needs its ]")
             if items and self._take("]"):
                 break
             items.append(self._item())
         if len({_class(i) for i in items if i is not None}) > 1:
             self.at -= 1
-            self._unexpected("the list mixes types", "text with text, numbers with numbers")
+            self._raise_unexpected("the list mixes types", "text with text, numbers with numbers")
         return _List(tuple(items))
 
     def _item(self) -> Any:
         if self.at >= len(self.tokens):
-            self._unexpected("`]` is missing", "every [ needs its ]")
+            self._raise_unexpected("`]` is missing", "every [ needs its ]")
         token = self.tokens[self.at]
         if token.kind == "path" and token.text not in _CONSTANTS:
-            self._unexpected("the list holds constants only", f'text is quoted: "{token.text}"')
+            self._raise_unexpected("the list holds constants only", f'text is quoted: "{token.text}"')
         return self._constant()
 
 
@@ -405,9 +405,9 @@ class _Evaluation:
                 return any(self._truth(i) for i in items)
             case _Not(item=item):
                 return not self._truth(item)
-        return self._compared(node)
+        return self._evaluate_compare(node)
 
-    def _compared(self, node: _Compare) -> bool:
+    def _evaluate_compare(self, node: _Compare) -> bool:
         if not node.rest:
             return self._boolean(node.first)
         left = node.first
@@ -432,7 +432,7 @@ class _Evaluation:
         if a is None or b is None:
             return self._with_null(left, a, op, right, b)
         if _class(a) != _class(b):
-            self._mixed(left, a, right, b)
+            self._raise_mixed(left, a, right, b)
         if op not in ("==", "!=") and _class(a) not in ("a number", "text"):
             self._fail(f"{self._named(left, a)}, which has no order: `{op}` cannot be decided", "compare by == or !=")
         return _COMPARE[op](a, b)
@@ -494,7 +494,7 @@ class _Evaluation:
         name = ".".join(operand.parts) if isinstance(operand, _Read) else "x"
         return f"write `{name}?` where it may be absent: the comparison is then false"
 
-    def _mixed(self, left: _Read | _Const, a: Any, right: _Read | _Const, b: Any) -> NoReturn:
+    def _raise_mixed(self, left: _Read | _Const, a: Any, right: _Read | _Const, b: Any) -> NoReturn:
         self._fail(
             f"{self._named(left, a)} ({_class(a)}) and {self._named(right, b)} ({_class(b)}) cannot be compared",
             "compare values of one type",
@@ -548,7 +548,7 @@ def _branches(schema: Schema | None, root: Schema) -> list[Schema]:
             return found
         got = waiting.pop(0)
         if "$ref" in got:
-            got = _referred(str(got["$ref"]), root)
+            got = _resolve_reference(str(got["$ref"]), root)
         nested = got.get("anyOf") or got.get("oneOf")
         if nested:
             waiting.extend(nested)
@@ -557,7 +557,7 @@ def _branches(schema: Schema | None, root: Schema) -> list[Schema]:
     return [{}]
 
 
-def _referred(ref: str, root: Schema) -> Schema:
+def _resolve_reference(ref: str, root: Schema) -> Schema:
     name = ref.removeprefix("#/$defs/")
     found = root.get("$defs", {}).get(name, {})
     return found if isinstance(found, dict) else {}
@@ -639,7 +639,7 @@ class _Checker:
     def _boolean(self, operand: _Read | _Const) -> None:
         kinds = self._type(operand).kinds
         if kinds and "true or false" not in kinds:
-            self.problems.append(f"{_named(operand)} is {_joined(kinds)}, not true or false: compare it with something")
+            self.problems.append(f"{_named(operand)} is {_join(kinds)}, not true or false: compare it with something")
 
     def _pair(self, left: _Read | _Const, op: str, right: _Read | _Const) -> None:
         a, b = self._type(left), self._type(right)
@@ -647,27 +647,27 @@ class _Checker:
             return
         if a.kinds and b.kinds and not (a.kinds & b.kinds):
             self.problems.append(
-                f"{_named(left)} is {_joined(a.kinds)} and {_named(right)} is {_joined(b.kinds)}: they cannot be compared"
+                f"{_named(left)} is {_join(a.kinds)} and {_named(right)} is {_join(b.kinds)}: they cannot be compared"
             )
         elif op in ("==", "!="):
             for path, enum, const in ((left, a, right), (right, b, left)):
                 if isinstance(path, Path) and isinstance(const, _Const):
                     self._among(path, enum, const.value)
         else:
-            self._ordered(left, a, op)
-            self._ordered(right, b, op)
+            self._check_ordered(left, a, op)
+            self._check_ordered(right, b, op)
 
-    def _ordered(self, operand: _Read | _Const, found: _Type, op: str) -> None:
+    def _check_ordered(self, operand: _Read | _Const, found: _Type, op: str) -> None:
         if found.kinds and not found.kinds & {"text", "a number"}:
             self.problems.append(
-                f"{_named(operand)} is {_joined(found.kinds)}, which has no order: `{op}` cannot be decided"
+                f"{_named(operand)} is {_join(found.kinds)}, which has no order: `{op}` cannot be decided"
             )
 
     def _members(self, left: _Read | _Const, right: _List) -> None:
         found = self._type(left)
         kinds = {_kind_of(v) for v in right.items if v is not None}
         if found.kinds and kinds and not found.kinds & kinds:
-            self.problems.append(f"{_named(left)} is {_joined(found.kinds)}, but the list holds {_joined(kinds)}")
+            self.problems.append(f"{_named(left)} is {_join(found.kinds)}, but the list holds {_join(kinds)}")
         elif isinstance(left, Path):
             for value in right.items:
                 self._among(left, found, value)
@@ -696,7 +696,7 @@ class _Checker:
     def _length(self, operand: _Len) -> _Type:
         kinds = self._type(operand.path).kinds
         if kinds and not kinds & {"text", "a list", "a mapping"}:
-            self.problems.append(f"`{operand.text}`: `{operand.path.text}` is {_joined(kinds)}, which has no length")
+            self.problems.append(f"`{operand.text}`: `{operand.path.text}` is {_join(kinds)}, which has no length")
         return _Type({"a number"})
 
 
@@ -726,5 +726,5 @@ def _named(operand: _Read | _Const) -> str:
     return f"`{operand.text}`" if isinstance(operand, _Read) else f"the constant {operand.value!r}"
 
 
-def _joined(kinds: set[str]) -> str:
+def _join(kinds: set[str]) -> str:
     return " or ".join(sorted(kinds))

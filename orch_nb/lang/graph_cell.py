@@ -203,7 +203,7 @@ class _Reader:
             ) from None
         self.good.add(token.text)
 
-    def _braced(self, line: _Line) -> list[tuple[str, Token]]:
+    def _read_braces(self, line: _Line) -> list[tuple[str, Token]]:
         """The names of ``{a, b}`` (the brace is already taken), or the one name at hand."""
         found: dict[str, Token] = {}
         while True:
@@ -224,7 +224,7 @@ class _Reader:
             name = self._name(line)
             return self.spec.groups.get(name) or (name,)
         spread: dict[str, None] = {}
-        for name, token in self._braced(line):
+        for name, token in self._read_braces(line):
             for member in self.spec.groups.get(name) or (name,):
                 if member in spread:
                     line.fail(f"`{member}` is twice in the braces.", f"`{name}` holds it already", token)
@@ -243,7 +243,7 @@ class _Reader:
         line.need("=", "`=` belongs here")
         hint = "an arrow is ->" if line.word == ">" else f"such as: {name} = {{billing, technical}}"
         line.need("{", "a group's members stand in braces", hint)
-        members = self._braced(line)
+        members = self._read_braces(line)
         self._end(line)
         if name in self.spec.groups:
             line.fail(f"the group `{name}` is already defined on line {self.group_lines[name]}.", token=token)
@@ -331,7 +331,7 @@ class _Reader:
         if token.kind != "string":
             return ""
         line.at += 1
-        text = _unquoted(token, line.place)
+        text = _unquote(token, line.place)
         if len(text) > MAX_QUESTION:
             line.fail(f"the question has {len(text):,} characters; {MAX_QUESTION:,} is the most.", token=token)
         return text
@@ -344,11 +344,11 @@ class _Reader:
             if name in found:
                 line.fail(f"`{name}` is bound twice.", token=token)
             line.need("=", f"`{name} =` needs a path or a constant", f"such as: with {name} = draft.answer")
-            found[name] = self._bound(line)
+            found[name] = self._read_bound(line)
             if not line.take(","):
                 return found
 
-    def _bound(self, line: _Line) -> str:
+    def _read_bound(self, line: _Line) -> str:
         token = line.token
         if token.kind == "path" and token.text not in ("true", "false", "null"):
             return line.path()
@@ -550,7 +550,7 @@ def _modifier_words(word: str) -> str:
     return "at most" if word == "at" else word
 
 
-def _unquoted(token: Token, place: Place) -> str:
+def _unquote(token: Token, place: Place) -> str:
     try:
         return string_value(token.text)
     except BadExpression as error:

@@ -171,19 +171,17 @@ def _schema_of_class(cls: Any) -> Schema:
         schema = cls.model_json_schema()
     except (pydantic.errors.PydanticUserError, RecursionError) as error:
         raise BadType(f"`{cls.__name__}` has no JSON Schema: {str(error).splitlines()[0]}") from None
-    made: Schema = _closed(schema)
+    made: Schema = _close(schema)
     return made
 
 
-def _closed(schema: Any) -> Any:
+def _close(schema: Any) -> Any:
     """The schema, with objects closed to extra keys unless they say that they are open."""
     if isinstance(schema, list):
-        return [_closed(one) for one in schema]
+        return [_close(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {
-        k: v if k in ("default", "examples", "enum", "const", "required") else _closed(v) for k, v in schema.items()
-    }
+    made = {k: v if k in ("default", "examples", "enum", "const", "required") else _close(v) for k, v in schema.items()}
     if schema.get("type") == "object" and isinstance(schema.get("properties"), dict):
         made.setdefault("additionalProperties", False)
     return made
@@ -216,7 +214,7 @@ def _json_schema_text(text: str) -> Schema | None:
 
 def _of_json_schema(schema: Schema) -> OutType:
     _check_schema(schema)
-    made = _closed(schema)
+    made = _close(schema)
     try:
         text = json.dumps(made, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -412,7 +410,7 @@ class _Text:
             raise BadType("a type is missing.", hint="such as: str")
         schema = self._union(self.depth)
         if self.at < len(self.tokens):
-            self._unexpected()
+            self._raise_unexpected()
         return schema
 
     @property
@@ -427,9 +425,9 @@ class _Text:
 
     def _need(self, mark: str) -> None:
         if not self._take(mark):
-            self._unexpected(f"`{mark}` is missing")
+            self._raise_unexpected(f"`{mark}` is missing")
 
-    def _unexpected(self, why: str = "it is already complete") -> NoReturn:
+    def _raise_unexpected(self, why: str = "it is already complete") -> NoReturn:
         shown = f"`{self._here}`" if self._here else "the end"
         text = self.text if len(self.text) <= 80 else self.text[:80] + "…"
         raise BadType(
@@ -442,26 +440,26 @@ class _Text:
         items: list[Schema | _Word] = [self._item(depth)]
         while self._take("|"):
             items.append(self._item(depth))
-        return self._joined(items)
+        return self._join(items)
 
     def _item(self, depth: int) -> Schema | _Word:
         if self._take("["):
             schema: Schema = {"type": "array", "items": self._union(depth + 1)}
             self._need("]")
-            return self._bounded(schema, "maxItems")
+            return self._read_bounds(schema, "maxItems")
         if self._take("{"):
             return self._fields(depth)
         return self._word()
 
     def _word(self) -> Schema | _Word:
         if self.at >= len(self.tokens):
-            self._unexpected("a type is missing")
+            self._raise_unexpected("a type is missing")
         kind, text = self.tokens[self.at]
         if kind == "quoted":
             self.at += 1
-            return _Word(_unquoted(text), quoted=True)
+            return _Word(_unquote(text), quoted=True)
         if kind != "word":
-            self._unexpected("a type is missing")
+            self._raise_unexpected("a type is missing")
         words = []
         while self.at < len(self.tokens) and self.tokens[self.at][0] == "word":
             words.append(self._here)
@@ -469,14 +467,14 @@ class _Text:
         schema = self.reader.word(words[0]) if len(words) == 1 else None
         if schema is None:
             return _Word(" ".join(words), quoted=False)
-        return self._bounded(schema, "maxLength") if schema.get("type") == "string" else schema
+        return self._read_bounds(schema, "maxLength") if schema.get("type") == "string" else schema
 
-    def _bounded(self, schema: Schema, word: str) -> Schema:
+    def _read_bounds(self, schema: Schema, word: str) -> Schema:
         if not self._take("("):
             return schema
         bound = self._here
         if not re.fullmatch("[0-9]{1,9}", bound):
-            self._unexpected("a whole number belongs in the brackets")
+            self._raise_unexpected("a whole number belongs in the brackets")
         self.at += 1
         self._need(")")
         return {**schema, word: int(bound)}
@@ -494,22 +492,22 @@ class _Text:
     def _field(self, depth: int) -> tuple[str, Schema]:
         kind, name = self.tokens[self.at] if self.at < len(self.tokens) else ("", "")
         if kind not in ("word", "quoted"):
-            self._unexpected("the name of a field is missing")
+            self._raise_unexpected("the name of a field is missing")
         self.at += 1
-        name = _unquoted(name) if kind == "quoted" else name
+        name = _unquote(name) if kind == "quoted" else name
         if self._take("?"):
             name += "?"
         self._need(":")
         return name, self._union(depth + 1)
 
     # -------------------------------------------------------------- unions
-    def _joined(self, items: list[Schema | _Word]) -> Schema:
+    def _join(self, items: list[Schema | _Word]) -> Schema:
         labels = [i for i in items if isinstance(i, _Word)]
         types = [i for i in items if not isinstance(i, _Word)]
         others = [t for t in types if t != {"type": "null"}]
         bare = [w for w in labels if not w.quoted]
         if others and bare:
-            self._mixed(bare)
+            self._raise_mixed(bare)
         if len(labels) == 1 and bare:
             self.reader.lone(bare[0].text)
         if bare and all(w.text in ("true", "false") for w in bare):
@@ -519,7 +517,7 @@ class _Text:
             raise BadType(f"`{self.text[:80]}` names one type twice.")
         return branches[0] if len(branches) == 1 else {"anyOf": branches}
 
-    def _mixed(self, bare: list[_Word]) -> NoReturn:
+    def _raise_mixed(self, bare: list[_Word]) -> NoReturn:
         for word in bare:
             near = _MEANT.get(word.text.lower()) or nearest(word.text, TYPES)
             if near:
@@ -553,7 +551,7 @@ def _check_field(name: str) -> None:
         raise BadType(f"the field `{name[:60]}` begins with two underscores.", hint="choose another name")
 
 
-def _unquoted(text: str) -> str:
+def _unquote(text: str) -> str:
     try:
         value = json.loads(text, strict=False)
     except ValueError:

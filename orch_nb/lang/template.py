@@ -115,7 +115,7 @@ class Template:
         UnstorableValue
             A value is not plain data.
         """
-        return "".join(p if isinstance(p, str) else _shown(p, values(p.path, p.optional)) for p in self.parts)
+        return "".join(p if isinstance(p, str) else _show(p, values(p.path, p.optional)) for p in self.parts)
 
 
 def read_path(text: str, *, line: int = 0, column: int = 0, source: str = "", hint: str = "") -> Path:
@@ -227,7 +227,7 @@ def _distinct(parts: tuple[str | TemplateRead, ...]) -> tuple[TemplateRead, ...]
     return tuple(found.values())
 
 
-def _shown(read: TemplateRead, value: Any) -> str:
+def _show(read: TemplateRead, value: Any) -> str:
     if isinstance(value, str):
         return value
     if value is None and read.optional:

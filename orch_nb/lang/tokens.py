@@ -103,10 +103,10 @@ def string_value(literal: str) -> str:
         else:
             raise BadExpression(f"`\\{char}` is no escape in {literal[:60]}.", hint="write \\\\ for a backslash")
     out.append(body[at:])
-    return _paired("".join(out), literal)
+    return _check_paired("".join(out), literal)
 
 
-def _paired(text: str, literal: str) -> str:
+def _check_paired(text: str, literal: str) -> str:
     """JSON writes one character beyond U+FFFF as two halves; a half alone is no text."""
     if text.isascii() or not any(0xD800 <= ord(c) <= 0xDFFF for c in text):
         return text

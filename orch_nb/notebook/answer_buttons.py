@@ -90,7 +90,7 @@ class Form:
             self.text.observe(self._on_edit, names="value")
             self._on_edit(None)
         question = ipywidgets.HTML(f"<b>{glyph('waiting')} {escape_line(key)}</b> {html.prose(asked.question, 400)}")
-        parts = [question, *([self.text] if self.text is not None else [self._shown(ipywidgets)])]
+        parts = [question, *([self.text] if self.text is not None else [self._make_widget(ipywidgets)])]
         self.box = ipywidgets.VBox([*parts, ipywidgets.HBox([*self.buttons.values(), self.said])])
 
     def _on_edit(self, _: Any) -> None:
@@ -103,7 +103,7 @@ class Form:
             if option in ("approve", "edit"):
                 button.disabled = is_edited if option == "approve" else not is_edited
 
-    def _shown(self, ipywidgets: Any) -> Any:
+    def _make_widget(self, ipywidgets: Any) -> Any:
         return ipywidgets.HTML(html.code(as_text(self.asked.shown)))
 
     def _button(self, ipywidgets: Any, option: str) -> Any:
@@ -120,7 +120,7 @@ class Form:
         if self.is_over:
             return
         try:
-            value = self._edited() if option == "edit" else None
+            value = self._edited_value() if option == "edit" else None
             self.handle.answer(option, value, node=self.key, shown_hash=self.asked.shown_hash)
         except QuestionChanged as error:
             self._end(str(error))
@@ -137,7 +137,7 @@ class Form:
             button.disabled = True
         self._say(said)
 
-    def _edited(self) -> Any:
+    def _edited_value(self) -> Any:
         assert self.text is not None
         return self.text.value if self._is_text else json.loads(self.text.value)
 

@@ -39,7 +39,7 @@ def status(runtime: Runtime, names: Mapping[str, Any], live: Sequence[Any] = ())
         table.add(Cell(name, quiet=True), text)
     for handle in live:
         table.add(Cell("under way", quiet=True), f"run {handle.run} of `{handle.graph}`: {word(handle.status)}")
-    unfinished = _unfinished(runtime, {h.run for h in live})
+    unfinished = _unfinished_lines(runtime, {h.run for h in live})
     for number, text in enumerate(unfinished):
         table.add(Cell("unfinished" if not number else "", quiet=True), text)
     table.add(Cell("next", quiet=True), next_line(runtime, names))
@@ -54,7 +54,7 @@ def _standing(runtime: Runtime) -> list[tuple[str, str]]:
     book = runtime.models
     keys = book.keys_found()
     rows = [("notebook", runtime.notebook or "no name yet: `%orch notebook NAME`")]
-    rows.append(("models", "; ".join(f"{o.name} = {_what_is(o)}" for o in _named(book))))
+    rows.append(("models", "; ".join(f"{o.name} = {_what_is(o)}" for o in _named_offers(book))))
     rows.append(
         ("keys found", ", ".join(f"{p} ({k})" for p, k in keys.items()) or "none: the local model and echo need none")
     )
@@ -64,7 +64,7 @@ def _standing(runtime: Runtime) -> list[tuple[str, str]]:
     return rows
 
 
-def _named(book: ModelBook) -> list[Offer]:
+def _named_offers(book: ModelBook) -> list[Offer]:
     """What the notebook's own names stand for; the built-in ones only where they are not behind another name."""
     offers = book.offers()
     own = [o for o in offers if o.name not in ("smollm2", "echo")]
@@ -84,7 +84,7 @@ def _balance(runtime: Runtime) -> Balance | None:
     return runtime.budget() if _has_store(runtime) else None
 
 
-def _unfinished(runtime: Runtime, live: set[str]) -> list[str]:
+def _unfinished_lines(runtime: Runtime, live: set[str]) -> list[str]:
     if not _has_store(runtime):
         return []
     # Without a name yet, the runs of every notebook of this folder: nobody knows whose they are, and none must be lost.
@@ -201,7 +201,7 @@ def budget(runtime: Runtime, *, advice: str = "") -> Display:
 def renamed(runtime: Runtime) -> Display:
     """The notebook under its new name: its budget, and which of its runs are unfinished."""
     made = budget(runtime)
-    left = _unfinished(runtime, {h.run for h in runtime.live_runs()})
+    left = _unfinished_lines(runtime, {h.run for h in runtime.live_runs()})
     if not left:
         return made
     return Display.lines(made.text, *(f"unfinished: {text}" for text in left), value=made.value)

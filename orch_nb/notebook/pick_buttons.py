@@ -47,14 +47,14 @@ class Picker:
             f"{escape_line(count(left, 'row'))} left</span></div>"
         )
         self.answers.value = self._answers(row)
-        shown = self._shown(row)
+        shown = self._answers_shown(row)
         buttons = [self._button(name, lambda name=name: self.pick(name)) for name in shown]
         buttons.append(self._button("Tie", lambda: self.pick(TIE), style=""))
         if self._before:
             buttons.append(self._button("Back", self.back, style=""))
         self.buttons.children = tuple(buttons)
 
-    def _shown(self, row: int) -> list[str]:
+    def _answers_shown(self, row: int) -> list[str]:
         present = self.made.answers(row)
         return [letter(i) for i, c in enumerate(self.made.order(row)) if c in present]
 

@@ -330,7 +330,7 @@ def trace(session: Session, command: Command, names: Names) -> Display:
     view = handle.view
     if (view.parent or {}).get("batch"):
         return overview.batch(session.runtime, handle)
-    flags = {k: _unquoted(command, names, k) for k in ("view", "heat", "agent", "status", "text")}
+    flags = {k: _unquote(command, names, k) for k in ("view", "heat", "agent", "status", "text")}
     if flags["view"]:
         return views_trace.reading(view, handle.events, flags["view"])
     if flags["heat"]:
@@ -340,7 +340,7 @@ def trace(session: Session, command: Command, names: Names) -> Display:
     return views_trace.trace(view, full=bool(command.flags.get("full")), only=only)
 
 
-def _unquoted(command: Command, names: Names, flag: str) -> str:
+def _unquote(command: Command, names: Names, flag: str) -> str:
     """A flag's value as text, with or without quotes; "" where it is not there."""
     text = str(command.flags.get(flag, ""))
     return str(value_of(text, names, command=command, at=Word(text, 1))) if is_text(text) else text

@@ -119,7 +119,7 @@ class ScriptedProvider:
         self.requests: list[ModelRequest] = []
         self._gate = gate
         self._always = replies if callable(replies) else None
-        self._script: list[Any] = [] if callable(replies) else _listed(replies)
+        self._script: list[Any] = [] if callable(replies) else _list(replies)
 
     async def stream(self, request: ModelRequest, /) -> AsyncIterator[ModelEvent]:
         """The next reply of the script.
@@ -157,7 +157,7 @@ class ScriptedProvider:
         return self._script[number - 1]
 
 
-def _listed(replies: Any) -> list[Any]:
+def _list(replies: Any) -> list[Any]:
     if isinstance(replies, str | dict):
         raise TypeError("replies is a list with one reply for each call; put a single reply into [ ]")
     return list(replies)
@@ -259,7 +259,7 @@ class _Maker:
             return self._text
         if not isinstance(schema, dict):
             raise BadRequest("the schema allows no value at all.")
-        schema = self._resolved(schema, depth)
+        schema = self._resolve(schema, depth)
         if unknown := [word for word in _UNKNOWN if word in schema]:
             raise BadRequest(f"a fake model cannot fit the schema keyword `{unknown[0]}`.", hint="use ScriptedProvider")
         if "const" in schema:
@@ -271,7 +271,7 @@ class _Maker:
                 return self._one_of(schema, word, depth)
         return self._of_type(schema, depth)
 
-    def _resolved(self, schema: dict[str, Json], depth: int) -> dict[str, Json]:
+    def _resolve(self, schema: dict[str, Json], depth: int) -> dict[str, Json]:
         """`schema` with its reference followed and its `allOf` merged in."""
         seen = 0
         while "$ref" in schema:
@@ -281,7 +281,7 @@ class _Maker:
             rest = {k: v for k, v in schema.items() if k != "$ref"}
             schema = {**self._target(schema["$ref"]), **rest}
         for part in schema.get("allOf", ()):
-            schema = _merged(schema, self._resolved(part, depth + 1) if isinstance(part, dict) else {})
+            schema = _merge(schema, self._resolve(part, depth + 1) if isinstance(part, dict) else {})
         return schema
 
     def _target(self, reference: Json) -> dict[str, Json]:
@@ -306,13 +306,13 @@ class _Maker:
         why: BadRequest | None = None
         for choice in schema[word]:
             try:
-                return self.make(_merged(rest, choice) if isinstance(choice, dict) else choice, depth + 1)
+                return self.make(_merge(rest, choice) if isinstance(choice, dict) else choice, depth + 1)
             except BadRequest as error:
                 why = error
         raise why or BadRequest(f"the schema allows no value at all: its {word} is empty.")
 
     def _of_type(self, schema: dict[str, Json], depth: int) -> Json:
-        kind = schema.get("type") or _implied(schema)
+        kind = schema.get("type") or _implied_type(schema)
         kind = kind[0] if isinstance(kind, list) and kind else kind
         match kind:
             case "object":
@@ -366,7 +366,7 @@ class _Maker:
         raise BadRequest(f"a fake model finds no text for the pattern {pattern!r}.", hint="use ScriptedProvider")
 
 
-def _merged(a: dict[str, Json], b: dict[str, Json]) -> dict[str, Json]:
+def _merge(a: dict[str, Json], b: dict[str, Json]) -> dict[str, Json]:
     both = {**a, **b}
     if "properties" in a and "properties" in b:
         both["properties"] = {**a["properties"], **b["properties"]}
@@ -376,7 +376,7 @@ def _merged(a: dict[str, Json], b: dict[str, Json]) -> dict[str, Json]:
     return both
 
 
-def _implied(schema: dict[str, Json]) -> str:
+def _implied_type(schema: dict[str, Json]) -> str:
     if "properties" in schema or "required" in schema:
         return "object"
     if "items" in schema or "prefixItems" in schema:

@@ -27,12 +27,12 @@ def usage_of(sent: Any) -> Usage | None:
     if not isinstance(sent, dict):
         return Usage(bad=f"usage is {shown(sent)}")
     try:
-        return _checked(sent)
+        return _check(sent)
     except BadCount as fault:
         return Usage(bad=str(fault))
 
 
-def _checked(sent: dict[str, Any]) -> Usage:
+def _check(sent: dict[str, Any]) -> Usage:
     read, written = count_in(sent, "prompt_tokens"), count_in(sent, "completion_tokens")
     if read is None or written is None:
         raise BadCount("prompt_tokens or completion_tokens is missing")

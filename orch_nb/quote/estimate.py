@@ -203,7 +203,7 @@ class _Sizing:
             case "graph":
                 return self._inner(node, times)
             case "function" | "tool":
-                self.values[node.name] = self._made(node)
+                self.values[node.name] = self._output_size(node)
                 return Range(0.0, 0.01 * times.expected, (node.timeout_s or FUNCTION_S) * times.high)
             case _:  # a person's time is not counted, and a switch takes none
                 self.values[node.name] = self._incoming(node)
@@ -335,7 +335,7 @@ class _Sizing:
         found = [self.values[source] for source in self._sources(node) if source in self.values]
         return _one_of(found) if found else _UNKNOWN
 
-    def _made(self, node: PlanNode) -> Size:
+    def _output_size(self, node: PlanNode) -> Size:
         """What a function makes: nobody knows; as long as what it reads, or a paragraph."""
         read = [_size(self._read(r)) for r in node.reads]
         typical = max(UNKNOWN_BYTES, sum(size.typical for size in read))
@@ -361,7 +361,7 @@ class _Use:
         self.read = read
         self.models = [(m, self._offer(m)) for m in node.spec["models"]]
         first = self.models[:1] if not node.spec.get("route") else self.models
-        self.name, self.offer = _said(first, node.spec.get("route")), first[0][1]
+        self.name, self.offer = _who_answers(first, node.spec.get("route")), first[0][1]
         self.answerers = tuple((model["name"], offer) for model, offer in first)
         is_typed, has_tools = node.spec.get("schema") is not None, bool(node.spec.get("tools"))
         most_turns = TOOL_TURNS if has_tools else 0
@@ -500,7 +500,7 @@ def _samples(route: Any) -> int:
     return max(1, measure(by).k) if by else 1
 
 
-def _said(first: Sequence[tuple[Mapping[str, Any], Any]], route: Any) -> str:
+def _who_answers(first: Sequence[tuple[Mapping[str, Any], Any]], route: Any) -> str:
     """Who may answer, in the order in which they are asked."""
     is_ladder = isinstance(route, dict) and "cascade" in route
     return (" → " if is_ladder else ", ").join(model["name"] for model, _ in first)

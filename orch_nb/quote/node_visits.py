@@ -78,7 +78,7 @@ def visits(plan: Plan, items: Callable[[PlanNode], int | None]) -> Visits:
     A condition holds with one half, `by` spreads evenly over its candidates, and each further round of a loop is taken with
     one half: what is known better comes from earlier runs (`history`).
     """
-    reached = _reached(plan)
+    reached = _reach(plan)
     made, guessed = [], False
     for i, node in enumerate(plan.nodes):
         per_run = reached[i].times(_rounds(plan, i))
@@ -92,7 +92,7 @@ def visits(plan: Plan, items: Callable[[PlanNode], int | None]) -> Visits:
     return Visits(tuple(made), _choices(plan), guessed)
 
 
-def _reached(plan: Plan) -> list[Range]:
+def _reach(plan: Plan) -> list[Range]:
     topo = topology(plan)
     made: list[Range] = []
     for i, node in enumerate(plan.nodes):
@@ -100,7 +100,7 @@ def _reached(plan: Plan) -> list[Range]:
         if not incoming:
             low, expected = 1.0, 1.0
         else:
-            ways = [_taken(plan, e, made[topo.source[e]]) for e in incoming]
+            ways = [_times_taken(plan, e, made[topo.source[e]]) for e in incoming]
             low, expected = max(w.low for w in ways), min(1.0, sum(w.expected for w in ways))
         if node.gate:
             low, expected = 0.0, expected * OPEN_SHARE
@@ -108,7 +108,7 @@ def _reached(plan: Plan) -> list[Range]:
     return made
 
 
-def _taken(plan: Plan, e: int, source: Range) -> Range:
+def _times_taken(plan: Plan, e: int, source: Range) -> Range:
     """How often an arrow is taken, given how often its source runs."""
     edge, topo = plan.edges[e], topology(plan)
     if edge.kind == "plain":

@@ -404,7 +404,7 @@ def recorded_answers(runtime: Services, plan: Plan, inputs: Mapping[str, Any]) -
         new = {
             node.step: answer
             for node in size.nodes
-            if node.step not in found and (answer := _recorded(runtime, node)) is not None
+            if node.step not in found and (answer := _play_recorded(runtime, node)) is not None
         }
         if not new:
             return found
@@ -417,7 +417,7 @@ def _keeps_answers(plan: Plan) -> bool:
     return any("cache_s" in n.spec for n in plan.nodes) or any(_keeps_answers(sub) for sub in plan.subplans.values())
 
 
-def _recorded(runtime: Services, node: NodeSize) -> Result | None:
+def _play_recorded(runtime: Services, node: NodeSize) -> Result | None:
     """The end of an agent's conversation, played with recorded answers only; None where one is missing."""
     from orch_nb.agents.fingerprint import request_hash
 

@@ -107,11 +107,11 @@ def decide(how: str, agent: str, candidates: list[Candidate], ranking: Ranking, 
     first = next((name for name in passed_over if not by_name[name].refused.startswith("was tried")), None)
     if first is not None:
         because = f"`{first}` comes first ({ranking.why.get(first) or 'as it is listed'}), but {by_name[first].refused}; {because}"
-    told = [_told(c, ranking, chosen) for c in candidates]
+    told = [_with_reason(c, ranking, chosen) for c in candidates]
     return Decision(how, told, chosen, because, order, seen=ranking.seen, **more)
 
 
-def _told(candidate: Candidate, ranking: Ranking, chosen: str) -> Candidate:
+def _with_reason(candidate: Candidate, ranking: Ranking, chosen: str) -> Candidate:
     """The candidate with its score and, where it is not chosen, the reason against it."""
     name = candidate.offer.name
     why_not = "" if name == chosen else candidate.refused or ranking.why_not.get(name) or ranking.why.get(name, "")

@@ -56,7 +56,7 @@ def by_keywords(question: Question) -> Ranking:
     """
     route = question.route
     text = question.prompt.casefold()
-    found = {name: _found(tuple(words), text) for name, words in route["keywords"].items()}
+    found = {name: _find(tuple(words), text) for name, words in route["keywords"].items()}
     counts = {name: float(len(words)) for name, words in found.items()}
     hits = sorted((name for name in counts if counts[name]), key=lambda name: -counts[name])
     why = {
@@ -127,7 +127,7 @@ def _lookup(values: Mapping[str, Any]) -> Any:
     return look
 
 
-def _found(words: tuple[str, ...], text: str) -> list[str]:
+def _find(words: tuple[str, ...], text: str) -> list[str]:
     return [word for word in words if _word(word.casefold()).search(text)]
 
 

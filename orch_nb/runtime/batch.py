@@ -161,7 +161,7 @@ class BatchHandle:
     def __await__(self) -> Generator[Any, None, BatchHandle]:
         return asyncio.wrap_future(self.future).__await__()
 
-    def _changed(self) -> None:
+    def _notify(self) -> None:
         self.version += 1
         if self.on_change is not None:
             tell(f"`on_change` of batch {self.run}", self.on_change, self)
@@ -386,7 +386,7 @@ async def add_rows(
     wanted = list(rows)
     for new in rows:
         new.inputs, _ = redactor.clean(new.inputs)  # said by the row's own run
-    while (before := _begun(store, f"{handle.run}.{len(handle.rows)}")) is not None:
+    while (before := _begun_inputs(store, f"{handle.run}.{len(handle.rows)}")) is not None:
         row = next((r for r in wanted if (r.plan, r.inputs) == (before["row"], before["inputs"])), None)
         if row is None:
             row = Row("no longer asked", before["inputs"])
@@ -400,7 +400,7 @@ async def add_rows(
     await _drive_rows(runtime, handle, None, plans, namespace, handle.budget, ROWS_AT_ONCE, first)
 
 
-def _begun(store: Any, run: str) -> dict[str, Any] | None:
+def _begun_inputs(store: Any, run: str) -> dict[str, Any] | None:
     """The inputs and the plan's name of a batch's row that has begun; None where it has not."""
     from orch_nb.errors import RunNotFound
 
@@ -525,7 +525,7 @@ async def _run(
         if queue is not None:
             await queue.close(cancels=handle.stopped == "stopped")
     handle.future.set_result(handle)
-    handle._changed()
+    handle._notify()
 
 
 async def _drive_rows(
@@ -551,7 +551,7 @@ async def _one(
     run = None
     try:
         row.status = "running"
-        handle._changed()
+        handle._notify()
         if handle.stopped == "stopped":  # since this row was given its place
             row.status = "pending"
             return
@@ -577,7 +577,7 @@ async def _one(
     finally:
         handle._live.pop(n, None)
         gate.release()
-        handle._changed()
+        handle._notify()
 
 
 def _take(handle: BatchHandle, row: Row, run: RunHandle) -> None:

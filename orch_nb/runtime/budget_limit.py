@@ -64,7 +64,7 @@ def degraded(
     named = budget_at(run, node, refusal.scope).degrade
     found = [
         made
-        for made in _prepared(run, node, call, key, [named] if named else _names(run, call))
+        for made in _prepare_each(run, node, call, key, [named] if named else _names(run, call))
         if made.reserved_usd is not None and made.reserved_usd <= room and made.reserved_usd < refusal.asked_usd
     ]
     if not found:
@@ -83,7 +83,7 @@ def _names(run: LimitedRun, call: Call) -> Iterator[str]:
             yield offer.name
 
 
-def _prepared(run: LimitedRun, node: PlanNode, call: Call, key: str, names: Any) -> Iterator[Prepared]:
+def _prepare_each(run: LimitedRun, node: PlanNode, call: Call, key: str, names: Any) -> Iterator[Prepared]:
     for name in names:
         try:
             offer = run.runtime.offer(node, name)

@@ -240,15 +240,15 @@ class Performer:
                 self.on_text(key, clean)
             outcome = self._settled(prepared, reply, first[0] if first else None)
         except OrchError as error:
-            return self._failed(prepared, error, is_answered=has_begun)
+            return self._fail(prepared, error, is_answered=has_begun)
         except TimeoutError:
-            return self._failed(prepared, ProviderTimeout(f"`{offer.model}` gave no end within {request.timeout_s:g} s.",
+            return self._fail(prepared, ProviderTimeout(f"`{offer.model}` gave no end within {request.timeout_s:g} s.",
                                                           provider=offer.provider, model=offer.model, billed=may_be_sent))  # fmt: skip
         except BaseException as error:
             if ends_task(error, task):
                 self._note_unsent(prepared, error)
                 raise
-            return self._failed(prepared, _fault(offer, error, billed=may_be_sent))
+            return self._fail(prepared, _fault(offer, error, billed=may_be_sent))
         finally:
             if self.on_call_end is not None:
                 self.on_call_end(key)
@@ -282,12 +282,12 @@ class Performer:
             is_answered = True
             made = self._settled(prepared, reply, None)
         except OrchError as error:
-            return self._failed(prepared, error, is_answered=is_answered)
+            return self._fail(prepared, error, is_answered=is_answered)
         except BaseException as error:
             if ends_task(error, task):
                 self._note_unsent(prepared, error)
                 raise
-            return self._failed(prepared, _fault(offer, error, billed=True))
+            return self._fail(prepared, _fault(offer, error, billed=True))
         del self._said[id(prepared)]
         if made.cost_usd is not None:
             standard_usd = (
@@ -342,7 +342,7 @@ class Performer:
         if UNSENT in stop.args:
             self._said.pop(id(prepared), None)
 
-    def _failed(self, prepared: Prepared, error: OrchError, *, is_answered: bool = False) -> Outcome:
+    def _fail(self, prepared: Prepared, error: OrchError, *, is_answered: bool = False) -> Outcome:
         """The end of a call that failed. It is free only if its error says so and nothing of an answer was received."""
         offer, _, _ = prepared.payload
         info = error_info(error)

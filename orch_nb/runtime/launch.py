@@ -59,13 +59,13 @@ async def drive_run(driver: Driver, handle: RunHandle, log: RunLog, services: Se
     except BaseException as error:
         log.close()
         cut = RunCancelled(f"run {handle.run} was broken off by {type(error).__name__}; what it recorded is kept.")
-        handle._broke(error if isinstance(error, Exception) else cut)
+        handle._on_broken(error if isinstance(error, Exception) else cut)
         if not isinstance(error, Exception):
             raise
         return
     log.close()
     node = next((e.node for e in reversed(handle._events) if isinstance(e, ev.RunEnded)), "")
-    handle._ended(driver.exceptions.get(node))
+    handle._on_ended(driver.exceptions.get(node))
 
 
 def append_first(log: RunLog, events: list[Any]) -> Kept:

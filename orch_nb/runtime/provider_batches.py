@@ -160,20 +160,20 @@ class ProviderBatchQueue:
         is_placed = False
         task = running_task()
         try:
-            placed = await self._placed(counter, group)
+            placed = await self._place(counter, group)
             is_placed = True
             for batch, part in placed.items():
                 await self._finish(counter, batch, part)
         except BaseException as error:  # whatever it is, somebody waits to be told
             if ends_task(error, task):
                 raise
-            told = error if isinstance(error, ProviderError) else _broken(counter.api.name, error)
+            told = error if isinstance(error, ProviderError) else _broken_error(counter.api.name, error)
             told.billed = told.billed or is_placed  # the provider goes on answering what it has taken
             for asked in group.values():
                 if not asked.answer.done():
                     asked.answer.set_exception(told)
 
-    async def _placed(self, counter: _Counter, group: dict[str, _Asked]) -> dict[str, dict[str, _Asked]]:
+    async def _place(self, counter: _Counter, group: dict[str, _Asked]) -> dict[str, dict[str, _Asked]]:
         """Batch -> the calls that it answers: those of before that are found again, and a new one for the rest."""
         placed: dict[str, dict[str, _Asked]] = {}
         new = dict(group)
@@ -207,7 +207,7 @@ class ProviderBatchQueue:
         for name, asked in part.items():
             if asked.answer.done():
                 continue
-            answer = found.get(name) or _unanswered(counter.api.name, state)
+            answer = found.get(name) or _unanswered_error(counter.api.name, state)
             if isinstance(answer, ProviderError):
                 asked.answer.set_exception(answer)
             else:
@@ -231,7 +231,7 @@ class ProviderBatchQueue:
             pause = min(POLL_MOST_S, pause * 1.5)
 
 
-def _broken(provider: str, error: BaseException) -> ProviderError:
+def _broken_error(provider: str, error: BaseException) -> ProviderError:
     """The error of a queue that itself failed: whether anything was billed is not known."""
     made = ProviderUnavailable(
         f"`{provider}`: its batch could not be followed: {type(error).__name__}: {error}",
@@ -242,7 +242,7 @@ def _broken(provider: str, error: BaseException) -> ProviderError:
     return made
 
 
-def _unanswered(provider: str, state: BatchState | None) -> ProviderError:
+def _unanswered_error(provider: str, state: BatchState | None) -> ProviderError:
     """The error of a question that its batch did not answer. What a batch did not come to is not billed."""
     how = state.status if state is not None else "ended"
     why = f": {state.why}" if state is not None and state.why else ""

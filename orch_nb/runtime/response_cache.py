@@ -112,14 +112,14 @@ class _Answers:
                 case ev.Sent() if event.kind == "model":
                     self._asked[ev.key(event), event.call] = event.request_hash
                 case ev.Settled() if (ev.key(event), event.call) in self._asked:
-                    self._settled(event)
+                    self._on_settled(event)
                 case ev.Finished():
                     for request_hash, hit in self._open.pop(ev.key(event), ()):
                         self._ended.setdefault(request_hash, []).append(hit)
                 case ev.Failed() if event.final:
                     self._open.pop(ev.key(event), None)
 
-    def _settled(self, event: ev.Settled) -> None:
+    def _on_settled(self, event: ev.Settled) -> None:
         request_hash = self._asked.pop((ev.key(event), event.call))
         if not event.ok or not isinstance(event.reply, dict):
             return

@@ -69,7 +69,7 @@ class Routes:
     async def _decide(self, question: Question, scopes: Scopes, node: PlanNode) -> Outcome:
         candidates = filtered(question, self.facts(question, scopes, node))
         try:
-            made = await self._chosen(question, candidates)
+            made = await self._choose(question, candidates)
         except NoOffer as error:
             refused = {
                 "how": question.route["how"],
@@ -80,7 +80,7 @@ class Routes:
             return Outcome(False, refused, cost_usd=ZERO, error=error_info(error))
         return Outcome(True, made.as_data(), cost_usd=ZERO)
 
-    async def _chosen(self, question: Question, candidates: list[Candidate]) -> Decision:
+    async def _choose(self, question: Question, candidates: list[Candidate]) -> Decision:
         from orch_nb.routing import auto, judge, rules
         from orch_nb.routing.decision import decide
 
@@ -97,11 +97,11 @@ class Routes:
             case "judge":
                 return judge.by_judge(question, candidates)
             case "learned" | "auto":
-                return await self._learned(question, candidates)
+                return await self._choose_learned(question, candidates)
             case _:
                 return auto.climb(question, candidates, how=how)
 
-    async def _learned(self, question: Question, candidates: list[Candidate]) -> Decision:
+    async def _choose_learned(self, question: Question, candidates: list[Candidate]) -> Decision:
         """By outcomes: those of this agent, under the names that the models have now."""
         from orch_nb.routing.auto import by_auto
         from orch_nb.routing.decision import decide

@@ -380,7 +380,7 @@ class Runtime(Services):
             if handle._driver is not None:
                 with suppress(Exception):  # the run stays locked to this process where its log cannot be closed
                     handle._driver.log.close()
-            handle._broke(ended)
+            handle._on_broken(ended)
         self._slots, self._freed, self._availability = {}, None, None
         self.batch_queues.clear()
 

@@ -186,14 +186,14 @@ class AgentSpec(BaseModel):
     @field_validator("temperature", mode="before")
     @classmethod
     def _temperature(cls, value: Any) -> float:
-        return _rounded(_decimal(value, least=Decimal(0), most=Decimal(2)))
+        return _round(_decimal(value, least=Decimal(0), most=Decimal(2)))
 
     @field_validator("timeout", mode="before")
     @classmethod
     def _seconds(cls, value: Any) -> float | None:
         if value is None:
             return None
-        got = _rounded(_decimal(value, least=Decimal(0), most=Decimal(MAX_TIMEOUT_S), unit="seconds"))
+        got = _round(_decimal(value, least=Decimal(0), most=Decimal(MAX_TIMEOUT_S), unit="seconds"))
         if got == 0:
             raise ValueError("must be above 0 seconds")
         return got
@@ -276,7 +276,7 @@ def _budget(value: Any) -> Decimal | Budget:
     return made.usd if made.usd is not None and made.beside_usd() is None else made
 
 
-def _rounded(amount: Decimal) -> float:
+def _round(amount: Decimal) -> float:
     """Six decimal places: finer ones mean nothing here, and could not be written without an exponent."""
     return float(round(amount, 6))
 

@@ -40,7 +40,7 @@ def canonical(value: Any) -> str:
     -----
     O(size): one walk in Python, one in the C encoder.
     """
-    return _encode(_tagged(value, "value", 0))
+    return _encode(_tag(value, "value", 0))
 
 
 def digest(value: Any, *, size: int = DIGEST_BYTES) -> str:
@@ -58,7 +58,7 @@ def digest_text(text: str, *, size: int = DIGEST_BYTES) -> str:
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).hexdigest()
 
 
-def _tagged(value: Any, where: str, depth: int) -> Any:
+def _tag(value: Any, where: str, depth: int) -> Any:
     cls = value.__class__
     if cls in _PLAIN:
         return value
@@ -69,7 +69,7 @@ def _tagged(value: Any, where: str, depth: int) -> Any:
     if depth >= MAX_DEPTH:
         raise _bad(where, f"nested deeper than {MAX_DEPTH} levels (a cycle?)")
     if cls is list or cls is tuple:
-        return [v if v.__class__ in _PLAIN else _tagged(v, f"{where}[{i}]", depth + 1) for i, v in enumerate(value)]
+        return [v if v.__class__ in _PLAIN else _tag(v, f"{where}[{i}]", depth + 1) for i, v in enumerate(value)]
     if cls is dict:
         return _tagged_dict(value, where, depth)
     return _tagged_rest(value, where)
@@ -81,7 +81,7 @@ def _tagged_dict(value: dict[Any, Any], where: str, depth: int) -> dict[str, Any
         if key.__class__ is not str:
             raise _bad(where, f"a mapping with the key {key!r:.40}, which is no text")
         name = f"${key}" if key.startswith("$") else key
-        out[name] = item if item.__class__ in _PLAIN else _tagged(item, f"{where}.{key}", depth + 1)
+        out[name] = item if item.__class__ in _PLAIN else _tag(item, f"{where}.{key}", depth + 1)
     return out
 
 

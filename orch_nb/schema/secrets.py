@@ -223,27 +223,27 @@ class Redactor:
     # ---------------------------------------------------------------- replacing
     def text(self, text: str) -> str:
         """`text` with marks in the place of secrets; the same object when there are none."""
-        return self._marked(text, Counter()) if self.is_in(text) else text
+        return self._mark(text, Counter()) if self.is_in(text) else text
 
     def clean(self, value: Any) -> tuple[Any, Counter[str]]:
         """`value` with marks in the place of secrets, and how many of each kind. The same object when there are none."""
         found: Counter[str] = Counter()
         if not self.finds(value):
             return value, found
-        return self._cleaned(value, found), found
+        return self._clean(value, found), found
 
-    def _cleaned(self, value: Any, found: Counter[str]) -> Any:
+    def _clean(self, value: Any, found: Counter[str]) -> Any:
         cls = value.__class__
         if cls in _TEXTLESS:
             return value
         if isinstance(value, str):
-            return self._marked(value, found)
+            return self._mark(value, found)
         if cls is dict:
-            return {self._cleaned(k, found): self._cleaned(v, found) for k, v in value.items()}
+            return {self._clean(k, found): self._clean(v, found) for k, v in value.items()}
         if cls is list or cls is tuple:
-            return cls(self._cleaned(item, found) for item in self._joint(value, found))
+            return cls(self._clean(item, found) for item in self._joint(value, found))
         if cls is bytes:
-            return self._marked(value.decode("latin-1"), found).encode("latin-1", "xmlcharrefreplace")
+            return self._mark(value.decode("latin-1"), found).encode("latin-1", "xmlcharrefreplace")
         if is_dataclass(cls):
             return replace(value, **self._changes(value, found))
         return value
@@ -251,7 +251,7 @@ class Redactor:
     def _changes(self, value: Any, found: Counter[str]) -> dict[str, Any]:
         """Field -> what is to be in it, of those fields of a dataclass that have a secret."""
         get, names = _texts(value.__class__)
-        return {n: self._cleaned(v, found) for n, v in zip(names, get(value), strict=True) if self.finds(v)}
+        return {n: self._clean(v, found) for n, v in zip(names, get(value), strict=True) if self.finds(v)}
 
     def _joint(self, value: Sequence[Any], found: Counter[str]) -> Sequence[Any]:
         """A list without the secrets that its pieces say only together: the first piece gets the mark, the others lose their part."""
@@ -302,14 +302,14 @@ class Redactor:
                 add(match.start(), match.start() + shared, "key_in_use", mark("key_in_use", key))
         return sorted(spans)
 
-    def _marked(self, text: str, found: Counter[str]) -> str:
+    def _mark(self, text: str, found: Counter[str]) -> str:
         for key in self._known:
             if key in text:
                 found["key_in_use"] += text.count(key)
                 text = text.replace(key, mark("key_in_use", key))
         for kind, hints, shape in _COMPILED:
             if any(hint in text for hint in hints):
-                text = shape.sub(partial(_found, kind, found), text)
+                text = shape.sub(partial(_note, kind, found), text)
         for probe in self._probes:
             if probe in text:
                 text = self._without_cuts(text, probe, found)
@@ -366,7 +366,7 @@ class Redactor:
             found: Counter[str] = Counter()
             value = getattr(event, f.name)
             if self.finds(value):
-                changes[f.name] = self._cleaned(value, found)
+                changes[f.name] = self._clean(value, found)
                 if f.name in _SAID[event.__class__]:
                     total += found
         for name, made in changes.items():
@@ -461,7 +461,7 @@ def _with_text(item: Any, text: str) -> Any:
     return {**item, "text": text} if item.__class__ is dict else item.__class__((text, item[1]))
 
 
-def _found(kind: str, found: Counter[str], match: re.Match[str]) -> str:
+def _note(kind: str, found: Counter[str], match: re.Match[str]) -> str:
     found[kind] += 1
     return _said_of(kind, match.group())
 

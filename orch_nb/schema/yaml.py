@@ -133,10 +133,10 @@ class _Builder:
 
     def __init__(self, text: str, offset: int) -> None:
         self.text, self.offset = text, offset
-        self.mark = _unused(text)
+        self.mark = _unused_character(text)
         self.found = Located()
         self.values = 0
-        self.events = self._checked()
+        self.events = self._checked_events()
 
     def document(self) -> Located:
         for event in self.events:
@@ -159,7 +159,7 @@ class _Builder:
             self.fail("a second document begins here.", event, "one mapping is all")
 
     # -------------------------------------------------------------- events
-    def _checked(self) -> Iterator[Any]:
+    def _checked_events(self) -> Iterator[Any]:
         """The parser's events, with its errors and what is forbidden turned into ours."""
         import yaml
 
@@ -265,7 +265,7 @@ class _Builder:
         return text
 
 
-def _unused(text: str) -> str:
+def _unused_character(text: str) -> str:
     """A character of the private use area that `text` does not hold."""
     return next(chr(code) for code in range(0xE000, 0xF8FF) if chr(code) not in text)
 

@@ -32,10 +32,10 @@ def checked(rows: Iterable[Evidence]) -> list[Evidence]:
     UnstorableValue
         A key, task or model is missing, a quality is not within 0 to 1, or a figure is none. Nothing of `rows` is kept.
     """
-    return list({row.key: _checked(row) for row in rows}.values())
+    return list({row.key: _check(row) for row in rows}.values())
 
 
-def _checked(row: Evidence) -> Evidence:
+def _check(row: Evidence) -> Evidence:
     row, _ = REDACTOR.clean(row)  # before the prompt is cut
     for name in ("key", "task", "offer", "model"):
         if not isinstance(getattr(row, name), str) or not getattr(row, name):

@@ -242,7 +242,7 @@ class Journal:
         """Write what waits. False: another process is writing, and patience is not at an end."""
         batch = self._take()
         if not batch.ops:
-            self._committed(batch)
+            self._commit(batch)
             return True
         try:
             try:
@@ -262,7 +262,7 @@ class Journal:
         except BaseException as error:
             self._fail(batch, error)
             raise
-        self._committed(batch)
+        self._commit(batch)
         return True
 
     def _take(self) -> _Batch:
@@ -363,7 +363,7 @@ class Journal:
         standing.move(event)
         return True
 
-    def _committed(self, batch: _Batch) -> None:
+    def _commit(self, batch: _Batch) -> None:
         self._ledger.done()
         now: list[tuple[asyncio.Future[Any], Any]] = []
         later: list[tuple[asyncio.Future[Any], Any]] = []

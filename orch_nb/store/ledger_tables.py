@@ -210,10 +210,13 @@ def load_holds(connection: sqlite3.Connection, number: int) -> dict[str, OpenHol
     rows = connection.execute(
         "SELECT hold, asked_usd, scopes, doubted, asked FROM holds WHERE run = ?", (number,)
     ).fetchall()
-    return {h: OpenHold(h, _asked(usd, json.loads(more)), tuple(json.loads(s)), bool(d)) for h, usd, s, d, more in rows}
+    return {
+        h: OpenHold(h, _amounts_asked(usd, json.loads(more)), tuple(json.loads(s)), bool(d))
+        for h, usd, s, d, more in rows
+    }
 
 
-def _asked(usd: str, beside: Mapping[str, str]) -> dict[str, Decimal]:
+def _amounts_asked(usd: str, beside: Mapping[str, str]) -> dict[str, Decimal]:
     return {"usd": Decimal(usd), **{unit: Decimal(text) for unit, text in beside.items()}}
 
 
@@ -290,7 +293,7 @@ class Tally:
     def _move(self, holds: dict[str, OpenHold], record: dict[str, Any]) -> None:
         name = record["hold"]
         if "asked" in record:
-            asked = _asked(record["asked"], record.get("beside", {}))
+            asked = _amounts_asked(record["asked"], record.get("beside", {}))
             hold = holds[name] = OpenHold(name, asked, tuple(record["scopes"]))
             for scope in hold.scopes:
                 for unit, value in asked.items():

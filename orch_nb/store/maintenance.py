@@ -90,14 +90,14 @@ class Sweeper:
                         self._add_carried(one.scope, purse.unit, purse.spent, purse.in_doubt, purse.overrun)
 
     def _add_carried(self, scope: str, unit: str, *amounts: Decimal) -> None:
-        before = next((row[2:] for row in self._carried(scope) if row[1] == unit), (ZERO, ZERO, ZERO))
+        before = next((row[2:] for row in self._carry_over(scope) if row[1] == unit), (ZERO, ZERO, ZERO))
         sums = [str(ledger_rules.add(a, b)) for a, b in zip(before, amounts, strict=True)]
         if unit == "usd":
             self._db.execute("INSERT OR REPLACE INTO carried VALUES (?, ?, ?, ?)", (scope, *sums))
         else:
             self._db.execute("INSERT OR REPLACE INTO carried_quotas VALUES (?, ?, ?, ?, ?)", (scope, unit, *sums))
 
-    def _carried(self, scope: str | None = None) -> list[tuple[str, str, Decimal, Decimal, Decimal]]:
+    def _carry_over(self, scope: str | None = None) -> list[tuple[str, str, Decimal, Decimal, Decimal]]:
         """(scope, unit, spent, in doubt, overrun) of what no log says any more; of every scope unless one is named."""
         rows = self._db.execute(
             """SELECT scope, 'usd', spent_usd, in_doubt_usd, overrun_usd FROM carried WHERE ?1 IS NULL OR scope = ?1
@@ -131,7 +131,7 @@ class Sweeper:
     def rebuild(self, reader: Reader) -> list[tuple[Balance, Balance]]:
         """Accounts from events, and from what is carried; the differing ones are put right and returned."""
         tally = Tally()
-        for row in self._carried():
+        for row in self._carry_over():
             tally.carry(*row)
         for number, _ in reader.every_run():
             doubted = {name for name, hold in load_holds(self._db, number).items() if hold.doubted}

@@ -93,7 +93,7 @@ class MemoryStore:
             if self._runs.get(run):
                 raise StoreError(f"there is a run `{run}` already.", hint="`open` it, or take an id from `next_run()`")
             if run in self._writing:
-                raise self._locked(run)
+                raise self._locked_error(run)
             self._last = max(self._last, number_of(run) or 0)
             self._runs[run] = []
             self._holds[run] = {}
@@ -110,14 +110,14 @@ class MemoryStore:
         with self._lock:
             self._events(run)
             if run in self._writing:
-                raise self._locked(run)
+                raise self._locked_error(run)
             return self._log(run)
 
     def _log(self, run: str) -> MemoryRunLog:
         self._writing.add(run)
         return MemoryRunLog(self, run, self._runs[run], self._holds[run])
 
-    def _locked(self, run: str) -> RunLocked:
+    def _locked_error(self, run: str) -> RunLocked:
         import os
         import socket
 
@@ -307,7 +307,7 @@ class MemoryStore:
         with self._lock:
             self._events(run)
             if run in self._writing:
-                raise self._locked(run)
+                raise self._locked_error(run)
             for hold in self._holds[run].values():
                 ledger_rules.mark_in_doubt(map(self.account, hold.scopes), hold)
             tally = Tally()
@@ -370,7 +370,7 @@ class MemoryRunLog:
             A value is no plain data; nothing was appended.
         """
         if not self._open:
-            raise self._closed()
+            raise self._closed_error()
         for event in events:
             _check(event)
         for event in events:
@@ -401,7 +401,7 @@ class MemoryRunLog:
             The amount is none, or the hold's name is in use.
         """
         if not self._open:
-            raise self._closed()
+            raise self._closed_error()
         _check(event)
         with self._store._lock:
             if hold is not None:
@@ -454,7 +454,7 @@ class MemoryRunLog:
     async def sync(self) -> None:
         """Nothing to force anywhere."""
         if not self._open:
-            raise self._closed()
+            raise self._closed_error()
 
     def mark_in_doubt(self, hold: str, /) -> None:
         """Turn a hold into money in doubt; nothing when it is in doubt already.
@@ -465,7 +465,7 @@ class MemoryRunLog:
             It is not open.
         """
         if not self._open:
-            raise self._closed()
+            raise self._closed_error()
         hold = REDACTOR.text(hold)
         if hold not in self._holds:
             raise StoreError(f"run `{self.run}` has no open hold `{hold}`.", hold=hold)
@@ -482,5 +482,5 @@ class MemoryRunLog:
             self._open = False
             self._store._release(self.run)
 
-    def _closed(self) -> StoreError:
+    def _closed_error(self) -> StoreError:
         return StoreError(f"the log of run `{self.run}` was closed.", hint="`open` it again")

@@ -68,7 +68,7 @@ class SqliteRunLog:
         self._check()
         journal, tail = self._journal, self._tail
         with journal.lock:
-            packed = self._packed(events, None)
+            packed = self._pack(events, None)
             if (
                 len(packed.rows) == 1
                 and journal.is_alone(tail)
@@ -102,7 +102,7 @@ class SqliteRunLog:
             ledger_rules.asked_of(hold)
         waiter: asyncio.Future[Refusal | None] = asyncio.get_running_loop().create_future()
         with self._journal.lock:
-            packed = self._packed((event,), None if hold is None else books.admit_record(hold))
+            packed = self._pack((event,), None if hold is None else books.admit_record(hold))
             op = Op(self._tail, (event,), packed, hold=hold, waiter=waiter)
             self._journal.submit(op)
         try:
@@ -147,7 +147,7 @@ class SqliteRunLog:
             if not known and (spent_usd or overrun_usd):
                 raise ledger_rules.not_open(self.run, hold, spent_usd)
             record = books.settle_record(hold, spent_usd, overrun_usd, used) if known else None
-            packed = self._packed(events, record)
+            packed = self._pack(events, record)
             return self._journal.submit(
                 Op(self._tail, events, packed, settled=(hold, spent_usd, overrun_usd, used) if known else None)
             )
@@ -192,7 +192,7 @@ class SqliteRunLog:
         if not self._open:
             raise StoreError(f"the log of run `{self.run}` was closed.", hint="`open` it again")
 
-    def _packed(self, events: Sequence[Event], record: str | None) -> Any:
+    def _pack(self, events: Sequence[Event], record: str | None) -> Any:
         try:
             for event in events:
                 REDACTOR.event(event)

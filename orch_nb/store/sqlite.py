@@ -255,14 +255,14 @@ class SqliteStore:
             number = self._reading().number(run)
             self._take_lock(run, number)
             try:
-                return self._reopened(journal, run, number)
+                return self._reopen(journal, run, number)
             except BaseException as error:
                 self._release(number)
                 if isinstance(error, DATABASE_ERRORS):
                     raise translated(error, self.path) from error
                 raise
 
-    def _reopened(self, journal: Journal, run: str, number: int) -> SqliteRunLog:
+    def _reopen(self, journal: Journal, run: str, number: int) -> SqliteRunLog:
         journal.transact(
             lambda: journal.db.execute("UPDATE runs SET writer = ? WHERE number = ?", (self._writer, number))
         )
@@ -283,7 +283,7 @@ class SqliteStore:
                 hint="use `open_store`, which moves to a folder that can",
             ) from error
         if not taken:
-            raise self._locked(run, number)
+            raise self._locked_error(run, number)
         self._taken.add(number)
 
     def _release(self, number: int) -> None:
@@ -332,7 +332,7 @@ class SqliteStore:
                 journal.open_logs -= 1
                 self._release(number)
 
-    def _locked(self, run: str, number: int) -> RunLocked:
+    def _locked_error(self, run: str, number: int) -> RunLocked:
         writer = self._reading().writer(number)
         pid, _, host = writer.partition("@")
         who = "this process" if writer == self._writer else f"process {pid} on {host}"

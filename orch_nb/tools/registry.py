@@ -96,7 +96,7 @@ class Tool:
             No JSON object, larger than 100 kB, or not fitting the parameters: every problem is named, so that the
             model can do better.
         """
-        data = _loaded(given, self.name)
+        data = _load(given, self.name)
         from pydantic import ValidationError
 
         try:
@@ -252,7 +252,7 @@ def _schema_of(model: Any) -> dict[str, Any]:
     return schema
 
 
-def _loaded(given: str | Mapping[str, Any], name: str) -> dict[str, Any]:
+def _load(given: str | Mapping[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(given, str):
         return dict(given)
     if len(given) > MAX_ARGUMENT_BYTES:

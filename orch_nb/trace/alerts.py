@@ -52,19 +52,19 @@ class Watch:
     def feed(self, event: Any, state: RunState) -> None:
         """Take one more event in."""
         if isinstance(event, ev.Settled):
-            self._settled(event, state)
+            self._on_settled(event, state)
         elif isinstance(event, ev.Sent):
-            self._sent(event)
+            self._on_sent(event)
         elif isinstance(event, ev.RunStarted):
             self._own, self._baseline = budget_of(event.limit_usd, event.limits), event.baseline or {}
-            self._replaced("inputs", event.at, event.secrets)
+            self._replace("inputs", event.at, event.secrets)
         elif isinstance(event, ev.Finished):
             if event.decision is not None and "secrets" in event.decision:
-                self._replaced(ev.key(event), event.at, event.decision["secrets"])
+                self._replace(ev.key(event), event.at, event.decision["secrets"])
         elif isinstance(event, ev.LimitChanged):
-            self._changed(event, state)
+            self._on_limit_changed(event, state)
 
-    def _changed(self, event: ev.LimitChanged, state: RunState) -> None:
+    def _on_limit_changed(self, event: ev.LimitChanged, state: RunState) -> None:
         """Another limit: what was warned of may come about again."""
         budget = budget_of(event.limit_usd, event.limits)
         if event.scope:
@@ -77,16 +77,16 @@ class Watch:
             if not is_near(used.get(unit, ZERO), budget.limit(unit)):
                 self._warned.discard((scope, unit))
 
-    def _sent(self, event: ev.Sent) -> None:
+    def _on_sent(self, event: ev.Sent) -> None:
         degraded = (event.route or {}).get("degraded")
         if degraded:
             self.notices.append(Notice("degraded", ev.key(event), event.at, str(degraded)))
 
-    def _replaced(self, key: str, at: float, found: Any) -> None:
+    def _replace(self, key: str, at: float, found: Any) -> None:
         if found:
             self.notices.append(Notice("secret", key, at, f"{said(found)} before it was stored"))
 
-    def _settled(self, event: ev.Settled, state: RunState) -> None:
+    def _on_settled(self, event: ev.Settled, state: RunState) -> None:
         sent = state.open_calls.get((ev.key(event), event.call))
         if sent is None or sent.kind == "effect":
             return

@@ -69,7 +69,7 @@ def critical_path(view: RunView) -> CriticalPath:
         if not inside:
             leaves.append(span)
         todo += inside
-    return _summed(chain, leaves)
+    return _sum(chain, leaves)
 
 
 def _is_step(span: Span) -> bool:
@@ -144,7 +144,7 @@ def _last_item(span: Span) -> list[Span]:
     return [max(items, key=lambda c: (_end(c), -(c.item or 0)))] if items else []
 
 
-def _summed(chain: list[Span], leaves: list[Span]) -> CriticalPath:
+def _sum(chain: list[Span], leaves: list[Span]) -> CriticalPath:
     made = CriticalPath(chain)
     for span in leaves:
         took = span.latency_s or 0.0

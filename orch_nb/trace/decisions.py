@@ -103,7 +103,7 @@ def _of_route(span: Span) -> Choice:
     choice = Choice(span.key, span.node, span.round, "model", how if by == how else f"{how}: {by}", chosen, because)
     asked = set(made.get("order", ())) if made.get("ask") else set()
     choice.options = [_option(row, chosen, because, asked) for row in made.get("candidates", ())]
-    choice.seen = [f"{name}: {_seen(value)}" for name, value in (made.get("seen") or {}).items()]
+    choice.seen = [f"{name}: {_what_was_seen(value)}" for name, value in (made.get("seen") or {}).items()]
     choice.rungs = [_rung(row) for row in made.get("tried", ())]
     return choice
 
@@ -215,7 +215,7 @@ def _of_chooser(span: Span, made: Mapping[str, Any]) -> Choice:
         verdict = "chosen" if name == chosen else "refused" if name in (made.get("refused") or {}) else "not chosen"
         reason = because if name == chosen else (made.get("refused") or {}).get(name) or why.get(name, "")
         choice.options.append(Option(name, verdict, reason, scores.get(name)))
-    choice.seen = [f"{name}: {_seen(value)}" for name, value in factors.items()]
+    choice.seen = [f"{name}: {_what_was_seen(value)}" for name, value in factors.items()]
     if made.get("confidence") is not None:
         calibrated = "calibrated" if made.get("calibrated") else "not calibrated"
         choice.seen.append(f"confidence {made['confidence']:.2f}, {calibrated}")
@@ -235,7 +235,7 @@ def _of_conditions(span: Span, predicates: Mapping[str, Any]) -> Choice:
     return Choice(span.key, span.node, span.round, "node", "when", chosen, "every true condition is taken", options)
 
 
-def _seen(value: Any) -> str:
+def _what_was_seen(value: Any) -> str:
     if isinstance(value, dict) and "result" in value:
         return f"{'true' if value['result'] else 'false'} ({', '.join(f'{k} = {brief(v, 40)}' for k, v in value.get('values', {}).items())})"
     return brief(value, 160)

@@ -100,7 +100,7 @@ def diff(a: RunView, b: RunView) -> RunDiff:
     """
     left, right = _steps(a), _steps(b)
     pairs = []
-    for key in _merged(list(left), list(right)):
+    for key in _merge(list(left), list(right)):
         one, other = left.get(key), right.get(key)
         span = one or other
         assert span is not None
@@ -121,7 +121,7 @@ def _steps(view: RunView) -> dict[str, Span]:
     }
 
 
-def _merged(a: list[str], b: list[str]) -> list[str]:
+def _merge(a: list[str], b: list[str]) -> list[str]:
     """Both lists' keys once each: in the order of `a`, what only `b` has after what it follows there."""
     after: dict[str, list[str]] = {}
     known, last = set(a), ""

@@ -115,7 +115,7 @@ def _routing(rows: Sequence[Span]) -> Saving | None:
     best = all_premium(rows)
     if best is None:
         return None
-    needed = _needed(rows)
+    needed = _needed_calls(rows)
     once = repriced(needed, best.model, prices_of(rows)[best.model])
     if once.calls == best.calls:
         return Saving("routing", best.saved_usd, best.calls, f"all calls on `{best.model}`, at the same tokens")
@@ -123,7 +123,7 @@ def _routing(rows: Sequence[Span]) -> Saving | None:
     return Saving("routing", once.usd - best.spent_usd, once.calls, how)
 
 
-def _needed(rows: Sequence[Span]) -> list[Span]:
+def _needed_calls(rows: Sequence[Span]) -> list[Span]:
     """The model calls that a fixed choice would have made too: of an activation that climbed or sampled, those of the first
     model asked for an answer, each request once. A judge's verdict, a second sample, a higher rung: a fixed choice has none."""
     return [span for _, calls in _activations(rows) for span in _answering(calls)]
@@ -137,7 +137,7 @@ def _answering(calls: Sequence[Span]) -> list[Span]:
             # where an answer is there already, what comes now is a higher rung
             is_besides = bool(span.value.get("ask") or asked)
         elif span.kind == "model" and span.source is None and span.exit and not is_besides:
-            asked.setdefault(f"{span.attempt} {_said(span.request)}", span)
+            asked.setdefault(f"{span.attempt} {_words_of(span.request)}", span)
     return list(asked.values())
 
 
@@ -155,7 +155,7 @@ def _activations(rows: Iterable[Span]) -> list[tuple[Span | None, list[Span]]]:
     return made
 
 
-def _said(request: Any) -> str:
+def _words_of(request: Any) -> str:
     """What a request says, without the settings in which samples of one prompt differ."""
     return compact(request["messages"] if isinstance(request, dict) and "messages" in request else request)
 

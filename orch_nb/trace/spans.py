@@ -212,7 +212,7 @@ class Walk:
         if frame is not None:
             self.left_frames[span.key] = {n.name: frame.status[i] for i, n in enumerate(frame.plan.nodes)}
 
-    def _decided(self, event: Any) -> None:
+    def _on_decided(self, event: Any) -> None:
         if event.item is None:
             self.taken.setdefault((event.frame, event.node), []).append((event.round, event))
 
@@ -227,7 +227,7 @@ class Walk:
             span.action = f"effect not repeated, done by run {(event.decision or {}).get('done_by', '?')}"
         exit_ = "skipped" if event.status == "skipped" else "success"
         self._end(span, event, exit_, event.status)
-        self._decided(event)
+        self._on_decided(event)
 
     def reused(self, event: ev.Reused) -> None:
         span = self._open(event, event.at)
@@ -235,7 +235,7 @@ class Walk:
         span.saved_usd, span.source = event.saved_usd, event.source
         span.action = f"reused from run {event.source.get('run', '?')}"
         self._end(span, event, "reused", "reused")
-        self._decided(event)
+        self._on_decided(event)
 
     def failed(self, event: ev.Failed) -> None:
         span = self._open(event, event.started_at)
@@ -245,7 +245,7 @@ class Walk:
             self._doubt(span.key)
             span.error, span.attempt, span.output_text = event.error, event.attempt, brief(event.error.message)
             self._end(span, event, exit_, "cancelled" if event.error.failure == "cancelled" else exit_)
-            self._decided(event)
+            self._on_decided(event)
             return
         tried = Span(span.key, span.frame, span.node, span.round, span.item, "attempt", span.key, span.agent)
         tried.action, tried.attempt, tried.error = f"attempt {event.attempt}", event.attempt, event.error
@@ -259,7 +259,7 @@ class Walk:
         call = Span(span.key, span.frame, span.node, span.round, span.item, event.kind, span.key, span.agent)
         call.call, call.attempt, call.started_at, call.queued_s = event.call, event.attempt, event.at, event.queued_s
         call.action, call.request, call.route = f"{_VERBS[event.kind]} {event.target}", event.request, event.route
-        call.input_text, call.reserved_usd, call.schema = _asked(event), event.reserved_usd, span.schema
+        call.input_text, call.reserved_usd, call.schema = _last_message(event), event.reserved_usd, span.schema
         call.target = event.target
         call.model = event.target if event.kind == "model" else ""
         span.model = call.model or span.model
@@ -338,7 +338,7 @@ class Walk:
             span.state = "running"
             return
         self._end(span, event, "success", "rejected" if event.action == "reject" else "success")
-        self._decided(event)
+        self._on_decided(event)
 
     def refusal(self, event: ev.Refused) -> None:
         self.refused.append(event)
@@ -448,7 +448,7 @@ def _input(frame: Frame, i: int, item: int | None) -> str:
         return ""  # a read that finds nothing is that activation's failure, and is said there
 
 
-def _asked(event: ev.Sent) -> str:
+def _last_message(event: ev.Sent) -> str:
     """The last thing that was said: of a conversation its last message, of a tool its arguments."""
     request = event.request
     if isinstance(request, dict) and isinstance(request.get("messages"), list | tuple) and request["messages"]:

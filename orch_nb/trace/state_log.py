@@ -78,7 +78,7 @@ class StateLog:
                 _note(step, self._known, path_of(event), event.value)
                 for name in getattr(event, "writes", None) or ():
                     path = f"{event.frame}/{name}" if event.frame else name
-                    _note(step, self._known, path, _written(state, event.frame, name))
+                    _note(step, self._known, path, _value_written(state, event.frame, name))
 
     def _add(self, step: StateStep) -> bool:
         if self._most is not None and len(self.steps) >= self._most:
@@ -95,7 +95,7 @@ def path_of(event: Any) -> str:
     return f"{event.frame}/{name}" if event.frame else name
 
 
-def _written(state: RunState, frame: str, name: str) -> Any:
+def _value_written(state: RunState, frame: str, name: str) -> Any:
     found = state.frames.get(frame)
     row = found.state.get(name) if found is not None else None
     return None if row is None or row.value is MISSING else row.value

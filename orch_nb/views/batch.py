@@ -79,7 +79,7 @@ def _bar_html(progress: Any) -> str:
     )
 
 
-def _shared(rows: Sequence[Any]) -> dict[str, Any]:
+def _shared_inputs(rows: Sequence[Any]) -> dict[str, Any]:
     """Inputs that every row has with one value: they tell no row from another."""
     if len(rows) < 2:
         return {}
@@ -106,7 +106,7 @@ def rows_table(rows: Sequence[Any]) -> Table:
             Column("output", rest=True),
         ]
     )
-    same = _shared(rows)
+    same = _shared_inputs(rows)
     for row in shown:
         own = {name: value for name, value in row.inputs.items() if name not in same}
         first = next(iter(own.values()), "") if len(own) == 1 else own

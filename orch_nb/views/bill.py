@@ -61,7 +61,7 @@ def bill_table(lines: list[Line], head: str, total: Line | None = None) -> Table
             f"{row.input_tokens:,}",
             f"{row.output_tokens:,}",
             *(show(row) for _, show in extras),
-            _spent(row, digits),
+            _spent_text(row, digits),
         ]
         table.add(*(Cell(c, strong=is_total) for c in cells))
     if any(r.estimated for r in lines):
@@ -95,7 +95,7 @@ _EXTRAS: list[tuple[str, Callable[[Line], str]]] = [
 """Columns of a bill that are only there where they say something."""
 
 
-def _spent(row: Line, digits: int) -> str:
+def _spent_text(row: Line, digits: int) -> str:
     """Dollars; with a "+ ?" where calls of unknown price come on top."""
     text = usd(row.spent_usd, digits)
     return f"{text} + {row.unpriced} × $?" if row.unpriced else text

@@ -67,7 +67,7 @@ def _agent_table(agent: Any, used_by: Sequence[str]) -> Table:
             table.add(Cell(name, quiet=True), text)
 
     row("reads", ", ".join(r.text for r in agent.reads) or "nothing")
-    row("answers", "text" if agent.out is None else f"{line(agent.out.describe(), 200)}  ({_enforced(spec)})")
+    row("answers", "text" if agent.out is None else f"{line(agent.out.describe(), 200)}  ({_enforcement(spec)})")
     row("tools", ", ".join(t.name + (f" (effect: {', '.join(t.effects)})" if t.effects else "") for t in agent.tools))
     row("effects", ", ".join(spec.effects))
     row("budget", f"{usd(spec.budget)} for each activation" if spec.budget is not None else "")
@@ -99,7 +99,7 @@ def _budget_text(budget: Any) -> str:
     return f"${text}" if getattr(budget, "usd", budget) is not None else text
 
 
-def _enforced(spec: Any) -> str:
+def _enforcement(spec: Any) -> str:
     how = {
         "provider": "by the provider and here",
         "constrained": "by constrained decoding and here",

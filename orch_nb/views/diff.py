@@ -51,7 +51,7 @@ def diff_html(made: RunDiff) -> str:
 
 def diff_data(made: RunDiff) -> dict[str, Any]:
     """The same as plain data: text diffs for as long as there is room, what is left out counted."""
-    pairs = _shown(made)
+    pairs = _pairs_shown(made)
     rows = [_row(pair) for pair in pairs]
     data = {
         "kind": "compare", "a": _run(made.a), "b": _run(made.b), "same_output": made.same_output, "same_path": made.same_path,
@@ -104,7 +104,7 @@ def _inputs(a: RunView, b: RunView) -> list[str]:
     return [f"`{line(n, 40)}`" for n in names if a.inputs.get(n, missing) != b.inputs.get(n, missing)]
 
 
-def _shown(made: RunDiff) -> list[Pair]:
+def _pairs_shown(made: RunDiff) -> list[Pair]:
     """At most `MAX_PAIRS` steps in their order: those that are different go first."""
     if len(made.pairs) <= MAX_PAIRS:
         return made.pairs
@@ -121,7 +121,7 @@ def pair_table(made: RunDiff) -> Table:
     a, b = line(made.a.run, 20), line(made.b.run, 20)
     table = Table([Column("step"), Column(""), Column(f"state {a}"), Column(f"state {b}"), Column(f"model {a}"), Column(f"model {b}"),
                    Column(f"s {a}", "r"), Column(f"s {b}", "r"), Column("tokens Δ", "r"), Column("$ Δ", "r")])  # fmt: skip
-    shown = _shown(made)
+    shown = _pairs_shown(made)
     for pair in shown:
         one, other = pair.a, pair.b
         quiet = pair.what == "same"

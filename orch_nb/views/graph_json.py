@@ -132,7 +132,7 @@ def run_data(view: RunView, *, room: int = SOFT_BYTES, most: int = HARD_BYTES) -
     rows, data["spans"] = _fitting(view, critical, most - saved_bytes(data))
     data["spans_left_out"] = len(view.spans) - len(rows)
     texts = Texts()
-    told = _told(view, rows)
+    told = _decisions_by_key(view, rows)
     used = saved_bytes(data)
     room = min(max(room - used, DETAILS_ROOM), most - used)
     data["details"], data["details_left_out"] = details(rows, critical, texts, room, told)
@@ -231,7 +231,7 @@ def _decision(one: Choice) -> dict[str, Any]:
     return {k: v for k, v in made.items() if v not in ("", {})}
 
 
-def _told(view: RunView, rows: list[Row]) -> dict[str, dict[str, Any]]:
+def _decisions_by_key(view: RunView, rows: list[Row]) -> dict[str, dict[str, Any]]:
     """Key of an activation -> its decisions, in one line each and in full."""
     kept = {span.key for _, span, _ in rows}
     found: dict[str, dict[str, Any]] = {}

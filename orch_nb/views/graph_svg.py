@@ -61,7 +61,7 @@ class Drawing:
     def __init__(self, view: GraphView) -> None:
         self.view = view
         self.subs = {name: _sub_lines(node, view) for name, node in view.nodes.items()}
-        self.edges = _merged([e for e in view.edges if e.source in view.nodes and e.target in view.nodes])
+        self.edges = _merge([e for e in view.edges if e.source in view.nodes and e.target in view.nodes])
         self.labels = [_label_lines(edge) for edge in self.edges]
         self.links: list[Link] = []
         self.drawn: list[EdgeView | None] = []
@@ -216,7 +216,7 @@ class Drawing:
         return f"<g>{' '.join(parts)}</g>"  # blanks: where a page takes the shapes away, the words stay apart
 
 
-def _merged(edges: list[EdgeView]) -> list[EdgeView]:
+def _merge(edges: list[EdgeView]) -> list[EdgeView]:
     """One arrow where a candidate is also the `else` of its choice."""
     default = {(e.source, e.target): e for e in edges if e.kind == "else"}
     out = []

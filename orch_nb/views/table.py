@@ -101,7 +101,7 @@ def _cell(cell: Cell, column: Column) -> str:
     if cell.strong:
         inner = f"<b>{inner}</b>"
     if cell.colour:
-        inner = _marked(cell, inner)
+        inner = _mark(cell, inner)
     style = CELL.format(align=_align(column))
     more = ""
     if column.wrap:
@@ -116,7 +116,7 @@ def _cell(cell: Cell, column: Column) -> str:
     return f'<td style="{style}"{more}>{inner}</td>'
 
 
-def _marked(cell: Cell, inner: str) -> str:
+def _mark(cell: Cell, inner: str) -> str:
     """The cell's glyph in its colour, the words in the theme's own: mid-tones are too pale to be read on every theme."""
     mark, blank, rest = cell.text.partition(" ")
     if cell.html or not blank or mark[:1].isalnum():

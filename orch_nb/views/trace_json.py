@@ -213,7 +213,10 @@ def span_detail(span: Span, texts: Texts, decisions: dict[str, Any], limit: int 
         "price": clean(span.price, 400),
     }
     if span.kind in CALLS:
-        made |= _said(span, put) | {"finish_reason": clean(span.finish_reason, 60), "route": _route(span.route)}
+        made |= _transcript_of(span, put) | {
+            "finish_reason": clean(span.finish_reason, 60),
+            "route": _route(span.route),
+        }
     else:
         made |= {
             "input": put(span.input_text),
@@ -226,7 +229,7 @@ def span_detail(span: Span, texts: Texts, decisions: dict[str, Any], limit: int 
     return {k: v for k, v in made.items() if v not in ("", None, [], {})}
 
 
-def _said(span: Span, put: Callable[[Any], str | int]) -> dict[str, Any]:
+def _transcript_of(span: Span, put: Callable[[Any], str | int]) -> dict[str, Any]:
     """What was said to a model, message by message, and its answer; of a tool its arguments and its result."""
     request, reply = span.request, span.value
     messages = request.get("messages") if isinstance(request, dict) else None

@@ -350,7 +350,7 @@ def measurable_of(values: Values) -> Measurable:
     text = values.text
     if text.given is None and text.against is not None:
         raise text.error("`against:` without `given:`.", text.against.number, 1, "`given: NAME` says what is compared")
-    found = Nothing() if text.given is None else _given(values, text.given, text.against)
+    found = Nothing() if text.given is None else _measure_given(values, text.given, text.against)
     if text.scores is None:
         return found
     scores = _scores(values, text.scores)
@@ -361,7 +361,7 @@ def measurable_of(values: Values) -> Measurable:
     return Scored(found, scores)
 
 
-def _given(values: Values, given: Given, against: Given | None) -> Measurable:
+def _measure_given(values: Values, given: Given, against: Given | None) -> Measurable:
     try:
         return _measurable(values, given, against)
     except (UnitError, NotMeasured, BadOption) as error:
@@ -374,7 +374,7 @@ def _measurable(values: Values, given: Given, against: Given | None) -> Measurab
         scores = _scores(values, given)
         if scores is not None:
             return scores
-        return _runs(values, _found(values, given), given.node.name, volume, against)
+        return _runs(values, _look_up(values, given), given.node.name, volume, against)
     first = values.value(given.node, given.number)
     if given.to is not None:
         return _change(values, first, values.value(given.to, given.number), volume, given)
@@ -394,7 +394,7 @@ def _runs(values: Values, value: Any, name: str, volume: Quantity | None, agains
     )  # fmt: skip
 
 
-def _found(values: Values, given: Given) -> Any:
+def _look_up(values: Values, given: Given) -> Any:
     """What the name of a header stands for."""
     assert isinstance(given.node, Name)
     try:
@@ -407,7 +407,7 @@ def _found(values: Values, given: Given) -> Any:
 
 
 def _scores(values: Values, given: Given) -> Scores | None:
-    found = _found(values, given) if isinstance(given.node, Name) else None
+    found = _look_up(values, given) if isinstance(given.node, Name) else None
     made = numbers(found)
     return (
         None
@@ -437,7 +437,7 @@ def _against(values: Values, against: Given) -> Any:
     if against.model:
         return f"all on {against.model}"
     if isinstance(against.node, Name):
-        return named(_found(values, against), against.node.name, values.sources.models)
+        return named(_look_up(values, against), against.node.name, values.sources.models)
     amount = values.value(against.node, against.number)
     amount.check(Quantity(Fraction(1), usd=1))
     return amount.value
@@ -528,7 +528,7 @@ class Values:
             if node.sign == "x"
             else left / right
         )
-        return self._bounded(made, node, number)
+        return self._check_bound(made, node, number)
 
     def _power(self, left: Quantity, right: Quantity, node: Operation, number: int) -> Quantity:
         whole = right.is_number and right.value.denominator == 1 and abs(right.value) <= MAX_POWER
@@ -540,9 +540,9 @@ class Values:
         size = left.value.numerator.bit_length() + left.value.denominator.bit_length()
         if size * abs(int(right.value)) > MAX_BITS:
             raise self.text.error("the power has too many digits to be exact.", number, node.column)
-        return self._bounded(Quantity(left.value ** int(right.value)), node, number)
+        return self._check_bound(Quantity(left.value ** int(right.value)), node, number)
 
-    def _bounded(self, made: Quantity, node: Operation, number: int) -> Quantity:
+    def _check_bound(self, made: Quantity, node: Operation, number: int) -> Quantity:
         is_long = made.value.numerator.bit_length() + made.value.denominator.bit_length() > MAX_BITS
         if is_long or abs(made.value) > LARGEST:
             raise self.text.error("the result has too many digits to be exact.", number, node.column)

@@ -97,7 +97,7 @@ class Judge:
             raise self.values.text.error(str(error), line.number, left.column, error.hint) from None
         if isinstance(left, Name) and left.name == "speed_up":
             style = replace(style, times=True)
-        return self._found(line, ours, sign, stated, style, left)
+        return self._find(line, ours, sign, stated, style, left)
 
     def _ours(self, node: Node, kind: Kind, line: Line) -> Measured:
         if isinstance(node, Name) and node.is_measure:
@@ -121,7 +121,7 @@ class Judge:
             )
         return made
 
-    def _found(self, line: Line, ours: Measured, sign: str, stated: Quantity, style: _Style, node: Node) -> Finding:
+    def _find(self, line: Line, ours: Measured, sign: str, stated: Quantity, style: _Style, node: Node) -> Finding:
         why = ours.why
         impossible = self._impossible(line, ours, sign, stated, style, node)
         shown = (self.shown(ours.quantity, style), self.shown(stated, style, exact=True))

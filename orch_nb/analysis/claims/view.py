@@ -22,16 +22,16 @@ COLOURS = {"holds": OK, "off by": WARN, "impossible": BAD}
 
 def claim_html(made: Claim) -> str:
     """The claim's panel."""
-    head = html.bar(html.strong(made.title or "claim"), right=html.strong(_held(made)))
+    head = html.bar(html.strong(made.title or "claim"), right=html.strong(_count_held(made)))
     return html.panel(head, html.section(_table(made).html(), first=True))
 
 
 def claim_text(made: Claim) -> str:
     """The same in plain text."""
-    return f"{line(made.title or 'claim')} · {_held(made)}\n{_table(made).text()}"
+    return f"{line(made.title or 'claim')} · {_count_held(made)}\n{_table(made).text()}"
 
 
-def _held(made: Claim) -> str:
+def _count_held(made: Claim) -> str:
     held = sum(f.verdict == "holds" for f in made.findings)
     return f"{held} of {len(made.findings)} hold{'s' if held == len(made.findings) == 1 else ''}"
 

@@ -114,7 +114,7 @@ def make(runtime: Runtime, cell: CompareCell, names: Mapping[str, Any]) -> Prepa
         raise cell.error("inputs", f"{len(rows):,} rows × {len(candidates)} candidates are {total:,} cells; {MAX_CELLS:,} is the most.",
                          hint="`inputs: x.sample(50)`")  # fmt: skip
     _check_columns(cell, scorers, rows)
-    shared, notes = _shared(wanted, rows, names)
+    shared, notes = _shared_inputs(wanted, rows, names)
     cells = _cells(cell, candidates, plans, rows, shared)
     return PreparedComparison(task, candidates, plans, rows, cells, scorers, notes)
 
@@ -218,7 +218,7 @@ def _check_columns(cell: CompareCell, scorers: Scorers, rows: Sequence[InputRow]
             )  # fmt: skip
 
 
-def _shared(
+def _shared_inputs(
     wanted: Sequence[str], rows: Sequence[InputRow], names: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
     """Inputs that no column has and a variable of the notebook is named like: the same for every row."""

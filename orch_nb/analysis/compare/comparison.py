@@ -229,13 +229,13 @@ class Comparison(BatchRun):
         answers = self.answers(row)
         self.picked[row] = picks.alike(answers, picks.read_choice(choice, self.order(row), list(answers)))
         self._runtime.add_evidence(self.evidence([row]))
-        self._changed()
+        self._notify()
         return self
 
     def reveal(self) -> Comparison:
         """Show the names although rows are left to be picked."""
         self._revealed = True
-        self._changed()
+        self._notify()
         return self
 
     # ---------------------------------------------------------------- what it says
@@ -397,7 +397,7 @@ class Comparison(BatchRun):
         return " + ".join(f"{text} (of itself)" if text in own else text for text in said)
 
     # ---------------------------------------------------------------- running
-    def _changed(self) -> None:
+    def _notify(self) -> None:
         self._changes += 1
         self._tell()
 
@@ -424,7 +424,7 @@ class Comparison(BatchRun):
         if self.scorers.cells:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._runtime.pool, self._score_here, n)
-            self._changed()
+            self._notify()
 
     def _score_here(self, n: int) -> None:
         row, candidate = divmod(n, len(self.candidates))
@@ -447,7 +447,7 @@ class Comparison(BatchRun):
         if self.benches and not handle.stopped:
             await self._judge()
         self._runtime.add_evidence(self.evidence())
-        self._changed()
+        self._notify()
 
     async def _judge(self) -> None:
         """All judges' calls, as further rows of the batch."""

@@ -94,7 +94,7 @@ def differences(one: Any, other: Any) -> list[Difference]:
     >>> [d.kind for d in differences({"price": "$5"}, {"price": 5})]
     ['type']
     """
-    (a, shape_a), (b, shape_b) = _shaped(one), _shaped(other)
+    (a, shape_a), (b, shape_b) = _shape_of(one), _shape_of(other)
     found: list[Difference] = []
     if shape_a != shape_b:
         found.append(Difference("JSON shape", "", shape_a, shape_b, brief(one, 60), brief(other, 60)))
@@ -106,7 +106,7 @@ def differences(one: Any, other: Any) -> list[Difference]:
 _FENCE = re.compile(r"```[a-zA-Z]*[ \t]*\r?\n(.*?)```", re.DOTALL)
 
 
-def _shaped(value: Any) -> tuple[Any, str]:
+def _shape_of(value: Any) -> tuple[Any, str]:
     """What an answer says, and in what wrapping: JSON, JSON in a fence, or plain text (which a bare number is in, too: that
     is a difference of type)."""
     if not isinstance(value, str):
@@ -187,7 +187,7 @@ def _styles(kind: str, a: Sequence[_Form], b: Sequence[_Form], where: str) -> It
     for aspect in dict.fromkeys(f.aspect for f in (*a, *b)):
         of_a, of_b = [f for f in a if f.aspect == aspect], [f for f in b if f.aspect == aspect]
         if not of_a or not of_b or any(_alike(x, y) for x in of_a for y in of_b):
-            swapped = next(((x, y) for x in of_a for y in of_b if _swapped(x, y)), None)
+            swapped = next(((x, y) for x in of_a for y in of_b if _is_swapped(x, y)), None)
             if swapped is None:
                 continue
             x, y = swapped
@@ -213,14 +213,14 @@ def _alike(a: _Form, b: _Form) -> bool:
     return bool({a.style, *a.may_be} & {b.style, *b.may_be})
 
 
-def _swapped(a: _Form, b: _Form) -> bool:
+def _is_swapped(a: _Form, b: _Form) -> bool:
     """03/04/2026 and 04/03/2026: one of them has the day first."""
     parts_a, parts_b = re.split(r"[/.\-]", a.text), re.split(r"[/.\-]", b.text)
     is_open = bool(a.may_be) and bool(b.may_be) and len(parts_a) == len(parts_b) == 3
     return is_open and parts_a != parts_b and parts_a == [parts_b[1], parts_b[0], parts_b[2]]
 
 
-def _taken(
+def _take(
     text: str, pattern: re.Pattern[str], form: Callable[[re.Match[str]], _Form | None]
 ) -> tuple[list[_Form], str]:
     """Forms of a pattern, and the text without them: a date's digits are no numbers."""
@@ -254,7 +254,7 @@ def _dates(text: str) -> tuple[list[_Form], str]:
         (_DAY_MONTH, lambda m: _Form("date", f"D {_month(m[1])} {'Y' * len(m[2])}", m[0])),
         (_MONTH_DAY, lambda m: _Form("date", f"{_month(m[1])} D, YYYY", m[0])),
     ):
-        more, text = _taken(text, pattern, form)
+        more, text = _take(text, pattern, form)
         found += more
     return found, text
 
@@ -284,7 +284,7 @@ def _times(text: str) -> tuple[list[_Form], str]:
             return _Form("time", "12 hours", match[0].strip())
         return _Form("time", "24 hours", match[0].strip()) if match[2] and int(match[1]) < 24 else None
 
-    return _taken(text, _TIME, form)
+    return _take(text, _TIME, form)
 
 
 _AMOUNT = r"\d[\d.,'’ \u00a0\u202f]*\d|\d"
@@ -308,8 +308,8 @@ def _money(text: str) -> tuple[list[_Form], str]:
             "currency", f"{sign} after{'' if match[2] or sign in _WORDS.values() else ' without a blank'}", match[0]
         )
 
-    found, rest = _taken(text, _BEFORE, before)
-    more, _ = _taken(rest, _AFTER, after)
+    found, rest = _take(text, _BEFORE, before)
+    more, _ = _take(rest, _AFTER, after)
     return [*found, *more], text
 
 
@@ -352,7 +352,7 @@ def _units(text: str) -> tuple[list[_Form], str]:
         blank = "" if match[2] or unit == "%" else " without a blank"
         return _Form(quantity, f"{match[3]}{blank}", match[0])
 
-    found, _ = _taken(text, _UNIT, form)
+    found, _ = _take(text, _UNIT, form)
     return found, text
 
 

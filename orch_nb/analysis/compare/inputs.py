@@ -84,13 +84,13 @@ def rows_of(inputs: Any, names: Mapping[str, Any], *, seed: int, only_input: str
     MissingInput
         It is no table, or has no rows.
     """
-    found = _evaluated(inputs, names, seed, only_input) if isinstance(inputs, str) else _table(inputs, only_input)
+    found = _evaluate(inputs, names, seed, only_input) if isinstance(inputs, str) else _table(inputs, only_input)
     if not found:
         raise MissingInput("the comparison has no rows.", hint="`inputs:` is empty")
     return found
 
 
-def _evaluated(text: str, names: Mapping[str, Any], seed: int, only_input: str) -> Rows:
+def _evaluate(text: str, names: Mapping[str, Any], seed: int, only_input: str) -> Rows:
     try:
         tree = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -99,18 +99,18 @@ def _evaluated(text: str, names: Mapping[str, Any], seed: int, only_input: str) 
         case ast.Name(id=name):
             return _table(_variable(name, names), only_input)
         case ast.Call(func=ast.Attribute(value=base, attr=way), args=given, keywords=options) if way in _WAYS:
-            rows = _evaluated(ast.unparse(base), names, seed, only_input)
-            return _chosen(rows, way, *_count(given, options, text, seed))
+            rows = _evaluate(ast.unparse(base), names, seed, only_input)
+            return _choose(rows, way, *_count(given, options, text, seed))
         case ast.Subscript(value=base, slice=ast.Slice(lower=lower, upper=upper, step=None)):
-            rows = _evaluated(ast.unparse(base), names, seed, only_input)
-            return rows[_bound(lower, text) : _bound(upper, text)]
+            rows = _evaluate(ast.unparse(base), names, seed, only_input)
+            return rows[_row_bound(lower, text) : _row_bound(upper, text)]
     raise _bad(text)
 
 
 def _count(given: Sequence[ast.expr], options: Sequence[ast.keyword], text: str, seed: int) -> tuple[int, int]:
-    values = {k.arg: _bound(k.value, text) for k in options}
+    values = {k.arg: _row_bound(k.value, text) for k in options}
     if len(given) == 1:
-        values["n"] = _bound(given[0], text)
+        values["n"] = _row_bound(given[0], text)
     unknown = values.keys() - {"n", "seed", "random_state"}
     n = values.get("n", 5)
     if len(given) > 1 or unknown or n is None or n < 1:
@@ -118,7 +118,7 @@ def _count(given: Sequence[ast.expr], options: Sequence[ast.keyword], text: str,
     return n, next((s for s in (values.get("seed"), values.get("random_state")) if s is not None), seed)
 
 
-def _bound(tree: ast.expr | None, text: str) -> int | None:
+def _row_bound(tree: ast.expr | None, text: str) -> int | None:
     if tree is None:
         return None
     try:
@@ -130,7 +130,7 @@ def _bound(tree: ast.expr | None, text: str) -> int | None:
     return value
 
 
-def _chosen(rows: Rows, way: str, n: int, seed: int) -> Rows:
+def _choose(rows: Rows, way: str, n: int, seed: int) -> Rows:
     if way == "head":
         return rows[:n]
     if way == "tail":

@@ -186,13 +186,13 @@ class Pairs(BatchRun):
         plan = self._plans[_consumer(self.models[b])]
         record = self.rows[row].record
         inputs = {n: record[n] for n in (*plan.inputs, *plan.optional_inputs) if n in record and record[n] is not None}
-        inputs |= {n: self._names[n] for n in plan.inputs if n not in inputs and n in self._shared}
-        inputs[handed_over(plan, self.producer, [*record, *self._shared])] = output
+        inputs |= {n: self._names[n] for n in plan.inputs if n not in inputs and n in self._shared_inputs}
+        inputs[handed_over(plan, self.producer, [*record, *self._shared_inputs])] = output
         label = f"{self.rows[row].label} · {self.models[a]} → {self.models[b]}"
         return Row(label, inputs, plan=_consumer(self.models[b]))
 
     @property
-    def _shared(self) -> list[str]:
+    def _shared_inputs(self) -> list[str]:
         plan = self._plans[_consumer(self.models[0])]
         columns = {n for r in self.rows for n in r.record}
         return [n for n in plan.inputs if n not in columns and n != self.producer and is_data(self._names.get(n))]
@@ -294,7 +294,7 @@ def start_pairs(
     made = Pairs(
         producer.name, consumer.name, tuple(models), rows, scorers, _runtime=runtime, _names=names, _plans=plans
     )
-    columns = [*{n for r in rows for n in r.record}, *made._shared]
+    columns = [*{n for r in rows for n in r.record}, *made._shared_inputs]
     handed_over(second, producer.name, columns)
     lacking = [n for n in second.inputs if n not in columns and n != handed_over(second, producer.name, columns)]
     if lacking:

@@ -161,7 +161,7 @@ class ByFunction:
 
     def needs(self) -> Sequence[str]:
         """Parameters that are columns of the row."""
-        return [p for p in _required(self.function) if p not in ("output", "row")]
+        return [p for p in _required_parameters(self.function) if p not in ("output", "row")]
 
     def score(self, answered: Answered) -> Score:
         """Its verdict; none where it raised or gave something else, and why."""
@@ -397,7 +397,7 @@ def _parameters(function: Callable[..., Any]) -> list[str]:
         return ["output"]
 
 
-def _required(function: Callable[..., Any]) -> list[str]:
+def _required_parameters(function: Callable[..., Any]) -> list[str]:
     try:
         found = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):

@@ -222,7 +222,7 @@ class _Flagged:
     rows: list[str]
 
 
-def _flagged(made: Any) -> list[_Flagged]:
+def _flagged_answers(made: Any) -> list[_Flagged]:
     """Differences between models, whatever the prompt: a prompt is compared with itself only."""
     found: dict[tuple[Any, ...], _Flagged] = {}
     for flag in made.formats():
@@ -242,7 +242,7 @@ def _flagged(made: Any) -> list[_Flagged]:
 
 def flags_table(made: Any) -> Table | None:
     """Format differences, the most frequent first; None where there is none."""
-    found = _flagged(made)
+    found = _flagged_answers(made)
     if not found:
         return None
     table = Table(
@@ -268,7 +268,7 @@ def flags_table(made: Any) -> Table | None:
 
 
 def _flags_title(made: Any) -> str:
-    found = _flagged(made)
+    found = _flagged_answers(made)
     return f"written differently for the same input: {count(len(found), 'way')}"
 
 
@@ -357,7 +357,7 @@ def _cell_html(made: Any, row: int, candidate: int) -> str:
         if candidate in made.picked.get(row, ()) and not made.is_hidden
         else ""
     )
-    told = "".join(f"<div>{_marked(escape(fact, 200))}</div>" for fact in facts)
+    told = "".join(f"<div>{_mark(escape(fact, 200))}</div>" for fact in facts)
     tail = f'<div style="opacity:.65;font-size:92%;padding-top:2px">{picked}{told}</div>' if facts or picked else ""
     if cell.status == "done":
         return f'<div style="white-space:pre-wrap">{escape(as_text(_plain(cell.output), MAX_ANSWER), MAX_ANSWER + 60)}</div>{tail}'
@@ -370,7 +370,7 @@ def _cell_html(made: Any, row: int, candidate: int) -> str:
     )
 
 
-def _marked(facts: str) -> str:
+def _mark(facts: str) -> str:
     """Right and wrong in their colours: a wrong answer is found at a glance."""
     for mark, colour in (("✓", OK), ("✕", BAD)):
         facts = facts.replace(mark, f'<span style="color:{colour}">{mark}</span>')

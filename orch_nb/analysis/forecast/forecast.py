@@ -153,7 +153,7 @@ class Forecast:
         low, high = (None, None) if found is None else (found.low, found.high)
         base = None if self.saving is None else dollars(self.saving.base * runs)
         return Projection(
-            period, dollars(runs), dollars(self.parts.total * runs), _scaled(low, runs), _scaled(high, runs), base
+            period, dollars(runs), dollars(self.parts.total * runs), _scale(low, runs), _scale(high, runs), base
         )
 
     def band(self, runs: Fraction) -> Band | None:
@@ -411,5 +411,5 @@ def dollars(value: Fraction) -> Decimal:
     return made.quantize(Decimal(1)) if int(made.as_tuple().exponent) > 0 else made
 
 
-def _scaled(mean: float | None, runs: Fraction) -> Decimal | None:
+def _scale(mean: float | None, runs: Fraction) -> Decimal | None:
     return None if mean is None else round(Decimal(repr(mean)) * dollars(runs), 6)

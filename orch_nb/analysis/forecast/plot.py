@@ -26,7 +26,7 @@ def plot_forecast(made: Forecast, per_day: Iterable[Any]) -> Picture:
     if made.saving is not None:
         lines[_other(made)] = [float(made.saving.base * v) for v in at]
     chart, axes = chart_axes(
-        f"{made.name}: what a day costs", x="runs a day", y="dollars a day", said=_said(made, x, lines)
+        f"{made.name}: what a day costs", x="runs a day", y="dollars a day", said=_text_of(made, x, lines)
     )
     bands = [made.band(v) for v in at]
     if all(b is not None for b in bands):
@@ -58,7 +58,7 @@ def _label(axes: Any) -> None:
         text.set_parse_math(False)
 
 
-def _said(made: Forecast, x: list[float], lines: dict[str, list[float]]) -> str:
+def _text_of(made: Forecast, x: list[float], lines: dict[str, list[float]]) -> str:
     """The chart's points as a table."""
     table = Table([Column("runs a day", "r"), *(Column(name, "r") for name in lines)])
     for at, volume in enumerate(x):

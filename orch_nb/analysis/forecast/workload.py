@@ -158,10 +158,10 @@ class Pricing:
                 hint="give its input_tokens and output_tokens",
                 step=call.step,
             )
-        usage = self._scaled(call.usage or Usage(), model)
+        usage = self._scale(call.usage or Usage(), model)
         return replace(call, model=model, usd=Fraction(prices.cost(usage, price)), usage=usage)
 
-    def _scaled(self, usage: Usage, model: str) -> Usage:
+    def _scale(self, usage: Usage, model: str) -> Usage:
         ratio = read_exact(self.token_ratio.get(model, 1), f"`token_ratio` of `{model}`", of="a number")
         if ratio == 1:
             return usage

@@ -110,7 +110,7 @@ def read(path: str | Path, kind: type[M]) -> M:
         raise OrchError(f"`{file.name}` was changed since it was written: its content does not fit its hash.",
                         hint="take the file as it was signed, or export it anew", file=str(file))  # fmt: skip
     try:
-        return _made(data, kind)
+        return _from_data(data, kind)
     except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation) as error:
         raise OrchError(f"`{file.name}` is no complete routing matrix: {error}.", hint="export it anew") from error
 
@@ -131,7 +131,7 @@ def _load(file: Path) -> dict[str, Any]:
     return data
 
 
-def _made(data: dict[str, Any], kind: type[M]) -> M:
+def _from_data(data: dict[str, Any], kind: type[M]) -> M:
     rows = tuple(
         TaskRow(task, {m: _entry_of(m, e) for m, e in row["models"].items()}, str(row["chosen"]), str(row["because"]))
         for task, row in data["tasks"].items()

@@ -68,7 +68,7 @@ def suggestions(made: MatrixData) -> list[Suggestion]:
 
 
 def _of_task(made: MatrixData, row: TaskRow) -> list[Suggestion]:
-    known = {m: _known(row, m) for m in made.models}
+    known = {m: _posterior(row, m) for m in made.models}
     prices = _relative_costs(made, row)
     means = {m: a / (a + b) - made.tolerance * prices[m] for m, (a, b) in known.items()}
     out = []
@@ -93,7 +93,7 @@ def _of_task(made: MatrixData, row: TaskRow) -> list[Suggestion]:
     return out
 
 
-def _known(row: TaskRow, model: str) -> tuple[float, float]:
+def _posterior(row: TaskRow, model: str) -> tuple[float, float]:
     """Beta distribution of a quality: Jeffreys' prior and the judgements, a graded one counting by its parts."""
     entry = row.entries.get(model)
     if entry is None or not entry.quality.n:

@@ -29,7 +29,7 @@ def matrix_html(made: Matrix) -> str:
     head = html.bar(
         html.strong("routing matrix"),
         html.quiet(_counts(made)),
-        right=html.quiet(_signed(made)) if made.signed_by else "",
+        right=html.quiet(_signature(made)) if made.signed_by else "",
     )
     if not made.rows:
         return html.panel(head, f'<div style="padding:6px 12px">{html.prose(EMPTY)}</div>')
@@ -44,7 +44,7 @@ def matrix_html(made: Matrix) -> str:
 
 def matrix_text(made: Matrix) -> str:
     """The same in plain text."""
-    head = f"routing matrix · {_counts(made)}{f' · {_signed(made)}' if made.signed_by else ''}"
+    head = f"routing matrix · {_counts(made)}{f' · {_signature(made)}' if made.signed_by else ''}"
     if not made.rows:
         return f"{head}\n{EMPTY}"
     parts = [head, entries_table(made).text(), "\n".join(remarks_of(made))]
@@ -62,7 +62,7 @@ def _counts(made: Matrix) -> str:
     return f"{count(len(made.rows), 'task')} × {count(len(made.models), 'model')}, {count(made.count, 'judgement')}{prices}"
 
 
-def _signed(made: Matrix) -> str:
+def _signature(made: Matrix) -> str:
     return f"signed by {line(made.signed_by, 60)} on {made.signed_at}"
 
 

@@ -69,11 +69,11 @@ def live_row(handle: RunHandle, spent_usd: Decimal) -> dict[str, Any]:
     return {
         "run": handle.run, "graph": line(handle.graph, 60), "status": handle.status, "started_at": started,
         "seconds": _took(started, None), "spent_usd": str(spent_usd), "what": "", "is_here": True, "is_batch": False,
-        "asked": [_asked_row(key, asked) for key, asked in _asked(handle)],
+        "asked": [_asked_row(key, asked) for key, asked in _questions(handle)],
     }  # fmt: skip
 
 
-def _asked(handle: RunHandle) -> Sequence[tuple[str, ev.Waiting]]:
+def _questions(handle: RunHandle) -> Sequence[tuple[str, ev.Waiting]]:
     return [(ev.key(asked), asked) for asked in handle.waiting[:4]]
 
 

@@ -59,7 +59,7 @@ class MiniLMEmbedder:
         """
         import numpy as np
 
-        session = self._loaded()
+        session = self._load()
         ids = [token_ids(text, max_tokens=self._max_tokens) for text in texts]
         vectors = np.zeros((len(ids), self.dimensions), np.float32)
         for rows in self._batches(ids):
@@ -72,7 +72,7 @@ class MiniLMEmbedder:
         for start in range(0, len(by_length), self._batch):
             yield by_length[start : start + self._batch]
 
-    def _loaded(self) -> Any:
+    def _load(self) -> Any:
         with self._lock:
             if self._session is None:
                 self._session = _session(_model_file())

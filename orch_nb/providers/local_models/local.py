@@ -166,11 +166,11 @@ def _server(settings: _Settings) -> _Server:
     """The server for `settings`, started once; others who ask meanwhile wait for it."""
     with _SERVERS_LOCK:
         if settings not in _SERVERS:
-            _SERVERS[settings] = _started(settings)
+            _SERVERS[settings] = _start_server(settings)
         return _SERVERS[settings]
 
 
-def _started(settings: _Settings) -> _Server:
+def _start_server(settings: _Settings) -> _Server:
     os.environ.setdefault("GOMP_SPINCOUNT", "0")  # read when the library is loaded: waiting threads must not spin
     import xllamacpp
 

@@ -50,7 +50,7 @@ def token_ids(text: str, *, max_tokens: int = 256) -> list[int]:
 
 def words(text: str) -> list[str]:
     """`text` lower-cased, without accents and control characters, cut at white space, punctuation and CJK characters."""
-    spaced = "".join(_cleaned(c) for c in text)
+    spaced = "".join(_clean(c) for c in text)
     plain = "".join(c for c in unicodedata.normalize("NFD", spaced) if unicodedata.category(c) != "Mn").lower()
     return "".join(f" {c} " if _is_punctuation(c) else c for c in plain).split()
 
@@ -76,7 +76,7 @@ def word_rank(word: str) -> int:
     return max(word_ids(word))
 
 
-def _cleaned(char: str) -> str:
+def _clean(char: str) -> str:
     if char in "\t\n\r" or unicodedata.category(char) == "Zs":
         return " "
     if char == "\ufffd" or unicodedata.category(char) in ("Cc", "Cf", "Co", "Cs"):

@@ -179,10 +179,10 @@ def whole_reply(body: dict[str, Any], request_id: str = "") -> Reply:
         {**choice, "delta": choice.get("message")} for choice in body.get("choices") or () if isinstance(choice, dict)
     ]
     events = [*chat.feed(json.dumps({**body, "choices": choices})), *chat.feed(DONE), *chat.finish(request_id)]
-    return _folded(events)
+    return _fold(events)
 
 
-def _folded(events: Iterable[Any]) -> Reply:
+def _fold(events: Iterable[Any]) -> Reply:
     text: list[str] = []
     calls: list[ToolCall] = []
     end = Completed()

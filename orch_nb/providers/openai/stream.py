@@ -128,7 +128,7 @@ class ChatStream:
         rows = sent.get("content") if isinstance(sent, dict) else None
         if not rows or self._logprobs is None:
             return
-        scored = [_scored(row) for row in rows] if isinstance(rows, list) else [None]
+        scored = [_token_score(row) for row in rows] if isinstance(rows, list) else [None]
         known = [one for one in scored if one is not None]
         self._logprobs = [*self._logprobs, *known][:MOST_SCORED] if len(known) == len(scored) else None
 
@@ -179,7 +179,7 @@ class ChatStream:
         return told_apart(calls)
 
 
-def _scored(row: Any) -> tuple[str, float] | None:
+def _token_score(row: Any) -> tuple[str, float] | None:
     """A token and its log-probability; None where that is no number that one can be."""
     row = row if isinstance(row, dict) else {}
     token: Any = row.get("token")

@@ -45,7 +45,7 @@ def object_sent(data: str, called: str = "a chunk") -> dict[str, Any]:
     NaN and Infinity pass here: some servers write them into log-probabilities, which are then not used, and in the usage they
     mark the usage as bad without losing the answer. They cannot get into an answer, which is text.
     """
-    sent = _parsed(data)
+    sent = _parse(data)
     if not isinstance(sent, dict):
         raise ChatFault(f"{called} of the stream is {kind(sent)}, not an object")
     if sent.get("error"):
@@ -53,7 +53,7 @@ def object_sent(data: str, called: str = "a chunk") -> dict[str, Any]:
     return sent
 
 
-def _parsed(data: str) -> Any:
+def _parse(data: str) -> Any:
     try:
         return json.loads(data)
     except RecursionError:

@@ -281,7 +281,7 @@ class Call:
             if raw is None:
                 self._decoder.close()
                 return None
-            return self._counted(raw, self._decoder.pieces(raw))
+            return self._count(raw, self._decoder.pieces(raw))
         except InflateFault as fault:
             failure = self.malformed(f"{fault}")
         raise failure
@@ -300,7 +300,7 @@ class Call:
         status = self._response.status_code if self._response else None
         return self.asked.error(MalformedReply, f"{why}.", billed=True, status=status, hint=hint, **facts)
 
-    def _counted(self, raw: bytes, pieces: list[bytes]) -> bytes:
+    def _count(self, raw: bytes, pieces: list[bytes]) -> bytes:
         self._seen_bytes += len(raw)
         self._decoded_bytes += sum(map(len, pieces))
         if max(self._seen_bytes, self._decoded_bytes) > self._caps.reply_bytes:
@@ -367,7 +367,7 @@ class Call:
         except ProviderError as error:  # ours already
             failure = error
         except Exception as error:  # whatever it is: not all of httpx's errors are its HTTPError
-            failure = self._broken(error)
+            failure = self._broken_error(error)
         raise failure
 
     def _late(self) -> ProviderTimeout:
@@ -380,7 +380,7 @@ class Call:
             timeout_s=self.timeout_s,
         )
 
-    def _broken(self, error: Exception) -> ProviderError:
+    def _broken_error(self, error: Exception) -> ProviderError:
         kind = type(error).__name__
         if self._response is not None:
             return self.malformed(f"the stream broke off after {self._seen_bytes:,} bytes ({kind})", cause=kind)

@@ -60,7 +60,7 @@ class EventReply:
         ProviderError
             The stream breaks the protocol, or reports an error.
         """
-        raw = self._sniffed(raw)
+        raw = self._sniff(raw)
         return self._read(raw) if raw else []
 
     def finish(self) -> list[ModelEvent]:
@@ -98,7 +98,7 @@ class EventReply:
             failure = self._call.malformed(str(fault))
         raise failure
 
-    def _sniffed(self, raw: bytes) -> bytes:
+    def _sniff(self, raw: bytes) -> bytes:
         """`raw` when the reply is an event stream. By its first byte, as servers mislabel both ways: no line of an event
         stream begins with a brace, a bracket or an angle bracket, and every JSON value or page that is sent instead does."""
         if self._other:

@@ -128,11 +128,11 @@ class Views:
         for i, counts in enumerate(words):
             if counts:
                 columns = np.fromiter(counts, np.int64, len(counts))
-                out[i] = _weighed(counts, columns, self.rarity) @ self.axes[columns]
+                out[i] = _weigh(counts, columns, self.rarity) @ self.axes[columns]
         return out
 
 
-def _weighed(counts: dict[int, int], columns: Any, rarity: Any) -> Any:
+def _weigh(counts: dict[int, int], columns: Any, rarity: Any) -> Any:
     import numpy as np
 
     raw = (1.0 + np.log(np.fromiter(counts.values(), np.float64, len(counts)))) * rarity[columns]
@@ -158,7 +158,7 @@ def fit_views(features: Features) -> Views:
     for i, counts in enumerate(features.words):
         if counts:
             columns = np.fromiter(counts, np.int64, len(counts))
-            table[i, columns] = _weighed(counts, columns, rarity)
+            table[i, columns] = _weigh(counts, columns, rarity)
     sketch = np.random.default_rng(0).normal(size=(WIDTH, min(TOPICS + 16, n))).astype(np.float32)
     for _ in range(3):
         sketch = np.linalg.qr(table.T @ (table @ sketch))[0]

@@ -106,7 +106,7 @@ class Learning:
         """The choice for one prompt, with what is expected of each offer."""
         baseline = log.baseline(rule)
         if not log.rows:
-            return Advice(baseline, f"no outcome of {_listed(rule.offers)} is known for `{rule.agent}`")
+            return Advice(baseline, f"no outcome of {_list(rule.offers)} is known for `{rule.agent}`")
         try:
             router = self._router(rule, log, baseline)
         except ModelNotInstalled as error:
@@ -149,7 +149,7 @@ def by_learning(question: Question, advice: Advice, log: Log, accepted: Mapping[
     found = {e.offer: e for e in advice.estimates}
     baseline = log.baseline(rule)
     seen: dict[str, Any] = {f"outcomes of {name}": log.counts.get(name, 0) for name in rule.offers}
-    seen |= {f"expected of {name}": _expected(e) for name, e in found.items()}
+    seen |= {f"expected of {name}": _expectation(e) for name, e in found.items()}
     if accepted is None:
         first = baseline
         because = "it is the baseline, and the learned rule is not accepted"
@@ -179,7 +179,7 @@ def _quality(estimate: Estimate | None, mean: float | None) -> float:
     return estimate.quality if estimate is not None else -1.0 if mean is None else mean
 
 
-def _expected(e: Estimate) -> str:
+def _expectation(e: Estimate) -> str:
     return f"quality {e.quality:.2f} ({e.low:.2f} to {e.high:.2f}) from {e.n:,} outcomes"
 
 
@@ -190,7 +190,7 @@ def _against(name: str, first: str, found: Mapping[str, Estimate]) -> str:
     return f"its quality is expected to be {own.quality:.2f} ({own.low:.2f} to {own.high:.2f}), that of `{first}` {best.quality:.2f}"
 
 
-def _listed(names: Sequence[str]) -> str:
+def _list(names: Sequence[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
@@ -255,14 +255,14 @@ def propose(learning: Learning, rule: Rule, log: Log, costs: Mapping[str, float 
         found = {e.offer: e for e in advice.estimates}
         chosen[advice.choice] += 1
         gains.append(found[advice.choice].quality - found[baseline].quality)
-        paid.append((_paid(found[advice.choice], costs), _paid(found[baseline], costs)))
+        paid.append((_mean_paid(found[advice.choice], costs), _mean_paid(found[baseline], costs)))
     rows = tuple(
         Row(name, log.counts.get(name, 0), log.means.get(name), chosen[name], costs.get(name)) for name in rule.offers
     )
     return Proposal(rule, baseline, rows, len(prompts), fmean(gains) if gains else 0.0, _saving(paid), accepted, log.is_enough(rule.minimum))  # fmt: skip
 
 
-def _paid(estimate: Estimate, costs: Mapping[str, float | None]) -> float | None:
+def _mean_paid(estimate: Estimate, costs: Mapping[str, float | None]) -> float | None:
     return estimate.cost_usd if estimate.cost_usd is not None else costs.get(estimate.offer)
 
 

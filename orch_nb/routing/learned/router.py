@@ -124,7 +124,7 @@ class Learned:
         self._counts = [0] * len(self.offers)
         self._vectors: dict[str, Any] = {}
         self._embed = embed
-        self._reader: Reader = Reader(self._remembered if embed is not None else None, rank)
+        self._reader: Reader = Reader(self._embed_remembered if embed is not None else None, rank)
         self._model: QualityModel | None = None
         self._costs: CostModel | None = None
         self._drift: _Drift | None = None
@@ -240,7 +240,7 @@ class Learned:
         features = self._reader([outcome.prompt])
         row = _rows(features)[0]
         if self._drift is None:
-            self._drift = _started(_rows(features)[:0], row.shape[0], len(self.offers))
+            self._drift = _start_drift(_rows(features)[:0], row.shape[0], len(self.offers))
         expected = float(model(features, model.tables(features))[0, place]) + float(self._drift(row)[place])
         self._drift.learn(row, place, min(max(outcome.quality, 0.0), 1.0) - expected)
 
@@ -275,7 +275,7 @@ class Learned:
         model = fit_quality(features, quality)
         self._costs = fit_costs(costs, model.tables(features))
         rows = _rows(features)
-        self._drift = _started(rows, rows.shape[1], len(self.offers))
+        self._drift = _start_drift(rows, rows.shape[1], len(self.offers))
         return model
 
     def _tables(self) -> tuple[list[str], Any, Any]:
@@ -299,7 +299,7 @@ class Learned:
             np.divide(dollars, priced, out=gap, where=priced > 0),
         )
 
-    def _remembered(self, texts: list[str]) -> Any:
+    def _embed_remembered(self, texts: list[str]) -> Any:
         import numpy as np
 
         assert self._embed is not None, "only asked for with an embedder"
@@ -337,7 +337,7 @@ def _rows(features: Any) -> Any:
     return np.hstack([np.asarray(base, np.float64), constant])
 
 
-def _started(rows: Any, width: int, offers: int) -> _Drift:
+def _start_drift(rows: Any, width: int, offers: int) -> _Drift:
     import numpy as np
 
     start = np.linalg.inv(rows.T @ rows + SLOW * np.eye(width))

@@ -62,10 +62,10 @@ def heights(
     for near, is_forward in ((left, True), (right, False)):
         for is_mirrored in (False, True):
             side = _side(layers, near, is_forward=is_forward, is_mirrored=is_mirrored)
-            root = _aligned(side, conflicts, is_forward=is_forward)
-            ys = _packed(layers, gaps, root, is_mirrored=is_mirrored)
+            root = _align(side, conflicts, is_forward=is_forward)
+            ys = _pack(layers, gaps, root, is_mirrored=is_mirrored)
             found.append(ys)
-    return _balanced(found)
+    return _balance(found)
 
 
 def _places(layers: Layers, count: int) -> list[int]:
@@ -100,7 +100,7 @@ def _conflicts(layers: Layers, left: list[list[int]], is_dummy: list[bool], plac
     return marked
 
 
-def _aligned(side: _Side, conflicts: set[tuple[int, int]], *, is_forward: bool) -> list[int]:
+def _align(side: _Side, conflicts: set[tuple[int, int]], *, is_forward: bool) -> list[int]:
     """The block of each item, named after its first item: joined along medians that do not cross what is joined already."""
     root = list(range(len(side.near)))
     closed = [False] * len(root)
@@ -121,7 +121,7 @@ def _aligned(side: _Side, conflicts: set[tuple[int, int]], *, is_forward: bool) 
     return root
 
 
-def _packed(layers: Layers, gaps: list[list[float]], root: list[int], *, is_mirrored: bool) -> list[float]:
+def _pack(layers: Layers, gaps: list[list[float]], root: list[int], *, is_mirrored: bool) -> list[float]:
     """Heights of all items, their blocks packed as near to one side as distances allow, then drawn towards the other."""
     ahead: dict[int, dict[int, float]] = {}
     need = dict.fromkeys(root, 0)
@@ -154,7 +154,7 @@ def _packed(layers: Layers, gaps: list[list[float]], root: list[int], *, is_mirr
     return [sign * at[b] for b in root]
 
 
-def _balanced(found: list[list[float]]) -> list[float]:
+def _balance(found: list[list[float]]) -> list[float]:
     """The four put side by side at the narrowest one's borders, and the mean of the two middle heights of each item."""
     if not found[0]:
         return []

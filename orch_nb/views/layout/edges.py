@@ -15,7 +15,7 @@ Points = list[tuple[float, float]]
 
 def pieces(route: Route) -> list[Piece]:
     """The path of an arrow: S-curves forward, round corners over the top."""
-    return _rounded(route.points) if route.style == "lane" else _curve(route.points)
+    return _round_corners(route.points) if route.style == "lane" else _curve(route.points)
 
 
 def arrow_head(route: Route) -> list[tuple[float, float]]:
@@ -40,7 +40,7 @@ def _curve(points: Points) -> list[Piece]:
     return out
 
 
-def _rounded(points: Points, radius: float = 9.0) -> list[Piece]:
+def _round_corners(points: Points, radius: float = 9.0) -> list[Piece]:
     """A polyline of level and upright pieces with round corners."""
     out: list[Piece] = [("M", points[0])]
     for (x0, y0), (x1, y1), (x2, y2) in zip(points, points[1:], points[2:], strict=False):

@@ -168,7 +168,7 @@ class _Work:
         self._place_y()
         self._place_x()
         routes = self._routes()
-        return self._framed(routes)
+        return self._frame(routes)
 
     # ---------------------------------------------------------------- layers
     def _grow_for_ports(self) -> None:
@@ -394,7 +394,7 @@ class _Work:
         return Route(points, ((up + down) / 2, y - 5.0), "lane")
 
     # ---------------------------------------------------------------- frame
-    def _framed(self, routes: list[Route]) -> Layout:
+    def _frame(self, routes: list[Route]) -> Layout:
         """Everything moved into the positive quadrant, with a margin."""
         groups = self._group_rects()
         xs, ys = [0.0], [0.0]

@@ -63,7 +63,7 @@ def order(layers: Layers, left: list[list[int]], right: list[list[int]], group: 
     for start, weigh in _STARTS:
         work.layers = start(work, layers)
         _number(work)
-        found, count = _improved(work, weigh)
+        found, count = _improve(work, weigh)
         if fewest < 0 or count < fewest:
             best, fewest = found, count
         if not fewest or work.budget <= 0:
@@ -126,7 +126,7 @@ def _depth_first(work: Ordering, layers: Layers, near: list[list[int]], starts: 
                     rank[i] = count
                     count += 1
                     todo.extend(reversed(near[i]))
-    return _ranked(work, layers, rank)
+    return _rank(work, layers, rank)
 
 
 def _by_breadth(work: Ordering, layers: Layers) -> Layers:
@@ -144,10 +144,10 @@ def _by_breadth(work: Ordering, layers: Layers) -> Layers:
                         rank[j] = count
                         count += 1
                         todo.append(j)
-    return _ranked(work, layers, rank)
+    return _rank(work, layers, rank)
 
 
-def _ranked(work: Ordering, layers: Layers, rank: list[int]) -> Layers:
+def _rank(work: Ordering, layers: Layers, rank: list[int]) -> Layers:
     made = [sorted(layer, key=rank.__getitem__) for layer in layers]
     for layer in made:
         _keep_groups(work, layer)
@@ -155,7 +155,7 @@ def _ranked(work: Ordering, layers: Layers, rank: list[int]) -> Layers:
 
 
 # ------------------------------------------------------------------ sweeps
-def _improved(work: Ordering, weigh: Callable[[list[int]], float]) -> tuple[Layers, int]:
+def _improve(work: Ordering, weigh: Callable[[list[int]], float]) -> tuple[Layers, int]:
     """The best order found from this start, and its crossings."""
     best, fewest = [list(layer) for layer in work.layers], crossings(work.layers, work.right, work.place)
     idle = 0
@@ -255,7 +255,7 @@ def _exchange_in(work: Ordering, layer: list[int], *, even: bool) -> bool:
         if group[a] != group[b]:
             continue
         (la, ra), (lb, rb) = sides[a], sides[b]
-        gain = _saved(la, lb) + _saved(ra, rb)
+        gain = _crossings_saved(la, lb) + _crossings_saved(ra, rb)
         if gain > 0 or (even and gain == 0):
             layer[at], layer[at + 1] = b, a
             place[a], place[b] = at + 1, at
@@ -263,18 +263,18 @@ def _exchange_in(work: Ordering, layer: list[int], *, even: bool) -> bool:
     return gained
 
 
-def _saved(a: list[int], b: list[int]) -> int:
+def _crossings_saved(a: list[int], b: list[int]) -> int:
     """Crossings fewer when the item with neighbours `b` stands before that with `a`, which stands before it now."""
     if not a or not b:
         return 0
     if len(a) == 1 and len(b) == 1:
         return (a[0] > b[0]) - (a[0] < b[0])
     if a[-1] <= b[0] and a[0] < b[-1]:
-        return -_inverted(b, a)
-    return _inverted(a, b) - _inverted(b, a)
+        return -_count_inversions(b, a)
+    return _count_inversions(a, b) - _count_inversions(b, a)
 
 
-def _inverted(a: list[int], b: list[int]) -> int:
+def _count_inversions(a: list[int], b: list[int]) -> int:
     """Pairs (x of a, y of b) with x > y; both sorted."""
     count = at = 0
     for x in a:

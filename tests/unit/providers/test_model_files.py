@@ -124,7 +124,7 @@ def test_a_member_longer_than_it_says_is_stopped(index: Path, monkeypatch: pytes
     monkeypatch.setattr(installing, "_CHUNK", 1000)
     out = tmp_path / "out"
     with zipfile.ZipFile(next(index.iterdir())) as archive, out.open("wb") as file:
-        assert installing._copied(archive, model, file) == ""
+        assert installing._copy(archive, model, file) == ""
     assert out.stat().st_size <= len(WEIGHTS) + 1000
 
 
@@ -149,7 +149,7 @@ def test_an_environment_without_pip(index: Path, tmp_path: Path) -> None:
 
 def test_passwords_of_an_index_are_not_shown() -> None:
     """pip prints index addresses with their passwords; our error does not."""
-    error = installing._failed(SMOLLM2, 1, "ERROR: cannot reach https://me:secret@index.example.org/simple")
+    error = installing._failure(SMOLLM2, 1, "ERROR: cannot reach https://me:secret@index.example.org/simple")
     assert "secret" not in str(error)
     assert "[hidden]@index.example.org" in str(error)
 
