@@ -7,6 +7,8 @@ import re
 import subprocess
 import sys
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -97,6 +99,33 @@ def test_imports_follow_the_layers() -> None:
         if not may_import(module.split(".")[0], found.whom.split(".")[0])
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """All imports, those inside functions and for type checkers too, leave an order in which each module knows only earlier ones."""
+    imports = {
+        module: {found.whom for found in imports_of(module, tree)} - {module} for module, tree in trees().items()
+    }
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        pytest.fail("a circle: " + " <- ".join(error.args[1]))
+
+
+def test_every_view_draws_a_class_that_is_there() -> None:
+    """`@draws("module.Class")` names a class; a figure or bundle of a renamed class would be missed only when it is shown."""
+    named = {
+        (module, str(ast.literal_eval(call.args[0])))
+        for module, tree in trees().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        for call in node.decorator_list
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "draws"
+    }
+    assert len(named) > 10
+    for _, name in named:
+        module, _, cls = name.rpartition(".")
+        assert isinstance(getattr(import_module(module), cls), type), name
 
 
 def test_the_engine_knows_no_library() -> None:
