@@ -2,8 +2,8 @@
 
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
-import { insertCell, openTrace, stop } from './acts.js';
-import { ILinks, type Link, type Links } from './link.js';
+import { insertCell, openTrace, stop } from './actions.js';
+import { ILinks, type Link, type Links } from './comm.js';
 import { AGENT_CELL, GRAPH_CELL } from './model/cell.js';
 import { RUNS } from './runs.js';
 
@@ -19,11 +19,11 @@ interface Entry {
 
 function entries(app: JupyterFrontEnd): Entry[] {
   const always = (): boolean => true;
-  const here = (link: Link): string[] => link.desk.runs.filter(row => row.here).map(row => row.run);
+  const here = (link: Link): string[] => link.client.runs.filter(row => row.here).map(row => row.run);
   return [
     { id: 'run-cell', label: 'Run Cell', may: always, act: () => void app.commands.execute('notebook:run-cell') },
     { id: 'stop-run', label: 'Stop Runs of This Notebook', may: link => here(link).length > 0, act: link => here(link).forEach(run => void stop(link, run)) },
-    { id: 'open-trace', label: 'Open Trace of the Last Run', may: link => link.desk.runs.length > 0, act: link => openTrace(link, link.desk.runs[0]?.run ?? '') },
+    { id: 'open-trace', label: 'Open Trace of the Last Run', may: link => link.client.runs.length > 0, act: link => openTrace(link, link.client.runs[0]?.run ?? '') },
     { id: 'show-budget', label: 'Show Budget and Runs', may: always, act: () => app.shell.activateById(RUNS) },
     { id: 'insert-agent', label: 'Insert Agent Cell', may: always, act: link => insertCell(link.panel, AGENT_CELL, true) },
     { id: 'insert-graph', label: 'Insert Graph Cell', may: always, act: link => insertCell(link.panel, GRAPH_CELL, true) }

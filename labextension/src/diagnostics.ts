@@ -4,10 +4,10 @@ import type { Range, Text } from '@codemirror/state';
 import { Decoration, EditorView, hoverTooltip, type Tooltip } from '@codemirror/view';
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { IEditorExtensionRegistry } from '@jupyterlab/codemirror';
-import { beside } from './beside.js';
-import { ILinks, type Links } from './link.js';
+import { cellHints } from './cell_hints.js';
+import { ILinks, type Links } from './comm.js';
 import { isOurs } from './model/cell.js';
-import { readMarks, type Mark } from './model/desk.js';
+import { readMarks, type Mark } from './model/client.js';
 import { markView } from './view/mark.js';
 
 function decorate(doc: Text, mark: Mark): Range<Decoration> | null {
@@ -45,7 +45,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
   autoStart: true,
   requires: [IEditorExtensionRegistry, ILinks],
   activate: (_app: JupyterFrontEnd, registry: IEditorExtensionRegistry, links: Links) => {
-    const ask = beside(links, {
+    const ask = cellHints(links, {
       wants: doc => isOurs(doc.toString()),
       ask: async (link, doc) => {
         const answer = await link.ask('check', { cell: doc.toString() });

@@ -2,8 +2,8 @@
 
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import { Widget } from '@lumino/widgets';
-import { dress } from './dress.js';
-import type { RunRow } from './model/desk.js';
+import { addStyles } from './theme.js';
+import type { RunRow } from './model/client.js';
 import { GRAPH, TRACE, readBundle } from './model/run.js';
 import { LIVE, OPEN } from './outputs.js';
 import { Panel } from './view/panel.js';
@@ -37,6 +37,6 @@ function extension(mime: string, name: string): IRenderMime.IExtension {
   };
 }
 
-dress();
+addStyles();
 
 export default [extension(GRAPH, 'graph'), extension(TRACE, 'trace')];

@@ -1,7 +1,7 @@
 /** The outputs of a notebook that show a run: found by its number, told what it says, brought into sight. */
 
 import type { NotebookPanel } from '@jupyterlab/notebook';
-import type { RunRow } from './model/desk.js';
+import type { RunRow } from './model/client.js';
 
 export const LIVE = 'orch-live';
 export const OPEN = 'orch-open';

@@ -3,9 +3,9 @@
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { LabIcon } from '@jupyterlab/ui-components';
 import { Widget } from '@lumino/widgets';
-import { answer, openTrace, resume, stop } from './acts.js';
-import { ILinks, type Link, type Links } from './link.js';
-import type { RunRow } from './model/desk.js';
+import { answer, openTrace, resume, stop } from './actions.js';
+import { ILinks, type Link, type Links } from './comm.js';
+import type { RunRow } from './model/client.js';
 import { tellOutputs } from './outputs.js';
 import { RunList } from './view/runs.js';
 
@@ -43,14 +43,14 @@ class RunsPanel extends Widget {
   private turn(): void {
     this.leave();
     this.link = this.links.current();
-    this.leave = this.link?.desk.follow(() => this.changed()) ?? (() => undefined);
+    this.leave = this.link?.client.follow(() => this.changed()) ?? (() => undefined);
     this.changed();
   }
 
   /** Drawn at most once a frame, and not while it cannot be seen. */
   private changed(): void {
     cancelAnimationFrame(this.frame);
-    this.frame = requestAnimationFrame(() => this.isVisible && this.list.show(this.link?.desk ?? null));
+    this.frame = requestAnimationFrame(() => this.isVisible && this.list.show(this.link?.client ?? null));
   }
 
   protected override onAfterShow(): void {
@@ -76,7 +76,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
       const link = links.current();
       if (link !== null && !followed.has(link)) {
         followed.add(link);
-        link.desk.follow(() => tellOutputs(link.panel, link.desk.runs));
+        link.client.follow(() => tellOutputs(link.panel, link.client.runs));
       }
     };
     links.follow(follow);

@@ -3,7 +3,7 @@
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { IStatusBar } from '@jupyterlab/statusbar';
 import { Widget } from '@lumino/widgets';
-import { ILinks, type Link, type Links } from './link.js';
+import { ILinks, type Link, type Links } from './comm.js';
 import { RUNS } from './runs.js';
 import { moneyView } from './view/money.js';
 
@@ -20,13 +20,13 @@ class Money extends Widget {
   private turn(): void {
     this.leave();
     this.link = this.links.current();
-    this.leave = this.link?.desk.follow(() => this.draw()) ?? (() => undefined);
+    this.leave = this.link?.client.follow(() => this.draw()) ?? (() => undefined);
     this.draw();
   }
 
   private draw(): void {
-    const desk = this.link?.desk;
-    this.node.replaceChildren(...(desk?.budget ? [moneyView(desk.budget, desk.runs, this.open)] : []));
+    const client = this.link?.client;
+    this.node.replaceChildren(...(client?.budget ? [moneyView(client.budget, client.runs, this.open)] : []));
   }
 }
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { cumulative } from '../src/model/bill.js';
 import { marked } from '../src/model/marks.js';
 import { defaultHeat, edgeState, neighbour, readPicture, shares } from '../src/model/picture.js';
-import { FIELD_LIMIT, count, known, list, number, text } from '../src/model/plain.js';
+import { FIELD_LIMIT, count, known, list, number, text } from '../src/model/validate.js';
 import { GRAPH, TRACE, readBundle, type Run } from '../src/model/run.js';
 import { label, readSpans } from '../src/model/span.js';
 import { EVERYTHING, Trace, stepOf } from '../src/model/trace.js';

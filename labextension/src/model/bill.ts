@@ -1,6 +1,6 @@
 /** What a run cost, by step, by agent and by model. */
 
-import { count, fields, known, list, number, text } from './plain.js';
+import { count, fields, known, list, number, text } from './validate.js';
 import type { Span } from './span.js';
 
 export interface BillLine {

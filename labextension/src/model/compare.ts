@@ -1,6 +1,6 @@
 /** Two runs side by side: aligned by step and round, with what differs in what they said. */
 
-import { count, fields, known, list, number, text } from './plain.js';
+import { count, fields, known, list, number, text } from './validate.js';
 
 export interface Side {
   readonly run: string;

@@ -1,6 +1,6 @@
 /** A graph as it is drawn: places come from Python, so that every picture of it is the same. */
 
-import { count, fields, known, list, number, text, words, type Fields } from './plain.js';
+import { count, fields, known, list, number, text, words, type Fields } from './validate.js';
 
 export const MAX_NODES = 2000;
 export const MAX_EDGES = 6000;

@@ -3,7 +3,7 @@
 import { readBill, type Bill } from './bill.js';
 import { readComparison, type Comparison } from './compare.js';
 import { readPicture, type Picture } from './picture.js';
-import { count, fields, known, list, number, text, words, type Fields } from './plain.js';
+import { count, fields, known, list, number, text, words, type Fields } from './validate.js';
 import { readDecision, readSpans, type Decision, type Span } from './span.js';
 import { Trace } from './trace.js';
 

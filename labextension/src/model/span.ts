@@ -1,6 +1,6 @@
 /** The rows of a trace. They come as a list of mappings, or as columns with texts said once: 10,000 rows in 1 MB. */
 
-import { count, entries, fields, known, list, number, text, type Fields } from './plain.js';
+import { count, entries, fields, known, list, number, text, type Fields } from './validate.js';
 
 export const MAX_SPANS = 20_000;
 const MAX_SAID = 60;

@@ -1,6 +1,6 @@
 /** What is wrong with a word of a cell, in a tooltip. */
 
-import type { Mark } from '../model/desk.js';
+import type { Mark } from '../model/client.js';
 import { el, quiet } from './dom.js';
 
 export function markView(marks: readonly Mark[]): HTMLElement {

@@ -1,6 +1,6 @@
 /** Money in the status bar: one line, a button that opens the list of runs. */
 
-import type { Budget, RunRow } from '../model/desk.js';
+import type { Budget, RunRow } from '../model/client.js';
 import { glyph, usd } from '../model/words.js';
 import { button, el } from './dom.js';
 

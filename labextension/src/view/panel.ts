@@ -3,7 +3,7 @@
 import { committed } from '../model/bill.js';
 import { defaultHeat, isNode, type GraphNode, type Heat, type Picture } from '../model/picture.js';
 import type { Comparison } from '../model/compare.js';
-import type { RunRow } from '../model/desk.js';
+import type { RunRow } from '../model/client.js';
 import type { Graph, Refusal, Run } from '../model/run.js';
 import type { Span } from '../model/span.js';
 import { stepOf } from '../model/trace.js';

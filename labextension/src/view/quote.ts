@@ -1,6 +1,6 @@
 /** A quote beside its line. */
 
-import type { Quote } from '../model/desk.js';
+import type { Quote } from '../model/client.js';
 import { usd } from '../model/words.js';
 import { el } from './dom.js';
 

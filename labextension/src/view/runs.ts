@@ -1,6 +1,6 @@
 /** The runs of a notebook, as a list that is drawn again and again: what is typed and where the focus is stay. */
 
-import type { Asked, Budget, Desk, RunRow } from '../model/desk.js';
+import type { Asked, Budget, Client, RunRow } from '../model/client.js';
 import { counted, seconds, usd } from '../model/words.js';
 import { button, el, only, quiet, type Child } from './dom.js';
 import { stateMark } from './state.js';
@@ -23,21 +23,21 @@ export class RunList {
   private readonly told = el('div', { class: 'orch-runs-said', role: 'status' });
   private readonly list = el('div', { class: 'orch-runs-list', role: 'list', 'aria-label': 'runs of this notebook, newest first' });
   private shown = new Map<string, { node: HTMLElement; drawn: string }>();
-  private of: Desk | null = null;
+  private of: Client | null = null;
 
   constructor(private readonly wishes: Wishes) {
     this.node = el('div', { class: 'orch-panel orch-runs' }, this.head, this.told, this.list);
   }
 
   /** Show a notebook's runs; null where no notebook is in front. */
-  show(desk: Desk | null): void {
-    if (desk !== this.of) {
+  show(client: Client | null): void {
+    if (client !== this.of) {
       this.shown.clear();
-      this.of = desk;
+      this.of = client;
     }
-    const rows = desk?.runs ?? [];
-    only(this.head, ...(desk?.budget ? budgetView(desk.budget) : [quiet('Runs')]));
-    const said = desk === null ? 'No notebook is open.' : advice(desk);
+    const rows = client?.runs ?? [];
+    only(this.head, ...(client?.budget ? budgetView(client.budget) : [quiet('Runs')]));
+    const said = client === null ? 'No notebook is open.' : advice(client);
     if (this.told.textContent !== said) {
       this.told.textContent = said;
     }
@@ -74,15 +74,15 @@ export class RunList {
   }
 }
 
-function advice(desk: Desk): string {
-  if (!desk.connected) {
+function advice(client: Client): string {
+  if (!client.connected) {
     return 'Nobody is listening: run %load_ext orch_nb in this notebook.';
   }
-  if (desk.trouble !== '') {
-    return desk.trouble;
+  if (client.trouble !== '') {
+    return client.trouble;
   }
-  const waiting = desk.runs.filter(row => row.asked.length > 0).length;
-  return waiting > 0 ? `${counted(waiting, 'run')} ${waiting === 1 ? 'waits' : 'wait'} for a person` : desk.runs.length === 0 ? 'No run yet: %orch run GRAPH starts one.' : '';
+  const waiting = client.runs.filter(row => row.asked.length > 0).length;
+  return waiting > 0 ? `${counted(waiting, 'run')} ${waiting === 1 ? 'waits' : 'wait'} for a person` : client.runs.length === 0 ? 'No run yet: %orch run GRAPH starts one.' : '';
 }
 
 function budgetView(budget: Budget): Child[] {

@@ -1,6 +1,6 @@
 /** What the kernel has told of a notebook's runs, budget and cells. It only listens; who looks at it is told of changes. */
 
-import { count, fields, known, list, number, text, words, type Fields } from './plain.js';
+import { count, fields, known, list, number, text, words, type Fields } from './validate.js';
 
 export const TARGET = 'orch_nb';
 const VERSION = 1;
@@ -42,7 +42,7 @@ export interface Budget {
 /** What changed: the whole list (a cell or a run ended), or what runs under way say. */
 export type Change = 'runs' | 'live';
 
-export class Desk {
+export class Client {
   runs: readonly RunRow[] = [];
   budget: Budget | null = null;
   /** Why the list is not told; '' while it is. */

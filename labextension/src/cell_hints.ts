@@ -2,19 +2,19 @@
 
 import { StateEffect, StateField, type Extension, type Range, type Text } from '@codemirror/state';
 import { Decoration, EditorView, ViewPlugin, type DecorationSet, type ViewUpdate } from '@codemirror/view';
-import type { Link, Links } from './link.js';
+import type { Link, Links } from './comm.js';
 
 const REST_MS = 450;
 
 /** What one kind of decoration needs to be asked for. */
-export interface Beside {
+export interface CellHints {
   /** Whether a cell has anything to ask about. */
   wants(doc: Text): boolean;
   ask(link: Link, doc: Text): Promise<Range<Decoration>[] | null>;
 }
 
 /** An editor's extension that keeps them up to date: after changes, and after cells have run. */
-export function beside(links: Links, what: Beside): Extension {
+export function cellHints(links: Links, what: CellHints): Extension {
   const set = StateEffect.define<DecorationSet>();
   const field = StateField.define<DecorationSet>({
     create: () => Decoration.none,
@@ -31,7 +31,7 @@ class Asking {
   private answered = false;
 
   constructor(
-    private readonly view: EditorView, private readonly links: Links, private readonly what: Beside,
+    private readonly view: EditorView, private readonly links: Links, private readonly what: CellHints,
     private readonly isShown: () => boolean, private readonly effect: (now: DecorationSet) => StateEffect<DecorationSet>
   ) {
     this.soon();
@@ -66,7 +66,7 @@ class Asking {
   private findLink(): void {
     if (this.link === null) {
       this.link = this.links.around(this.view.dom);
-      this.leave = this.link?.desk.follow(change => change === 'runs' && this.again()) ?? this.leave;
+      this.leave = this.link?.client.follow(change => change === 'runs' && this.again()) ?? this.leave;
     }
   }
 

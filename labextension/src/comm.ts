@@ -5,13 +5,13 @@ import { INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook';
 import type { Kernel, KernelMessage } from '@jupyterlab/services';
 import type { JSONObject } from '@lumino/coreutils';
 import { Token } from '@lumino/coreutils';
-import { dress } from './dress.js';
-import { Desk, TARGET } from './model/desk.js';
-import { fields, type Fields } from './model/plain.js';
+import { addStyles } from './theme.js';
+import { Client, TARGET } from './model/client.js';
+import { fields, type Fields } from './model/validate.js';
 
-/** A notebook, its desk, and the way to its kernel. */
+/** A notebook, its client, and the way to its kernel. */
 export class Link {
-  readonly desk = new Desk();
+  readonly client = new Client();
   private comm: Kernel.IComm | null = null;
   private kernel: Kernel.IKernelConnection | null = null;
   private asked = 0;
@@ -63,14 +63,14 @@ export class Link {
     this.comm = comm;
     comm.onMsg = message => this.hear(message.content.data);
     comm.onClose = () => this.drop();
-    this.desk.connect(true);
+    this.client.connect(true);
     void this.ask('hello');
   }
 
   private hear(data: unknown): void {
     const message = fields(data);
     if (message['kind'] !== 'reply') {
-      this.desk.take(message);
+      this.client.take(message);
       return;
     }
     const id = Number(message['id']);
@@ -84,7 +84,7 @@ export class Link {
       done(null);
     }
     this.open.clear();
-    this.desk.connect(false);
+    this.client.connect(false);
   }
 }
 
@@ -109,7 +109,7 @@ const plugin: JupyterFrontEndPlugin<Links> = {
   requires: [INotebookTracker],
   provides: ILinks,
   activate: (_app, tracker: INotebookTracker): Links => {
-    dress();
+    addStyles();
     const links = new WeakMap<NotebookPanel, Link>();
     const of = (panel: NotebookPanel): Link => {
       const link = links.get(panel) ?? new Link(panel);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { parseHTML } from 'linkedom';
 import { isOurs, runLine } from '../src/model/cell.js';
-import { Desk, readMarks, readQuote, readRow } from '../src/model/desk.js';
+import { Client, readMarks, readQuote, readRow } from '../src/model/client.js';
 import { markView } from '../src/view/mark.js';
 import { moneyView } from '../src/view/money.js';
 import { brief, quoteView } from '../src/view/quote.js';
@@ -31,8 +31,8 @@ function wishes(): { wishes: Wishes; heard: string[] } {
   };
 }
 
-function desk(...rows: object[]): Desk {
-  const made = new Desk();
+function client(...rows: object[]): Client {
+  const made = new Client();
   made.connect(true);
   made.take(runs(...rows));
   return made;
@@ -40,7 +40,7 @@ function desk(...rows: object[]): Desk {
 
 test('a desk takes lists whole and what runs say in place', () => {
   const heard: string[] = [];
-  const made = desk(row('2'), row('1', { status: 'done', is_here: false }));
+  const made = client(row('2'), row('1', { status: 'done', is_here: false }));
   made.follow(change => heard.push(change));
   made.take({ v: 1, kind: 'live', budget, runs: [row('2', { spent_usd: '0.02', said: [['qa', 'hello']] })] });
   assert.deepEqual(made.runs.map(one => [one.run, one.spent, one.said.length]), [['2', 0.02, 1], ['1', 0.0031, 0]]);
@@ -51,7 +51,7 @@ test('a desk takes lists whole and what runs say in place', () => {
 });
 
 test('messages of another version or kind are not taken, and nonsense does no harm', () => {
-  const made = desk(row('1'));
+  const made = client(row('1'));
   for (const message of [null, 7, [], {}, { v: 2, kind: 'runs', runs: [] }, { v: 1, kind: 'format' }]) {
     made.take(message);
   }
@@ -66,7 +66,7 @@ test('the list says what can be done with each run, and does it', () => {
   const { wishes: made, heard } = wishes();
   const list = new RunList(made);
   const asked = [{ key: 'approve', question: 'Send?', shown: 'Dear', options: ['approve', 'edit', 'reject'] }];
-  list.show(desk(row('3', { status: 'waiting', asked }), row('2', { status: 'failed', is_here: false, what: 'qa: timed out' }), row('1', { status: 'done', is_here: false })));
+  list.show(client(row('3', { status: 'waiting', asked }), row('2', { status: 'failed', is_here: false, what: 'qa: timed out' }), row('1', { status: 'done', is_here: false })));
   const acts = [...list.node.querySelectorAll('[data-run]')].map(one => [...one.querySelectorAll('button')].map(b => b.textContent));
   assert.deepEqual(acts, [['Approve', 'Reject', 'Trace', 'Stop'], ['Trace', 'Resume'], ['Trace']]);
   list.node.querySelectorAll('button').forEach(one => one.click());
@@ -84,13 +84,13 @@ test('the buttons of a question are dead from the first click on, until the answ
     buttons()[i]?.click();
     await new Promise(done => setTimeout(done));
   };
-  list.show(desk(row('3', { status: 'waiting', asked: asked('one') })));
+  list.show(client(row('3', { status: 'waiting', asked: asked('one') })));
   await click(0);
   await click(0);
   await click(1);
   assert.deepEqual(heard, ['approve 3 ok']);
   assert.deepEqual(buttons().map(one => one.hasAttribute('disabled')), [true, true]);
-  list.show(desk(row('3', { status: 'waiting', asked: asked('stale') })));
+  list.show(client(row('3', { status: 'waiting', asked: asked('stale') })));
   assert.deepEqual(buttons().map(one => one.hasAttribute('disabled')), [false, false]);
   await click(0);
   assert.deepEqual(buttons().map(one => one.hasAttribute('disabled')), [false, false]);
@@ -100,7 +100,7 @@ test('the buttons of a question are dead from the first click on, until the answ
 test('what is being typed stays while figures change', () => {
   const list = new RunList(wishes().wishes);
   const asked = [{ key: 'ask', question: 'Why?', shown: '', options: ['answer'] }];
-  const made = desk(row('3', { status: 'waiting', asked }));
+  const made = client(row('3', { status: 'waiting', asked }));
   list.show(made);
   const field = list.node.querySelector('input')!;
   field.value = 'because';
@@ -114,15 +114,15 @@ test('an empty list says what to do next', () => {
   const list = new RunList(wishes().wishes);
   list.show(null);
   assert.match(list.node.textContent ?? '', /No notebook is open/);
-  list.show(new Desk());
+  list.show(new Client());
   assert.match(list.node.textContent ?? '', /%load_ext orch_nb/);
-  list.show(desk());
+  list.show(client());
   assert.match(list.node.textContent ?? '', /%orch run GRAPH/);
 });
 
 test('markup in names stays text', () => {
   const list = new RunList(wishes().wishes);
-  list.show(desk(row('<img src=x>', { graph: '<script>x</script>', what: '<b>', said: [['<i>', '\u202e<u>']] })));
+  list.show(client(row('<img src=x>', { graph: '<script>x</script>', what: '<b>', said: [['<i>', '\u202e<u>']] })));
   assert.equal(list.node.querySelectorAll('img, script, i, u').length, 0);
   assert.match(list.node.textContent ?? '', /\\u202e<u>/);
 });
@@ -142,7 +142,7 @@ test('marks and quotes are read within bounds', () => {
 });
 
 test('the status bar says spent, budget, and how many run or wait', () => {
-  const made = desk(row('1'), row('2', { asked: [{ key: 'a', options: [] }] }));
+  const made = client(row('1'), row('2', { asked: [{ key: 'a', options: [] }] }));
   assert.equal(moneyView(made.budget!, made.runs, () => undefined).textContent, '$0.0123 of $0.50▸ 1 running‖ 1 waiting');
   assert.equal(readRow({ status: 'done' }).here, false);
 });

@@ -2,11 +2,11 @@
 
 import { STYLE } from './stamp.js';
 
-let isDressed = false;
+let hasStyles = false;
 
-export function dress(): void {
-  if (!isDressed) {
-    isDressed = true;
+export function addStyles(): void {
+  if (!hasStyles) {
+    hasStyles = true;
     const sheet = new CSSStyleSheet();
     sheet.replaceSync(STYLE);
     document.adoptedStyleSheets.push(sheet);

@@ -2,9 +2,9 @@
 
 import { NotebookActions, type NotebookPanel } from '@jupyterlab/notebook';
 import { Notification } from '@jupyterlab/apputils';
-import type { Link } from './link.js';
-import type { Asked, RunRow } from './model/desk.js';
-import { text, type Fields } from './model/plain.js';
+import type { Link } from './comm.js';
+import type { Asked, RunRow } from './model/client.js';
+import { text, type Fields } from './model/validate.js';
 import { openOutput } from './outputs.js';
 
 /** A cell with this text below the active one. */
