@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 import orch_nb as orch
+from orch_nb.api import call as run_call
 from orch_nb.errors import BudgetExceeded, EffectInDoubt, MissingInput, UnstorableValue, WaitingForPerson
 from orch_nb.notebook import overview
 from orch_nb.notebook.lab import run_list
-from orch_nb.runtime import call as run_call
 from orch_nb.runtime.batch import resume_batch, start_batch
 from orch_nb.schema.messages import Reply, ToolCall, Usage
 from orch_nb.store.sqlite import SqliteStore
