@@ -209,7 +209,7 @@ def test_a_named_file_that_is_missing_is_not_replaced(tmp_path: Path) -> None:
 
 def test_a_partial_file_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of another size under the right name does not count as installed; the error names the command."""
-    monkeypatch.setattr(install, "find_spec", lambda name: None)
+    monkeypatch.setattr(installing, "find_spec", lambda name: None)
     kept_file().parent.mkdir(parents=True)
     kept_file().write_bytes(b"partial")
     with pytest.raises(ModelNotInstalled) as caught:
