@@ -329,9 +329,9 @@ class Driver:
             elif isinstance(event, ev.Failed) and event.final and event.taken is None:
                 waiter = self._expected.pop(event.frame.split("/", 1)[0], None)
                 if waiter is not None and not waiter.done():
-                    waiter.set_exception(self._told(ev.key(event), event.error))
+                    waiter.set_exception(self._error_for(ev.key(event), event.error))
 
-    def _told(self, key: str, info: ErrorInfo) -> Exception:
+    def _error_for(self, key: str, info: ErrorInfo) -> Exception:
         """The error for whoever awaits a call of a recording."""
         error = self.exceptions.get(key)
         if error is None:

@@ -128,14 +128,14 @@ def parse_budget(value: Any, key: str = "budget", *, before: Budget | None = Non
     """
     made = before or Budget()
     if isinstance(value, Budget):
-        return _made(Budget(), _data_of(value), key)
+        return _apply_parts(Budget(), _data_of(value), key)
     if isinstance(value, str):
-        return _made(made, _parts_of(value, key), key, typed=value)
+        return _apply_parts(made, _parts_of(value, key), key, typed=value)
     if hasattr(value, "items"):
         if not value:
             raise BadOption(f"`{key}` is empty.", hint=EXAMPLE)
-        return _made(made, [(str(word), amount) for word, amount in value.items()], key)
-    return _made(made, [("usd", value)], key)
+        return _apply_parts(made, [(str(word), amount) for word, amount in value.items()], key)
+    return _apply_parts(made, [("usd", value)], key)
 
 
 def _data_of(budget: Budget) -> list[tuple[str, Any]]:
@@ -166,7 +166,7 @@ def _parts_of(text: str, key: str) -> list[tuple[str, Any]]:
     return out
 
 
-def _made(before: Budget, parts: list[tuple[str, Any]], key: str, *, typed: str = "") -> Budget:
+def _apply_parts(before: Budget, parts: list[tuple[str, Any]], key: str, *, typed: str = "") -> Budget:
     """`before` with these parts of it changed; each can be given once."""
     changed: dict[str, Any] = {}
     given: dict[str, Any] = {}

@@ -104,7 +104,7 @@ def _of_route(span: Span) -> Choice:
     asked = set(made.get("order", ())) if made.get("ask") else set()
     choice.options = [_option(row, chosen, because, asked) for row in made.get("candidates", ())]
     choice.seen = [f"{name}: {_what_was_seen(value)}" for name, value in (made.get("seen") or {}).items()]
-    choice.rungs = [_rung(row) for row in made.get("tried", ())]
+    choice.rungs = [_describe_step(row) for row in made.get("tried", ())]
     return choice
 
 
@@ -129,7 +129,7 @@ def _option(row: Mapping[str, Any], chosen: str, because: str, asked: set[str]) 
     return made
 
 
-def _rung(row: Mapping[str, Any]) -> str:
+def _describe_step(row: Mapping[str, Any]) -> str:
     return f"{row.get('offer')}: {'passed' if row.get('passed') else 'did not pass'}, {row.get('because', '')}"
 
 
@@ -161,7 +161,7 @@ def _of_activation(span: Span) -> list[Choice]:
 
 def _of_ladder(span: Span, route: Mapping[str, Any]) -> Choice:
     made = Choice(span.key, span.node, span.round, "answer", str(route.get("how", "")), str(route.get("offer", "")), str(route.get("because", "")))  # fmt: skip
-    made.rungs = [_rung(row) for row in route["ladder"]]
+    made.rungs = [_describe_step(row) for row in route["ladder"]]
     if route.get("confidence") is not None and "second_opinion" not in route:
         made.seen.append(_sureness(route))
     return made
