@@ -38,7 +38,7 @@ class Loopback:
         head = [f"HTTP/1.1 {status} X", f"Content-Length: {len(raw)}", "Content-Type: application/json", *headers]
         return self.serve("\r\n".join(head).encode() + b"\r\n\r\n" + raw)
 
-    def wait_idle(self, timeout_s: float = 5.0) -> bool:
+    def wait_idle(self, timeout_s: float = 30.0) -> bool:
         with self.idle:
             return self.idle.wait_for(lambda: self.open_connections == 0, timeout_s)
 
