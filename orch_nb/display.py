@@ -45,16 +45,16 @@ def figure(thing: Any, *arguments: Any, **options: Any) -> Any:
 
 
 def _drawing(thing: Any, form: str) -> Callable[..., Any]:
-    found = _registered(thing, form)
+    found = _find(thing, form)
     if found is None:
         for load in _loaders:
             load(form)
-        found = _registered(thing, form)
+        found = _find(thing, form)
     if found is None:
         raise TypeError(f"`{type(thing).__name__}` has no view of form `{form}`.")
     return found
 
 
-def _registered(thing: Any, form: str) -> Callable[..., Any] | None:
+def _find(thing: Any, form: str) -> Callable[..., Any] | None:
     names = (f"{cls.__module__}.{cls.__qualname__}" for cls in type(thing).__mro__)
     return next((_drawings[form, name] for name in names if (form, name) in _drawings), None)

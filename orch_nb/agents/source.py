@@ -169,11 +169,11 @@ class _Walk:
         if isinstance(got, _SIMPLE):
             return [type(got).__name__, repr(got)]
         if isinstance(got, tuple | list):
-            return [type(got).__name__, *[self.value(v, where) for v in _bound(got, where)]]
+            return [type(got).__name__, *[self.value(v, where) for v in _limit_size(got, where)]]
         if isinstance(got, set | frozenset):
-            return ["set", sorted((self.value(v, where) for v in _bound(got, where)), key=canonical)]
+            return ["set", sorted((self.value(v, where) for v in _limit_size(got, where)), key=canonical)]
         if type(got) is dict:
-            return ["dict", [[self.value(k, where), self.value(v, where)] for k, v in _bound(got, where).items()]]
+            return ["dict", [[self.value(k, where), self.value(v, where)] for k, v in _limit_size(got, where).items()]]
         if callable(got) and isinstance(got, types.FunctionType | types.MethodType | type | partial):
             return self.callable(got)
         return self._leaf(got, where)
@@ -213,7 +213,7 @@ class _Walk:
             return [type(got).__name__, repr(got)]  # NaN and infinity: equal to themselves here
 
 
-def _bound(got: Any, where: str) -> Any:
+def _limit_size(got: Any, where: str) -> Any:
     """`got` itself when it is small: what a function reads beyond that belongs in its inputs."""
     size = _size(got, MAX_GLOBAL_BYTES)
     if size > MAX_GLOBAL_BYTES:

@@ -95,7 +95,7 @@ def settle_usage(
         return Settlement(usage or Usage(), Decimal(0), note="failed before anything was generated: nothing is billed")
     reserved = bound(request, price) if reserved_usd is None and price is not None else reserved_usd
     if usage is None or (usage.estimated and not usage.bad):
-        return _unknown(usage or _counted(request, answer), price, reserved, why)
+        return _unknown(usage or _count_tokens(request, answer), price, reserved, why)
     fault = usage.bad or fault_of(usage) or _contradiction(usage, request, answer, reasoned)
     if fault:
         kept = Usage(_sane(usage.input_tokens), _sane(usage.output_tokens), bad=fault)
@@ -152,7 +152,7 @@ def _contradiction(usage: Usage, request: ModelRequest, answer: str, reasoned: b
     return ""
 
 
-def _counted(request: ModelRequest, answer: str) -> Usage:
+def _count_tokens(request: ModelRequest, answer: str) -> Usage:
     """Our own count of the texts, for people: the tokens that a bill shows with a mark."""
     n_output = -(-len(answer.encode("utf-8", "surrogatepass")) // BYTES_PER_TOKEN)
     return Usage(-(-prompt_bound(request) // BYTES_PER_TOKEN), min(n_output, request.max_tokens), estimated=True)

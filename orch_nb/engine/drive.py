@@ -470,7 +470,7 @@ class Driver:
         if result.__class__ is Expand:
             return self._grow(act, spec, result, started, fingerprint)
         if frame.topo.simple[act.node]:
-            return self._finished(act, spec, result, started, fingerprint)
+            return self._finish_events(act, spec, result, started, fingerprint)
         return await self._finish(act, result, started, fingerprint)
 
     def _grow(self, act: Activate, spec: PlanNode, grown: Expand, started: float, fingerprint: str) -> list[Event]:
@@ -860,9 +860,9 @@ class Driver:
                 chosen = await self._choose(frame, spec, value)
             taken, decided = deciding.decide(frame, node, value, chosen)
             decision = {**(note or {}), **(decided or {})} or None
-        return self._finished(act, spec, value, started, fingerprint, status, taken, decision, items=items)
+        return self._finish_events(act, spec, value, started, fingerprint, status, taken, decision, items=items)
 
-    def _finished(
+    def _finish_events(
         self,
         act: Activate,
         spec: PlanNode,

@@ -224,7 +224,7 @@ def _complete(
 ) -> None:
     """An activation has its value: a node settles; an item of a map is counted off."""
     frame = state.frames[event.frame]
-    if writes and (refused := _written(frame, event, writes)) is not None:
+    if writes and (refused := _write(frame, event, writes)) is not None:
         node = frame.topo.index[event.node]
         state.ready.pop((event.frame, node, event.item), None)
         frame.status[node] = FAILED
@@ -255,7 +255,7 @@ def _complete(
         _item_done(state, frame, node, event.item, value)
 
 
-def _written(frame: Frame, event: Any, writes: dict[str, Any]) -> ErrorInfo | None:
+def _write(frame: Frame, event: Any, writes: dict[str, Any]) -> ErrorInfo | None:
     """The writes in their keys; the failure of the node, and none of them written, where a reducer cannot take one."""
     order = frame.order_of(frame.topo.index[event.node], event.item)
     done = []

@@ -72,12 +72,12 @@ class RunLoop:
     def _tell_end(self) -> None:
         try:
             if self.on_end is not None:
-                self.on_end(_ended())
+                self.on_end(_ended_error())
         finally:
             with self._lock:
                 owed = [future for future in self._owed if not future.done()]
             for future in owed:
-                future.set_exception(_ended())
+                future.set_exception(_ended_error())
 
     @property
     def is_here(self) -> bool:
@@ -110,7 +110,7 @@ class RunLoop:
             return self.owe(asyncio.run_coroutine_threadsafe(work, self.loop))
         except RuntimeError:  # it was closed just now
             work.close()
-            raise _ended() from None
+            raise _ended_error() from None
 
     def post(self, call: Callable[..., object], *args: Any) -> None:
         """Have `call(*args)` run on the loop soon. Safe from any thread; never waits."""
@@ -149,7 +149,7 @@ def _close(loop: asyncio.AbstractEventLoop) -> None:
     loop.close()
 
 
-def _ended() -> LoopEnded:
+def _ended_error() -> LoopEnded:
     return LoopEnded(
         "the thread that runs every run has ended; runs under way are interrupted, what they recorded is kept.",
         hint="`%orch resume` goes on with a run: another thread is started for it",

@@ -404,12 +404,12 @@ class Compiler:
     def _read(self, node: str, want: Want, draft: Draft) -> Read | None:
         binding = draft.spec.bindings.get(want.head)
         if binding is not None:
-            return self._bound(node, want, binding, draft)
+            return self._read_binding(node, want, binding, draft)
         if draft.each is not None and want.head == draft.each.each_as:
             return Read(want.name, "item", node, want.path, want.optional)
         return self._resolve(node, want.name, want.head, want.path, want.optional, draft.spec.line)
 
-    def _bound(self, node: str, want: Want, text: str, draft: Draft) -> Read | None:
+    def _read_binding(self, node: str, want: Want, text: str, draft: Draft) -> Read | None:
         import json
 
         try:

@@ -221,7 +221,7 @@ class Checking:
             self._bad(path, f"is {_show(value)}, not {_show(schema['const'])}")
             return value
         if "enum" in schema and not any(_same(value, one) for one in schema["enum"]):
-            self._bad(path, f"is {_show(value)}, not one of {_listed(schema['enum'])}")
+            self._bad(path, f"is {_show(value)}, not one of {_or_list(schema['enum'])}")
             return value
         return self._check_type(value, schema, path)
 
@@ -359,14 +359,14 @@ def _holds(branch: Schema, value: Any) -> bool:
 
 def _describe(branch: Schema) -> str:
     if "enum" in branch:
-        return f"one of {_listed(branch['enum'])}"
+        return f"one of {_or_list(branch['enum'])}"
     if "const" in branch:
         return _show(branch["const"])
     declared = branch.get("type")
     return _WORDS.get(declared, "something else") if isinstance(declared, str) else "something else"
 
 
-def _listed(values: list[Any]) -> str:
+def _or_list(values: list[Any]) -> str:
     shown = [_show(v) for v in values[:20]]
     return ", ".join(shown) + (f", … ({len(values)} in all)" if len(values) > 20 else "")
 

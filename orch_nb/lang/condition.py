@@ -424,7 +424,7 @@ class _Evaluation:
         if value is None and isinstance(operand, _Read) and operand.optional:
             return False
         if not isinstance(value, bool):
-            self._fail(f"{self._named(operand, value)}, which is neither true nor false", "compare it with something")
+            self._fail(f"{self._name_of(operand, value)}, which is neither true nor false", "compare it with something")
         return value
 
     def _pair(self, left: _Read | _Const, op: str, right: _Read | _Const) -> bool:
@@ -434,7 +434,7 @@ class _Evaluation:
         if _class(a) != _class(b):
             self._raise_mixed(left, a, right, b)
         if op not in ("==", "!=") and _class(a) not in ("a number", "text"):
-            self._fail(f"{self._named(left, a)}, which has no order: `{op}` cannot be decided", "compare by == or !=")
+            self._fail(f"{self._name_of(left, a)}, which has no order: `{op}` cannot be decided", "compare by == or !=")
         return _COMPARE[op](a, b)
 
     def _with_null(self, left: _Read | _Const, a: Any, op: str, right: _Read | _Const, b: Any) -> bool:
@@ -444,7 +444,7 @@ class _Evaluation:
         for operand, value in ((left, a), (right, b)):
             if value is None and not (isinstance(operand, _Read) and operand.optional):
                 self._fail(
-                    f"{self._named(operand, value)}: `{op}` cannot be decided on null",
+                    f"{self._name_of(operand, value)}: `{op}` cannot be decided on null",
                     self._null_hint(operand),
                 )
         return op == "!=" and a is not b
@@ -453,11 +453,11 @@ class _Evaluation:
         value = self._value(left)
         if value is None and None not in items:
             if not (isinstance(left, _Read) and left.optional):
-                self._fail(f"{self._named(left, value)}: `{op}` cannot be decided on null", self._null_hint(left))
+                self._fail(f"{self._name_of(left, value)}: `{op}` cannot be decided on null", self._null_hint(left))
             return op == "not in"
         kinds = {_class(i) for i in items if i is not None}
         if value is not None and kinds and _class(value) not in kinds:
-            self._fail(f"{self._named(left, value)}, but the list holds {kinds.pop()}", "compare values of one type")
+            self._fail(f"{self._name_of(left, value)}, but the list holds {kinds.pop()}", "compare values of one type")
         return (value in items) == (op == "in")
 
     def _value(self, operand: _Read | _Const) -> Any:
@@ -480,10 +480,10 @@ class _Evaluation:
         if isinstance(value, str | list | dict):
             return len(value)
         return self._fail(
-            f"{self._named(operand.path, value)}, which has no length", "len counts texts, lists and mappings"
+            f"{self._name_of(operand.path, value)}, which has no length", "len counts texts, lists and mappings"
         )
 
-    def _named(self, operand: _Read | _Const, value: Any) -> str:
+    def _name_of(self, operand: _Read | _Const, value: Any) -> str:
         shown = repr(value)
         shown = shown if len(shown) <= 60 else shown[:60] + "…"
         if isinstance(value, bool | None):
@@ -496,7 +496,7 @@ class _Evaluation:
 
     def _raise_mixed(self, left: _Read | _Const, a: Any, right: _Read | _Const, b: Any) -> NoReturn:
         self._fail(
-            f"{self._named(left, a)} ({_class(a)}) and {self._named(right, b)} ({_class(b)}) cannot be compared",
+            f"{self._name_of(left, a)} ({_class(a)}) and {self._name_of(right, b)} ({_class(b)}) cannot be compared",
             "compare values of one type",
         )
 
@@ -639,7 +639,7 @@ class _Checker:
     def _boolean(self, operand: _Read | _Const) -> None:
         kinds = self._type(operand).kinds
         if kinds and "true or false" not in kinds:
-            self.problems.append(f"{_named(operand)} is {_join(kinds)}, not true or false: compare it with something")
+            self.problems.append(f"{_name_of(operand)} is {_join(kinds)}, not true or false: compare it with something")
 
     def _pair(self, left: _Read | _Const, op: str, right: _Read | _Const) -> None:
         a, b = self._type(left), self._type(right)
@@ -647,7 +647,7 @@ class _Checker:
             return
         if a.kinds and b.kinds and not (a.kinds & b.kinds):
             self.problems.append(
-                f"{_named(left)} is {_join(a.kinds)} and {_named(right)} is {_join(b.kinds)}: they cannot be compared"
+                f"{_name_of(left)} is {_join(a.kinds)} and {_name_of(right)} is {_join(b.kinds)}: they cannot be compared"
             )
         elif op in ("==", "!="):
             for path, enum, const in ((left, a, right), (right, b, left)):
@@ -660,14 +660,14 @@ class _Checker:
     def _check_ordered(self, operand: _Read | _Const, found: _Type, op: str) -> None:
         if found.kinds and not found.kinds & {"text", "a number"}:
             self.problems.append(
-                f"{_named(operand)} is {_join(found.kinds)}, which has no order: `{op}` cannot be decided"
+                f"{_name_of(operand)} is {_join(found.kinds)}, which has no order: `{op}` cannot be decided"
             )
 
     def _members(self, left: _Read | _Const, right: _List) -> None:
         found = self._type(left)
         kinds = {_kind_of(v) for v in right.items if v is not None}
         if found.kinds and kinds and not found.kinds & kinds:
-            self.problems.append(f"{_named(left)} is {_join(found.kinds)}, but the list holds {_join(kinds)}")
+            self.problems.append(f"{_name_of(left)} is {_join(found.kinds)}, but the list holds {_join(kinds)}")
         elif isinstance(left, Path):
             for value in right.items:
                 self._among(left, found, value)
@@ -722,7 +722,7 @@ def _is_null(operand: _Read | _Const) -> bool:
     return isinstance(operand, _Const) and operand.value is None
 
 
-def _named(operand: _Read | _Const) -> str:
+def _name_of(operand: _Read | _Const) -> str:
     return f"`{operand.text}`" if isinstance(operand, _Read) else f"the constant {operand.value!r}"
 
 

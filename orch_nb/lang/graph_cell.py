@@ -721,7 +721,7 @@ class _Printer:
             if name in self.seen or self._mentioned_by_group():
                 continue
             twins = self._twins(name) if name in self.undeclared else [name]
-            self.lines.append(self._declared(name) if name in self.undeclared else name)
+            self.lines.append(self._declaration_line(name) if name in self.undeclared else name)
             self._see(twins)
 
     def _mentioned_by_group(self) -> bool:
@@ -760,7 +760,7 @@ class _Printer:
     def _declarations(self) -> None:
         for name in self.order:
             if name in self.undeclared:
-                self._say(tuple(self._twins(name)), self._declared, name)
+                self._say(tuple(self._twins(name)), self._declaration_line, name)
 
     def _twins(self, name: str) -> list[str]:
         """The nodes that share a declaration with this one: its instances of the same object that follow it."""
@@ -773,7 +773,7 @@ class _Printer:
                 twins.append(other)
         return twins
 
-    def _declared(self, name: str) -> str:
+    def _declaration_line(self, name: str) -> str:
         twins = self._twins(name)
         self.undeclared.difference_update(twins)
         head = name if len(twins) == 1 else f"{{{', '.join(twins)}}}"

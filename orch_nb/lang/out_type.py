@@ -328,7 +328,7 @@ class _Reader:
                 raise BadType(f"a list has one type in its brackets, not {len(value)}.", hint="[str], or [str | int]")
             return {"type": "array", "items": self.read(value[0], depth + 1)}
         if isinstance(value, type):
-            raise BadType(f"a type is written as text, got the class `{value.__name__}`.", hint=_written(value))
+            raise BadType(f"a type is written as text, got the class `{value.__name__}`.", hint=_text_of_class(value))
         raise BadType(f"`{value!r}` is no type.", hint=self._hint(str(value).lower(), type(value).__name__))
 
     def _mapping(self, value: dict[Any, Any], depth: int) -> Schema:
@@ -389,7 +389,7 @@ class _Reader:
         return f"one of {known}; labels: a | b; one label alone: '\"{word}\"'"
 
 
-def _written(cls: type) -> str:
+def _text_of_class(cls: type) -> str:
     """How a Python class is written in the type language, as a hint: an `Enum` is its values as labels."""
     if issubclass(cls, Enum):
         return f"write {' | '.join(json.dumps(member.value, default=str) for member in cls)!r}"

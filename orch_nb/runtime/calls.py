@@ -238,7 +238,7 @@ class Performer:
                 reply = await collect(stream, on_text=on_text, on_event=on_event)
             if self.on_text is not None and (clean := shown.flush()):
                 self.on_text(key, clean)
-            outcome = self._settled(prepared, reply, first[0] if first else None)
+            outcome = self._settle(prepared, reply, first[0] if first else None)
         except OrchError as error:
             return self._fail(prepared, error, is_answered=has_begun)
         except TimeoutError:
@@ -280,7 +280,7 @@ class Performer:
         try:
             reply, batch = await self.queue.ask(offer.provider, prepared.request_hash, request)
             is_answered = True
-            made = self._settled(prepared, reply, None)
+            made = self._settle(prepared, reply, None)
         except OrchError as error:
             return self._fail(prepared, error, is_answered=is_answered)
         except BaseException as error:
@@ -296,7 +296,7 @@ class Performer:
             made.reply[BATCH] = {"id": batch, "standard_usd": str(standard_usd)}
         return made
 
-    def _settled(self, prepared: Prepared, reply: Reply, first_token_s: float | None) -> Outcome:
+    def _settle(self, prepared: Prepared, reply: Reply, first_token_s: float | None) -> Outcome:
         """The end of a call that came back: billed as it was served."""
         from orch_nb.catalog.billing import settle_usage
 
@@ -349,7 +349,7 @@ class Performer:
         self.runtime.availability.note(offer.provider, offer.name, info, 0.0)
         said = "".join(self._said.pop(id(prepared), ()))
         billed = bool(is_answered or getattr(error, "billed", False) or said)
-        return _unfinished(prepared, info, said, billed=billed, why="the provider may bill this failed call")
+        return _end_unfinished(prepared, info, said, billed=billed, why="the provider may bill this failed call")
 
     def cancelled(self, prepared: Prepared) -> Outcome:
         """The end of a call that was broken off: free if nothing was sent, else its true cost is not known."""
@@ -357,7 +357,7 @@ class Performer:
         if prepared.kind != "model" or isinstance(prepared.payload, Hit):
             return Outcome(False, cost_usd=ZERO, error=error)
         said = self._said.pop(id(prepared), None)
-        return _unfinished(
+        return _end_unfinished(
             prepared, error, "".join(said or ()), billed=said is not None, why="broken off before its usage was sent"
         )
 
@@ -437,7 +437,7 @@ def _fault(offer: Offer, error: BaseException, *, billed: bool) -> ProviderError
     )  # fmt: skip
 
 
-def _unfinished(prepared: Prepared, error: ErrorInfo, said: str, *, billed: bool, why: str) -> Outcome:
+def _end_unfinished(prepared: Prepared, error: ErrorInfo, said: str, *, billed: bool, why: str) -> Outcome:
     """A call that ended without its usage."""
     from orch_nb.catalog.billing import settle_usage
 

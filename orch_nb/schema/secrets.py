@@ -260,7 +260,7 @@ class Redactor:
         pieces = _pieces(value)
         assert pieces is not None
         parts, at = [], 0
-        spans = self._replaced("".join(pieces), found, shapes=value[0].__class__ is not str)
+        spans = self._replacements("".join(pieces), found, shapes=value[0].__class__ is not str)
         for piece in pieces:
             made, end = "", at + len(piece)
             left = at
@@ -274,14 +274,14 @@ class Redactor:
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Where secrets begin and end in a text, in order."""
-        return [(start, stop) for start, stop, _ in self._replaced(text, Counter(), shapes=True)]
+        return [(start, stop) for start, stop, _ in self._replacements(text, Counter(), shapes=True)]
 
     def beginning(self, text: str) -> int:
         """Where a key in use begins with which a text may go on; the text's length where none does."""
         ends = (len(text) - n for key in self._known for n in range(len(key) - 1, 0, -1) if text.endswith(key[:n]))
         return min(ends, default=len(text))
 
-    def _replaced(self, text: str, found: Counter[str], *, shapes: bool) -> list[tuple[int, int, str]]:
+    def _replacements(self, text: str, found: Counter[str], *, shapes: bool) -> list[tuple[int, int, str]]:
         """Where secrets begin and end in a text, and what is to be said instead, in order."""
         spans: list[tuple[int, int, str]] = []
 
@@ -326,7 +326,7 @@ class Redactor:
 
     def _nearest(self, probe: str, text: str) -> tuple[int, str]:
         """How far a text that begins with a probe agrees with a key in use, and which."""
-        return max((_shared(key, text), key) for key in self._known if key.startswith(probe))
+        return max((_shared_length(key, text), key) for key in self._known if key.startswith(probe))
 
     # ---------------------------------------------------------------- events
     def event(self, event: Any) -> None:
@@ -444,7 +444,7 @@ def _pieces(value: Sequence[Any]) -> list[str] | None:
     return made if len(made) == len(value) else None
 
 
-def _shared(one: str, other: str) -> int:
+def _shared_length(one: str, other: str) -> int:
     """How many characters two texts share from their beginning."""
     pairs = zip(one, other, strict=False)
     return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))

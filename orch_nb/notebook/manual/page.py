@@ -100,19 +100,19 @@ class Page:
             yield Section("Errors", table=error_table(self.errors))
 
     def _text(self, usage: str) -> str:
-        lines = [f"{self.name}: {self.title}", *_wrapped(self.lead, "")]
+        lines = [f"{self.name}: {self.title}", *_wrap(self.lead, "")]
         if usage:
             lines += ["", usage]
         if self.setup:
-            lines += ["", "The examples use what this defines:", *_indented(self.setup)]
+            lines += ["", "The examples use what this defines:", *_indent(self.setup)]
         for section in self._parts():
             lines += ["", section.title.upper()]
             for rule in section.rules:
                 lines += [
                     "",
                     rule.form,
-                    *_wrapped(rule.says, "    "),
-                    *_indented((rule.example,) if rule.example else ()),
+                    *_wrap(rule.says, "    "),
+                    *_indent((rule.example,) if rule.example else ()),
                 ]
             if section.table is not None:
                 lines += ["", section.table.text()]
@@ -139,11 +139,11 @@ def error_table(errors: Iterable[type[OrchError]]) -> Table:
     return table
 
 
-def _wrapped(text: str, indent: str) -> list[str]:
+def _wrap(text: str, indent: str) -> list[str]:
     return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
 
 
-def _indented(cells: Iterable[str]) -> list[str]:
+def _indent(cells: Iterable[str]) -> list[str]:
     """Cells below the text, each with an empty line above it."""
     return [row for cell in cells for row in ("", *textwrap.indent(cell, "        ").split("\n"))]
 

@@ -129,7 +129,7 @@ def page() -> Page:
     ways = tuple(
         Rule(
             f"route: {{{_WAYS[way][0]}}}",
-            f"{_WAYS[way][1]} Further keys: {_listed(options)}.",
+            f"{_WAYS[way][1]} Further keys: {_list(options)}.",
             _cell(_WAYS[way][2]),
             (way,),
         )
@@ -168,7 +168,7 @@ def page() -> Page:
     return Page("route", TOPICS["route"], lead, sections, SETUP, (BadOption, NoOffer, UnknownModel))
 
 
-def _listed(options: tuple[str, ...]) -> str:
+def _list(options: tuple[str, ...]) -> str:
     return ", ".join(f"`{option}`" for option in options)
 
 

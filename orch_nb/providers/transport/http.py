@@ -232,7 +232,7 @@ class Call:
 
     async def __aenter__(self) -> Self:
         self._deadline = asyncio.get_running_loop().time() + self.timeout_s
-        self._response = await self._within(self._opened())
+        self._response = await self._within(self._open())
         try:
             await self._accept(self._response)
         except BaseException:
@@ -245,7 +245,7 @@ class Call:
     ) -> None:
         await self._close()
 
-    async def _opened(self) -> httpx.Response:
+    async def _open(self) -> httpx.Response:
         client = self._http.client()
         request = client.build_request(
             self._method, self._url, content=self._body, headers=self._sent_headers(), extensions={"trace": self._note}
@@ -455,7 +455,7 @@ def _environment(provider: str, names: tuple[str, ...] = ()) -> Iterator[None]:
         yield
         return
     except Exception as error:  # httpx raises InvalidURL, ValueError, ImportError, OSError
-        name, value = _blamed(names)
+        name, value = _faulty_variable(names)
         why = type(error).__name__ if value is None else f"{value!r:.100}: {type(error).__name__}: {error!s:.200}"
     hint = f"correct {name}, or take it out of the environment, and restart the kernel"
     if name.upper() == "NO_PROXY":
@@ -466,7 +466,7 @@ def _environment(provider: str, names: tuple[str, ...] = ()) -> Iterator[None]:
     )  # fmt: skip
 
 
-def _blamed(names: tuple[str, ...]) -> tuple[str, str | None]:
+def _faulty_variable(names: tuple[str, ...]) -> tuple[str, str | None]:
     """The variable that cannot be used, and its value where that may be shown."""
     for name in names:
         if name in os.environ:

@@ -135,14 +135,14 @@ class Learned:
     def method(self) -> str:
         """What the estimates rest on: ``outcomes`` (they depend on the prompt), ``prior`` (means, and how hard the prompt
         looks) or ``means`` (the prompt changes nothing)."""
-        return self._fitted().evidence
+        return self._fit_model().evidence
 
     # ------------------------------------------------------------------------------------------------------- asking
     def predict(self, prompts: Sequence[str]) -> tuple[Any, Any]:
         """Expected quality (not clipped) and dollars (NaN: unknown) of every offer, two arrays (n_prompts, n_offers)."""
         import numpy as np
 
-        model = self._fitted()
+        model = self._fit_model()
         if not prompts:
             return np.zeros((0, len(self.offers))), np.zeros((0, len(self.offers)))
         features = self._reader(prompts)
@@ -160,7 +160,7 @@ class Learned:
         """
         import numpy as np
 
-        model = self._fitted()
+        model = self._fit_model()
         features = self._reader([prompt])
         row, tables = _rows(features)[0], model.tables(features)
         quality, counts = model(features, tables)[0], np.asarray(self._counts)
@@ -232,7 +232,7 @@ class Learned:
         place = self._place.get(outcome.offer)
         if place is None or not math.isfinite(outcome.quality):
             return
-        model = self._fitted()
+        model = self._fit_model()
         is_new = outcome.key not in self._log
         self._note(outcome)
         if not is_new:
@@ -247,7 +247,7 @@ class Learned:
     def refit(self) -> None:
         """Fits anew on everything that was learned; seconds where there are thousands."""
         self._model = None
-        self._fitted()
+        self._fit_model()
 
     def _note(self, row: Evidence) -> None:
         place = self._place.get(row.offer)
@@ -259,7 +259,7 @@ class Learned:
         self._log[row.key] = row
         self._counts[place] += 1
 
-    def _fitted(self) -> QualityModel:
+    def _fit_model(self) -> QualityModel:
         if self._model is None:
             self._model = self._fit()
         return self._model
