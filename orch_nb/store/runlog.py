@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orch_nb.store.journal import Journal, Tail
 
 
-class Desk(Protocol):
+class StoreHooks(Protocol):
     """What a run log needs of its store."""
 
     def check(self) -> None:
@@ -37,11 +37,11 @@ class Desk(Protocol):
 class SqliteRunLog:
     """The one writer of one run (`engine.ports.RunLog`)."""
 
-    __slots__ = ("_desk", "_journal", "_open", "_tail", "run")
+    __slots__ = ("_hooks", "_journal", "_open", "_tail", "run")
 
-    def __init__(self, journal: Journal, tail: Tail, desk: Desk) -> None:
+    def __init__(self, journal: Journal, tail: Tail, hooks: StoreHooks) -> None:
         self.run = tail.run
-        self._journal, self._tail, self._desk = journal, tail, desk
+        self._journal, self._tail, self._hooks = journal, tail, hooks
         self._open = True
 
     @property
@@ -79,7 +79,7 @@ class SqliteRunLog:
                 and journal.append_one(tail, packed.rows[0])
             ):
                 if journal.power:
-                    self._desk.force()
+                    self._hooks.force()
                 return None
             return journal.submit(Op(tail, events, packed))
 
@@ -185,10 +185,10 @@ class SqliteRunLog:
         if not self._open:
             return
         self._open = False
-        self._desk.release(self._tail.number)
+        self._hooks.release(self._tail.number)
 
     def _check(self) -> None:
-        self._desk.check()
+        self._hooks.check()
         if not self._open:
             raise StoreError(f"the log of run `{self.run}` was closed.", hint="`open` it again")
 

@@ -291,7 +291,7 @@ class SqliteStore:
         self._locks.release(number)
         self._taken.discard(number)
 
-    # -------------------------------------------------------------- what run logs need (`runlog.Desk`)
+    # -------------------------------------------------------------- what run logs need (`runlog.StoreHooks`)
     def check(self) -> None:
         """Nothing while the store can be used.
 
