@@ -128,6 +128,15 @@ def test_every_view_draws_a_class_that_is_there() -> None:
         assert isinstance(getattr(import_module(module), cls), type), name
 
 
+@pytest.mark.parametrize("page", ["orch_nb/ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_a_page_names_files_that_are_there(page: str) -> None:
+    """Each path in backticks is a file or a folder of the package or of the repository."""
+    paths = re.findall(r"`([\w./]+(?:\.py|\.md|\.toml|\.ts|/))`", (ROOT / page).read_text(encoding="utf-8"))
+    assert len(paths) > 5
+    missing = [p for p in paths if "PACKAGE" not in p and not (PACKAGE / p).exists() and not (ROOT / p).exists()]
+    assert not missing
+
+
 def test_the_engine_knows_no_library() -> None:
     """`engine` imports nothing but the standard library and the layers above it."""
     allowed = set(sys.stdlib_module_names) | {"orch_nb", "__future__"}
