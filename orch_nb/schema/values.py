@@ -12,9 +12,14 @@ import json
 import math
 from enum import Enum
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeAlias
 
 from orch_nb.errors import UnstorableValue
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+"""A value of JSON, as it was read or as it is written."""
+JsonObject: TypeAlias = dict[str, Json]
+"""An object of JSON."""
 
 MAX_DEPTH = 64
 _SCALARS = frozenset({int, bool, type(None)})
