@@ -75,18 +75,18 @@ test: $(VENV)/.installed-dev model chromium
 # Branch coverage of the fast part of the tests; it fails below `fail_under` of pyproject.toml, which only ever goes up. Examples
 # that hypothesis makes are few and always the same here, so that the figure is of the code and not of chance.
 # Two halves at once: tracing branches makes tests take nearly twice as long. Here the figure counts; `make test` judges the tests,
-# some of which have deadlines that a traced run may pass.
+# some of which have deadlines that a traced run may pass. What passed is listed, so that CI need not run it twice.
 COVERED_1 := tests/contract $(addprefix tests/unit/,store runtime engine)
 COVERED_2 := $(filter-out $(COVERED_1),$(wildcard tests/unit/*))
 
 coverage: $(VENV)/.installed-dev
-	@rm -f .coverage .coverage.*
+	@rm -rf .coverage .coverage.* build/passed
 	@$(MAKE) --no-print-directory --jobs 2 coverage-1 coverage-2
 	@$(BIN)/python -m coverage combine --quiet
 	@printf 'branch coverage, per cent: '; $(BIN)/python -m coverage report --format=total
 
 coverage-%:
-	@HYPOTHESIS_PROFILE=coverage $(BIN)/python -m coverage run --parallel-mode -m pytest -q -p no:cacheprovider --timeout 300 \
+	@HYPOTHESIS_PROFILE=coverage $(BIN)/python -m coverage run --parallel-mode -m pytest -q -p no:cacheprovider --timeout 300 --passed-to build/passed \
 	  -m "not slow and not local_model" $(COVERED_$*) || [ $$? = 1 ]
 
 # Write the snapshots of displays and of the public surface anew (tests/snapshots, tests/typing); review the difference like code.

@@ -32,9 +32,13 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option of `make snapshots`."""
+    """Add the options of `make snapshots` and of `.ci/run`."""
     parser.addoption(
-        "--snapshot-update", action="store_true", help="write tests/snapshots and tests/typing/public.txt anew"
+        "--snapshot-update", action="store_true", help="write tests/snapshots and tests/typing/public.txt again"
+    )
+    parser.addoption("--passed-to", metavar="FOLDER", help="write the ids of the tests that passed into this folder")
+    parser.addoption(
+        "--passed-before", metavar="FOLDER", help="do not run again what another session wrote with --passed-to"
     )
 
 
@@ -136,8 +140,11 @@ OUTCOMES = pytest.StashKey[dict[str, str]]()
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Outcomes are kept for tests/test_capabilities.py, which therefore comes last."""
+    """Keep outcomes for tests/test_capabilities.py, which therefore comes last."""
     config.stash[OUTCOMES] = {}
+    if before := config.getoption("--passed-before"):
+        for file in Path(before).glob("*.txt"):
+            config.stash[OUTCOMES] |= dict.fromkeys(file.read_text(encoding="utf-8").splitlines(), "passed")
     config.pluginmanager.register(_Recorder(config.stash[OUTCOMES]), "orch-outcomes")
 
 
@@ -156,9 +163,21 @@ class _Recorder:
             self.outcomes.setdefault(report.nodeid, "passed")
 
     @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """What judges the others runs after them."""
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Run what judges the others after them; leave out what passed in an earlier session of the same CI run."""
         items.sort(key=lambda item: item.path.name == "test_capabilities.py")
+        before = [item for item in items if self.outcomes.get(item.nodeid) == "passed"]
+        if before:
+            config.hook.pytest_deselected(items=before)
+            items[:] = [item for item in items if self.outcomes.get(item.nodeid) != "passed"]
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write what passed, for `--passed-before`; not what hypothesis ran, which takes fewer examples there."""
+        if folder := session.config.getoption("--passed-to"):
+            drawn = {item.nodeid for item in session.items if item.get_closest_marker("hypothesis")}
+            passed = [name for name, how in self.outcomes.items() if how == "passed" and name not in drawn]
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            (Path(folder) / f"{os.getpid()}.txt").write_text("\n".join(passed), encoding="utf-8")
 
 
 @pytest.fixture(autouse=True)

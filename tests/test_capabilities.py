@@ -36,10 +36,15 @@ def evidence() -> list[tuple[str, str]]:
     return [(name, proof) for name, entry in CAPABILITIES.items() for proof in entry["evidence"]]
 
 
+def _ids(request: pytest.FixtureRequest) -> list[str]:
+    """Return the ids of this session's tests."""
+    return [item.nodeid for item in request.session.items]
+
+
 @pytest.fixture(scope="module")
 def collected(request: pytest.FixtureRequest) -> set[str]:
     """Every test's node id without parameters: of this session when it is the whole suite, else by collecting it."""
-    here = {item.nodeid.split("[")[0] for item in request.session.items}
+    here = {name.split("[")[0] for name in [*_ids(request), *request.config.stash[OUTCOMES]]}
     wanted = {proof for _, proof in evidence() if ".ipynb" not in proof}
     if wanted <= here:
         return here
@@ -89,7 +94,7 @@ def test_the_evidence_passed(request: pytest.FixtureRequest) -> None:
     ran: dict[str, set[str]] = {}
     for nodeid, outcome in outcomes.items():
         ran.setdefault(nodeid.split("[")[0].split("::Cell")[0], set()).add(outcome)
-    seen = {item.nodeid.split("[")[0].split("::Cell")[0] for item in request.session.items}
+    seen = {name.split("[")[0].split("::Cell")[0] for name in _ids(request)} | ran.keys()
     wrong = [
         f"{name}: {proof}: {', '.join(sorted(how)) or 'did not run'}"
         for name, proof in evidence()
