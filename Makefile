@@ -76,7 +76,7 @@ test: $(VENV)/.installed-dev model chromium
 # that hypothesis makes are few and always the same here, so that the figure is of the code and not of chance.
 # Two halves at once: tracing branches makes tests take nearly twice as long. Here the figure counts; `make test` judges the tests,
 # some of which have deadlines that a traced run may pass. What passed is listed, so that CI need not run it twice.
-COVERED_1 := tests/contract $(addprefix tests/unit/,store runtime engine)
+COVERED_1 := tests/contract $(addprefix tests/unit/,store runtime engine lang agents)
 COVERED_2 := $(filter-out $(COVERED_1),$(wildcard tests/unit/*))
 
 coverage: $(VENV)/.installed-dev
