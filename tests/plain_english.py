@@ -19,8 +19,8 @@ PHRASES = {
     r"(?<![Tt]here )\b(?:is|are|was|were) no\b(?! longer)": "say what it is or must be: `x` must be a number, got 'abc'",
     r"\b(?:go|goes|going|went) on\b": "continue, resume",
     r"\banew\b": "again, from zero",
-    r"\b(?:doors?|desks?|rungs?|errands?)\b": "name the thing; no metaphors for mechanisms",
-    r"\b(?:stands?|stood)\b(?! for)": "is, lies, is written",
+    r"\b(?:doors?|(?<!support )desks?|rungs?|errands?)\b": "name the thing; no metaphors for mechanisms",
+    r"\b(?:stands?|stood)\b(?! for|-)": "is, lies, is written",
     r"\bwords? too many\b|\bno number of\b|\bhalf a character\b|\bheld back\b|\bnot surely\b": "subject must be X, got Y",
     r"\b(?:DESIGN|MEANING|HOUSE|FINDINGS|CHECKLIST|SURFACE|ANCHORS2?|PEERS|RELIABILITY|NOTEBOOK_FACTS|LOCAL_MODEL)(?:\.md|\b(?: section)? \d)": "cite only what a reader has: state the rule itself",
 }  # fmt: skip
@@ -56,6 +56,13 @@ def python_prose(source: str, every_string: bool) -> Iterator[tuple[int, str, bo
             yield token.start[0], token.string, False
 
 
+def without_code(text: str) -> str:
+    """Return Markdown with its code blanked out, so that lines keep their numbers."""
+    return re.sub(
+        r"```.*?```|`[^`\n]*`", lambda code: "`" + "\n" * code.group().count("\n") + "`", text, flags=re.DOTALL
+    )
+
+
 def prose(path: Path) -> Iterator[tuple[int, str, bool]]:
     """Yield the prose of a file: line, text, and if a function's docstring is meant."""
     text = path.read_text(encoding="utf-8")
@@ -64,9 +71,9 @@ def prose(path: Path) -> Iterator[tuple[int, str, bool]]:
     elif path.suffix == ".ipynb":
         for number, cell in enumerate(json.loads(text)["cells"]):
             if cell["cell_type"] == "markdown":
-                yield number, "".join(cell["source"]), False
+                yield number, without_code("".join(cell["source"])), False
     else:
-        yield 1, text, False
+        yield 1, without_code(text) if path.suffix == ".md" else text, False
 
 
 def problems(path: Path) -> Iterator[Place]:

@@ -37,15 +37,10 @@ ALLOWED = [
     "orch_nb/tools",
     "orch_nb/trace",
     "orch_nb/views",
-    "orch_nb/ARCHITECTURE.md",
     "tests",
-    "notebooks",
     "labextension",
-    "README.md",
-    "CHANGELOG.md",
-    "CONTRIBUTING.md",
 ]
-PLACES = ["orch_nb", "tests", "notebooks", "labextension/src", *(path.name for path in sorted(ROOT.glob("*.md")))]
+PLACES = ["orch_nb", "tests", "labextension/src", *(path.name for path in sorted(ROOT.glob("*.md")))]
 
 
 def allowed(path: Path) -> bool:
