@@ -15,26 +15,28 @@ after a field means that it may be left out.
 from __future__ import annotations
 
 import json
-import math
 import re
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeGuard
 
 from orch_nb.errors import BadType, nearest
-from orch_nb.lang.answer import fitted
+from orch_nb.lang.answer import Unreadable, as_dict, as_list, check_size, fitted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    Schema = dict[str, Any]
+    from pydantic import BaseModel
+
+    from orch_nb.schema.values import Json, JsonObject
 
 MAX_TYPE_CHARS = 20_000
 MAX_DEPTH = 16
 MAX_LABELS = 1_000
 MAX_LABEL = 200
 MAX_FIELDS = 200
-MAX_SCHEMA_NODES = 5_000
+MAX_NODES = 5_000
+MAX_SCHEMA_VALUES = 20_000
 MAX_DESCRIPTION = 120
 
 TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "null": "null"}
@@ -44,10 +46,22 @@ _MEANT = {
     "list": "[str]", "array": "[str]", "dict": "{field: str}", "object": "{field: str}", "any": "str",
 }  # fmt: skip
 _JSON_TYPES = frozenset({"string", "integer", "number", "boolean", "null", "array", "object"})
-CHECKED = frozenset(
-    {"type", "enum", "const", "properties", "required", "additionalProperties", "items", "anyOf", "oneOf", "allOf", "$ref",
-     "$defs", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "minItems", "maxItems"}
-)  # fmt: skip
+_SCHEMA: Json = {"$ref": "#/$defs/schema"}
+_ONE_TYPE: Json = {"enum": [*sorted(_JSON_TYPES)]}
+_KEYWORDS: dict[str, Json] = {
+    "type": {"anyOf": [_ONE_TYPE, {"type": "array", "items": _ONE_TYPE}]},
+    "enum": {"type": "array", "minItems": 1},
+    "const": {},
+    "required": {"type": "array", "items": {"type": "string"}},
+    "$ref": {"type": "string"},
+    **{key: {"type": "object", "additionalProperties": _SCHEMA} for key in ("properties", "$defs")},
+    **dict.fromkeys(("items", "additionalProperties"), _SCHEMA),
+    **{key: {"type": "array", "items": _SCHEMA} for key in ("anyOf", "oneOf", "allOf")},
+    **{key: {"type": "number"} for key in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")},
+    **{key: {"type": "integer", "minimum": 0} for key in ("minLength", "maxLength", "minItems", "maxItems")},
+}
+"""Keyword of JSON Schema that is checked -> the schema of its value."""
+CHECKED = frozenset(_KEYWORDS)
 NOTES = frozenset(
     {"$schema", "$id", "$comment", "title", "description", "default", "examples", "format", "deprecated", "readOnly", "writeOnly",
      "discriminator"}
@@ -75,15 +89,15 @@ class OutType:
         Name in ``$defs`` ("" for the whole) -> pydantic class.
     """
 
-    schema: Schema
+    schema: JsonObject
     text: str
     classes: Mapping[str, type] = field(default_factory=dict)
 
     @classmethod
     def parse(
-        cls, value: Any, namespace: Mapping[str, Any] | None = None, *, line: int = 0, source: str = ""
+        cls, value: object, namespace: Mapping[str, object] | None = None, *, line: int = 0, source: str = ""
     ) -> OutType:
-        """The type that `value` says.
+        """Read a type.
 
         Parameters
         ----------
@@ -106,29 +120,21 @@ class OutType:
                 raise
             raise BadType(str(error), line=line, source=source, hint=error.hint) from None
 
-    @classmethod
-    def of_schema(cls, schema: Schema) -> OutType:
-        """The type of a JSON Schema that was made by a class, a tool or an earlier run, taken as it is.
-
-        Words that are not checked here (``pattern``, …) are passed over: whoever made the schema checks them.
-        """
-        return cls(schema, json.dumps(schema, ensure_ascii=False))
-
-    def validate(self, answer: Any) -> tuple[Any, list[str]]:
-        """The value that an answer says, and every way in which it does not fit (see `answer.fitted`)."""
+    def validate(self, answer: object) -> tuple[Json, list[str]]:
+        """Return the value of an answer, and every way in which it does not fit (see `answer.fitted`)."""
         return fitted(answer, self.schema, self.classes)
 
     def describe(self) -> str:
-        """The type in at most 120 characters, for cards and lists."""
+        """Return the type in at most 120 characters, for cards and lists."""
         text = " ".join(self.text.split())
         return text if len(text) <= MAX_DESCRIPTION else text[: MAX_DESCRIPTION - 1] + "…"
 
     def to_text(self) -> str:
-        """How the type is written; `parse` reads it back."""
+        """Return the type as it is written; `parse` reads it back."""
         return self.text
 
 
-def _parse(value: Any, namespace: Mapping[str, Any]) -> OutType:
+def _parse(value: object, namespace: Mapping[str, object]) -> OutType:
     if _is_class(value):
         return _of_class(value)
     if isinstance(value, dict) and _is_json_schema(value):
@@ -156,53 +162,50 @@ def _check_length(text: str) -> None:
 
 
 # ------------------------------------------------------------------ classes and JSON Schemas
-def _is_class(value: Any) -> bool:
+def _is_class(value: object) -> TypeGuard[type[BaseModel]]:
     return isinstance(value, type) and hasattr(value, "model_json_schema") and hasattr(value, "model_validate")
 
 
-def _of_class(cls: Any) -> OutType:
+def _of_class(cls: type[BaseModel]) -> OutType:
     return OutType(_schema_of_class(cls), cls.__name__, {"": cls})
 
 
-def _schema_of_class(cls: Any) -> Schema:
+def _schema_of_class(cls: type[BaseModel]) -> JsonObject:
     import pydantic
 
     try:
         schema = cls.model_json_schema()
     except (pydantic.errors.PydanticUserError, RecursionError) as error:
         raise BadType(f"`{cls.__name__}` has no JSON Schema: {str(error).splitlines()[0]}") from None
-    made: Schema = _close(schema)
-    return made
+    return as_dict(_close(schema))
 
 
-def _close(schema: Any) -> Any:
-    """The schema, with objects closed to extra keys unless they say that they are open."""
+def _close(schema: Json) -> Json:
+    """Return a schema with its objects closed to extra keys unless they say that they are open."""
     if isinstance(schema, list):
         return [_close(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {k: v if k in ("default", "examples", "enum", "const", "required") else _close(v) for k, v in schema.items()}
+    closed = {
+        k: v if k in ("default", "examples", "enum", "const", "required") else _close(v) for k, v in schema.items()
+    }
     if schema.get("type") == "object" and isinstance(schema.get("properties"), dict):
-        made.setdefault("additionalProperties", False)
-    return made
+        closed.setdefault("additionalProperties", False)
+    return closed
 
 
-def _is_json_schema(value: dict[Any, Any]) -> bool:
-    """Whether a mapping is a JSON Schema and not our language with a field that is called ``type``."""
+def _is_json_schema(value: dict[str, Json]) -> bool:
+    """Return whether a mapping is a JSON Schema and not our language with a field that is called ``type``."""
     declared = value.get("type")
     if "$schema" in value or "$ref" in value or (isinstance(declared, str) and declared in _JSON_TYPES):
         return True
     if isinstance(declared, list) and len(declared) > 1:
         return True
-    lists = [value.get(word) for word in ("anyOf", "oneOf", "allOf", "enum")]
-    return set(value) <= CHECKED | NOTES and any(isinstance(one, list) and one and _schemas(one) for one in lists)
+    lists = [as_list(value.get(word)) for word in ("anyOf", "oneOf", "allOf", "enum")]
+    return set(value) <= CHECKED | NOTES and any(len(one) > 1 or (one and isinstance(one[0], dict)) for one in lists)
 
 
-def _schemas(values: list[Any]) -> bool:
-    return all(isinstance(one, dict) for one in values) or len(values) > 1
-
-
-def _json_schema_text(text: str) -> Schema | None:
+def _json_schema_text(text: str) -> JsonObject | None:
     if not text.lstrip().startswith("{"):
         return None
     try:
@@ -212,86 +215,25 @@ def _json_schema_text(text: str) -> Schema | None:
     return value if isinstance(value, dict) and _is_json_schema(value) else None
 
 
-def _of_json_schema(schema: Schema) -> OutType:
-    _check_schema(schema)
-    made = _close(schema)
+def _of_json_schema(schema: JsonObject) -> OutType:
+    """Return the type of a JSON Schema; refuse what would not be checked, rather than let it pass."""
     try:
-        text = json.dumps(made, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise BadType(f"the JSON Schema holds what is no JSON: {error}.") from None
-    return OutType(made, text)
+        check_size(schema, depth=2 * MAX_DEPTH, values=MAX_SCHEMA_VALUES)
+    except Unreadable as error:
+        says = str(error).replace("the answer", "the JSON Schema")
+        raise BadType(f"`out` cannot be read: {says}.", hint="use a pydantic class") from None
+    from orch_nb.lang.json_schema import problem_of_schema
 
-
-def _check_schema(schema: Schema) -> None:
-    """Refuse what `answer` would not check, rather than let it pass unchecked."""
-    waiting: list[tuple[Any, str, int]] = [(schema, "", 0)]
-    count = 0
-    while waiting:
-        here, path, depth = waiting.pop()
-        count += 1
-        if depth > MAX_DEPTH or count > MAX_SCHEMA_NODES:
-            raise BadType("the JSON Schema is too large or too deep.", hint="use a pydantic class")
-        if isinstance(here, bool):
-            continue
-        if not isinstance(here, dict):
-            raise BadType(f"`{path or 'out'}` is {type(here).__name__}, not a JSON Schema.")
-        parts = _parts(here)
-        _check_words(here, path, schema)
-        waiting += [(one, f"{path}.{name}".lstrip("."), depth + 1) for name, one in parts]
-
-
-def _parts(schema: Schema) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for word in ("properties", "$defs"):
-        inner = schema.get(word, {})
-        if not isinstance(inner, dict):
-            raise BadType(f"`{word}` is {type(inner).__name__}, not a mapping.")
-        found += inner.items()
-    for word in ("anyOf", "oneOf", "allOf"):
-        inner = schema.get(word, [])
-        if not isinstance(inner, list):
-            raise BadType(f"`{word}` is {type(inner).__name__}, not a list.")
-        found += [(word, one) for one in inner]
-    return found + [(word, schema[word]) for word in ("items", "additionalProperties") if word in schema]
-
-
-def _check_words(schema: Schema, path: str, root: Schema) -> None:
-    for word in schema:
-        if word in CHECKED or word in NOTES:
-            continue
-        near = nearest(str(word), CHECKED)
-        hint = f"did you mean `{near}`?" if near else "a pydantic class can check it"
-        raise BadType(f"`{word}` of the JSON Schema{f' at `{path}`' if path else ''} is not checked here.", hint=hint)
-    declared = schema.get("type", [])
-    for one in declared if isinstance(declared, list) else [declared]:
-        if not isinstance(one, str) or one not in _JSON_TYPES:
-            near = nearest(str(one), _JSON_TYPES)
-            raise BadType(f"`{one}` is no type of JSON Schema.", hint=f"did you mean `{near}`?" if near else "")
-    ref = schema.get("$ref")
-    if ref is not None and str(ref).removeprefix("#/$defs/") not in root.get("$defs", {}):
-        raise BadType(f"`$ref` points at {ref!r}, which is not in `$defs`.", hint="only #/$defs/NAME is followed")
-    _check_bounds(schema)
-
-
-def _check_bounds(schema: Schema) -> None:
-    for word in ("minLength", "maxLength", "minItems", "maxItems"):
-        bound = schema.get(word, 0)
-        if not isinstance(bound, int) or isinstance(bound, bool) or bound < 0:
-            raise BadType(f"`{word}` is {bound!r}, not a whole number from 0.")
-    for word in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"):
-        bound = schema.get(word, 0)
-        if not isinstance(bound, int | float) or isinstance(bound, bool) or math.isnan(bound):
-            raise BadType(f"`{word}` is {bound!r}, not a number.")
-    required, choices = schema.get("required", []), schema.get("enum", [None])
-    if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
-        raise BadType(f"`required` is {required!r:.60}, not a list of names.")
-    if not isinstance(choices, list) or not choices:
-        raise BadType(f"`enum` is {choices!r:.60}, not a list of values.")
+    problem, hint = problem_of_schema(schema, {**_KEYWORDS, **{key: {} for key in NOTES}})
+    if problem:
+        raise BadType(f"{problem}.", hint=hint)
+    closed = as_dict(_close(schema))
+    return OutType(closed, json.dumps(closed, ensure_ascii=False))
 
 
 # ------------------------------------------------------------------ the language
 class _Word(NamedTuple):
-    """A word of a union: a label when quoted or no type."""
+    """A word of a union: a label when it is quoted or is not a type."""
 
     text: str
     quoted: bool
@@ -300,15 +242,15 @@ class _Word(NamedTuple):
 class _Reader:
     """Reads the language from text and from YAML data; collects the classes it meets."""
 
-    def __init__(self, namespace: Mapping[str, Any]) -> None:
+    def __init__(self, namespace: Mapping[str, object]) -> None:
         self.namespace = namespace
-        self.definitions: dict[str, Any] = {}
+        self.definitions: JsonObject = {}
         self.classes: dict[str, type] = {}
         self.nodes = 0
 
-    def read(self, value: Any, depth: int) -> Schema:
+    def read(self, value: object, depth: int) -> JsonObject:
         self.nodes += 1
-        if depth > MAX_DEPTH or self.nodes > MAX_SCHEMA_NODES:
+        if depth > MAX_DEPTH or self.nodes > MAX_NODES:
             raise BadType(
                 f"the type is nested deeper than {MAX_DEPTH}, or holds too much.", hint="use a pydantic class"
             )
@@ -329,17 +271,17 @@ class _Reader:
             return {"type": "array", "items": self.read(value[0], depth + 1)}
         if isinstance(value, type):
             raise BadType(f"a type is written as text, got the class `{value.__name__}`.", hint=_text_of_class(value))
-        raise BadType(f"`{value!r}` is no type.", hint=self._hint(str(value).lower(), type(value).__name__))
+        raise BadType(f"`{value!r}` is not a type.", hint=self._hint(str(value).lower(), type(value).__name__))
 
-    def _mapping(self, value: dict[Any, Any], depth: int) -> Schema:
+    def _mapping(self, value: dict[object, object], depth: int) -> JsonObject:
         return self.mapping([(str(key), self.read(inner, depth + 1)) for key, inner in value.items()])
 
-    def mapping(self, fields: list[tuple[str, Schema]]) -> Schema:
+    def mapping(self, fields: list[tuple[str, JsonObject]]) -> JsonObject:
         """The schema of named fields; a name that ends in ``?`` may be left out."""
         if not 0 < len(fields) <= MAX_FIELDS:
             raise BadType(f"a mapping of {len(fields)} fields; from 1 to {MAX_FIELDS} may be.", hint="{answer: str}")
-        properties: Schema = {}
-        required = []
+        properties: JsonObject = {}
+        required: list[Json] = []
         for key, schema in fields:
             name = key.removesuffix("?").strip()
             _check_field(name)
@@ -350,33 +292,33 @@ class _Reader:
                 required.append(name)
         return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
-    def word(self, word: str) -> Schema | None:
+    def word(self, word: str) -> JsonObject | None:
         """The schema of a type's or a class's name; None for any other word."""
         if word in TYPES:
             return {"type": TYPES[word]}
         found = self.namespace.get(word)
         return self._class(found) if _is_class(found) else None
 
-    def _class(self, cls: Any) -> Schema:
+    def _class(self, cls: type[BaseModel]) -> JsonObject:
         name = cls.__name__
         if self.classes.get(name, cls) is not cls:
             raise BadType(f"two classes are called `{name}`.", hint="rename one")
         if name not in self.classes:
             schema = dict(_schema_of_class(cls))
-            for inner, one in schema.pop("$defs", {}).items():
+            for inner, one in as_dict(schema.pop("$defs", {})).items():
                 self._define(inner, one)
             if "$ref" not in schema:  # a class that holds itself is among its own definitions
                 self._define(name, schema)
             self.classes[name] = cls
         return {"$ref": f"#/$defs/{name}"}
 
-    def _define(self, name: str, schema: Schema) -> None:
+    def _define(self, name: str, schema: Json) -> None:
         if self.definitions.setdefault(name, schema) != schema:
             raise BadType(f"two classes are called `{name}`.", hint="rename one")
 
-    def lone(self, word: str) -> NoReturn:
-        """A single word that is no type."""
-        raise BadType(f"`{word}` is no type.", hint=self._hint(word, ""))
+    def fail_alone(self, word: str) -> NoReturn:
+        """Refuse a single word that is not a type."""
+        raise BadType(f"`{word}` is not a type.", hint=self._hint(word, ""))
 
     def _hint(self, word: str, kind: str) -> str:
         if word.lower() in _MEANT:
@@ -405,7 +347,7 @@ class _Text:
         self.tokens = [(m.lastgroup, m.group()) for m in _TOKEN.finditer(text) if m.lastgroup != "space"]
         self.at = 0
 
-    def whole(self) -> Schema:
+    def whole(self) -> JsonObject:
         if not self.tokens:
             raise BadType("a type is missing.", hint="such as: str")
         schema = self._union(self.depth)
@@ -434,24 +376,24 @@ class _Text:
             f"`{text}`: unexpected {shown}: {why}.", hint="{field: str, kind: a | b, tags: [str], note?: str}"
         )
 
-    def _union(self, depth: int) -> Schema:
+    def _union(self, depth: int) -> JsonObject:
         if depth > MAX_DEPTH:
             raise BadType(f"the type is nested deeper than {MAX_DEPTH}.", hint="use a pydantic class")
-        items: list[Schema | _Word] = [self._item(depth)]
+        items: list[JsonObject | _Word] = [self._item(depth)]
         while self._take("|"):
             items.append(self._item(depth))
         return self._join(items)
 
-    def _item(self, depth: int) -> Schema | _Word:
+    def _item(self, depth: int) -> JsonObject | _Word:
         if self._take("["):
-            schema: Schema = {"type": "array", "items": self._union(depth + 1)}
+            schema: JsonObject = {"type": "array", "items": self._union(depth + 1)}
             self._need("]")
             return self._read_bounds(schema, "maxItems")
         if self._take("{"):
             return self._fields(depth)
         return self._word()
 
-    def _word(self) -> Schema | _Word:
+    def _word(self) -> JsonObject | _Word:
         if self.at >= len(self.tokens):
             self._raise_unexpected("a type is missing")
         kind, text = self.tokens[self.at]
@@ -469,7 +411,7 @@ class _Text:
             return _Word(" ".join(words), quoted=False)
         return self._read_bounds(schema, "maxLength") if schema.get("type") == "string" else schema
 
-    def _read_bounds(self, schema: Schema, word: str) -> Schema:
+    def _read_bounds(self, schema: JsonObject, word: str) -> JsonObject:
         if not self._take("("):
             return schema
         bound = self._here
@@ -479,8 +421,8 @@ class _Text:
         self._need(")")
         return {**schema, word: int(bound)}
 
-    def _fields(self, depth: int) -> Schema:
-        fields: list[tuple[str, Schema]] = []
+    def _fields(self, depth: int) -> JsonObject:
+        fields: list[tuple[str, JsonObject]] = []
         while not self._take("}"):
             if fields:
                 self._need(",")
@@ -489,7 +431,7 @@ class _Text:
             fields.append(self._field(depth))
         return self.reader.mapping(fields)
 
-    def _field(self, depth: int) -> tuple[str, Schema]:
+    def _field(self, depth: int) -> tuple[str, JsonObject]:
         kind, name = self.tokens[self.at] if self.at < len(self.tokens) else ("", "")
         if kind not in ("word", "quoted"):
             self._raise_unexpected("the name of a field is missing")
@@ -501,7 +443,7 @@ class _Text:
         return name, self._union(depth + 1)
 
     # -------------------------------------------------------------- unions
-    def _join(self, items: list[Schema | _Word]) -> Schema:
+    def _join(self, items: list[JsonObject | _Word]) -> JsonObject:
         labels = [i for i in items if isinstance(i, _Word)]
         types = [i for i in items if not isinstance(i, _Word)]
         others = [t for t in types if t != {"type": "null"}]
@@ -509,25 +451,25 @@ class _Text:
         if others and bare:
             self._raise_mixed(bare)
         if len(labels) == 1 and bare:
-            self.reader.lone(bare[0].text)
+            self.reader.fail_alone(bare[0].text)
         if bare and all(w.text in ("true", "false") for w in bare):
-            raise BadType("`true` and `false` are no labels.", hint="did you mean `bool`? Labels: quote them")
+            raise BadType("`true` and `false` cannot be labels.", hint="did you mean `bool`? Labels: quote them")
         branches = ([_choice(labels)] if labels else []) + types
         if len({json.dumps(b, sort_keys=True) for b in branches}) < len(branches):
             raise BadType(f"`{self.text[:80]}` names one type twice.")
-        return branches[0] if len(branches) == 1 else {"anyOf": branches}
+        return branches[0] if len(branches) == 1 else {"anyOf": [*branches]}
 
     def _raise_mixed(self, bare: list[_Word]) -> NoReturn:
         for word in bare:
             near = _MEANT.get(word.text.lower()) or nearest(word.text, TYPES)
             if near:
-                raise BadType(f"`{word.text}` is no type.", hint=f"did you mean `{near}`?")
+                raise BadType(f"`{word.text}` is not a type.", hint=f"did you mean `{near}`?")
         raise BadType(
             f"`{self.text[:80]}` mixes types and labels.", hint=f'labels beside types are quoted: "{bare[0].text}"'
         )
 
 
-def _choice(labels: list[_Word]) -> Schema:
+def _choice(labels: list[_Word]) -> JsonObject:
     if len(labels) > MAX_LABELS:
         raise BadType(f"a choice of {len(labels):,} labels; {MAX_LABELS:,} is the most.", hint="route in two steps")
     texts = [w.text for w in labels]
@@ -539,7 +481,7 @@ def _choice(labels: list[_Word]) -> Schema:
             raise BadType(f"a label of {len(text)} characters; from 1 to {MAX_LABEL} may be.")
     if all(re.fullmatch("-?(?:0|[1-9][0-9]{0,15})", w.text) and not w.quoted for w in labels):
         return {"type": "integer", "enum": [int(t) for t in texts]}
-    return {"type": "string", "enum": texts}
+    return {"type": "string", "enum": [*texts]}
 
 
 def _check_field(name: str) -> None:
@@ -563,44 +505,45 @@ def _unquote(text: str) -> str:
 
 
 # ------------------------------------------------------------------ printing
-def print_type(schema: Schema) -> str:
-    """A schema of the type language as its text. Linear in its size."""
+def print_type(schema: JsonObject) -> str:
+    """Return a schema of the type language as its text. Linear in its size."""
     if "$ref" in schema:
         return str(schema["$ref"]).removeprefix("#/$defs/")
     if "anyOf" in schema:
-        return _print_union(schema["anyOf"])
+        return _print_union([as_dict(branch) for branch in as_list(schema["anyOf"])])
     if "enum" in schema:
-        return _print_labels(schema["enum"], quoted=len(schema["enum"]) == 1)
+        return _print_labels(schema["enum"], quoted=len(as_list(schema["enum"])) == 1)
     if schema["type"] == "array":
-        return f"[{print_type(schema['items'])}]{_print_bound(schema, 'maxItems')}"
+        return f"[{print_type(as_dict(schema['items']))}]{_print_bound(schema, 'maxItems')}"
     if schema["type"] == "object":
-        return "{" + ", ".join(_print_field(name, schema) for name in schema["properties"]) + "}"
-    return _NAMES[schema["type"]] + _print_bound(schema, "maxLength")
+        return "{" + ", ".join(_print_fields(schema)) + "}"
+    return _NAMES[str(schema["type"])] + _print_bound(schema, "maxLength")
 
 
-def _print_union(branches: list[Schema]) -> str:
+def _print_union(branches: list[JsonObject]) -> str:
     alone = all("enum" in b or b == {"type": "null"} for b in branches)
     return " | ".join(
-        _print_labels(b["enum"], quoted=not alone or len(b["enum"]) == 1) if "enum" in b else print_type(b)
+        _print_labels(b["enum"], quoted=not alone or len(as_list(b["enum"])) == 1) if "enum" in b else print_type(b)
         for b in branches
     )
 
 
-def _print_labels(labels: list[Any], *, quoted: bool) -> str:
-    return " | ".join(_print_label(label, quoted=quoted) for label in labels)
+def _print_labels(labels: Json, *, quoted: bool) -> str:
+    return " | ".join(_print_label(label, quoted=quoted) for label in as_list(labels))
 
 
-def _print_label(label: Any, *, quoted: bool) -> str:
-    if isinstance(label, int):
+def _print_label(label: Json, *, quoted: bool) -> str:
+    if not isinstance(label, str):
         return str(label)
     plain = _PLAIN_LABEL.fullmatch(label) and label not in {*TYPES, "true", "false"} and not quoted
     return label if plain else json.dumps(label, ensure_ascii=False)
 
 
-def _print_bound(schema: Schema, word: str) -> str:
+def _print_bound(schema: JsonObject, word: str) -> str:
     return f"({schema[word]})" if word in schema else ""
 
 
-def _print_field(name: str, schema: Schema) -> str:
-    mark = "" if name in schema["required"] else "?"
-    return f"{name}{mark}: {print_type(schema['properties'][name])}"
+def _print_fields(schema: JsonObject) -> list[str]:
+    required = as_list(schema["required"])
+    fields = as_dict(schema["properties"]).items()
+    return [f"{name}{'' if name in required else '?'}: {print_type(as_dict(of))}" for name, of in fields]

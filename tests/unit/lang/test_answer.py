@@ -35,31 +35,31 @@ def test_json_is_read_bare_or_in_one_fence(text: str) -> None:
 def test_values_are_checked_like_texts() -> None:
     """A value that is data already is checked by the same rules."""
     assert REPLY.validate({"category": "billing", "confidence": 1, "n": 3.0}) == ({**GOOD, "n": 3}, [])
-    assert REPLY.validate({1: "x"})[1] == ["a mapping has a key that is no text"]
-    assert REPLY.validate(object())[1] == ["a object is no plain data"]
+    assert REPLY.validate({1: "x"})[1] == ["the keys of a mapping must be text"]
+    assert REPLY.validate(object())[1] == ["the answer must be plain data, got object"]
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
         ("", "the answer is empty; JSON was expected"),
-        ("billing, I think", "the answer is no JSON (Expecting value at character 1): billing, I think"),
+        ("billing, I think", "the answer must be JSON (Expecting value at character 1), got: billing, I think"),
         ('{"category": "billing"}', "`confidence` is missing"),
-        ('{"category": "other", "confidence": 1}', '`category` is "other", not one of "billing", "technical"'),
-        ('{"category": "billing", "confidence": "high"}', '`confidence` is "high", not a number'),
-        ('{"category": "billing", "confidence": true}', "`confidence` is true, not a number"),
-        ('{"category": "billing", "confidence": 1, "n": "x"}', '`n` is "x", not a whole number or null'),
-        ('{"category": "billing", "confidence": 1, "n": 1.5}', "`n` is 1.5, not a whole number or null"),
-        ('{"category": "billing", "confidence": 1, "z": 1}', "`z` is no field here; the fields are category, confidence, n"),
-        ('[{"category": "billing", "confidence": 1}]', "the answer is a list of 1, not a mapping"),
-        ('{"category": "billing", "confidence": NaN}', "NaN is no JSON number"),
-        ('{"category": "billing", "confidence": -Infinity}', "-Infinity is no JSON number"),
+        ('{"category": "other", "confidence": 1}', '`category` must be one of "billing", "technical", got "other"'),
+        ('{"category": "billing", "confidence": "high"}', '`confidence` must be a number, got "high"'),
+        ('{"category": "billing", "confidence": true}', "`confidence` must be a number, got true"),
+        ('{"category": "billing", "confidence": 1, "n": "x"}', '`n` must be a whole number or null, got "x"'),
+        ('{"category": "billing", "confidence": 1, "n": 1.5}', "`n` must be a whole number or null, got 1.5"),
+        ('{"category": "billing", "confidence": 1, "z": 1}', "`z` is not a field; the fields are category, confidence, n"),
+        ('[{"category": "billing", "confidence": 1}]', "the answer must be a mapping, got a list of 1"),
+        ('{"category": "billing", "confidence": NaN}', "JSON has no number NaN"),
+        ('{"category": "billing", "confidence": -Infinity}', "JSON has no number -Infinity"),
         ('{"category": "billing", "confidence": 1e999}', "the number 1e999 is too large"),
         ('{"category": "billing", "confidence": ' + "9" * 5_000 + "}", "a number of 5000 digits is too large"),
-        ('{"category": "billing", "confidence": ' + "9" * 390 + "}", "`confidence` is too large a number"),
-        ('{"category": "billing", "category": "technical", "confidence": 1}', "the key 'category' is there twice"),
-        ('{"category": "bill\\ud800", "confidence": 1}', "half a character"),
-        ("```json\n{}\n```\n```json\n{}\n```", "the answer is no JSON"),
+        ('{"category": "billing", "confidence": ' + "9" * 390 + "}", "`confidence` must be a smaller number: it is too large for a float"),
+        ('{"category": "billing", "category": "technical", "confidence": 1}', "the key 'category' occurs twice"),
+        ('{"category": "bill\\ud800", "confidence": 1}', "an unpaired surrogate"),
+        ("```json\n{}\n```\n```json\n{}\n```", "the answer must be JSON"),
     ],
 )  # fmt: skip
 def test_every_problem_is_said(text: str, problem: str) -> None:
@@ -73,7 +73,10 @@ def test_problems_have_paths_and_are_counted() -> None:
     """Paths go through mappings and lists; at most twenty problems are listed."""
     out = OutType.parse("{tasks: [{title: str(3), tags: [str]}]}")
     _, problems = out.validate('{"tasks": [{"title": "abc", "tags": []}, {"title": "abcd", "tags": [1]}]}')
-    assert problems == ["`tasks[1].title` has 4 characters, more than 3", "`tasks[1].tags[0]` is 1, not text"]
+    assert problems == [
+        "`tasks[1].title` must have at most 3 characters, got 4",
+        "`tasks[1].tags[0]` must be text, got 1",
+    ]
     assert len(OutType.parse("[str]").validate([1] * 500)[1]) == 20
 
 
@@ -116,9 +119,9 @@ def test_alternatives() -> None:
     out = OutType.parse("{a: int | [str] | {b: int}}")
     assert out.validate({"a": 3})[0] == {"a": 3}
     assert out.validate({"a": ["x"]})[1] == []
-    assert out.validate({"a": [1]})[1] == ["`a[0]` is 1, not text"]
-    assert out.validate({"a": {"b": "x"}})[1] == ['`a.b` is "x", not a whole number']
-    assert out.validate({"a": None})[1] == ["`a` is null, not a whole number or a list or a mapping"]
+    assert out.validate({"a": [1]})[1] == ["`a[0]` must be text, got 1"]
+    assert out.validate({"a": {"b": "x"}})[1] == ['`a.b` must be a whole number, got "x"']
+    assert out.validate({"a": None})[1] == ["`a` must be a whole number or a list or a mapping, got null"]
 
 
 def test_alternatives_are_named_by_what_they_want() -> None:
@@ -126,17 +129,17 @@ def test_alternatives_are_named_by_what_they_want() -> None:
     schema = {"anyOf": [{"enum": ["a", "b"]}, {"const": 3}, {"type": "null"}, {"not": {}}]}
     assert fitted("c", {"type": "array", "items": schema}) == (
         None,
-        ["the answer is no JSON (Expecting value at character 1): c"],
+        ["the answer must be JSON (Expecting value at character 1), got: c"],
     )
     assert fitted(["c"], {"type": "array", "items": {"anyOf": schema["anyOf"][:3]}})[1] == [
-        '`[0]` is "c", not one of "a", "b" or 3 or null'
+        '`[0]` must be one of "a", "b" or 3 or null, got "c"'
     ]
 
 
 def test_a_long_list_of_labels_is_shown_short() -> None:
     """Of 77 labels twenty are named, and how many there are."""
     out = OutType.parse(" | ".join(f"label_{i}" for i in range(77)))
-    assert out.validate("zzz")[1][0].endswith("… (77 in all)")
+    assert out.validate("zzz")[1][0].endswith('"label_19", … (77 in all), got "zzz"')
 
 
 def test_bounds_of_json_schema() -> None:
@@ -155,9 +158,9 @@ def test_bounds_of_json_schema() -> None:
     assert out.validate(good) == (good, [])
     bad = {"n": 1, "s": "a", "l": [1, 2, 3], "c": "y", "b": 6, "m": {"k": "x"}, "o": "x", "e": True}
     assert out.validate(bad)[1] == [
-        "`n` is 1, not less than 1", "`s` has 1 characters, fewer than 2", "`l` has 3 items, more than 2", '`c` is "y", not "x"',
-        "`b` is 6, not at most 5", '`m.k` is "x", not a whole number', '`o` is "x", not a whole number or null',
-        '`e` is true, not one of 1, "a", null',
+        "`n` must be less than 1, got 1", "`s` must have at least 2 characters, got 1", "`l` must have at most 2 items, got 3",
+        '`c` must be "x", got "y"', "`b` must be at most 5, got 6", '`m.k` must be a whole number, got "x"',
+        '`o` must be a whole number or null, got "x"', '`e` must be one of 1, "a", null, got true',
     ]  # fmt: skip
 
 
@@ -181,7 +184,7 @@ def test_a_class_has_the_last_word() -> None:
     assert whole.validate('{"ticketId": 2, "code": "A"}')[1][0].startswith("`code` is refused by `Ticket`")
     assert "must be even" in whole.validate('{"ticketId": 3, "code": "a"}')[1][0]
     assert whole.validate('{"ticketId": 2, "code": "a", "x": 1}')[1] == [
-        "`x` is no field here; the fields are ticketId, code, tags"
+        "`x` is not a field; the fields are ticketId, code, tags"
     ]
     inside = OutType.parse({"list": [Ticket]})
     assert inside.validate({"list": [{"ticketId": 2, "code": "a"}]})[0]["list"][0]["tags"] == []
@@ -243,3 +246,20 @@ def test_numbers_of_the_corpus() -> None:
     for value in odd:
         got, problems = OutType.parse("float").validate(value if not isinstance(value, str) else f'"{value}"')
         assert problems or (isinstance(got, float) and got == float(value))
+
+
+def test_what_jsonschema_could_be_led_to_is_never_done() -> None:
+    """Another dialect, an address and a regular expression in a schema have no effect; a type that JSON lacks fits nothing."""
+    hostile: dict[str, Any] = {
+        "type": "array",
+        "items": {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "$ref": "http://127.0.0.1:9/x",
+            "pattern": "(a+)+$",
+        },
+    }
+    assert fitted(["a" * 40 + "b"], hostile) == (["a" * 40 + "b"], [])
+    assert fitted([1], {"items": {"type": "odd"}})[1] == ["`[0]` must be odd, got 1"]
+    assert fitted({"$schema": 3}, {"properties": {"$schema": {"type": "string"}}})[1] == [
+        "`$schema` must be text, got 3"
+    ]

@@ -93,21 +93,21 @@ def test_lengths_are_bounded_only_where_asked() -> None:
 @pytest.mark.parametrize(
     ("text", "said", "hint"),
     [
-        ("flaot", "`flaot` is no type", "`float`"), ("string", "`string` is no type", "`str`"), ("Integer", "is no type", "`int`"),
-        ("any", "is no type", "`str`"), ("{a: nul}", "`nul` is no type", "`null`"), ("Tikcet", "is no type", "`Ticket`"),
-        ("billing", "`billing` is no type", "'\"billing\"'"), ("flaot | null", "`flaot` is no type", "`float`"),
-        ("billing | str", "mixes types and labels", "quoted"), ("strr | int", "`strr` is no type", "`str`"),
-        ("a | a", "twice", ""), ("str | str", "one type twice", ""), ("true | false", "no labels", "`bool`"),
-        ("{a: true}", "`True` is no type", "`bool`"), ("{a: 3}", "`3` is no type", "`int`"), ("{a: [str, int]}", "one type in its brackets", "[str | int]"),
+        ("flaot", "`flaot` is not a type", "`float`"), ("string", "`string` is not a type", "`str`"), ("Integer", "is not a type", "`int`"),
+        ("any", "is not a type", "`str`"), ("{a: nul}", "`nul` is not a type", "`null`"), ("Tikcet", "is not a type", "`Ticket`"),
+        ("billing", "`billing` is not a type", "'\"billing\"'"), ("flaot | null", "`flaot` is not a type", "`float`"),
+        ("billing | str", "mixes types and labels", "quoted"), ("strr | int", "`strr` is not a type", "`str`"),
+        ("a | a", "twice", ""), ("str | str", "one type twice", ""), ("true | false", "cannot be labels", "`bool`"),
+        ("{a: true}", "`True` is not a type", "`bool`"), ("{a: 3}", "`3` is not a type", "`int`"), ("{a: [str, int]}", "one type in its brackets", "[str | int]"),
         ("[]", "one type in its brackets, not 0", ""), ("{}", "0 fields", ""), ("", "`out` is empty", "{answer: str}"),
         ("{1a: str}", "`1a` cannot name a field", ""), ("{my-field: str}", "cannot name a field", ""),
         ("{__class__: str}", "two underscores", ""), ("{a?: str, a: int}", "twice in one mapping", ""),
         ("str | ", "the end", ""), ("'[str'", "`]` is missing", ""), ("'{a str}'", "`:` is missing", ""), ("str(x)", "whole number", ""),
-        ("str str", "`str str` is no type", ""), ("'{a: str'", "`,` is missing", ""), ("number", "is no type", "`float`"),
+        ("str str", "`str str` is not a type", ""), ("'{a: str'", "`,` is missing", ""), ("number", "is not a type", "`float`"),
         ("'\"\"'", "0 characters", ""), ("'\"\\q\" | a'", "no quoted text", "JSON"), ("'{a: str,} x'", "already complete", ""), ("'a | b, c'", "already complete", ""), ('"\\"x\\uD800\\""', "half a character", ""),
     ],
 )  # fmt: skip
-def test_what_is_no_type_is_refused(text: str, said: str, hint: str) -> None:
+def test_what_is_not_a_type_is_refused(text: str, said: str, hint: str) -> None:
     """A misspelt type names the nearest; other nonsense says what is wrong."""
     with pytest.raises(BadType) as caught:
         if "uD800" in text:
@@ -192,10 +192,10 @@ def test_inner_classes_of_one_name_are_refused() -> None:
         OutType.parse({"a": Bag, "b": holder})
 
 
-def test_what_is_no_pydantic_class_is_no_type() -> None:
+def test_what_is_not_a_pydantic_class_is_not_a_type() -> None:
     """Other objects of the namespace cannot be named as a type."""
     for name in ("number", "Exception", "print"):
-        with pytest.raises(BadType, match="is no type"):
+        with pytest.raises(BadType, match="is not a type"):
             OutType.parse(name, {**NAMESPACE, "Exception": Exception, "print": print})
 
 
@@ -228,21 +228,24 @@ def test_json_schemas_are_taken_and_closed() -> None:
     [
         (
             {"type": "object", "properties": {"a": {"type": "string", "pattern": "x"}}},
-            "`pattern` of the JSON Schema at `a`",
+            "`properties.a.pattern` of a JSON Schema is not checked",
         ),
         ({"type": "object", "propertys": {}}, "`propertys`"),
-        ({"type": "object", "properties": {"a": {"type": "strin"}}}, "`strin` is no type of JSON Schema"),
-        ({"type": "object", "properties": {"a": {"type": [{}]}}}, "is no type of JSON Schema"),
-        ({"type": "array", "items": [{"type": "string"}]}, "`items` is list"),
-        ({"type": "object", "properties": []}, "`properties` is list"),
-        ({"type": "array", "items": {"$ref": "#/$defs/X"}}, "not in `$defs`"),
-        ({"$ref": "http://127.0.0.1/x"}, "not in `$defs`"),
-        ({"type": "string", "maxLength": -1}, "not a whole number"),
-        ({"type": "number", "minimum": float("nan")}, "not a number"),
-        ({"type": "object", "required": [1]}, "not a list of names"),
-        ({"type": "string", "enum": []}, "not a list of values"),
-        ({"type": "string", "default": object()}, "no JSON"),
-        ({"type": "object", "anyOf": {}}, "`anyOf` is dict"),
+        ({"type": "object", "properties": {"a": {"type": "strin"}}}, '`properties.a.type` must be one of "array"'),
+        ({"type": "object", "properties": {"a": {"type": [{}]}}}, "`properties.a.type[0]` must be one of"),
+        (
+            {"type": "array", "items": [{"type": "string"}]},
+            "`items` must be a mapping or true or false, got a list of 1",
+        ),
+        ({"type": "object", "properties": []}, "`properties` must be a mapping, got a list of 0"),
+        ({"type": "array", "items": {"$ref": "#/$defs/X"}}, '`items.$ref` must be one of "#/$defs/NAME"'),
+        ({"$ref": "http://127.0.0.1/x"}, '`$ref` must be one of "#/$defs/NAME"'),
+        ({"type": "string", "maxLength": -1}, "`maxLength` must be at least 0, got -1"),
+        ({"type": "number", "minimum": float("nan")}, "must be finite, got nan"),
+        ({"type": "object", "required": [1]}, "`required[0]` must be text, got 1"),
+        ({"type": "string", "enum": []}, "`enum` must have at least 1 items, got 0"),
+        ({"type": "string", "default": object()}, "the JSON Schema must be plain data, got object"),
+        ({"type": "object", "anyOf": {}}, "`anyOf` must be a list, got a mapping of 0"),
     ],
 )
 def test_what_would_not_be_checked_is_refused(schema: dict[str, Any], said: str) -> None:
@@ -257,13 +260,13 @@ def test_a_deep_json_schema_is_refused() -> None:
     schema: dict[str, Any] = {"type": "string"}
     for _ in range(5_000):
         schema = {"type": "array", "items": schema}
-    with pytest.raises(BadType, match="too deep"):
+    with pytest.raises(BadType, match="nested deeper than 32"):
         OutType.parse(schema)
 
 
-def test_of_schema_takes_what_others_made() -> None:
+def test_a_schema_that_others_made_is_taken_as_it_is() -> None:
     """A stored or a tool's schema may hold words that its maker checks."""
-    out = OutType.of_schema(Ticket.model_json_schema())
+    out = OutType(Ticket.model_json_schema(), "")
     assert out.validate('{"id": 1, "name": "ABC"}')[1] == []
 
 
