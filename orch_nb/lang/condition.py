@@ -15,30 +15,39 @@ import math
 import operator
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
-from orch_nb.errors import BadExpression, SemanticFailure, nearest
+from orch_nb.errors import SemanticFailure, nearest
+from orch_nb.lang.answer import as_dict, as_list
 from orch_nb.lang.template import Path, read_path
-from orch_nb.lang.tokens import Place, string_value, tokenize
+from orch_nb.lang.tokens import Cursor, Place, string_at, tokenize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from orch_nb.lang.tokens import Token
+    from orch_nb.schema.values import Json, JsonObject
 
-    TypeOf = Callable[[tuple[str, ...]], dict[str, Any] | None]
+    TypeOf = Callable[[tuple[str, ...]], JsonObject | None]
+    Lookup = Callable[[tuple[str, ...]], object]
 
-    Lookup = Callable[[tuple[str, ...]], Any]
-
+Constant: TypeAlias = bool | int | float | str | None
 MAX_PREDICATE_BYTES = 1024
 MAX_DEPTH = 16
 MAX_NUMBER = 40
 LEN = "len"
 
-_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+_COMPARE: dict[str, Callable[..., bool]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
-_CONSTANTS = {"true": True, "false": False, "null": None, "True": True, "False": False, "None": None}
+_CONSTANTS: dict[str, Constant] = {
+    "true": True,
+    "false": False,
+    "null": None,
+    "True": True,
+    "False": False,
+    "None": None,
+}
 _JOINING = ("and", "or", "not", "in")
 WORDS = (*_JOINING, LEN, *_CONSTANTS)
 """Words of a condition."""
@@ -50,7 +59,7 @@ _KINDS = {bool: "true or false", int: "a number", float: "a number", str: "text"
 # ------------------------------------------------------------------ the tree
 @dataclass(slots=True, frozen=True)
 class _Const:
-    value: Any
+    value: Constant
 
 
 @dataclass(slots=True, frozen=True)
@@ -73,12 +82,12 @@ class _Len:
 
 
 _Read = Path | _Len
-"""What a condition looks at, as opposed to what it states."""
+"""A side that is looked up, as opposed to a constant."""
 
 
 @dataclass(slots=True, frozen=True)
 class _List:
-    items: tuple[Any, ...]
+    items: tuple[Constant, ...]
 
 
 @dataclass(slots=True, frozen=True)
@@ -89,13 +98,16 @@ class _Compare:
 
 @dataclass(slots=True, frozen=True)
 class _Not:
-    item: Any
+    item: _Tree
 
 
 @dataclass(slots=True, frozen=True)
 class _Join:
     word: str
-    items: tuple[Any, ...]
+    items: tuple[_Tree, ...]
+
+
+_Tree = _Compare | _Not | _Join
 
 
 @dataclass(slots=True, frozen=True)
@@ -112,21 +124,21 @@ class Predicate:
 
     text: str
     paths: tuple[Path, ...]
-    tree: Any
+    tree: _Tree
 
     @classmethod
     def parse(cls, text: str, *, line: int = 0, column: int = 1, source: str = "") -> Predicate:
-        """The condition that `text` says.
+        """Read a condition.
 
         Parameters
         ----------
         line, column, source
-            Where `text` begins in its cell, so that errors point into the cell.
+            The place of `text` in its cell, so that errors point into the cell.
 
         Raises
         ------
         BadExpression
-            It is empty, longer than 1 kB, nested deeper than 16, or not a condition; line and column are given.
+            The text is empty, longer than 1 kB, nested deeper than 16, or not a condition; line and column are given.
         """
         place = Place(line, source) if line else Place(1, text)
         _check_size(text, place, column)
@@ -135,7 +147,7 @@ class Predicate:
 
     @classmethod
     def of_tokens(cls, tokens: list[Token], place: Place) -> Predicate:
-        """The condition that these pieces of a line say (see `parse`)."""
+        """Read a condition from the tokens of a line (see `parse`)."""
         spaced = spaced_text(tokens)
         _check_size(spaced, place, tokens[0].column if tokens else 0)
         parser = _Parser(tokens, place)
@@ -146,8 +158,8 @@ class Predicate:
                 paths[path.parts] = path
         return cls(spaced, tuple(paths.values()), tree)
 
-    def evaluate(self, lookup: Lookup) -> tuple[bool, dict[str, Any]]:
-        """Whether the condition holds, and the values it looked at.
+    def evaluate(self, lookup: Lookup) -> tuple[bool, dict[str, object]]:
+        """Return the truth of the condition, and the values it looked at.
 
         Parameters
         ----------
@@ -163,12 +175,13 @@ class Predicate:
         Raises
         ------
         SemanticFailure
-            Null or two different types are compared, or what should be true or false is neither.
+            Null or two different types are compared, or a value that must be true or false is neither.
         """
-        return _Evaluation(self.text, lookup).whole(self.tree)
+        evaluation = _Evaluation(self.text, lookup)
+        return evaluation.truth(self.tree), evaluation.seen
 
     def check(self, type_of: TypeOf) -> list[str]:
-        """What is certain to go wrong, given the types of what is read; [] when nothing is.
+        """Return what is certain to go wrong, given the types of what is read; [] for nothing.
 
         Parameters
         ----------
@@ -190,7 +203,7 @@ def _check_size(text: str, place: Place, column: int) -> None:
 
 
 def spaced_text(tokens: list[Token]) -> str:
-    """The pieces as one line with canonical spaces."""
+    """Return the tokens as one line with canonical spaces."""
     out = ""
     for token in tokens:
         tight = not out or out[-1] in "([" or token.text in (")", "]", ",")
@@ -199,73 +212,62 @@ def spaced_text(tokens: list[Token]) -> str:
     return out
 
 
-class _Parser:
-    """Recursive descent over the pieces; its depth is bounded because brackets are counted first."""
+class _Parser(Cursor):
+    """A recursive descent over the tokens; its depth is bounded because brackets are counted first.
+
+    It is not Python's parser: ``path?`` is not Python, a `%%graph` line hands over its tokens, and each hint has its column.
+    """
 
     def __init__(self, tokens: list[Token], place: Place) -> None:
-        self.tokens, self.place, self.at = tokens, place, 0
+        super().__init__(tokens, place)
         self.paths: list[Path] = []
-        self._check_depth()
-
-    def _check_depth(self) -> None:
         depth = 0
-        for token in self.tokens:
+        for token in tokens:
             depth += (token.text in ("(", "[")) - (token.text in (")", "]"))
             if depth > MAX_DEPTH:
-                raise self.place.error(f"the condition is nested deeper than {MAX_DEPTH}.", token.column)
+                self.fail(f"the condition is nested deeper than {MAX_DEPTH}.", token=token)
 
-    def whole(self) -> Any:
+    def whole(self) -> _Tree:
+        """Read the condition to its end."""
         tree = self._or()
-        if self.at < len(self.tokens):
-            self._raise_unexpected("the condition is already complete here", "join conditions by `and` or `or`")
+        if self.text:
+            self._unexpected("the condition is already complete here", "join conditions by `and` or `or`")
         return tree
 
-    @property
-    def _text(self) -> str:
-        return self.tokens[self.at].text if self.at < len(self.tokens) else ""
+    def _need(self, what: str, hint: str = "") -> NoReturn:
+        """Fail because something is missing here."""
+        if not self.text:
+            after = f" must follow `{self.tokens[-1].text}`" if self.tokens else " is missing"
+            self.fail(f"The condition ends too early: {what}{after}.", hint)
+        self._unexpected(f"{what} belongs here", hint)
 
-    @property
-    def _column(self) -> int:
-        if self.at < len(self.tokens):
-            return self.tokens[self.at].column
-        return self.tokens[-1].column + len(self.tokens[-1].text) if self.tokens else 0
+    def _unexpected(self, why: str, hint: str = "") -> NoReturn:
+        self.fail(f"Unexpected {self.shown()}: {why}.", "compare by `==`" if self.text in ("=", "is") else hint)
 
-    def _take(self, *words: str) -> str:
-        if self._text in words and self._text:
-            self.at += 1
-            return self.tokens[self.at - 1].text
-        return ""
-
-    def _raise_unexpected(self, why: str, hint: str = "") -> NoReturn:
-        shown = f"`{self._text}`" if self._text else "the end"
-        if self._text in ("=", "is"):
-            hint = "compare by `==`"
-        raise self.place.error(f"unexpected {shown}: {why}.", self._column, hint)
-
-    def _or(self) -> Any:
+    def _or(self) -> _Tree:
         items = [self._and()]
-        while self._take("or"):
+        while self.take("or"):
             items.append(self._and())
         return items[0] if len(items) == 1 else _Join("or", tuple(items))
 
-    def _and(self) -> Any:
+    def _and(self) -> _Tree:
         items = [self._not()]
-        while self._take("and"):
+        while self.take("and"):
             items.append(self._not())
         return items[0] if len(items) == 1 else _Join("and", tuple(items))
 
-    def _not(self) -> Any:
+    def _not(self) -> _Tree:
         times = 0
-        while self._take("not"):
+        while self.take("not"):
             times += 1
         item = self._comparison()
         return _Not(item) if times % 2 else item
 
-    def _comparison(self) -> Any:
-        if self._take("("):
+    def _comparison(self) -> _Tree:
+        if self.take("("):
             inner = self._or()
-            if not self._take(")"):
-                self._raise_unexpected("`)` is missing", "every ( needs its )")
+            if not self.take(")"):
+                self._need("`)`", "every ( needs its )")
             return inner
         first = self._operand()
         rest: list[tuple[str, _Read | _Const | _List]] = []
@@ -277,135 +279,117 @@ class _Parser:
         return _Compare(first, tuple(rest))
 
     def _operator(self) -> str:
-        if op := self._take(*_COMPARE, "in"):
+        if op := self.take(*_COMPARE, "in"):
             return op
-        following = self.tokens[self.at + 1].text if self.at + 1 < len(self.tokens) else ""
-        if self._text == "not" and following == "in":
+        if self.text == "not" and self.peek().text == "in":
             self.at += 2
             return "not in"
         return ""
 
     def _operand(self) -> _Read | _Const:
-        if self.at >= len(self.tokens):
-            self._raise_unexpected("a path or a constant is missing", "such as: qa.score < 0.6")
-        token = self.tokens[self.at]
-        if token.kind == "path" and token.text not in _CONSTANTS:
-            return self._path(token)
-        return _Const(self._constant())
-
-    def _length(self) -> _Len:
-        self.at += 2
-        if self.at >= len(self.tokens) or self.tokens[self.at].kind != "path" or self._text in _CONSTANTS:
-            self._raise_unexpected("a path belongs here", "such as: len(ticket) > 2000")
-        path = self._path(self.tokens[self.at])
-        if isinstance(path, _Len) or not self._take(")"):
-            self._raise_unexpected("`)` is missing", "such as: len(ticket) > 2000")
-        return _Len(path)
-
-    def _path(self, token: Token) -> _Read:
+        token = self.token
+        if token.kind != "path" or token.text in _CONSTANTS:
+            return _Const(self._constant())
         if token.text in _JOINING:
-            self._raise_unexpected("a path or a constant is missing before it")
-        following = self.tokens[self.at + 1].text if self.at + 1 < len(self.tokens) else ""
+            self._unexpected("a field or a value is missing before it")
+        following = self.peek().text
         if token.text == LEN and following == "(":
             return self._length()
         if following in ("(", "["):
             self.at += 1
-            self._raise_unexpected(
-                "there are no calls and no indices", "compute it in a function node and compare its result"
+            self._unexpected(
+                "conditions have no calls and no indices", "compute it in a function node and compare its result"
             )
-        self.at += 1
+        return self._path()
+
+    def _length(self) -> _Len:
+        self.at += 2
+        if self.token.kind != "path" or self.text in _CONSTANTS:
+            self._need("a field", _LENGTH_FORM)
+        path = self._path()
+        if not self.take(")"):
+            self._need("`)`", _LENGTH_FORM)
+        return _Len(path)
+
+    def _path(self) -> Path:
+        token = self.next()
         path = read_path(token.text, line=self.place.line, column=token.column, source=self.place.source)
         self.paths.append(path)
         return path
 
-    def _constant(self) -> Any:
-        token = self.tokens[self.at]
-        value: Any
-        if token.text in _CONSTANTS:
-            value = _CONSTANTS[token.text]
-        elif token.kind == "string":
-            value = self._string(token)
-        elif token.kind == "number":
-            value = self._number(token)
-        else:
-            self._raise_unexpected("a path or a constant belongs here")
+    def _constant(self) -> Constant:
+        token = self.token
+        if token.text not in _CONSTANTS and token.kind not in ("string", "number"):
+            self._need("a field or a value", "such as: qa.score < 0.6")
         self.at += 1
-        return value
-
-    def _string(self, token: Token) -> str:
-        try:
-            return string_value(token.text)
-        except BadExpression as error:
-            raise self.place.error(str(error), token.column, error.hint) from None
-
-    def _number(self, token: Token) -> int | float:
-        return number_value(token, self.place)
+        if token.text in _CONSTANTS:
+            return _CONSTANTS[token.text]
+        return string_at(token, self.place) if token.kind == "string" else number_value(token, self.place)
 
     def _list(self) -> _List:
-        if not self._take("["):
-            self._raise_unexpected("`in` takes a literal list", 'such as: triage.category in ["billing", "sales"]')
-        items: list[Any] = []
-        while not self._take("]"):
-            if items and not self._take(","):
-                self._raise_unexpected("`,` or `]` is missing", "every [ needs its ]")
-            if items and self._take("]"):
+        if not self.take("["):
+            self._need("a list of constants", 'such as: triage.category in ["billing", "sales"]')
+        items: list[Constant] = []
+        while not self.take("]"):
+            if items and not self.take(","):
+                self._need("`,` or `]`", "every [ needs its ]")
+            if items and self.take("]"):
                 break
-            items.append(self._item())
+            if not self.text:
+                self._need("`]`", "every [ needs its ]")
+            if self.token.kind == "path" and self.text not in _CONSTANTS:
+                self._unexpected("the list takes constants only", f'text is quoted: "{self.text}"')
+            items.append(self._constant())
         if len({_class(i) for i in items if i is not None}) > 1:
             self.at -= 1
-            self._raise_unexpected("the list mixes types", "text with text, numbers with numbers")
+            self._unexpected("the list mixes types", "text with text, numbers with numbers")
         return _List(tuple(items))
 
-    def _item(self) -> Any:
-        if self.at >= len(self.tokens):
-            self._raise_unexpected("`]` is missing", "every [ needs its ]")
-        token = self.tokens[self.at]
-        if token.kind == "path" and token.text not in _CONSTANTS:
-            self._raise_unexpected("the list holds constants only", f'text is quoted: "{token.text}"')
-        return self._constant()
+
+_LENGTH_FORM = "such as: len(ticket) > 2000"
 
 
 def number_value(token: Token, place: Place) -> int | float:
-    """The number that a piece says.
+    """Return the number of a token.
 
     Raises
     ------
     BadExpression
-        It is longer than 40 characters or too large for a float.
+        The number is longer than 40 characters or too large for a float.
     """
     if len(token.text) > MAX_NUMBER:
-        raise place.error(f"a number of {len(token.text)} characters; {MAX_NUMBER} is the most.", token.column)
+        raise place.error(
+            f"A number has at most {MAX_NUMBER} characters, got {len(token.text)} characters.", token.column
+        )
     value = float(token.text)
     if math.isinf(value):
-        raise place.error(f"`{token.text}` is too large a number.", token.column)
+        raise place.error(f"`{token.text}` is too large.", token.column)
     return value if any(c in token.text for c in ".eE") else int(token.text)
 
 
-def _class(value: Any) -> str:
-    """Values of one class may be compared: true/false is no number here."""
+def _class(value: object) -> str:
+    """Return the class of a value; values of one class may be compared. True and false are not numbers here."""
     return _KINDS.get(type(value), type(value).__name__)
 
 
 # ------------------------------------------------------------------ evaluation
 class _Evaluation:
-    """One evaluation: remembers the values it looked at."""
+    """One evaluation; `seen` has the values it looked at."""
 
     def __init__(self, text: str, lookup: Lookup) -> None:
         self.text, self.lookup = text, lookup
-        self.seen: dict[str, Any] = {}
+        self.seen: dict[str, object] = {}
 
-    def whole(self, tree: Any) -> tuple[bool, dict[str, Any]]:
-        return self._truth(tree), self.seen
-
-    def _truth(self, node: Any) -> bool:
+    def truth(self, node: _Tree) -> bool:
         match node:
             case _Join(word="and", items=items):
-                return all(self._truth(i) for i in items)
+                return all(self.truth(i) for i in items)
             case _Join(items=items):
-                return any(self._truth(i) for i in items)
+                return any(self.truth(i) for i in items)
             case _Not(item=item):
-                return not self._truth(item)
-        return self._evaluate_compare(node)
+                return not self.truth(item)
+            case _Compare():
+                return self._evaluate_compare(node)
 
     def _evaluate_compare(self, node: _Compare) -> bool:
         if not node.rest:
@@ -437,7 +421,7 @@ class _Evaluation:
             self._fail(f"{self._name_of(left, a)}, which has no order: `{op}` cannot be decided", "compare by == or !=")
         return _COMPARE[op](a, b)
 
-    def _with_null(self, left: _Read | _Const, a: Any, op: str, right: _Read | _Const, b: Any) -> bool:
+    def _with_null(self, left: _Read | _Const, a: object, op: str, right: _Read | _Const, b: object) -> bool:
         literal = (isinstance(left, _Const) and a is None) or (isinstance(right, _Const) and b is None)
         if literal and op in ("==", "!="):
             return (a is b) == (op == "==")
@@ -449,7 +433,7 @@ class _Evaluation:
                 )
         return op == "!=" and a is not b
 
-    def _member(self, left: _Read | _Const, op: str, items: tuple[Any, ...]) -> bool:
+    def _member(self, left: _Read | _Const, op: str, items: tuple[Constant, ...]) -> bool:
         value = self._value(left)
         if value is None and None not in items:
             if not (isinstance(left, _Read) and left.optional):
@@ -460,7 +444,7 @@ class _Evaluation:
             self._fail(f"{self._name_of(left, value)}, but the list holds {kinds.pop()}", "compare values of one type")
         return (value in items) == (op == "in")
 
-    def _value(self, operand: _Read | _Const) -> Any:
+    def _value(self, operand: _Read | _Const) -> object:
         if isinstance(operand, _Const):
             return operand.value
         try:
@@ -474,7 +458,7 @@ class _Evaluation:
         self.seen[operand.text.replace("?", "")] = value
         return value
 
-    def _length(self, operand: _Len, value: Any) -> int | None:
+    def _length(self, operand: _Len, value: object) -> int | None:
         if value is None:
             return None
         if isinstance(value, str | list | dict):
@@ -483,7 +467,7 @@ class _Evaluation:
             f"{self._name_of(operand.path, value)}, which has no length", "len counts texts, lists and mappings"
         )
 
-    def _name_of(self, operand: _Read | _Const, value: Any) -> str:
+    def _name_of(self, operand: _Read | _Const, value: object) -> str:
         shown = repr(value)
         shown = shown if len(shown) <= 60 else shown[:60] + "…"
         if isinstance(value, bool | None):
@@ -494,7 +478,7 @@ class _Evaluation:
         name = ".".join(operand.parts) if isinstance(operand, _Read) else "x"
         return f"write `{name}?` where it may be absent: the comparison is then false"
 
-    def _raise_mixed(self, left: _Read | _Const, a: Any, right: _Read | _Const, b: Any) -> NoReturn:
+    def _raise_mixed(self, left: _Read | _Const, a: object, right: _Read | _Const, b: object) -> NoReturn:
         self._fail(
             f"{self._name_of(left, a)} ({_class(a)}) and {self._name_of(right, b)} ({_class(b)}) cannot be compared",
             "compare values of one type",
@@ -507,9 +491,6 @@ class _Evaluation:
 # ------------------------------------------------------------------ types
 # Conditions against the declared types of what they read: what is certain to fail is found before anything is paid.
 
-if TYPE_CHECKING:
-    Schema = dict[str, Any]
-
 _WORDS = {
     "string": "text", "integer": "a number", "number": "a number", "boolean": "true or false", "null": "null",
     "array": "a list", "object": "a mapping",
@@ -517,21 +498,21 @@ _WORDS = {
 
 
 def problems_of(predicate: Predicate, type_of: TypeOf) -> list[str]:
-    """One line for each certain failure of a condition, in the order of the text."""
+    """Return one line for each certain failure of a condition, in the order of the text."""
     checker = _Checker(type_of)
     checker.truth(predicate.tree)
     return list(dict.fromkeys(checker.problems))
 
 
-def field_schema(schema: Schema, parts: tuple[str, ...]) -> tuple[Schema | None, str]:
-    """The schema at `parts` below `schema`, and what is wrong with the way there.
+def field_schema(schema: JsonObject, parts: tuple[str, ...]) -> tuple[JsonObject | None, str]:
+    """Return the schema at `parts` below `schema`, and what is wrong with the way there.
 
     Returns
     -------
     tuple
-        (schema, ""), or (None, "") where nothing is known, or (None, problem) where the field does not exist.
+        (schema, ""), or (None, "") where the schema says nothing, or (None, problem) where the field does not exist.
     """
-    here: Schema | None = schema
+    here: JsonObject | None = schema
     for depth, part in enumerate(parts):
         here, problem = _step(_branches(here, schema), part)
         if problem or here is None:
@@ -539,74 +520,66 @@ def field_schema(schema: Schema, parts: tuple[str, ...]) -> tuple[Schema | None,
     return here, ""
 
 
-def _branches(schema: Schema | None, root: Schema) -> list[Schema]:
-    """The non-null alternatives of a schema, with local references followed."""
-    found: list[Schema] = []
+def _branches(schema: JsonObject | None, root: JsonObject) -> list[JsonObject]:
+    """Return the non-null alternatives of a schema, with local references followed."""
+    branches: list[JsonObject] = []
     waiting = [schema or {}]
     for _ in range(64):
         if not waiting:
-            return found
-        got = waiting.pop(0)
-        if "$ref" in got:
-            got = _resolve_reference(str(got["$ref"]), root)
-        nested = got.get("anyOf") or got.get("oneOf")
+            return branches
+        branch = waiting.pop(0)
+        if "$ref" in branch:
+            branch = as_dict(as_dict(root.get("$defs")).get(str(branch["$ref"]).removeprefix("#/$defs/")))
+        nested = as_list(branch.get("anyOf")) or as_list(branch.get("oneOf"))
         if nested:
-            waiting.extend(nested)
-        elif got.get("type") != "null":
-            found.append(got)
+            waiting.extend(as_dict(one) for one in nested)
+        elif branch.get("type") != "null":
+            branches.append(branch)
     return [{}]
 
 
-def _resolve_reference(ref: str, root: Schema) -> Schema:
-    name = ref.removeprefix("#/$defs/")
-    found = root.get("$defs", {}).get(name, {})
-    return found if isinstance(found, dict) else {}
-
-
-def _step(branches: list[Schema], part: str) -> tuple[Schema | None, str]:
+def _step(branches: list[JsonObject], part: str) -> tuple[JsonObject | None, str]:
     known: list[str] = []
-    found = []
+    fields: list[Json] = []
     for branch in branches:
         properties = branch.get("properties")
         if isinstance(properties, dict):
             known += properties
-            if part in properties:
-                found.append(properties[part])
+            fields += [properties[part]] if part in properties else []
         elif _kinds(branch) in (set(), {"a mapping"}):
             return None, ""
         if branch.get("additionalProperties"):
             return None, ""
-    if found:
-        return (found[0] if len(found) == 1 else {"anyOf": found}), ""
+    if fields:
+        return (as_dict(fields[0]) if len(fields) == 1 else {"anyOf": fields}), ""
     if known:
         near = nearest(part, known)
-        return None, "there is no such field; " + (f"did you mean `{near}`?" if near else f"known: {', '.join(known)}")
+        return None, "this field does not exist; " + (
+            f"did you mean `{near}`?" if near else f"known: {', '.join(known)}"
+        )
     kinds = sorted({k for b in branches for k in _kinds(b)})
     return None, f"it is {' or '.join(kinds) or 'null'}, which has no fields"
 
 
-def _kinds(branch: Schema) -> set[str]:
-    """In the words of the evaluation, what values of a schema may be; empty when unknown."""
+def _kinds(branch: JsonObject) -> set[str]:
+    """Return what values of a schema may be, in the words of the evaluation; empty when the schema says nothing."""
     if "const" in branch:
         return {_kind_of(branch["const"])}
     if "enum" in branch:
-        return {_kind_of(v) for v in branch["enum"]}
+        return {_kind_of(v) for v in as_list(branch["enum"])}
     declared = branch.get("type")
     words = declared if isinstance(declared, list) else [declared]
-    return {_WORDS[w] for w in words if w in _WORDS}
+    return {_WORDS[str(w)] for w in words if w in _WORDS}
 
 
-def _kind_of(value: Any) -> str:
-    for kind, word in ((bool, "true or false"), ((int, float), "a number"), (str, "text"), (list, "a list")):
-        if isinstance(value, kind):
-            return word
-    return "null" if value is None else "a mapping"
+def _kind_of(value: Json) -> str:
+    return "null" if value is None else _class(value)
 
 
 class _Type:
-    """What is known of one side of a comparison. `kinds` empty: nothing. `values` None: any of these kinds."""
+    """The type of one side of a comparison. `kinds` empty: anything. `values` None: any of these kinds."""
 
-    def __init__(self, kinds: set[str], values: list[Any] | None = None) -> None:
+    def __init__(self, kinds: set[str], values: list[Json] | None = None) -> None:
         self.kinds, self.values = kinds, values
 
 
@@ -615,7 +588,7 @@ class _Checker:
         self.type_of = type_of
         self.problems: list[str] = []
 
-    def truth(self, node: Any) -> None:
+    def truth(self, node: _Tree) -> None:
         match node:
             case _Join(items=items):
                 for item in items:
@@ -672,7 +645,7 @@ class _Checker:
             for value in right.items:
                 self._among(left, found, value)
 
-    def _among(self, path: Path, found: _Type, value: Any) -> None:
+    def _among(self, path: Path, found: _Type, value: Constant) -> None:
         if found.values is None or value in found.values or value is None:
             return
         words = [str(v) for v in found.values]
@@ -700,7 +673,7 @@ class _Checker:
         return _Type({"a number"})
 
 
-def _type_of_schema(schema: Schema, root: Schema) -> _Type:
+def _type_of_schema(schema: JsonObject, root: JsonObject) -> _Type:
     branches = _branches(schema, root)
     kinds = [_kinds(b) for b in branches]
     if not all(kinds):
@@ -710,10 +683,10 @@ def _type_of_schema(schema: Schema, root: Schema) -> _Type:
     return _Type(set().union(*kinds), values)
 
 
-def _value_lists(branches: list[Schema]) -> Iterator[list[Any]]:
+def _value_lists(branches: list[JsonObject]) -> Iterator[list[Json]]:
     for branch in branches:
         if "enum" in branch:
-            yield list(branch["enum"])
+            yield as_list(branch["enum"])
         elif "const" in branch:
             yield [branch["const"]]
 

@@ -26,10 +26,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from orch_nb.errors import BadExpression, BadName, CellError, nearest
+from orch_nb.errors import BadName, CellError, nearest
 from orch_nb.lang.condition import Predicate, number_value, spaced_text
 from orch_nb.lang.template import read_path
-from orch_nb.lang.tokens import Place, Token, string_value, tokenize
+from orch_nb.lang.tokens import Cursor, Place, Token, string_at, tokenize
 from orch_nb.schema.graph_spec import EdgeSpec, GraphSpec, NodeSpec
 from orch_nb.schema.names import check_name
 
@@ -87,52 +87,26 @@ def parse_modifiers(text: str) -> EdgeSpec:
     line = _Line(1, text, text)
     if not line.tokens:
         return EdgeSpec("", "")
-    if line.word not in _MODIFIERS:
+    if line.text not in _MODIFIERS:
         line.fail(f"unexpected {line.shown()}.", "one of by, when, else, at most, each")
     return _Reader("modifiers", text).modifier(line)[0]
 
 
-class _Line:
-    """One statement: its pieces, and where the next one is."""
+class _Line(Cursor):
+    """One statement: its tokens, and its text as written."""
 
-    __slots__ = ("at", "number", "place", "raw", "tokens")
+    __slots__ = ("raw",)
+    kind = CellError
 
     def __init__(self, number: int, raw: str, source: str) -> None:
-        self.number, self.raw = number, raw
-        self.place = Place(number, source)
-        self.tokens = tokenize(raw, self.place)
-        self.at = 0
-
-    @property
-    def token(self) -> Token:
-        if self.at < len(self.tokens):
-            return self.tokens[self.at]
-        last = self.tokens[-1]
-        return Token("end", "", last.column + len(last.text))
-
-    @property
-    def word(self) -> str:
-        return self.tokens[self.at].text if self.at < len(self.tokens) else ""
-
-    def word_after(self) -> str:
-        return self.tokens[self.at + 1].text if self.at + 1 < len(self.tokens) else ""
-
-    def take(self, *words: str) -> bool:
-        if self.at < len(self.tokens) and self.tokens[self.at].text in words:
-            self.at += 1
-            return True
-        return False
+        place = Place(number, source)
+        super().__init__(tokenize(raw, place), place)
+        self.raw = raw
 
     def need(self, word: str, what: str, hint: str = "") -> None:
+        """Move on behind a word, or fail because it is not there."""
         if not self.take(word):
-            self.fail(f"{what}, not {self.shown()}.", hint)
-
-    def shown(self) -> str:
-        return f"`{self.word}`" if self.word else "the end of the line"
-
-    def fail(self, message: str, hint: str = "", token: Token | None = None) -> NoReturn:
-        column = (token or self.token).column
-        raise CellError(message, line=self.number, column=column, source=self.place.source, hint=hint)
+            self.fail(f"{what}, got {self.shown()}.", hint)
 
     def path(self) -> str:
         token = self.token
@@ -141,7 +115,7 @@ class _Line:
                 f"a path belongs here, not {self.shown()}.", token.column, "such as: triage.category"
             )
         self.at += 1
-        return read_path(token.text, line=self.number, column=token.column, source=self.place.source).text
+        return read_path(token.text, line=self.place.line, column=token.column, source=self.place.source).text
 
 
 class _Reader:
@@ -160,12 +134,12 @@ class _Reader:
                 line = _Line(number, raw, self.text)
                 if line.tokens:
                     lines.append(line)
-        members = {id(line): self._group(line) for line in lines if line.word_after() == "="}
+        members = {id(line): self._group(line) for line in lines if line.peek().text == "="}
         outs = []
         for line in lines:
             if id(line) in members:
-                self._mention(members[id(line)], line.number)
-            elif line.word == "out" and line.word_after() not in ("->", "→", ":"):
+                self._mention(members[id(line)], line.place.line)
+            elif line.text == "out" and line.peek().text not in ("->", "→", ":"):
                 outs.append(line)
             else:
                 self._statement(line)
@@ -175,7 +149,7 @@ class _Reader:
         return self.spec
 
     def _statement(self, line: _Line) -> None:
-        if line.word == "state" and line.word_after() not in ("->", "→", ":"):
+        if line.text == "state" and line.peek().text not in ("->", "→", ":"):
             self._state(line)
             return
         names = self._operand(line)
@@ -199,7 +173,7 @@ class _Reader:
             check_name(token.text, what)
         except BadName as error:
             raise BadName(
-                str(error), line=line.number, column=token.column, source=self.text, hint=error.hint
+                str(error), line=line.place.line, column=token.column, source=self.text, hint=error.hint
             ) from None
         self.good.add(token.text)
 
@@ -241,7 +215,7 @@ class _Reader:
         token = line.token
         name = self._name(line, "group")
         line.need("=", "`=` belongs here")
-        hint = "an arrow is ->" if line.word == ">" else f"such as: {name} = {{billing, technical}}"
+        hint = "an arrow is ->" if line.text == ">" else f"such as: {name} = {{billing, technical}}"
         line.need("{", "a group's members stand in braces", hint)
         members = self._read_braces(line)
         self._end(line)
@@ -254,7 +228,7 @@ class _Reader:
             if name in inside:
                 line.fail(f"`{name}` is a member of the group `{other}`; a group's members are nodes.", token=token)
         self.spec.groups[name] = tuple(member for member, _ in members)
-        self.group_lines[name] = line.number
+        self.group_lines[name] = line.place.line
         return self.spec.groups[name]
 
     def _out(self, line: _Line) -> None:
@@ -285,7 +259,7 @@ class _Reader:
         self.spec.state = name
 
     def _end(self, line: _Line) -> None:
-        if line.word:
+        if line.text:
             line.fail(f"unexpected {line.shown()}: the line is already complete.", "one statement a line")
 
     # -------------------------------------------------------------- nodes
@@ -297,12 +271,12 @@ class _Reader:
         bindings = self._bindings(line) if line.take("with") else {}
         gate = self._condition(line, len(line.tokens)) if line.take("when") else ""
         self._end_of_node(line)
-        self._mention(names, line.number)
+        self._mention(names, line.place.line)
         for name in names:
             node = self.spec.nodes[name]
             node.kind, node.of, node.question, node.gate = kind, "" if of == name else of, question, gate
-            node.bindings, node.line = dict(bindings), line.number
-            self.declared[name] = line.number
+            node.bindings, node.line = dict(bindings), line.place.line
+            self.declared[name] = line.place.line
 
     def _check_declared(self, line: _Line, names: tuple[str, ...]) -> None:
         first = line.tokens[0]
@@ -322,7 +296,7 @@ class _Reader:
         return token.text
 
     def _object(self, line: _Line) -> str:
-        if line.token.kind != "path" or line.word in ("with", *_MODIFIERS):
+        if line.token.kind != "path" or line.text in ("with", *_MODIFIERS):
             return ""
         return self._name(line, "object")
 
@@ -331,7 +305,7 @@ class _Reader:
         if token.kind != "string":
             return ""
         line.at += 1
-        text = _unquote(token, line.place)
+        text = string_at(token, line.place)
         if len(text) > MAX_QUESTION:
             line.fail(f"the question has {len(text):,} characters; {MAX_QUESTION:,} is the most.", token=token)
         return text
@@ -354,12 +328,12 @@ class _Reader:
             return line.path()
         start = token.column - 1
         value, end = _json_at(line.raw, start, line.place)
-        while line.word and line.token.column <= end:
+        while line.text and line.token.column <= end:
             line.at += 1
         return json_text(value)
 
     def _end_of_node(self, line: _Line) -> None:
-        if not line.word:
+        if not line.text:
             return
         kind = line.raw.partition(":")[2].split(maxsplit=1)
         if kind[:1] == ["human"] and '"' not in line.raw and "'" not in line.raw:
@@ -373,19 +347,19 @@ class _Reader:
         while line.token.kind == "arrow":
             line.at += 1
             starts.append(line.at)
-            if not line.word or line.token.kind == "arrow":
+            if not line.text or line.token.kind == "arrow":
                 line.fail("the arrow points nowhere.", "such as: a -> b")
             stops.append(self._operand(line))
-        if line.word and (len(stops) == 1 or line.word not in _MODIFIERS):
+        if line.text and (len(stops) == 1 or line.text not in _MODIFIERS):
             self._bad_continuation(line, alone=len(stops) == 1)
-        if line.word and len(stops) > 2:
+        if line.text and len(stops) > 2:
             self._long_chain(line, starts)
         for names in stops:
-            self._mention(names, line.number)
-        shape, default = self.modifier(line) if line.word else (EdgeSpec("", ""), ())
+            self._mention(names, line.place.line)
+        shape, default = self.modifier(line) if line.text else (EdgeSpec("", ""), ())
         for sources, targets in pairwise(stops):
             self._connect(sources, targets, shape, line)
-        self._mention(default, line.number)
+        self._mention(default, line.place.line)
         self._connect(stops[0], default, EdgeSpec("", "", kind="else"), line)
 
     def _connect(self, sources: tuple[str, ...], targets: tuple[str, ...], shape: EdgeSpec, line: _Line) -> None:
@@ -394,10 +368,10 @@ class _Reader:
             line.fail(f"the graph has more than {MAX_EDGES:,} arrows.", "put a node between two large groups")
         for source in sources:
             for target in targets:
-                self.spec.edges.append(shaped(shape, source, target, line.number))
+                self.spec.edges.append(shaped(shape, source, target, line.place.line))
 
     def _bad_continuation(self, line: _Line, *, alone: bool) -> NoReturn:
-        word = line.word
+        word = line.text
         if word == ">":
             line.fail(f"unexpected {line.shown()}.", "an arrow is ->")
         if word == "=":
@@ -416,15 +390,13 @@ class _Reader:
         head = spaced_text(line.tokens[: starts[-1] - 1]).replace("{ ", "{").replace(" }", "}")
         tail = line.raw[cut:].strip()
         line.fail(
-            f"`{_modifier_words(line.word)}` qualifies one arrow, and this line has {len(starts) - 1}.",
+            f"`{_modifier_words(line.text)}` qualifies one arrow, and this line has {len(starts) - 1}.",
             f"write two lines:\n    {head}\n    {tail}",
         )
 
-    _default: tuple[str, ...] = ()
-
     def modifier(self, line: _Line) -> tuple[EdgeSpec, tuple[str, ...]]:
         """The modifiers of the line's arrow, and the targets of ``by … else NAME``."""
-        word = line.word
+        word = line.text
         default: tuple[str, ...] = ()
         reader: dict[str, Callable[[_Line], EdgeSpec]] = {
             "by": self._by, "when": self._when, "else": self._else, "at": self._plain, "each": self._each,
@@ -432,16 +404,16 @@ class _Reader:
         shape = reader[word](line)
         if word == "by" and line.take("else"):
             default = self._operand(line)
-        if line.word:
+        if line.text:
             self._after_modifier(line, word)
         return shape, default
 
     def _after_modifier(self, line: _Line, word: str) -> NoReturn:
         if line.token.kind == "arrow":
             line.fail(f"`{word}` ends the line.", "write the next arrow on a line of its own")
-        if line.word in _MODIFIERS:
+        if line.text in _MODIFIERS:
             line.fail(
-                f"`{_modifier_words(line.word)}` cannot follow `{word}`.",
+                f"`{_modifier_words(line.text)}` cannot follow `{word}`.",
                 "together go: when … at most n, else at most n, by … else NAME",
             )
         line.fail(f"unexpected {line.shown()} after `{word}`.", "one statement a line")
@@ -487,26 +459,26 @@ class _Reader:
         return EdgeSpec("", "", kind="by", by=text, threshold=threshold)
 
     def _choice(self, line: _Line) -> tuple[str, float | None]:
-        call = line.word_after() == "("
-        if call and line.word == "similarity":
+        call = line.peek().text == "("
+        if call and line.text == "similarity":
             line.at += 2
             path = line.path()
             line.need(")", "`)` belongs here", "such as: by similarity(ticket)")
             return f"similarity({path})", self._above(line)
-        if call and line.word == "judge":
+        if call and line.text == "judge":
             line.at += 2
             model = self._name(line, "model")
             line.need(")", "`)` belongs here", "such as: by judge(big)")
             return f"judge({model})", None
-        if line.word == "fit" and line.word_after() in ("", "else", "above"):
+        if line.text == "fit" and line.peek().text in ("", "else", "above"):
             line.at += 1
             return "fit", self._above(line)
         if call:
-            found = nearest(line.word, CHOOSERS)
+            found = nearest(line.text, CHOOSERS)
             near = f"did you mean `{found}`? " if found else ""
-            raise line.place.error(f"`by {line.word}(…)` is no way to choose.", line.token.column, near + _BY_FORMS)
+            raise line.place.error(f"`by {line.text}(…)` is no way to choose.", line.token.column, near + _BY_FORMS)
         path = line.path()
-        if line.word == "above":
+        if line.text == "above":
             raise line.place.error("`above` belongs to `by similarity(PATH)`.", line.token.column, _BY_FORMS)
         return path, None
 
@@ -529,7 +501,7 @@ class _Reader:
 
 
 def _no_kind(line: _Line) -> NoReturn:
-    word = line.word
+    word = line.text
     near = nearest(word, KINDS) if line.token.kind == "path" else ""
     if near:
         line.fail(f"`{word}` is no kind of node.", f"did you mean `{near}`?")
@@ -548,13 +520,6 @@ def _end_of_condition(line: _Line) -> int:
 
 def _modifier_words(word: str) -> str:
     return "at most" if word == "at" else word
-
-
-def _unquote(token: Token, place: Place) -> str:
-    try:
-        return string_value(token.text)
-    except BadExpression as error:
-        raise place.error(str(error), token.column, error.hint) from None
 
 
 # ------------------------------------------------------------------ shared with the builder and the printer

@@ -1,4 +1,4 @@
-"""The type of an agent's answer: what stands after ``out:``.
+"""The type of an agent's answer: the value of ``out:``.
 
 ::
 
@@ -7,8 +7,8 @@
     out: Ticket                      # a pydantic class of the notebook
     out: {type: object, …}           # a JSON Schema
 
-``str int float bool null`` are types; ``str(80)`` has at most 80 characters and ``"[str](5)"`` at most 5 items. Words that are
-no types make a choice of labels, and only two or more of them do: one alone is a misspelt type until it is quoted. A ``?``
+``str int float bool null`` are types; ``str(80)`` has at most 80 characters and ``"[str](5)"`` at most 5 items. Two or more
+words that do not name types are a choice of labels; one alone is taken for a misspelt type unless it is quoted. A ``?``
 after a field means that it may be left out.
 """
 
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeGuard
 
 from orch_nb.errors import BadType, nearest
 from orch_nb.lang.answer import Unreadable, as_dict, as_list, check_size, fitted
+from orch_nb.lang.tokens import Cursor, Place, scan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +70,7 @@ NOTES = frozenset(
 MARKS = "{}[]()|,:?"
 """Characters that have a meaning between the words of a type."""
 _TOKEN = re.compile(
-    rf"""(?P<space>\s+)|(?P<quoted>"(?:[^"\\]|\\.)*")|(?P<mark>[{re.escape(MARKS)}])|(?P<word>[^\s{re.escape(MARKS)}"]+)|(?P<bad>.)""",
+    rf"""(?P<space>\s+)|(?P<quoted>"(?:[^"\\]|\\.)*")|(?P<mark>[{re.escape(MARKS)}])|(?P<word>[^\s{re.escape(MARKS)}"]+)|(?P<odd>.)""",
     re.DOTALL,
 )
 _PLAIN_LABEL = re.compile(r"[^\W\d][\w./+-]*(?: [\w./+-]+)*")
@@ -84,7 +85,7 @@ class OutType:
     schema
         Its JSON Schema: `additionalProperties` is false and `required` complete unless it says otherwise.
     text
-        How it is written in a cell.
+        The type as it is written in a cell.
     classes
         Name in ``$defs`` ("" for the whole) -> pydantic class.
     """
@@ -104,14 +105,14 @@ class OutType:
         value
             Text of the type language or of a JSON Schema, data from YAML, a JSON Schema as a dict, or a pydantic class.
         namespace
-            Where names of pydantic classes are looked up.
+            Names of pydantic classes.
         line, source
-            Where it stands in its cell, for errors.
+            Its place in the cell, for errors.
 
         Raises
         ------
         BadType
-            It cannot be understood; the nearest type is named.
+            The type cannot be read; the nearest type is named.
         """
         try:
             return _parse(value, namespace or {})
@@ -157,7 +158,7 @@ def _parse(value: object, namespace: Mapping[str, object]) -> OutType:
 def _check_length(text: str) -> None:
     if len(text) > MAX_TYPE_CHARS:
         raise BadType(
-            f"the type has {len(text):,} characters; {MAX_TYPE_CHARS:,} is the most.", hint="use a pydantic class"
+            f"the type has {len(text):,} characters; the limit is {MAX_TYPE_CHARS:,}.", hint="use a pydantic class"
         )
 
 
@@ -252,7 +253,8 @@ class _Reader:
         self.nodes += 1
         if depth > MAX_DEPTH or self.nodes > MAX_NODES:
             raise BadType(
-                f"the type is nested deeper than {MAX_DEPTH}, or holds too much.", hint="use a pydantic class"
+                f"the type is nested deeper than {MAX_DEPTH}, or has more than {MAX_NODES:,} parts.",
+                hint="use a pydantic class",
             )
         if isinstance(value, str):
             _check_length(value)
@@ -267,7 +269,9 @@ class _Reader:
             return self._mapping(value, depth)
         if isinstance(value, list):
             if len(value) != 1:
-                raise BadType(f"a list has one type in its brackets, not {len(value)}.", hint="[str], or [str | int]")
+                raise BadType(
+                    f"a list must have one type in its brackets, got {len(value)} types.", hint="[str], or [str | int]"
+                )
             return {"type": "array", "items": self.read(value[0], depth + 1)}
         if isinstance(value, type):
             raise BadType(f"a type is written as text, got the class `{value.__name__}`.", hint=_text_of_class(value))
@@ -279,14 +283,16 @@ class _Reader:
     def mapping(self, fields: list[tuple[str, JsonObject]]) -> JsonObject:
         """The schema of named fields; a name that ends in ``?`` may be left out."""
         if not 0 < len(fields) <= MAX_FIELDS:
-            raise BadType(f"a mapping of {len(fields)} fields; from 1 to {MAX_FIELDS} may be.", hint="{answer: str}")
+            raise BadType(
+                f"a mapping must have 1 to {MAX_FIELDS} fields, got {len(fields)} fields.", hint="{answer: str}"
+            )
         properties: JsonObject = {}
         required: list[Json] = []
         for key, schema in fields:
             name = key.removesuffix("?").strip()
             _check_field(name)
             if name in properties:
-                raise BadType(f"the field `{name}` is twice in one mapping.")
+                raise BadType(f"the field `{name}` occurs twice in one mapping.")
             properties[name] = schema
             if not key.endswith("?"):
                 required.append(name)
@@ -339,105 +345,87 @@ def _text_of_class(cls: type) -> str:
     return f"write {text!r}" if text else "a class of an answer is a pydantic class"
 
 
-class _Text:
-    """Recursive descent over one text; its depth is bounded by the reader's."""
+class _Text(Cursor):
+    """A recursive descent over one text; its depth is bounded by the reader's."""
+
+    __slots__ = ("depth", "reader", "source")
 
     def __init__(self, text: str, reader: _Reader, depth: int) -> None:
-        self.text, self.reader, self.depth = text, reader, depth
-        self.tokens = [(m.lastgroup, m.group()) for m in _TOKEN.finditer(text) if m.lastgroup != "space"]
-        self.at = 0
+        super().__init__(scan(_TOKEN, text, Place()), Place())
+        self.source, self.reader, self.depth = text if len(text) <= 80 else text[:80] + "…", reader, depth
 
     def whole(self) -> JsonObject:
+        """Read the type to its end."""
         if not self.tokens:
             raise BadType("a type is missing.", hint="such as: str")
         schema = self._union(self.depth)
-        if self.at < len(self.tokens):
-            self._raise_unexpected()
+        if self.text:
+            self._unexpected("the type is already complete")
         return schema
 
-    @property
-    def _here(self) -> str:
-        return self.tokens[self.at][1] if self.at < len(self.tokens) else ""
-
-    def _take(self, mark: str) -> bool:
-        if self._here == mark:
-            self.at += 1
-            return True
-        return False
-
     def _need(self, mark: str) -> None:
-        if not self._take(mark):
-            self._raise_unexpected(f"`{mark}` is missing")
+        if not self.take(mark):
+            self._unexpected(f"`{mark}` is missing")
 
-    def _raise_unexpected(self, why: str = "it is already complete") -> NoReturn:
-        shown = f"`{self._here}`" if self._here else "the end"
-        text = self.text if len(self.text) <= 80 else self.text[:80] + "…"
-        raise BadType(
-            f"`{text}`: unexpected {shown}: {why}.", hint="{field: str, kind: a | b, tags: [str], note?: str}"
-        )
+    def _unexpected(self, why: str) -> NoReturn:
+        shown = f"unexpected `{self.text}`" if self.text else "the type ends too early"
+        raise BadType(f"`{self.source}`: {shown}: {why}.", hint="{field: str, kind: a | b, tags: [str], note?: str}")
 
     def _union(self, depth: int) -> JsonObject:
         if depth > MAX_DEPTH:
             raise BadType(f"the type is nested deeper than {MAX_DEPTH}.", hint="use a pydantic class")
         items: list[JsonObject | _Word] = [self._item(depth)]
-        while self._take("|"):
+        while self.take("|"):
             items.append(self._item(depth))
         return self._join(items)
 
     def _item(self, depth: int) -> JsonObject | _Word:
-        if self._take("["):
+        if self.take("["):
             schema: JsonObject = {"type": "array", "items": self._union(depth + 1)}
             self._need("]")
             return self._read_bounds(schema, "maxItems")
-        if self._take("{"):
+        if self.take("{"):
             return self._fields(depth)
         return self._word()
 
     def _word(self) -> JsonObject | _Word:
-        if self.at >= len(self.tokens):
-            self._raise_unexpected("a type is missing")
-        kind, text = self.tokens[self.at]
-        if kind == "quoted":
-            self.at += 1
-            return _Word(_unquote(text), quoted=True)
-        if kind != "word":
-            self._raise_unexpected("a type is missing")
+        if self.token.kind == "quoted":
+            return _Word(_unquote(self.next().text), quoted=True)
+        if self.token.kind != "word":
+            self._unexpected("a type is missing")
         words = []
-        while self.at < len(self.tokens) and self.tokens[self.at][0] == "word":
-            words.append(self._here)
-            self.at += 1
+        while self.token.kind == "word":
+            words.append(self.next().text)
         schema = self.reader.word(words[0]) if len(words) == 1 else None
         if schema is None:
             return _Word(" ".join(words), quoted=False)
         return self._read_bounds(schema, "maxLength") if schema.get("type") == "string" else schema
 
     def _read_bounds(self, schema: JsonObject, word: str) -> JsonObject:
-        if not self._take("("):
+        if not self.take("("):
             return schema
-        bound = self._here
-        if not re.fullmatch("[0-9]{1,9}", bound):
-            self._raise_unexpected("a whole number belongs in the brackets")
-        self.at += 1
+        if not re.fullmatch("[0-9]{1,9}", self.text):
+            self._unexpected("a whole number belongs in the brackets")
+        bound = int(self.next().text)
         self._need(")")
-        return {**schema, word: int(bound)}
+        return {**schema, word: bound}
 
     def _fields(self, depth: int) -> JsonObject:
         fields: list[tuple[str, JsonObject]] = []
-        while not self._take("}"):
+        while not self.take("}"):
             if fields:
                 self._need(",")
-                if self._take("}"):
+                if self.take("}"):
                     break
             fields.append(self._field(depth))
         return self.reader.mapping(fields)
 
     def _field(self, depth: int) -> tuple[str, JsonObject]:
-        kind, name = self.tokens[self.at] if self.at < len(self.tokens) else ("", "")
-        if kind not in ("word", "quoted"):
-            self._raise_unexpected("the name of a field is missing")
-        self.at += 1
-        name = _unquote(name) if kind == "quoted" else name
-        if self._take("?"):
+        if self.token.kind not in ("word", "quoted"):
+            self._unexpected("the name of a field is missing")
+        token = self.next()
+        name = _unquote(token.text) if token.kind == "quoted" else token.text
+        if self.take("?"):
             name += "?"
         self._need(":")
         return name, self._union(depth + 1)
@@ -456,7 +444,7 @@ class _Text:
             raise BadType("`true` and `false` cannot be labels.", hint="did you mean `bool`? Labels: quote them")
         branches = ([_choice(labels)] if labels else []) + types
         if len({json.dumps(b, sort_keys=True) for b in branches}) < len(branches):
-            raise BadType(f"`{self.text[:80]}` names one type twice.")
+            raise BadType(f"`{self.source}` names one type twice.")
         return branches[0] if len(branches) == 1 else {"anyOf": [*branches]}
 
     def _raise_mixed(self, bare: list[_Word]) -> NoReturn:
@@ -465,20 +453,22 @@ class _Text:
             if near:
                 raise BadType(f"`{word.text}` is not a type.", hint=f"did you mean `{near}`?")
         raise BadType(
-            f"`{self.text[:80]}` mixes types and labels.", hint=f'labels beside types are quoted: "{bare[0].text}"'
+            f"`{self.source}` mixes types and labels.", hint=f'labels beside types are quoted: "{bare[0].text}"'
         )
 
 
 def _choice(labels: list[_Word]) -> JsonObject:
     if len(labels) > MAX_LABELS:
-        raise BadType(f"a choice of {len(labels):,} labels; {MAX_LABELS:,} is the most.", hint="route in two steps")
+        raise BadType(
+            f"a choice has at most {MAX_LABELS:,} labels, got {len(labels):,} labels.", hint="route in two steps"
+        )
     texts = [w.text for w in labels]
     twice = next((t for t in texts if texts.count(t) > 1), "") if len(set(texts)) < len(texts) else ""
     if twice:
-        raise BadType(f"the label `{twice}` is twice in one choice.")
+        raise BadType(f"the label `{twice}` occurs twice in one choice.")
     for text in texts:
         if not text or len(text) > MAX_LABEL:
-            raise BadType(f"a label of {len(text)} characters; from 1 to {MAX_LABEL} may be.")
+            raise BadType(f"a label must have 1 to {MAX_LABEL} characters, got {len(text)} characters.")
     if all(re.fullmatch("-?(?:0|[1-9][0-9]{0,15})", w.text) and not w.quoted for w in labels):
         return {"type": "integer", "enum": [int(t) for t in texts]}
     return {"type": "string", "enum": [*texts]}
@@ -497,10 +487,10 @@ def _unquote(text: str) -> str:
     try:
         value = json.loads(text, strict=False)
     except ValueError:
-        raise BadType(f"{text[:60]} is no quoted text.", hint="escapes are those of JSON") from None
+        raise BadType(f"{text[:60]} has an invalid escape.", hint="escapes are those of JSON") from None
     assert isinstance(value, str)
     if any(0xD800 <= ord(c) <= 0xDFFF for c in value):
-        raise BadType(f"{text[:60]} holds half a character.")
+        raise BadType(f"Invalid escape in {text[:60]}: unpaired surrogate.")
     return value
 
 

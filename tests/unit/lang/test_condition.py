@@ -104,19 +104,19 @@ def test_text_is_canonical() -> None:
 @pytest.mark.parametrize(
     ("text", "said", "column"),
     [
-        ("", "a condition is missing", 1), ("a = 3", "unexpected `=`", 3), ("a is null", "unexpected `is`", 3),
+        ("", "a condition is missing", 1), ("a = 3", "Unexpected `=`", 3), ("a is null", "Unexpected `is`", 3),
         ("f(x)", "no calls", 2), ("a[0] == 1", "no calls and no indices", 2), ("a.b.c()", "no calls", 6),
-        ("a < ", "unexpected the end", 4), ("and a", "unexpected `and`", 1), ("a < 3 b", "already complete", 7),
-        ("a && b", "`&` has no meaning", 3), ("a + 1 < 3", "`+` has no meaning", 3), ("(a", "`)` is missing", 3),
-        ("a)", "already complete", 2), ("a in b", "`in` takes a literal list", 6), ("a in [b]", "constants only", 7),
-        ("a in [1, 'x']", "mixes types", 13), ("a in [1", "`,` or `]` is missing", 8), ("a in [1,", "`]` is missing", 9), ("'abc", "`'` has no meaning", 1),
-        ('a == "\\q"', "is no escape", 6), ("a. b", "`.` has no meaning", 2), ("a < 1e999", "too large", 5),
-        ("a < " + "9" * 41, "41 characters", 5), ("__a < 1", "two underscores", 1), ("not", "unexpected the end", 4),
+        ("a < ", "The condition ends too early: a field or a value must follow `<`.", 4), ("and a", "Unexpected `and`", 1), ("a < 3 b", "already complete", 7),
+        ("a && b", "`&` has no meaning", 3), ("a + 1 < 3", "`+` has no meaning", 3), ("(a", "`)` must follow `a`", 3),
+        ("a)", "already complete", 2), ("a in b", "a list of constants belongs here", 6), ("a in [b]", "constants only", 7),
+        ("a in [1, 'x']", "mixes types", 13), ("a in [1", "`,` or `]` must follow `1`", 8), ("a in [1,", "`]` must follow `,`", 9), ("'abc", "`'` has no meaning", 1),
+        ('a == "\\q"', "Invalid escape `\\q`", 6), ("a. b", "`.` has no meaning", 2), ("a < 1e999", "too large", 5),
+        ("a < " + "9" * 41, "41 characters", 5), ("__a < 1", "two underscores", 1), ("not", "ends too early", 4),
         ("lambda: 1", "already complete", 7), ("a if b else c", "already complete", 3), ("{1}", "belongs here", 1),
         ("a == [1]", "belongs here", 6), ("\x00", "U+0000", 1), ("a ≤ 3", "`≤` has no meaning", 3),
     ],
 )  # fmt: skip
-def test_what_is_no_condition_is_refused_at_its_column(text: str, said: str, column: int) -> None:
+def test_what_is_not_a_condition_is_refused_at_its_column(text: str, said: str, column: int) -> None:
     """Every wrong text is a BadExpression with the column where it goes wrong."""
     with pytest.raises(BadExpression) as caught:
         Predicate.parse(text)
@@ -148,10 +148,10 @@ def test_a_condition_has_at_most_one_kilobyte() -> None:
         Predicate.parse("a == '" + "x" * 1018 + "'")
 
 
-def test_half_a_character_is_refused() -> None:
+def test_an_unpaired_surrogate_is_refused() -> None:
     """Two escaped halves are one character; one alone is an error."""
     assert Predicate.parse('t == "\\ud83d\\ude00"').evaluate(lambda path: "\U0001f600")[0]
-    with pytest.raises(BadExpression, match="half a character"):
+    with pytest.raises(BadExpression, match="unpaired surrogate"):
         Predicate.parse('t == "\\ud83d"')
 
 
@@ -171,8 +171,8 @@ def test_len_counts_texts_lists_and_mappings(value, size):
     assert (holds, seen) == (True, {"len(x)": size})
 
 
-def test_len_of_what_is_absent_or_has_none_is_no_guess():
-    """Null is no length; an optional path that is absent compares as null does; a number has none."""
+def test_len_never_guesses():
+    """Null has no length; an optional path that is absent compares as null does; a number has none."""
     with pytest.raises(SemanticFailure, match="null"):
         Predicate.parse("len(x) > 1").evaluate(lambda parts: None)
     assert Predicate.parse("len(x?) > 1").evaluate({}.__getitem__)[0] is False

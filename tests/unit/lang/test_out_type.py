@@ -99,12 +99,12 @@ def test_lengths_are_bounded_only_where_asked() -> None:
         ("billing | str", "mixes types and labels", "quoted"), ("strr | int", "`strr` is not a type", "`str`"),
         ("a | a", "twice", ""), ("str | str", "one type twice", ""), ("true | false", "cannot be labels", "`bool`"),
         ("{a: true}", "`True` is not a type", "`bool`"), ("{a: 3}", "`3` is not a type", "`int`"), ("{a: [str, int]}", "one type in its brackets", "[str | int]"),
-        ("[]", "one type in its brackets, not 0", ""), ("{}", "0 fields", ""), ("", "`out` is empty", "{answer: str}"),
+        ("[]", "one type in its brackets, got 0", ""), ("{}", "0 fields", ""), ("", "`out` is empty", "{answer: str}"),
         ("{1a: str}", "`1a` cannot name a field", ""), ("{my-field: str}", "cannot name a field", ""),
         ("{__class__: str}", "two underscores", ""), ("{a?: str, a: int}", "twice in one mapping", ""),
-        ("str | ", "the end", ""), ("'[str'", "`]` is missing", ""), ("'{a str}'", "`:` is missing", ""), ("str(x)", "whole number", ""),
+        ("str | ", "the type ends too early: a type is missing", ""), ("'[str'", "`]` is missing", ""), ("'{a str}'", "`:` is missing", ""), ("str(x)", "whole number", ""),
         ("str str", "`str str` is not a type", ""), ("'{a: str'", "`,` is missing", ""), ("number", "is not a type", "`float`"),
-        ("'\"\"'", "0 characters", ""), ("'\"\\q\" | a'", "no quoted text", "JSON"), ("'{a: str,} x'", "already complete", ""), ("'a | b, c'", "already complete", ""), ('"\\"x\\uD800\\""', "half a character", ""),
+        ("'\"\"'", "0 characters", ""), ("'\"\\q\" | a'", "invalid escape", "JSON"), ("'{a: str,} x'", "already complete", ""), ("'a | b, c'", "already complete", ""), ('"\\"x\\uD800\\""', "unpaired surrogate", ""),
     ],
 )  # fmt: skip
 def test_what_is_not_a_type_is_refused(text: str, said: str, hint: str) -> None:
