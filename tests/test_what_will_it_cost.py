@@ -191,7 +191,7 @@ def findings() -> list[tuple[str, Any]]:
 def test_each_figure_is_reproduced_or_flagged(at: int, figure: tuple[str, ...]) -> None:
     """Computed exactly from the guide's own parts, a figure holds to the digits stated, or is shown beside ours and called off."""
     row, found = findings()[at]
-    assert (row, found.claim, found.said, found.ours, found.stated) == figure
+    assert (row, found.claim, found.summary, found.ours, found.stated) == figure
 
 
 def test_no_row_is_left_out() -> None:

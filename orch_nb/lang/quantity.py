@@ -17,7 +17,7 @@ SECONDS = {
     "min": Fraction(60), "minute": Fraction(60), "minutes": Fraction(60),
     "h": Fraction(3600), "hour": Fraction(3600), "hours": Fraction(3600),
 }  # fmt: skip
-"""Words of duration, in seconds. `m` is left out: nobody knows whether it is minutes, months or millions."""
+"""Words of duration, in seconds. `m` is left out: it may be minutes, months or millions."""
 
 
 class UnitError(OrchError):
@@ -56,7 +56,7 @@ class Quantity:
 
     @property
     def is_number(self) -> bool:
-        """Whether it has no unit: a count or a share."""
+        """True without a unit: a count or a share."""
         return self.kind == (0, 0, 0)
 
     def __add__(self, other: Quantity) -> Quantity:
@@ -75,13 +75,11 @@ class Quantity:
 
     def __truediv__(self, other: Quantity) -> Quantity:
         if not other.value:
-            raise UnitError(
-                f"{self.shown()} cannot be divided by {other.shown()}.", hint="a divisor of 0 has no answer"
-            )
+            raise UnitError(f"{self.shown()} cannot be divided by {other.shown()}.", hint="the divisor must not be 0")
         return Quantity(self.value / other.value, *(a - b for a, b in zip(self.kind, other.kind, strict=True)))
 
     def check(self, other: Quantity, verb: str = "compare") -> None:
-        """Both are of one kind.
+        """Check that two quantities are of one kind.
 
         Raises
         ------
@@ -106,7 +104,7 @@ class Quantity:
     def shown(
         self, *, decimals: int | None = None, percent: bool = False, period: str = "day", days: int = 1, per: str = ""
     ) -> str:
-        """The figure for people.
+        """Format the figure.
 
         Parameters
         ----------
@@ -129,11 +127,11 @@ class Quantity:
 
 
 MOST_PLACES = 18
-"""Digits after the point that are ever shown."""
+"""Largest number of digits after the point that is shown."""
 
 
 def _dollars(value: Fraction) -> Decimal:
-    """Cents from a dollar up; below, as many digits as the amount has, or four significant ones."""
+    """Round to cents from a dollar up; below, to the digits of the amount, or four significant ones."""
     if value >= 1 or not value:
         return rounded(value, 2)
     exact = next((n for n in range(2, 5) if rounded(value, n) == _exact(value)), None)
@@ -160,7 +158,7 @@ def _digits(value: Fraction, decimals: int | None) -> str:
 
 
 def rounded(value: Fraction, places: int) -> Decimal:
-    """`value` as a decimal with `places` digits after the point, halves away from zero: as bills are rounded."""
+    """Round to `places` digits after the point, halves away from zero, as bills are rounded."""
     with localcontext() as precise:
         precise.prec = 80
         return (Decimal(value.numerator) / Decimal(value.denominator)).quantize(

@@ -1,4 +1,4 @@
-"""A stated figure, recomputed: it *holds*, it is *off by* so much, or it is *impossible*. Both figures are always shown."""
+"""Stated figures, recomputed: each *holds*, is *off by* so much, or is *impossible*. Both figures are always shown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Claim:
-    """The claims of one cell with what came of each. It displays itself."""
+    """The claims of one cell with a finding for each. It displays itself."""
 
     title: str
     findings: list[Finding]
@@ -28,25 +28,25 @@ class Claim:
 
     @property
     def holds(self) -> bool:
-        """Whether all of them hold."""
+        """True when all of them hold."""
         return all(f.verdict == "holds" for f in self.findings)
 
     @property
     def verdict(self) -> str:
         """The worst of them, in words."""
-        return min(self.findings, key=lambda f: WORST_FIRST.index(f.verdict)).said
+        return min(self.findings, key=lambda f: WORST_FIRST.index(f.verdict)).summary
 
-    def table(self) -> list[dict[str, Any]]:
-        """One row a claim; a data frame can be made of it."""
+    def table(self) -> list[dict[str, str]]:
+        """Return one row a claim, for a data frame."""
         return [
-            {"claim": f.claim, "verdict": f.said, "ours": f.ours, "stated": f.stated, "why": f.why}
+            {"claim": f.claim, "verdict": f.summary, "ours": f.ours, "stated": f.stated, "why": f.why}
             for f in self.findings
         ]
 
     def __repr__(self) -> str:
         return str(self._repr_mimebundle_()["text/plain"])
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:
         return display.bundle(self)
 
 
@@ -54,7 +54,7 @@ def claim(
     text: str,
     *,
     title: str = "",
-    names: Mapping[str, Any] | None = None,
+    names: Mapping[str, object] | None = None,
     runs_of: Callable[[str], list[Any]] | None = None,
     models: ModelBook | None = None,
 ) -> Claim:
@@ -65,20 +65,20 @@ def claim(
     text
         The cell's lines (see `orch_nb.lang.claim_cell` for the grammar).
     title
-        What the claim is called: the rest of the cell's first line.
+        Title of the claim: the rest of the cell's first line.
     names
-        Variables: step tables, forecasts, runs, lists of scores, numbers; the caller's unless told.
+        Variables: step tables, forecasts, runs, lists of scores, numbers; the caller's by default.
     runs_of
-        Function from a graph's name to the events of its stored runs; the current runtime's unless told.
+        Function from a graph's name to the events of its stored runs; the current runtime's by default.
     models
-        Names of models and their prices; the current runtime's unless told.
+        Names of models and their prices; the current runtime's by default.
 
     Raises
     ------
     CellError
-        A line cannot be understood, or asks for what is not given; the line is shown.
+        A line cannot be read, or its measure is not given; the line is shown.
     UnknownPrice, UnknownModel, BadOption
-        What is given cannot be priced.
+        The subject cannot be priced.
 
     Notes
     -----

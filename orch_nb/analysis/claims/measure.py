@@ -1,10 +1,12 @@
-"""What a claim is about, measured: its given, against and scores lines, the value of each side, and bounds that none can leave."""
+"""Measures for claims: the given, against and scores lines, the value of each side, and bounds that no figure can leave."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, assert_never
+from statistics import median
+from typing import TYPE_CHECKING, assert_never
 
 from orch_nb.analysis.forecast.forecast import Forecast, forecast
 from orch_nb.analysis.forecast.savings import saving_against
@@ -26,14 +28,14 @@ NUMBER, USD, USD_A_DAY, TIME = (0, 0, 0), (1, 0, 0), (1, 0, -1), (0, 1, 0)
 
 
 class NotMeasured(OrchError):
-    """A claim asks for something that what is given does not say; the message says what would."""
+    """A claim asks for a measure that its `given:` line does not have; the message says what has it."""
 
     code = "ORCH711"
 
 
 @dataclass(slots=True, frozen=True)
 class Measured:
-    """A measured figure, how it came about, and the interval that it may lie in."""
+    """A measured figure, where it comes from, and its interval."""
 
     quantity: Quantity
     why: str = ""
@@ -41,17 +43,17 @@ class Measured:
     high: Quantity | None = None
     least: Fraction | None = None
     most: Fraction | None = None
-    """Bounds that no such figure can leave, in the quantity's own unit."""
+    """Bounds that no such figure can leave, in the unit of `quantity`."""
     bound_why: str = ""
     confidence: float = 0.95
-    """Of the interval."""
+    """Confidence of the interval."""
 
 
 class Nothing:
     """No `given:` line: only figures and variables can be claimed about."""
 
     def measure(self, name: str, part: str, kind: Kind) -> Measured:
-        """Nothing can be."""
+        """Refuse every measure."""
         hint = "`given: NAME at 10000 a day` says what is measured"
         if name in ("speed_up", "time"):
             hint = "`given: 10 min to 3 min`, or the name of a graph that has run"
@@ -66,10 +68,10 @@ class Change:
     after: Quantity
     volume: Quantity | None = None
     unit: str = "s"
-    """Of times, as they were written."""
+    """Unit of times, as they were written."""
 
     def measure(self, name: str, part: str, kind: Kind) -> Measured:
-        """The saving of dollars, the speed-up of time, or what is after."""
+        """Return the saving of dollars, the speed-up of time, or the figure after."""
         if name == "speed_up" and self.before.kind == TIME:
             ratio = self.before / self.after
             before, after = (_plain(q.value / SECONDS[self.unit]) for q in (self.before, self.after))
@@ -109,7 +111,7 @@ class Scores:
     bounds: tuple[Fraction, Fraction] = (Fraction(0), Fraction(1))
 
     def measure(self, name: str, part: str, kind: Kind) -> Measured:
-        """Their mean, with its interval."""
+        """Return their mean, with its interval."""
         if name not in ("quality", "calls"):
             raise NotMeasured(f"`{name.replace('_', '-')}` cannot be measured on scores.", hint="scores have `quality`")
         if name == "calls":
@@ -129,20 +131,20 @@ class Scores:
 
 @dataclass(slots=True)
 class Runs:
-    """A workload with its forecast, and whether a volume was given."""
+    """A workload with its forecast; `has_volume` where a volume is given."""
 
-    made: Forecast
+    forecast: Forecast
     has_volume: bool
 
     def measure(self, name: str, part: str, kind: Kind) -> Measured:
-        """Anything that a forecast says."""
+        """Return a figure of the forecast."""
         how: dict[str, Callable[[str, Kind], Measured]] = {
             "cost": self._cost, "saving": self._saving, "baseline": self._baseline, "calls": self._calls, "time": self._time,
             "speed_up": self._speed_up, "one_agent": self._one_agent, "volume": self._the_volume,
         }  # fmt: skip
         if name not in how:
             raise NotMeasured(
-                f"`{name}` cannot be measured on `{self.made.name}`.", hint="give scores: `given: scores`"
+                f"`{name}` cannot be measured on `{self.forecast.name}`.", hint="give scores: `given: scores`"
             )
         return how[name](part, kind)
 
@@ -150,21 +152,21 @@ class Runs:
         amount = Quantity(usd, usd=1)
         if kind != USD_A_DAY:
             return amount
-        return amount * _volume(Quantity(self.made.per_day, days=-1) if self.has_volume else None)
+        return amount * _volume(Quantity(self.forecast.per_day, days=-1) if self.has_volume else None)
 
     def _cost(self, part: str, kind: Kind) -> Measured:
-        total = self.made.parts.total
-        found = self.made.band(self.made.per_day if self.has_volume and kind == USD_A_DAY else Fraction(10**6))
+        total = self.forecast.parts.total
+        found = self.forecast.band(self.forecast.per_day if self.has_volume and kind == USD_A_DAY else Fraction(10**6))
         low, high = (None, None) if found is None else (Fraction(found.low), Fraction(found.high))
-        why = f"{_many(self.made)}, {Quantity(total, usd=1).shown()} a run"
+        why = f"{_many(self.forecast)}, {Quantity(total, usd=1).shown()} a run"
         return Measured(
             self._per(total, kind), why, None if low is None else self._per(low, kind),
             None if high is None else self._per(high, kind), Fraction(0), None, "no call costs less than nothing",
-            self.made.confidence,
+            self.forecast.confidence,
         )  # fmt: skip
 
     def _saving(self, part: str, kind: Kind) -> Measured:
-        saving = self.made.saving
+        saving = self.forecast.saving
         if saving is None:
             raise NotMeasured(
                 "a saving needs something to compare with.", hint="`against: all on MODEL`, or a table's name"
@@ -173,7 +175,7 @@ class Runs:
         if part:
             if part not in saving.parts:
                 raise NotMeasured(
-                    "a bare amount does not say where a saving comes from.", hint="`against:` a step table"
+                    "an amount alone does not say where a saving comes from.", hint="`against:` a step table"
                 )
             saved, before = saving.parts[part]
         own = before - saved
@@ -183,31 +185,33 @@ class Runs:
         return Measured(self._per(saved, kind), why)
 
     def _baseline(self, part: str, kind: Kind) -> Measured:
-        if self.made.saving is None:
-            raise NotMeasured("there is no baseline.", hint="`against: all on MODEL`, or a table's name")
-        return Measured(self._per(self.made.saving.base, kind), self.made.saving.name)
+        if self.forecast.saving is None:
+            raise NotMeasured(
+                "a baseline needs something to compare with.", hint="`against: all on MODEL`, or a table's name"
+            )
+        return Measured(self._per(self.forecast.saving.base, kind), self.forecast.saving.name)
 
     def _calls(self, part: str, kind: Kind) -> Measured:
-        return Measured(Quantity(self.made.workload.calls_a_run()), "calls to models a run; look-ups are none")
+        return Measured(Quantity(self.forecast.workload.calls_a_run()), "calls to models a run; look-ups are none")
 
     def _one_agent(self, part: str, kind: Kind) -> Measured:
-        if self.made.one_agent_usd is None:
-            raise NotMeasured("no call has a price, so there is no one-agent baseline.")
+        if self.forecast.one_agent_usd is None:
+            raise NotMeasured("a one-agent baseline needs a call with a price.")
         return Measured(
-            self._per(Fraction(self.made.one_agent_usd), kind), "one call on the dearest model, an estimate"
+            self._per(Fraction(self.forecast.one_agent_usd), kind), "one call on the dearest model, an estimate"
         )
 
     def _the_volume(self, part: str, kind: Kind) -> Measured:
-        return Measured(_volume(Quantity(self.made.per_day, days=-1) if self.has_volume else None), "as given")
+        return Measured(_volume(Quantity(self.forecast.per_day, days=-1) if self.has_volume else None), "as given")
 
     def _time(self, part: str, kind: Kind) -> Measured:
-        how = "its steps one after another" if self.made.workload.is_typed else f"mean of {_many(self.made)}"
-        return Measured(Quantity(_mean([r.elapsed_s for r in self.made.workload.runs]), seconds=1), how)
+        how = "its steps one after another" if self.forecast.workload.is_typed else f"mean of {_many(self.forecast)}"
+        return Measured(Quantity(_mean([r.elapsed_s for r in self.forecast.workload.runs]), seconds=1), how)
 
     def _speed_up(self, part: str, kind: Kind) -> Measured:
-        runs = self.made.workload.runs
+        runs = self.forecast.workload.runs
         serial, elapsed = _mean([r.serial_s for r in runs]), _mean([r.elapsed_s for r in runs])
-        if not elapsed or self.made.workload.is_typed:
+        if not elapsed or self.forecast.workload.is_typed:
             raise NotMeasured("a speed-up needs times.", hint="`given: 30 s to 8 s`, or recorded runs")
         ratio = Quantity(serial / elapsed)
         return Measured(ratio, f"{_plain(serial)} s of steps done in {_plain(elapsed)} s, people's time left out")
@@ -215,13 +219,13 @@ class Runs:
 
 @dataclass(slots=True)
 class Scored:
-    """Anything with scores of its answers beside it: quality is theirs, the rest its own."""
+    """A measurable with scores of its answers: quality is that of the scores, the rest its own."""
 
     of: Measurable
     scores: Scores
 
     def measure(self, name: str, part: str, kind: Kind) -> Measured:
-        """Quality from the scores."""
+        """Return quality from the scores, the rest from `of`."""
         return (self.scores if name == "quality" else self.of).measure(name, part, kind)
 
 
@@ -229,10 +233,10 @@ Measurable = Nothing | Change | Scores | Runs | Scored
 
 
 def measured_runs(
-    value: Any, *, name: str, per_day: Fraction | None, against: Any, days_in_month: int, days_in_year: int,
+    value: object, *, name: str, per_day: Fraction | None, against: object, days_in_month: int, days_in_year: int,
     models: ModelBook | None,
 ) -> Runs:  # fmt: skip
-    """A forecast of anything that has one; of a forecast, the same with this volume and baseline."""
+    """Return the forecast of a workload; of a forecast, the same with this volume and baseline."""
     if not isinstance(value, Forecast):
         made = forecast(
             named(value, name, models), per_day=1 if per_day is None else per_day, against=against,
@@ -283,18 +287,18 @@ def _many(made: Forecast) -> str:
 
 
 # ------------------------------------------------------------------ bounds
-# What no measurement can reach: speed-ups, means, shares and repeated tries have bounds that arithmetic alone gives.
+# Speed-ups, means, shares and repeated tries have bounds that arithmetic alone gives.
 
 
 def fewest_branches(before: Fraction, after: Fraction) -> int:
-    """The fewest equal branches with which a time may fall from `before` to `after`, were nothing serial."""
+    """Return the fewest equal branches that bring a time from `before` to `after` when all of it is parallel."""
     return -(-before // after)
 
 
 def serial_time(before: Fraction, after: Fraction, branches: int) -> Fraction:
-    """The part that cannot be divided: `s` of ``s + p = before`` and ``s + p / branches = after``.
+    """Return the part that cannot be divided: `s` of ``s + p = before`` and ``s + p / branches = after``.
 
-    Below 0 no such work exists: `branches` branches cannot do it.
+    It is below 0 where `branches` branches are not enough.
 
     References
     ----------
@@ -304,15 +308,15 @@ def serial_time(before: Fraction, after: Fraction, branches: int) -> Fraction:
 
 
 def tries(count: Fraction, chance: Fraction) -> Fraction:
-    """The chance that at least one of `count` independent tries succeeds.
+    """Return the chance that at least one of `count` independent tries succeeds.
 
-    What repeating alone gives: an agent that reflects has to beat it, at the same number of calls.
+    Repeating alone gives this much: an agent that reflects must be better with the same number of calls.
     """
     return 1 - (1 - chance) ** int(count)
 
 
 def context_multiple(agents: Fraction, price_ratio: Fraction) -> Fraction:
-    """How many times one call's cost a chain costs in which each agent reads everything said before.
+    """Return the cost of a chain in which each agent reads all earlier texts, in multiples of one call.
 
     Agent k reads k shares of text and writes one; output is `price_ratio` times as dear as input:
     ``(n (n + 1) / 2 + n r) / (1 + r)``.
@@ -320,32 +324,18 @@ def context_multiple(agents: Fraction, price_ratio: Fraction) -> Fraction:
     return (agents * (agents + 1) / 2 + agents * price_ratio) / (1 + price_ratio)
 
 
-def median(values: list[Fraction]) -> Fraction:
-    """The middle one; the mean of the two in the middle."""
-    ordered = sorted(values)
-    half = len(ordered) // 2
-    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
-
-
-def majority(values: list[Fraction]) -> Fraction | None:
-    """What more than half of them are; None when there is none."""
-    found = max(set(values), key=values.count)
-    return found if values.count(found) * 2 > len(values) else None
-
-
 # ------------------------------------------------------------------ figures that are given
-# What a claim is about: its `given:`, `against:` and `scores:` lines, made measurable.
 
 
 def measurable_of(values: Values) -> Measurable:
-    """What the measures of a cell's claims are taken on.
+    """Return the subject of a cell's claims.
 
     Raises
     ------
     BadExpression
-        A name stands for nothing, a volume or a change is none, or `against:` stands alone; the line is shown.
+        A name is unknown, a volume or a change is invalid, or `against:` has no `given:`; the line is shown.
     UnknownPrice, UnknownModel, BadOption
-        What is given cannot be priced.
+        The subject cannot be priced.
     """
     text = values.text
     if text.given is None and text.against is not None:
@@ -356,7 +346,7 @@ def measurable_of(values: Values) -> Measurable:
     scores = _scores(values, text.scores)
     if scores is None:
         raise text.error(
-            "scores are numbers.", text.scores.number, text.scores.node.column, "a list or a column of them"
+            "Scores must be numbers.", text.scores.number, text.scores.node.column, "a list or a column of them"
         )
     return Scored(found, scores)
 
@@ -385,7 +375,7 @@ def _measurable(values: Values, given: Given, against: Given | None) -> Measurab
     return Change(first, first, volume)
 
 
-def _runs(values: Values, value: Any, name: str, volume: Quantity | None, against: Given | None) -> Measurable:
+def _runs(values: Values, value: object, name: str, volume: Quantity | None, against: Given | None) -> Measurable:
     text = values.text
     return measured_runs(
         value, name=name, per_day=None if volume is None else volume.value,
@@ -394,30 +384,28 @@ def _runs(values: Values, value: Any, name: str, volume: Quantity | None, agains
     )  # fmt: skip
 
 
-def _look_up(values: Values, given: Given) -> Any:
-    """What the name of a header stands for."""
+def _look_up(values: Values, given: Given) -> object:
+    """Return the object of a header's name."""
     assert isinstance(given.node, Name)
     try:
-        return values.sources.find(given.node.name)
+        found: object = values.sources.find(given.node.name)
     except BadOption as error:
         book = values.sources.models or models.current()
         is_model = any(offer.name == given.node.name for offer in book.offers())
         hint = f"`against: all on {given.node.name}`, if the model is meant" if is_model else error.hint
         raise values.text.error(str(error), given.number, given.node.column, hint) from None
+    return found
 
 
 def _scores(values: Values, given: Given) -> Scores | None:
-    found = _look_up(values, given) if isinstance(given.node, Name) else None
-    made = numbers(found)
-    return (
-        None
-        if made is None or not isinstance(given.node, Name)
-        else Scores(made, given.node.name, _range(values, made))
-    )
+    if not isinstance(given.node, Name):
+        return None
+    scores = numbers(_look_up(values, given))
+    return None if scores is None else Scores(scores, given.node.name, _range(values, scores))
 
 
 def _range(values: Values, scores: list[Fraction]) -> tuple[Fraction, Fraction]:
-    """The scale's ends as told; else 0 and 1 where the scores fit, else the least and the greatest score."""
+    """Return the ends of the scale: those of `range:`, else 0 and 1 where the scores fit, else the least and the greatest score."""
     if values.text.bounds is not None:
         low, high = (values.value(node, 0).value for node in values.text.bounds)
         return min(low, high), max(low, high)
@@ -433,7 +421,7 @@ def _change(values: Values, before: Quantity, after: Quantity, volume: Quantity 
     return Change(before, after, volume, unit or "s")
 
 
-def _against(values: Values, against: Given) -> Any:
+def _against(values: Values, against: Given) -> object:
     if against.model:
         return f"all on {against.model}"
     if isinstance(against.node, Name):
@@ -448,30 +436,34 @@ def _given_volume(values: Values, given: Given) -> Quantity | None:
         return None
     volume = values.value(given.volume, given.number)
     if volume.kind != (0, 0, -1) or volume.value <= 0:
-        raise values.text.error(f"`at {volume.shown()}` is no volume.", given.number, 0, "such as `at 10000 a day`")
+        says = f"`at` needs a number of runs in a period, above 0, got {volume.shown()}."
+        raise values.text.error(says, given.number, 0, "such as `at 10000 a day`")
     return volume
 
 
 # ------------------------------------------------------------------ values
-# The exact value of each side of a claim.
-
-MAX_POWER = 1000
+MAX_TRIES = 1000
 MAX_BITS = 20_000
 LARGEST = 10**30
-"""Of an exact result, in bits and in size: above, the arithmetic is no claim about money."""
+"""Bounds of an exact result, in bits and in size: above, the arithmetic is not a claim about money."""
 
 
 class Values:
-    """Computes the sides of one cell's claims; `measurable` is what the cell is about."""
+    """The values of the sides of one cell's claims; `measurable` is the subject of the cell."""
 
     def __init__(self, text: Text, sources: Sources) -> None:
         self.text, self.sources = text, sources
         self.lengths = {"day": 1, "month": text.month, "year": text.days, "": 1}
         self.measurable: Measurable = Nothing()
 
-    # -------------------------------------------------------------- values
     def value(self, node: Node, number: int) -> Quantity:
-        """The exact value of a side that is no measure by itself."""
+        """Return the exact value of a side.
+
+        Raises
+        ------
+        BadExpression
+            The side has no value; the line is shown.
+        """
         try:
             return self._value(node, number)
         except UnitError as error:
@@ -500,55 +492,40 @@ class Values:
 
     def _variable(self, node: Name, number: int) -> Quantity:
         value = self.sources.names.get(node.name)
-        if isinstance(value, bool) or (
-            not isinstance(value, int | float | Fraction) and type(value).__name__ != "Decimal"
-        ):
+        if isinstance(value, bool) or not isinstance(value, int | float | Fraction | Decimal):
             near = nearest(node.name, [*MEASURES, *(n for n in self.sources.names if not n.startswith("_"))])
-            what = "is no number" if node.name in self.sources.names else "is neither a measure nor a variable"
+            is_known = node.name in self.sources.names
+            what = (
+                f"must be a number, got {type(value).__name__}" if is_known else "is neither a measure nor a variable"
+            )
             hint = f"did you mean `{near.replace('speed_up', 'speed-up')}`?" if near and near != node.name else ""
             raise self.text.error(f"`{node.name}` {what}.", number, node.column, hint)
         try:
             return Quantity(value if isinstance(value, Fraction) else Fraction(str(value)))
         except ValueError:
-            raise self.text.error(f"`{node.name}` is {value}: it must be finite.", number, node.column) from None
+            raise self.text.error(f"`{node.name}` must be finite, got {value}.", number, node.column) from None
 
     def _operation(self, node: Operation, number: int) -> Quantity:
         right = self._value(node.right, number)
         if node.left is None:
             return -right
         left = self._value(node.left, number)
-        if node.sign == "^":
-            return self._power(left, right, node, number)
-        made = (
-            left + right
-            if node.sign == "+"
-            else left - right
-            if node.sign == "-"
-            else left * right
-            if node.sign == "x"
-            else left / right
-        )
-        return self._check_bound(made, node, number)
-
-    def _power(self, left: Quantity, right: Quantity, node: Operation, number: int) -> Quantity:
-        whole = right.is_number and right.value.denominator == 1 and abs(right.value) <= MAX_POWER
-        if not left.is_number or not whole or (not left.value and right.value < 0):
-            raise self.text.error(
-                f"{left.shown()} ^ {right.shown()} cannot be computed.", number, node.column,
-                f"a plain number, to a whole power up to {MAX_POWER}",
-            )  # fmt: skip
-        size = left.value.numerator.bit_length() + left.value.denominator.bit_length()
-        if size * abs(int(right.value)) > MAX_BITS:
-            raise self.text.error("the power has too many digits to be exact.", number, node.column)
-        return self._check_bound(Quantity(left.value ** int(right.value)), node, number)
-
-    def _check_bound(self, made: Quantity, node: Operation, number: int) -> Quantity:
-        is_long = made.value.numerator.bit_length() + made.value.denominator.bit_length() > MAX_BITS
-        if is_long or abs(made.value) > LARGEST:
+        match node.sign:
+            case "+":
+                result = left + right
+            case "-":
+                result = left - right
+            case "x":
+                result = left * right
+            case _:
+                result = left / right
+        is_long = result.value.numerator.bit_length() + result.value.denominator.bit_length() > MAX_BITS
+        if is_long or abs(result.value) > LARGEST:
             raise self.text.error("the result has too many digits to be exact.", number, node.column)
-        return made
+        return result
 
     def arguments(self, node: Apply, number: int) -> list[Quantity]:
+        """Return the arguments of a function; a variable that holds a list counts as many."""
         out: list[Quantity] = []
         for argument in node.arguments:
             held = None
@@ -565,58 +542,52 @@ class Values:
         values, kind = [q.value for q in given], given[0].kind
         match node.function:
             case "mean":
-                return Quantity(sum(values, Fraction(0)) / len(values), *kind)
-            case "sum":
-                return Quantity(sum(values, Fraction(0)), *kind)
-            case "min" | "max":
-                return Quantity(min(values) if node.function == "min" else max(values), *kind)
+                result = sum(values, Fraction(0)) / len(values)
+            case "min":
+                result = min(values)
+            case "max":
+                result = max(values)
             case "spread":
-                return Quantity(max(values) - min(values), *kind)
+                result = max(values) - min(values)
             case "median":
-                return Quantity(median(values), *kind)
+                result = median(values)
             case "majority":
-                return self._majority(values, kind, node, number)
-            case "count":
-                return Quantity(Fraction(len(values)))
+                result = max(set(values), key=values.count)
+                if values.count(result) * 2 <= len(values):
+                    says = "no value has a majority."
+                    raise self.text.error(says, number, node.column, "`median(…)` always exists")
             case "ceil" | "floor":
-                whole = -(-values[0] // 1) if node.function == "ceil" else values[0] // 1
-                return Quantity(Fraction(whole), *kind)
+                result = Fraction(-(-values[0] // 1) if node.function == "ceil" else values[0] // 1)
             case _:
                 return self._pair(node, given, number)
-
-    def _majority(self, values: list[Fraction], kind: Kind, node: Apply, number: int) -> Quantity:
-        found = majority(values)
-        if found is None:
-            raise self.text.error("no value has a majority.", number, node.column, "`median(…)` always exists")
-        return Quantity(found, *kind)
+        return Quantity(result, *kind)
 
     def _pair(self, node: Apply, given: list[Quantity], number: int) -> Quantity:
-        """`tries(n, p)` and `context(n, r)`."""
+        """Return ``tries(n, p)`` or ``context(n, r)``."""
         count, other = given
-        if (
-            not count.is_number
-            or count.value.denominator != 1
-            or not 1 <= count.value <= MAX_POWER
-            or not other.is_number
-        ):
-            raise self.text.error(
-                f"`{node.function}` needs a whole number from 1 to {MAX_POWER} first, then a plain number.",
-                number,
-                node.column,
-            )
+        is_whole = count.is_number and count.value.denominator == 1 and 1 <= count.value <= MAX_TRIES
+        if not is_whole or not other.is_number:
+            says = f"`{node.function}` needs a whole number from 1 to {MAX_TRIES} first, then a plain number."
+            raise self.text.error(says, number, node.column)
         if node.function == "context":
             if other.value < 0:
-                raise self.text.error("a price ratio is from 0 up.", number, node.column)
+                raise self.text.error("a price ratio must be 0 or more.", number, node.column)
             return Quantity(context_multiple(count.value, other.value))
         if not 0 <= other.value <= 1:
-            raise self.text.error(
-                f"a chance of {other.shown(percent=True)} is none.", number, node.column, "0 % to 100 %"
-            )
-        self._power(Quantity(1 - other.value), count, Operation("^", None, node, node.column), number)
+            says = f"a chance must be 0 % to 100 %, got {other.shown(percent=True)}."
+            raise self.text.error(says, number, node.column)
+        if 2 * other.value.denominator.bit_length() * count.value > MAX_BITS:
+            raise self.text.error("the chance has too many digits to be exact.", number, node.column)
         return Quantity(tries(count.value, other.value))
 
     def measured(self, node: Name, kind: Kind, number: int) -> Measured:
-        """What a measure comes to, in the unit that the other side has."""
+        """Return a measure in the unit of the other side.
+
+        Raises
+        ------
+        BadExpression
+            The subject does not have this measure; the line is shown.
+        """
         try:
             return self.measurable.measure(node.name, node.part, kind)
         except (NotMeasured, UnitError) as error:

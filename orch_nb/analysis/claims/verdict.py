@@ -1,10 +1,10 @@
-"""What comes of one claim: both figures, and whether the stated one holds, is off, or cannot be."""
+"""The finding for one claim: both figures, and if the stated one holds, is off, or is impossible."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from orch_nb.analysis.claims import measure
 from orch_nb.analysis.claims.measure import Change, Kind, Measured
@@ -12,7 +12,12 @@ from orch_nb.lang.claim_cell import Apply, Figure, Line, Name, Node, Operation
 from orch_nb.lang.quantity import SECONDS, Quantity, UnitError, rounded
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from decimal import Decimal
+
     from orch_nb.analysis.claims.measure import Values
+
+    _Rounder = Callable[[Fraction], Decimal]
 
 Verdict = Literal["holds", "off by", "impossible"]
 WORST_FIRST = ("impossible", "off by", "holds")
@@ -22,18 +27,18 @@ ABOUT = Fraction(1, 20)
 
 @dataclass(slots=True, frozen=True)
 class Finding:
-    """What came of one claim.
+    """The finding for one claim.
 
     Attributes
     ----------
     verdict
         "holds", "off by" (then `off_by` says how far) or "impossible".
     ours, stated
-        Both figures as they are shown, in the stated one's unit. `ours_exact` and `stated_exact` are the numbers.
+        Both figures as they are shown, in the unit of the stated one. `ours_exact` and `stated_exact` are the numbers.
     why
-        How ours came about, and for what is impossible the bound that is broken.
+        Source of ours, and for an impossible claim the bound that it breaks.
     is_sure
-        Whether the whole interval of ours is on the same side as ours; None where there is no interval.
+        True when the whole interval of ours is on the same side as ours; None without an interval.
     """
 
     claim: str
@@ -48,14 +53,14 @@ class Finding:
     stated_exact: Quantity = field(default=Quantity(Fraction(0)), repr=False)
 
     @property
-    def said(self) -> str:
+    def summary(self) -> str:
         """The verdict in words: ``off by $400.00 a year``."""
         return f"off by {self.off_by}" if self.verdict == "off by" else self.verdict
 
 
 @dataclass(slots=True, frozen=True)
 class _Style:
-    """How a figure is shown: as the stated one is."""
+    """The format of a figure: that of the stated one."""
 
     decimals: int | None = None
     percent: bool = False
@@ -67,14 +72,14 @@ class _Style:
 
 
 class Judge:
-    """Judges the lines of one cell."""
+    """The judge of the lines of one cell."""
 
     def __init__(self, values: Values) -> None:
         self.values = values
 
     # -------------------------------------------------------------- one claim
     def line(self, line: Line) -> Finding:
-        """What comes of one line; of two comparisons the one that fails, and of two that hold the range."""
+        """Return the finding for one line; of two comparisons that of the one that fails, and of two that hold the range."""
         found = [
             self._pair_of(line, left, sign, right)
             for left, sign, right in zip(line.sides, line.comparisons, line.sides[1:], strict=False)
@@ -85,7 +90,7 @@ class Judge:
         return replace(worst, stated=f"{found[0].stated} to {found[1].stated}")
 
     def _pair_of(self, line: Line, left: Node, sign: str, right: Node) -> Finding:
-        """Ours is the side that is measured or computed, the stated one the other; the comparison is turned with them."""
+        """Compare two sides: ours is the one that is measured or computed, the stated one the other."""
         if _weight(left) < _weight(right):
             left, right, sign = right, left, _TURNED.get(sign, sign)
         style = _style(right)
@@ -102,24 +107,24 @@ class Judge:
     def _ours(self, node: Node, kind: Kind, line: Line) -> Measured:
         if isinstance(node, Name) and node.is_measure:
             return self.values.measured(node, kind, line.number)
-        made = Measured(self.values.value(node, line.number))
+        value = self.values.value(node, line.number)
         if isinstance(node, Apply) and node.function in ("mean", "median", "majority"):
             values = [q.value for q in self.values.arguments(node, line.number)]
             return Measured(
-                made.quantity,
+                value,
                 least=min(values),
                 most=max(values),
                 bound_why=f"a {node.function} lies between its least and greatest value",
             )
         if isinstance(node, Apply) and node.function == "tries":
             return Measured(
-                made.quantity,
+                value,
                 "independent tries",
                 least=Fraction(0),
                 most=Fraction(1),
                 bound_why="a chance is at most 100 %",
             )
-        return made
+        return Measured(value)
 
     def _find(self, line: Line, ours: Measured, sign: str, stated: Quantity, style: _Style, node: Node) -> Finding:
         why = ours.why
@@ -130,7 +135,7 @@ class Judge:
         if isinstance(node, Name) and node.name == "speed_up" and line.branches:
             why = self._branches_why(ours, int(line.branches)) or why
         holds = _is_true(
-            ours.quantity.value, sign, stated.value, self._tolerance(line, sign), self._round(style, stated)
+            ours.quantity.value, sign, stated.value, self._tolerance(line, sign), self._rounder(style, stated)
         )
         sure = self._is_sure(ours, sign, stated, holds)
         if ours.low is not None and ours.high is not None:
@@ -147,8 +152,8 @@ class Judge:
     def _tolerance(self, line: Line, sign: str) -> Fraction | None:
         return line.within if line.within is not None else ABOUT if sign == "~" else None
 
-    def _round(self, style: _Style, stated: Quantity) -> Any:
-        """Ours as it would be stated: in the stated unit, to the stated digits. None where the stated side is computed too."""
+    def _rounder(self, style: _Style, stated: Quantity) -> _Rounder | None:
+        """Return the function that rounds to the stated digits in the stated unit; None where the stated side is computed too."""
         if style.decimals is None:
             return None
         factor = self._factor(style, stated)
@@ -163,7 +168,7 @@ class Judge:
         return Fraction(self.values.lengths[style.period] * style.scale)
 
     def shown(self, value: Quantity, style: _Style, *, exact: bool = False) -> str:
-        """A figure in the stated unit; ours with two more digits than stated where it needs them."""
+        """Return a figure in the stated unit; ours with two more digits than stated where it needs them."""
         if style.unit:
             return f"{_short(value.value / SECONDS[style.unit], style.decimals, exact)} {style.unit}"
         if style.percent:
@@ -237,7 +242,7 @@ class Judge:
 _TURNED = {"<=": ">=", ">=": "<=", "<": ">", ">": "<"}
 
 
-def _is_true(ours: Fraction, sign: str, stated: Fraction, tolerance: Fraction | None, rounder: Any) -> bool:
+def _is_true(ours: Fraction, sign: str, stated: Fraction, tolerance: Fraction | None, rounder: _Rounder | None) -> bool:
     if sign in ("=", "~"):
         if tolerance is not None:
             return abs(ours - stated) <= tolerance * abs(stated)
@@ -255,7 +260,7 @@ def _is_true(ours: Fraction, sign: str, stated: Fraction, tolerance: Fraction | 
 
 
 def _weight(node: Node) -> int:
-    """How much a side is ours: a measure 3, something computed 2, a variable 1, a figure 0."""
+    """Return how much a side is ours: a measure 3, a computed side 2, a variable 1, a figure 0."""
     if isinstance(node, Name):
         return 3 if node.is_measure else 1
     if isinstance(node, Operation) and node.left is None:
@@ -264,7 +269,7 @@ def _weight(node: Node) -> int:
 
 
 def _style(node: Node) -> _Style:
-    """How a stated side is written: a figure's own way; of something computed, the way of its first figure with a unit."""
+    """Return the format of a stated side: that of a figure; of a computed side, that of its first figure with a unit."""
     if isinstance(node, Figure):
         scale, _, noun = node.noun.rpartition(" ")
         factor = {"million": 1_000_000, "thousand": 1000}.get(scale, 1)
@@ -297,11 +302,11 @@ def _inner(node: Apply | Operation) -> list[Node]:
 
 
 def _short(value: Fraction, decimals: int | None, exact: bool = False) -> str:
-    """Digits for people: a stated figure's own, ours with up to two more, without zeros at the end."""
+    """Format digits: of a stated figure as stated, of ours up to two more, without zeros at the end."""
     if exact and decimals is not None:
         return f"{rounded(value, decimals):,f}"
     places = 2 if decimals is None else decimals + 2
     while value and not rounded(value, places) and places < 20:  # a difference is never shown as none
         places += 1
-    made = f"{rounded(value, places):,f}"
-    return made.rstrip("0").rstrip(".") if "." in made else made
+    digits = f"{rounded(value, places):,f}"
+    return digits.rstrip("0").rstrip(".") if "." in digits else digits

@@ -1,4 +1,4 @@
-"""A claim cell as it is shown: one row a claim, both figures, the verdict with glyph and word, and why."""
+"""The view of a claim cell: one row a claim, both figures, the verdict with glyph and word, and why."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ MARKS = {"holds": "✓", "off by": "≠", "impossible": "✕"}
 COLOURS = {"holds": OK, "off by": WARN, "impossible": BAD}
 
 
-def claim_html(made: Claim) -> str:
-    """The claim's panel."""
-    head = html.bar(html.strong(made.title or "claim"), right=html.strong(_count_held(made)))
-    return html.panel(head, html.section(_table(made).html(), first=True))
+def claim_html(claim: Claim) -> str:
+    """Return the panel of a claim."""
+    head = html.bar(html.strong(claim.title or "claim"), right=html.strong(_count_held(claim)))
+    return html.panel(head, html.section(_table(claim).html(), first=True))
 
 
-def claim_text(made: Claim) -> str:
-    """The same in plain text."""
-    return f"{line(made.title or 'claim')} · {_count_held(made)}\n{_table(made).text()}"
+def claim_text(claim: Claim) -> str:
+    """Return the same in plain text."""
+    return f"{line(claim.title or 'claim')} · {_count_held(claim)}\n{_table(claim).text()}"
 
 
-def _count_held(made: Claim) -> str:
-    held = sum(f.verdict == "holds" for f in made.findings)
-    return f"{held} of {len(made.findings)} hold{'s' if held == len(made.findings) == 1 else ''}"
+def _count_held(claim: Claim) -> str:
+    held = sum(f.verdict == "holds" for f in claim.findings)
+    return f"{held} of {len(claim.findings)} hold{'s' if held == len(claim.findings) == 1 else ''}"
 
 
-def _table(made: Claim) -> Table:
+def _table(claim: Claim) -> Table:
     table = Table(
         [Column("claim"), Column("verdict"), Column("computed", "r"), Column("stated", "r"), Column("why", wrap=True)]
     )
-    for finding in made.findings:
+    for finding in claim.findings:
         why = Cell(finding.why, quiet=True)
         table.add(line(finding.claim, 200), _verdict(finding), Cell(finding.ours, strong=True), finding.stated, why)
     return table.without_empty()
@@ -48,11 +48,11 @@ def _table(made: Claim) -> Table:
 
 def _verdict(finding: Finding) -> Cell:
     mark = MARKS[finding.verdict]
-    shown = f'<span style="color:{COLOURS[finding.verdict]}">{mark}</span> {html.strong(finding.said)}'
-    return Cell(f"{mark} {finding.said}", shown)
+    shown = f'<span style="color:{COLOURS[finding.verdict]}">{mark}</span> {html.strong(finding.summary)}'
+    return Cell(f"{mark} {finding.summary}", shown)
 
 
 @draws("orch_nb.analysis.claims.claim.Claim")
-def claim_bundle(made: Claim) -> Bundle:
-    """A claim cell: each claim with both figures, the verdict and why."""
-    return bundle(claim_text(made), claim_html(made))
+def claim_bundle(claim: Claim) -> Bundle:
+    """Draw a claim cell: each claim with both figures, the verdict and why."""
+    return bundle(claim_text(claim), claim_html(claim))

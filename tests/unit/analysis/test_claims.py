@@ -35,7 +35,7 @@ def checked(text: str, **more: Any) -> Claim:
 def said(text: str, **more: Any) -> str:
     """What came of the only claim of a cell."""
     (finding,) = checked(text, **more).findings
-    return finding.said
+    return finding.summary
 
 
 # ------------------------------------------------------------------ verdicts
@@ -61,10 +61,9 @@ def said(text: str, **more: Any) -> str:
         ("60 % <= 2/3 <= 65 %", "off by 1.67 points"),
         ("$0.004 = $0.00", "holds"),
         ("price x 5 = 0.15", "holds"),
-        ("$0.046 x 10_000/day = $460/day", "holds"),
+        ("$0.046 x 10_000 a day = $460 per day", "holds"),
         ("$12 / 4 = $3", "holds"),
         ("10K tickets a day x $0.03 = $9,000 a month", "holds"),
-        ("2 ^ 10 = 1024", "holds"),
         ("-(2 - 5) = 3", "holds"),
     ],
 )
@@ -151,8 +150,7 @@ def test_no_real_schedule_is_called_impossible(branches: int, serial: int, paral
         ("tries(3, 45 %) >= 110 %", "impossible"),
         ("context(6, 2.75) = 10", "holds"),
         ("ceil(10 / 4) = 3", "holds"),
-        ("count(stars) = 4", "holds"),
-        ("sum(stars) = 17", "holds"),
+        ("max(stars) = 5", "holds"),
     ],
 )
 def test_functions_know_their_bounds(text: str, verdict: str) -> None:
@@ -213,37 +211,36 @@ def test_two_bare_amounts_are_a_change() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        ("", 1, "the cell makes no claim"),
-        ("given: hybrid", 1, "the cell makes no claim"),
+        ("", 1, "the cell has no claim"),
+        ("given: hybrid", 1, "the cell has no claim"),
         ("gven: hybrid\ncost = $1", 2, "did you mean `given:`"),
-        ("given: hybrid\ngiven: five\ncost = $1", 3, "stands twice"),
+        ("given: hybrid\ngiven: five\ncost = $1", 3, "`given:` is given twice"),
         ("against: five\n1 = 1", 2, "`against:` without `given:`"),
         ("given: hybrd\ncost = $1", 2, "did you mean `hybrid`"),
         ("given hybrid at 10 a day\ncost = $1", 2, "`given` needs a colon"),
         ("given: hybrid\nagainst: big\ncost = $1", 3, "`against: all on big`, if the model is meant"),
         ("speed-up >= 3x with 3 branches", 2, "`given: 10 min to 3 min`"),
         ("given: word\ncost = $1", 2, "`word` is a text; it has no cost"),
-        ("given: hybrid at $5\ncost = $1", 2, "is no volume"),
+        ("given: hybrid at $5\ncost = $1", 2, "a number of runs in a period, above 0, got $5.00"),
         ("1 = 1\n\nsaving >= 60 %", 4, "`saving` of what?"),
         ("given: hybrid\nsaving >= 60 %", 3, "a saving needs something to compare with"),
         ("given: hybrid\ncost = $1 a day", 3, "dollars a day need a volume"),
         ("given: hybrid\nquality >= 1", 3, "`quality` cannot be measured"),
-        ("given: hybrid\nscores: hybrid\nquality >= 1", 3, "scores are numbers"),
+        ("given: hybrid\nscores: hybrid\nquality >= 1", 3, "Scores must be numbers"),
         ("given: marks\ncost = $1", 3, "`cost` cannot be measured on scores"),
         ("savin >= 60 %", 2, "did you mean `saving`"),
         ("$1 = 2 s", 2, "dollars) and"),
         ("1 + 1", 2, "a claim compares two sides"),
         ("1 = 1 = 1 = 1", 2, "at most two comparisons"),
         ("1 = 1 2", 2, "`2` is not understood here"),
-        ("1 = ", 2, "a figure or a name is missing before the line's end"),
+        ("1 = ", 2, "a figure or a name is missing before the end of the line"),
         ("1 / 0 = 1", 2, "cannot be divided by 0"),
         ("mean(1, 2 = 2", 2, "needs `)` here"),
         ("men(1) = 1", 2, "did you mean `mean`"),
-        ("tries(1) = 1", 2, "`tries` takes 2 arguments, not 1"),
-        ("tries(2, 3) = 1", 2, "a chance of 300 %"),
+        ("tries(1) = 1", 2, "`tries` takes 2 arguments, got 1"),
+        ("tries(2, 3) = 1", 2, "must be 0 % to 100 %, got 300 %"),
         ("1 x = 1 ; 2", 2, "`;` has no meaning here"),
-        ("2 ^ 0.5 = 1", 2, "cannot be computed"),
-        ("word = 1", 2, "`word` is no number"),
+        ("word = 1", 2, "`word` must be a number, got str"),
         ("days: 400\n1 = 1", 2, "a whole number from 1 to 366"),
         ("given: hybrid\nagainst: all on bgi\ncost = $1", 0, "no model is called `bgi`"),
         ("given: hybrid\nagainst: all on big\ncost = $1", 2, "has a price per call and no tokens"),
@@ -275,21 +272,21 @@ def test_an_error_has_a_caret() -> None:
 
 
 def test_what_is_too_much_is_refused() -> None:
-    """Deep brackets, endless digits, huge powers and huge cells end in an error at once, not in a hang."""
-    assert said("0.0001 ^ 45 = 0") == "holds"
+    """Deep brackets, endless digits, huge results and huge cells end in an error at once, not in a hang."""
+    assert said("1 / 999999999999999999999999999999 = 0") == "holds"
     for text in (
-        "99.99 ^ 45 = 1",
         "(" * 60 + "1" + ")" * 60 + " = 1",
         "9" * 60 + " = 1",
-        "9 ^ 999 x 9 ^ 999 ^ 9 = 1",
-        "2 ^ 9999 = 1",
+        f"{'9' * 30} x {'9' * 30} = 1",
+        " x ".join(["0." + "3" * 29] * 700) + " = 1",
+        f"tries(1000, 0.{'3' * 29}) = 1",
     ):
         with pytest.raises(BadExpression):
             checked(text)
     with pytest.raises(CellError, match="65,536 is the most"):
         checked("1 = 1\n" * 20_000)
     with pytest.raises(BadExpression, match="too many digits"):
-        checked("(3 ^ 900) ^ 900 = 1")
+        checked(f"{'9' * 30} x 11 = 1")
 
 
 @given(st.text(alphabet="0123456789.,$%x()+-*/^=<> \nabcdeginorstv:", max_size=60))
