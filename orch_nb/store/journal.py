@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.errors import OrchError, StoreError, StoreUnavailable
 from orch_nb.schema import events as ev
 from orch_nb.schema.budget import budget_of
+from orch_nb.store import ledger_rules
 from orch_nb.store.codec import Plans, checksum
 from orch_nb.store.files import DATABASE_ERRORS, is_busy, translated
 from orch_nb.store.ledger_tables import Ledger
-from orch_nb.store.listing import MOVES, Standing
-from orch_nb.store.run_ids import scope_of
+from orch_nb.store.runs import MOVES, Standing, scope_of
 from orch_nb.store.tagged_json import dumps, tag
 
 if TYPE_CHECKING:
@@ -320,7 +320,7 @@ class Journal:
         op.refusal = None
         if op.hold is not None:
             if op.hold.hold in tail.holds:
-                op.refusal = StoreError(f"run `{tail.run}` holds money under the name `{op.hold.hold}` already.")
+                op.refusal = ledger_rules.name_in_use(tail.run, op.hold.hold)
             else:
                 op.refusal = self._ledger.admit(tail.number, tail.holds, op.hold, self._is_live)
             return op.refusal is None

@@ -303,10 +303,38 @@ def mark_in_doubt(accounts: Iterable[Account], hold: OpenHold) -> None:
     hold.doubted = True
 
 
-def not_open(run: str, hold: str, spent_usd: Decimal) -> StoreError:
-    """The error of a settlement without a hold."""
-    return StoreError(
-        f"run `{run}` settles ${spent_usd} under `{hold}`, which is no open hold.",
-        hint="a call is admitted before it is sent, and settled once",
-        hold=hold,
-    )
+def check_settlement(
+    run: str,
+    hold: str,
+    spent_usd: Decimal,
+    overrun_usd: Decimal,
+    used: Mapping[str, Decimal] | None,
+    *,
+    is_open: bool,
+) -> None:
+    """Refuse a settlement whose figures are not amounts, and one of money whose hold is not open.
+
+    Raises
+    ------
+    StoreError
+    """
+    amount(spent_usd, f"the spending of `{hold}`")
+    amount(overrun_usd, f"the overrun of `{hold}`")
+    for unit, value in (used or {}).items():
+        amount(value, f"the use of `{hold}`", unit)
+    if not is_open and (spent_usd or overrun_usd):
+        raise StoreError(
+            f"run `{run}` has no open hold `{hold}` to settle ${spent_usd} under.",
+            hint="admit a call before it is sent, and settle it once",
+            hold=hold,
+        )
+
+
+def no_hold(run: str, hold: str) -> StoreError:
+    """Return the error of a hold that is not open."""
+    return StoreError(f"run `{run}` has no open hold `{hold}`.", hold=hold)
+
+
+def name_in_use(run: str, hold: str) -> StoreError:
+    """Return the error of a second hold of the same name."""
+    return StoreError(f"run `{run}` holds money under the name `{hold}` already.")

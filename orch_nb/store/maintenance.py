@@ -12,7 +12,7 @@ from orch_nb.store.codec import JSON, blob_ids
 from orch_nb.store.evidence import BLANK
 from orch_nb.store.ledger_rules import ZERO, Account
 from orch_nb.store.ledger_tables import Tally, differs, load_accounts, load_holds, put_right
-from orch_nb.store.run_ids import is_own, scope_of
+from orch_nb.store.runs import is_own, scope_of
 from orch_nb.store.tagged_json import loads
 
 if TYPE_CHECKING:

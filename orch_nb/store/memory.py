@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.ports import Refusal
-from orch_nb.errors import RunLocked, RunNotFound, StoreError, nearest
 from orch_nb.schema import events as ev
 from orch_nb.schema.budget import budget_of
 from orch_nb.schema.events import _USER_VALUES as USER_VALUES
@@ -15,16 +16,26 @@ from orch_nb.schema.secrets import REDACTOR
 from orch_nb.schema.values import plain
 from orch_nb.store import evidence as proof
 from orch_nb.store import ledger_rules
+from orch_nb.store.base import BaseStore, closed_error, locked_error, not_found_error, taken_error
 from orch_nb.store.ledger_rules import Account, OpenHold
 from orch_nb.store.ledger_tables import Tally, admit_record, differs, put_right, settle_record
-from orch_nb.store.listing import RunRow, StoreStats, prunable, standing_of
-from orch_nb.store.run_ids import account_of, check_run, is_own, number_of, scope_of
+from orch_nb.store.runs import (
+    RunRow,
+    StoreStats,
+    account_of,
+    check_run,
+    is_own,
+    number_of,
+    scope_of,
+    standing_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
     from decimal import Decimal
 
     from orch_nb.engine.ports import Balance, Hold, Limit
+    from orch_nb.errors import RunLocked
     from orch_nb.routing.evidence import Evidence
     from orch_nb.schema.events import Event
 
@@ -53,7 +64,7 @@ def _call(event: Any) -> tuple[str, int]:
     return ev.key(event), event.call
 
 
-class MemoryStore:
+class MemoryStore(BaseStore):
     """A store that ends with the process.
 
     Values are checked and kept as they are, not copied: the engine makes every value its own before it is appended.
@@ -91,7 +102,7 @@ class MemoryStore:
         check_run(run)
         with self._lock:
             if self._runs.get(run):
-                raise StoreError(f"there is a run `{run}` already.", hint="`open` it, or take an id from `next_run()`")
+                raise taken_error(run)
             if run in self._writing:
                 raise self._locked_error(run)
             self._last = max(self._last, number_of(run) or 0)
@@ -118,24 +129,12 @@ class MemoryStore:
         return MemoryRunLog(self, run, self._runs[run], self._holds[run])
 
     def _locked_error(self, run: str) -> RunLocked:
-        import os
-        import socket
-
-        return RunLocked(
-            f"run `{run}` is being written by this process.",
-            hint="stop it there, or wait until it ends; reading it is possible at any time",
-            run=run,
-            pid=os.getpid(),
-            host=socket.gethostname(),
-        )
+        return locked_error(run, "this process", os.getpid(), socket.gethostname())
 
     def _events(self, run: str) -> list[Event]:
         found = self._runs.get(run)
         if not found:
-            begun = [name for name, events in self._runs.items() if events]
-            near = nearest(str(run), begun)
-            hint = f"did you mean `{near}`?" if near else "`%orch runs` lists them" if begun else "nothing was run yet"
-            raise RunNotFound(f"there is no run {str(run)[:80]!r} in memory.", hint=hint, run=str(run)[:80])
+            raise not_found_error(run, [name for name, events in self._runs.items() if events], "in memory")
         return found
 
     # -------------------------------------------------------------- reading
@@ -210,12 +209,6 @@ class MemoryStore:
         for event in self._events(run):
             out[event.TYPE] = out.get(event.TYPE, 0) + 1
         return out
-
-    def export(self, run: str) -> Iterator[str]:
-        """The run as JSON lines (`store.export`)."""
-        from orch_nb.store.export import to_line
-
-        return (to_line(seq, event) for seq, event in self.read(run))
 
     def stats(self) -> StoreStats:
         """How much the store holds."""
@@ -297,13 +290,11 @@ class MemoryStore:
             return proof.in_order(self._evidence.values(), task)
 
     # -------------------------------------------------------------- forgetting
-    def delete(self, run: str) -> None:
-        """Delete a run; see `SqliteStore.delete`.
+    def _delete(self, runs: Sequence[str]) -> None:
+        for run in runs:
+            self._delete_one(run)
 
-        Raises
-        ------
-        RunNotFound, RunLocked
-        """
+    def _delete_one(self, run: str) -> None:
         with self._lock:
             self._events(run)
             if run in self._writing:
@@ -323,24 +314,9 @@ class MemoryStore:
                 if row.run == run:
                     self._evidence[key] = replace(row, prompt="")
 
-    def prune(
-        self, *, before: float | None = None, keep_last: int | None = None, unfinished: bool = False
-    ) -> list[str]:
-        """Delete old runs; returns their ids; see `SqliteStore.prune`."""
-        rows = prunable(self.runs(), before=before, keep_last=keep_last, unfinished=unfinished)
-        for run in rows:
-            self.delete(run)
-        return rows
-
     # -------------------------------------------------------------- life
     def close(self) -> None:
         """Nothing to close."""
-
-    def __enter__(self) -> MemoryStore:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _release(self, run: str) -> None:
         self._writing.discard(run)
@@ -370,7 +346,7 @@ class MemoryRunLog:
             A value is no plain data; nothing was appended.
         """
         if not self._open:
-            raise self._closed_error()
+            raise closed_error(self.run)
         for event in events:
             _check(event)
         for event in events:
@@ -401,13 +377,13 @@ class MemoryRunLog:
             The amount is none, or the hold's name is in use.
         """
         if not self._open:
-            raise self._closed_error()
+            raise closed_error(self.run)
         _check(event)
         with self._store._lock:
             if hold is not None:
                 hold, _ = REDACTOR.clean(hold)
                 if hold.hold in self._holds:
-                    raise StoreError(f"run `{self.run}` holds money under the name `{hold.hold}` already.")
+                    raise ledger_rules.name_in_use(self.run, hold.hold)
                 got = ledger_rules.admit(self._store.account, hold)
                 if isinstance(got, Refusal):
                     return got
@@ -435,13 +411,8 @@ class MemoryRunLog:
             As `append`.
         """
         hold = REDACTOR.text(hold)
-        ledger_rules.amount(spent_usd, f"what `{hold}` spent")
-        ledger_rules.amount(overrun_usd, f"the overrun of `{hold}`")
-        for unit, value in (used or {}).items():
-            ledger_rules.amount(value, f"what `{hold}` used", unit)
         known = self._holds.get(hold)
-        if known is None and (spent_usd or overrun_usd):
-            raise ledger_rules.not_open(self.run, hold, spent_usd)
+        ledger_rules.check_settlement(self.run, hold, spent_usd, overrun_usd, used, is_open=known is not None)
         with self._store._lock:
             first = len(self._events) + 1
             self.append(events)
@@ -454,7 +425,7 @@ class MemoryRunLog:
     async def sync(self) -> None:
         """Nothing to force anywhere."""
         if not self._open:
-            raise self._closed_error()
+            raise closed_error(self.run)
 
     def mark_in_doubt(self, hold: str, /) -> None:
         """Turn a hold into money in doubt; nothing when it is in doubt already.
@@ -465,10 +436,10 @@ class MemoryRunLog:
             It is not open.
         """
         if not self._open:
-            raise self._closed_error()
+            raise closed_error(self.run)
         hold = REDACTOR.text(hold)
         if hold not in self._holds:
-            raise StoreError(f"run `{self.run}` has no open hold `{hold}`.", hold=hold)
+            raise ledger_rules.no_hold(self.run, hold)
         one = self._holds[hold]
         ledger_rules.mark_in_doubt(map(self._store.account, one.scopes), one)
 
@@ -481,6 +452,3 @@ class MemoryRunLog:
         if self._open:
             self._open = False
             self._store._release(self.run)
-
-    def _closed_error(self) -> StoreError:
-        return StoreError(f"the log of run `{self.run}` was closed.", hint="`open` it again")

@@ -6,14 +6,14 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.errors import CorruptStore, RunNotFound, nearest
+from orch_nb.errors import CorruptStore
 from orch_nb.schema.events import ErrorInfo
 from orch_nb.store import evidence as proof
+from orch_nb.store.base import not_found_error
 from orch_nb.store.codec import DAMAGED, Unpacker
 from orch_nb.store.files import DATABASE_ERRORS, translated
 from orch_nb.store.ledger_tables import QUOTAS_SINCE, load_account, load_accounts
-from orch_nb.store.listing import RunRow, Standing, StoreStats
-from orch_nb.store.run_ids import account_of, number_of
+from orch_nb.store.runs import RunRow, Standing, StoreStats, account_of, number_of
 from orch_nb.store.tagged_json import loads, untag
 
 if TYPE_CHECKING:
@@ -81,10 +81,8 @@ class Reader:
         if found:
             return int(found[0][0])
         query = f"SELECT coalesce(name, number) FROM runs WHERE {_BEGUN} ORDER BY number DESC LIMIT 200"
-        known = [r for (r,) in self._all(query)]
-        near = nearest(str(run), map(str, known))
-        hint = f"did you mean `{near}`?" if near else "`%orch runs` lists them" if known else "nothing was run yet"
-        raise RunNotFound(f"there is no run {str(run)[:80]!r} in {self._path}.", hint=hint, run=str(run)[:80])
+        known = [str(r) for (r,) in self._all(query)]
+        raise not_found_error(run, known, f"in {self._path}")
 
     def events(self, run: str, number: int, after: int) -> Iterator[tuple[int, Event]]:
         """(seq, event) after `after`, a page at a time: a long read would keep the log from being shortened."""

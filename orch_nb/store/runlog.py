@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
-from orch_nb.errors import StoreError
 from orch_nb.schema.secrets import REDACTOR
 from orch_nb.store import ledger_rules
 from orch_nb.store import ledger_tables as books
+from orch_nb.store.base import closed_error
 from orch_nb.store.journal import SPECIAL, Op
 from orch_nb.store.tagged_json import too_deep
 
@@ -138,14 +138,9 @@ class SqliteRunLog:
         """
         self._check()
         hold = REDACTOR.text(hold)
-        ledger_rules.amount(spent_usd, f"what `{hold}` spent")
-        ledger_rules.amount(overrun_usd, f"the overrun of `{hold}`")
-        for unit, value in (used or {}).items():
-            ledger_rules.amount(value, f"what `{hold}` used", unit)
         with self._journal.lock:
             known = hold in self._tail.holds
-            if not known and (spent_usd or overrun_usd):
-                raise ledger_rules.not_open(self.run, hold, spent_usd)
+            ledger_rules.check_settlement(self.run, hold, spent_usd, overrun_usd, used, is_open=known)
             record = books.settle_record(hold, spent_usd, overrun_usd, used) if known else None
             packed = self._pack(events, record)
             return self._journal.submit(
@@ -173,7 +168,7 @@ class SqliteRunLog:
         with journal.lock:
             journal.flush_now()
             if hold not in tail.holds:
-                raise StoreError(f"run `{self.run}` has no open hold `{hold}`.", hold=hold)
+                raise ledger_rules.no_hold(self.run, hold)
             journal.transact(lambda: journal.ledger.mark_in_doubt(tail.number, tail.holds, [hold]))
 
     def holds(self) -> list[str]:
@@ -190,7 +185,7 @@ class SqliteRunLog:
     def _check(self) -> None:
         self._hooks.check()
         if not self._open:
-            raise StoreError(f"the log of run `{self.run}` was closed.", hint="`open` it again")
+            raise closed_error(self.run)
 
     def _pack(self, events: Sequence[Event], record: str | None) -> Any:
         try:

@@ -26,6 +26,7 @@ from orch_nb.schema.secrets import REDACTOR
 from orch_nb.store import evidence as proof
 from orch_nb.store import ledger_rules
 from orch_nb.store import ledger_tables as books
+from orch_nb.store.base import BaseStore, locked_error, taken_error
 from orch_nb.store.codec import Packer
 from orch_nb.store.files import (
     BUSY_MS,
@@ -38,13 +39,12 @@ from orch_nb.store.files import (
     translated,
 )
 from orch_nb.store.journal import Journal, Tail, force
-from orch_nb.store.listing import RunRow, Standing, StoreStats, prunable
 from orch_nb.store.locks import LockFile, is_taken_at
 from orch_nb.store.maintenance import Sweeper
 from orch_nb.store.migrations import migrate, version_of
 from orch_nb.store.reader import Reader
-from orch_nb.store.run_ids import check_run, number_of
 from orch_nb.store.runlog import SqliteRunLog
+from orch_nb.store.runs import RunRow, Standing, StoreStats, check_run, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -60,7 +60,7 @@ BURST_S = 0.05
 MOST_NUMBERS = 64
 
 
-class SqliteStore:
+class SqliteStore(BaseStore):
     """A store in a file.
 
     Parameters
@@ -238,7 +238,7 @@ class SqliteStore:
 
     def _check_empty(self, db: sqlite3.Connection, run: str, number: int) -> None:
         if db.execute(_ANY_EVENT, _span(number)).fetchone() is not None:
-            raise StoreError(f"there is a run `{run}` already.", hint="`open` it, or take an id from `next_run()`")
+            raise taken_error(run)
 
     def open(self, run: str) -> SqliteRunLog:
         """The log of an existing run, to go on writing.
@@ -336,13 +336,7 @@ class SqliteStore:
         writer = self._reading().writer(number)
         pid, _, host = writer.partition("@")
         who = "this process" if writer == self._writer else f"process {pid} on {host}"
-        return RunLocked(
-            f"run `{run}` is being written by {who}.",
-            hint="stop it there, or wait until it ends; reading it is possible at any time",
-            run=run,
-            pid=int(pid) if pid.isdigit() else None,
-            host=host,
-        )
+        return locked_error(run, who, int(pid) if pid.isdigit() else None, host)
 
     def _log(
         self, run: str, number: int, seq: int, blobs: int, standing: Standing, holds: dict[str, ledger_rules.OpenHold]
@@ -416,12 +410,6 @@ class SqliteStore:
         """How many events of each type a run has. O(events of the run)."""
         reader = self._reading()
         return reader.counts(reader.number(run))
-
-    def export(self, run: str) -> Iterator[str]:
-        """The run as JSON lines (`store.export`), one event a line, complete in themselves."""
-        from orch_nb.store.export import to_line
-
-        return (to_line(seq, event) for seq, event in self.read(run))
 
     def stats(self) -> StoreStats:
         """How much the store holds."""
@@ -498,41 +486,7 @@ class SqliteStore:
         return self._reading().evidence(task)
 
     # -------------------------------------------------------------- forgetting
-    def delete(self, run: str) -> None:
-        """Delete a run for good: its events, and the blobs that nothing else refers to; freed pages are zeroed.
-
-        What it spent stays counted in the budgets it was taken from. Evidence from it keeps its figures and loses its prompt.
-
-        Raises
-        ------
-        RunNotFound, RunLocked
-        """
-        self._delete([run])
-
-    def prune(
-        self, *, before: float | None = None, keep_last: int | None = None, unfinished: bool = False
-    ) -> list[str]:
-        """Delete old runs; returns their ids.
-
-        Parameters
-        ----------
-        before
-            Runs that started before this instant (UTC seconds).
-        keep_last
-            All but this many of the newest.
-        unfinished
-            Also those that did not end and that nobody is writing. They could be resumed, so they stay otherwise.
-
-        Raises
-        ------
-        StoreError
-            Neither `before` nor `keep_last` is given: that would delete everything.
-        """
-        chosen = prunable(self.runs(), before=before, keep_last=keep_last, unfinished=unfinished)
-        self._delete(chosen)
-        return chosen
-
-    def _delete(self, runs: list[str]) -> None:
+    def _delete(self, runs: Sequence[str]) -> None:
         journal, reader = self._writing(), self._reading()
         taken: list[int] = []
         try:
@@ -586,12 +540,6 @@ class SqliteStore:
             for number in self._taken:
                 self._locks.release(number)
             self._locks.close()
-
-    def __enter__(self) -> SqliteStore:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _writing(self) -> Journal:
         self.check()
