@@ -1,8 +1,8 @@
-"""Events to rows and back. Large values leave their event and are stored once, as blobs.
+"""Turn events into rows and back. Large values are stored outside their event, once, as blobs.
 
 A text or bytes above `LARGE` becomes a blob of its own; a list or mapping that is still large after that is cut, from its
-beginning, into pieces of about `PIECE`, each a blob. Cuts depend on what comes before them only: a list that grew at its
-end shares all its full pieces with its former self, so that storing a growing state costs what was added. References
+beginning, into pieces of about `PIECE`, each a blob. A cut depends only on what is before it: a list that grew at its end
+shares all its full pieces with its earlier version, so that storing a growing state costs what was added. References
 (``{"$blob": 17}``, ``{"$list": [17, 18], "tail": [...]}``, ``{"$dict": ...}``) are tags like those of `tagged_json`.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from zlib import crc32
 
 from orch_nb.errors import CorruptStore, UnstorableValue
@@ -20,29 +20,32 @@ from orch_nb.schema.events import SCHEMA, Event, from_row, to_row
 from orch_nb.store.tagged_json import SCALARS, dumps, key_text, loads, plain_key, tag, tag_rest, untag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 LARGE = 4096
-"""Characters (of JSON, about) above which a value leaves its event. A page of the database holds 4,096 bytes."""
+"""Characters of JSON (approximately) above which a value becomes a blob. A page of the database holds 4,096 bytes."""
 PIECE = 2048
 """Size of the pieces that a large list or mapping is cut into: small enough that a tail costs little, large enough that
-the references to pieces are one per cent of what they stand for."""
+the references are one per cent of the pieces' size."""
 KNOWN_BYTES = 8_000_000
-"""How much text a run's log remembers having stored, so as not to hash it again."""
+"""Bytes of stored text that a run's log remembers, so as not to hash it again."""
 
 JSON, TEXT, BYTES = 0, 1, 2
 KEYED = {"finished": "fingerprint", "reused": "fingerprint", "sent": "request_hash"}
-"""Event type -> the field that other runs find it by; it has a column and an index."""
+"""Event type -> the field by which other runs find the event. It has a column and an index."""
 
 Row = tuple[str, int, float, "str | None", "str | None", str]
 """type, schema, at, fingerprint, money, body."""
 Blob = tuple[int, int, int, "str | bytes"]
 """id, kind, sum, body."""
+_Known: TypeAlias = "tuple[str] | str | bytes"
+"""Content of a stored blob; JSON is in a tuple, which tells it from text."""
+_T = TypeVar("_T")
 
 
 @dataclass(slots=True)
 class Packed:
-    """Events as rows, the blobs that they need stored with them, and the hashes of those blobs that are new."""
+    """Events as rows, the blobs to store with them, and the hashes of the blobs that are new."""
 
     rows: list[Row] = field(default_factory=list)
     blobs: list[Blob] = field(default_factory=list)
@@ -50,18 +53,18 @@ class Packed:
 
 
 class Plans:
-    """The texts of the plans seen last: a thousand runs of one graph bring the same object, which is written out once.
+    """A cache of the JSON of the latest plans: a thousand runs of one graph share one plan, which is encoded once.
 
-    It is known by identity; the object is kept, so that its identity stays its own. A plan is never changed.
+    Plans are looked up by identity. The cache holds a reference to each, so that its id is not reused. A plan never changes.
     """
 
     MOST = 64
 
     def __init__(self) -> None:
-        self._texts: OrderedDict[int, tuple[Any, str]] = OrderedDict()
+        self._texts: OrderedDict[int, tuple[object, str]] = OrderedDict()
 
-    def text(self, plan: Any) -> str:
-        """The plan as JSON."""
+    def text(self, plan: object) -> str:
+        """Return the plan as JSON."""
         found = self._texts.get(id(plan))
         if found is not None:
             return found[1]
@@ -78,13 +81,13 @@ class Packer:
     Parameters
     ----------
     base
-        The run's number << 32: what its ids begin with.
+        The run's number << 32: the upper part of the ids of its events and blobs.
     find
-        Hash -> id of a blob that is stored already, None where it is not.
+        Hash -> id of a blob that is already stored, None for a new blob.
     blobs
-        How many blobs the run has numbered before.
+        Number of blobs that the run has stored.
     plans
-        Shared by the packers of one store.
+        The cache of plans that the packers of one store share.
     """
 
     __slots__ = ("_find", "_known", "_known_bytes", "_next", "_out", "_plans")
@@ -95,17 +98,17 @@ class Packer:
         self._find = find
         self._plans = plans or Plans()
         self._next = base + blobs
-        self._known: OrderedDict[Any, int] = OrderedDict()
+        self._known: OrderedDict[_Known, int] = OrderedDict()
         self._known_bytes = 0
         self._out = Packed()
 
-    def pack(self, events: Any, money: str | None = None) -> Packed:
-        """The rows of `events`; `money` belongs to the first of them.
+    def pack(self, events: Iterable[Event], money: str | None = None) -> Packed:
+        """Return the rows of `events`; `money` belongs to the first of them.
 
         Raises
         ------
         UnstorableValue
-            A value is no plain data. Nothing was numbered or remembered that matters.
+            A value cannot be stored. Call `forget` then.
         """
         self._out = out = Packed()
         for event in events:
@@ -114,13 +117,13 @@ class Packer:
         return out
 
     def forget(self) -> None:
-        """Remember nothing: what was packed last did not get stored."""
+        """Clear the cache of stored blobs: the blobs of the latest `pack` were not stored."""
         self._known.clear()
         self._known_bytes = 0
 
     def _row(self, event: Event, money: str | None) -> Row:
         kind = event.TYPE
-        row = to_row(event)
+        row: dict[str, Any] = to_row(event)
         at = row.pop("at", 0.0)
         keyed = KEYED.get(kind)
         fingerprint = row.pop(keyed, None) if keyed is not None else None
@@ -129,13 +132,13 @@ class Packer:
         if not body or '"$' in body:
             row = {k: self._tree(v)[0] if k in USER_VALUES else tag(v) for k, v in row.items()}
             if plan is not None:
-                # The same in every run of its graph: a blob of its own, whatever its size.
+                # It is the same in every run of its graph, so it becomes a blob of its own, whatever its size.
                 row["plan"] = {"$blob": self._number(JSON, self._plans.text(plan))}
             body = dumps(row)
         return (kind, SCHEMA, at, fingerprint, money, body)
 
-    def _is_plain(self, row: dict[str, Any]) -> bool:
-        """Whether the row can be written as it is: nothing large, nothing that needs a tag (but keys with ``$``)."""
+    def _is_plain(self, row: Mapping[str, Any]) -> bool:
+        """Return whether the row can be encoded as it is: nothing is large, nothing but keys with ``$`` needs a tag."""
         for name, value in row.items():
             cls = value.__class__
             if cls is str:
@@ -145,8 +148,8 @@ class Packer:
                 return False
         return True
 
-    def _tree(self, value: Any) -> tuple[Any, int]:
-        """`value` as JSON can hold it, large parts referred to; and its size as written, about."""
+    def _tree(self, value: Any) -> tuple[object, int]:
+        """Return `value` as JSON, with references in place of large parts, and its approximate size in characters."""
         cls = value.__class__
         if cls is str:
             return (value, len(value) + 2) if len(value) <= LARGE else (self._refer(TEXT, value), 20)
@@ -158,13 +161,13 @@ class Packer:
             return self._dict(value)
         if cls is bytes and len(value) * 4 > LARGE * 3:
             return self._refer(BYTES, value), 20
-        rest = tag_rest(value)
-        if rest.__class__ is dict and cls is not bytes and isinstance(value, dict):
+        if isinstance(value, dict):
             return self._dict(dict(value))
-        return rest, len(value) * 2 if isinstance(value, bytes | bytearray) else 40
+        return tag_rest(value), len(value) * 2 if isinstance(value, bytes | bytearray) else 40
 
-    def _list(self, value: Any) -> tuple[Any, int]:
-        trees, total = [], 2
+    def _list(self, value: Iterable[object]) -> tuple[object, int]:
+        trees: list[object] = []
+        total = 2
         sizes = []
         for item in value:
             tree, size = self._tree(item)
@@ -180,8 +183,9 @@ class Packer:
         listed, size = self._list(ids)
         return {"$list": listed, "tail": tail}, size + sum(sizes[len(trees) - len(tail) :]) + 20
 
-    def _dict(self, value: dict[Any, Any]) -> tuple[Any, int]:
-        trees, total = [], 2
+    def _dict(self, value: Mapping[object, object]) -> tuple[object, int]:
+        trees: list[tuple[str, object]] = []
+        total = 2
         sizes = []
         for key, item in value.items():
             name = key_text(key)
@@ -198,39 +202,39 @@ class Packer:
         listed, size = self._list(ids)
         return {"$dict": listed, "tail": dict(tail)}, size + sum(sizes[len(trees) - len(tail) :]) + 20
 
-    def _refer(self, kind: int, content: str | bytes) -> dict[str, Any]:
+    def _refer(self, kind: int, content: str | bytes) -> dict[str, int]:
         return {"$blob": self._number(kind, content)}
 
     def _number(self, kind: int, content: str | bytes) -> int:
-        """The id of the blob with this content, stored with the events being packed unless this run did so before."""
-        key: Any = (content,) if kind == JSON else content
+        """Return the id of the blob with this content. The blob is added to the output unless this run has stored it."""
+        key: _Known = (str(content),) if kind == JSON else content
         known = self._known.get(key)
         if known is not None:
             return known
         data = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
         if kind == TEXT:
-            dumps(content)  # a lone surrogate is refused here, before the database meets it
+            dumps(content)  # refuses a lone surrogate, which the database would fail on
         digest = sha256(b"%d:" % kind + data).digest()[:16]
         number = self._find(digest)
         if number is None:
             self._next += 1
             number = self._next
             self._out.hashes.append((digest, number))
-        # Also where it is stored already: the run that did may be deleted by another process before this commit.
+        # Also where it is already stored: another process may delete the run that stored it before this commit.
         self._out.blobs.append((number, kind, crc32(data, kind), content))
         self._remember(key, number, len(data))
         return number
 
-    def _remember(self, key: Any, number: int, size: int) -> None:
+    def _remember(self, key: _Known, number: int, size: int) -> None:
         self._known[key] = number
         self._known_bytes += size
         while self._known_bytes > KNOWN_BYTES and len(self._known) > 1:
             old, _ = self._known.popitem(last=False)
-            self._known_bytes -= len(old[0] if old.__class__ is tuple else old)
+            self._known_bytes -= len(old[0] if isinstance(old, tuple) else old)
 
 
-def _plain_text(value: Any) -> str:
-    """JSON of a plan, tagged only when it needs tags: hardly ever, and every run writes one. Its keys are text by construction."""
+def _plain_text(value: object) -> str:
+    """Return the JSON of a plan, tagged only if it needs tags, which is rare. Its keys are text by construction."""
     try:
         text = dumps(value)
     except UnstorableValue:  # bytes in a constant
@@ -238,8 +242,8 @@ def _plain_text(value: Any) -> str:
     return dumps(tag(value)) if '"$' in text else text
 
 
-def _cut(trees: list[Any], sizes: list[int]) -> tuple[list[list[Any]], list[Any]]:
-    """Pieces of `PIECE` or a little more, from the beginning; and the rest, which is smaller."""
+def _cut(trees: list[_T], sizes: list[int]) -> tuple[list[list[_T]], list[_T]]:
+    """Cut a list into pieces of `PIECE` or slightly more, from its beginning; return them and the rest, which is smaller."""
     pieces, start, size = [], 0, 0
     for i, one in enumerate(sizes):
         size += one
@@ -250,9 +254,9 @@ def _cut(trees: list[Any], sizes: list[int]) -> tuple[list[list[Any]], list[Any]
 
 
 def room_for(value: Any, room: int) -> int:
-    """What is left of `room` characters after writing `value`, about; below zero as soon as it does not fit.
+    """Return approximately how many of `room` characters remain after writing `value`; negative if it does not fit.
 
-    Keys that are no text are refused here, as `tagged_json.key_text` does: every value passes this way.
+    Every value passes through here, so keys that are not text are refused here, as `tagged_json.key_text` does.
     """
     cls = value.__class__
     if cls is str:
@@ -274,11 +278,11 @@ def room_for(value: Any, room: int) -> int:
             if room < 0:
                 return room
         return room - 2
-    return -1  # bytes, amounts and the rest take the careful way
+    return -1  # bytes, amounts and subclasses need `Packer._tree`
 
 
 def checksum(event_id: int, row: Row) -> int:
-    """CRC-32 over an event's row, its id included, so that neither a changed nor a moved row goes unnoticed."""
+    """Return the CRC-32 of an event's row and its id, which detects changed and moved rows."""
     kind, schema, at, fingerprint, money, body = row
     head = f"{event_id}\x1f{kind}\x1f{schema}\x1f{at!r}\x1f{fingerprint}\x1f{money}\x1f"
     return crc32(body.encode(), crc32(head.encode()))
@@ -290,18 +294,20 @@ class Unpacker:
     Parameters
     ----------
     fetch
-        Id -> (kind, sum, body) of a blob, None where there is none.
+        Id -> (kind, sum, body) of a blob, None for a missing blob.
     keep_bytes
         Size of the cache of blobs: the pieces of a growing list are read once, not once for each event.
     """
 
-    def __init__(self, fetch: Callable[[int], tuple[int, int, Any] | None], keep_bytes: int = 16_000_000) -> None:
+    def __init__(
+        self, fetch: Callable[[int], tuple[int, int, str | bytes] | None], keep_bytes: int = 16_000_000
+    ) -> None:
         self._fetch = fetch
         self._kept: OrderedDict[int, tuple[Any, int]] = OrderedDict()
         self._room = keep_bytes
 
     def event(self, event_id: int, row: Row, total: int) -> Event:
-        """The event of a row.
+        """Return the event of a row.
 
         Raises
         ------
@@ -326,7 +332,7 @@ class Unpacker:
             raise CorruptStore(f"{where} cannot be read back: {error}.", hint=DAMAGED) from error
 
     def value(self, tree: Any) -> Any:
-        """A written value as the user had it."""
+        """Return the value that `Packer` wrote."""
         cls = tree.__class__
         if cls is list:
             return [self.value(v) if v.__class__ in (list, dict) else v for v in tree]
@@ -337,7 +343,7 @@ class Unpacker:
         if "$list" in tree:
             return [*self._pieces(tree["$list"]), *self.value(tree["tail"])]
         if "$dict" in tree:
-            out: dict[str, Any] = {}
+            out: dict[str, object] = {}
             for number in self.value(tree["$dict"]):
                 out.update(self._blob(number))
             out.update(self.value(tree["tail"]))
@@ -346,7 +352,7 @@ class Unpacker:
             return untag(tree)
         return {plain_key(k): self.value(v) if v.__class__ in (list, dict) else v for k, v in tree.items()}
 
-    def _pieces(self, listed: Any) -> Iterator[Any]:
+    def _pieces(self, listed: object) -> Iterator[object]:
         for number in self.value(listed):
             yield from self._blob(number)
 
@@ -363,14 +369,14 @@ class Unpacker:
         if crc32(data, kind) != total:
             raise CorruptStore(f"blob {number >> 32}.{number & 0xFFFFFFFF} is damaged.", hint=DAMAGED)
         value = body
-        if kind == JSON:
+        if kind == JSON and isinstance(body, str):
             value = loads(body)
-            if '"$' in body:  # nothing to untag elsewhere: a plan is read at the speed of its JSON
+            if '"$' in body:  # other bodies have nothing to untag
                 value = self.value(value)
         self._keep(number, value, len(data))
         return value
 
-    def _keep(self, number: int, value: Any, size: int) -> None:
+    def _keep(self, number: int, value: object, size: int) -> None:
         self._kept[number] = (value, size)
         self._room -= size
         while self._room < 0 and self._kept:
@@ -382,7 +388,7 @@ DAMAGED = "the file was damaged outside orch_nb; `export` the runs that can be r
 
 
 def blob_ids(tree: Any) -> Iterator[int]:
-    """Ids of the blobs that a written value refers to directly, and of the pieces of its lists of pieces."""
+    """Yield the ids of the blobs that a written value refers to directly, and of the pieces of its lists of pieces."""
     if tree.__class__ is list:
         for item in tree:
             if item.__class__ in (list, dict):

@@ -1,11 +1,11 @@
 """Group commit: what all runs append in one turn of the loop becomes one transaction.
 
-Operations wait in a list until the turn ends (``loop.call_soon``) or somebody needs them at once; then they are written in
-order, in one ``BEGIN IMMEDIATE``: events, blobs, standings of runs, and the ledger's moves. An admission that does not fit
-leaves nothing behind; everything else stands or falls together. When another process is writing, the operations stay
-where they are and the loop tries again, up to `patience_s`.
+Operations wait in a list until the turn ends (``loop.call_soon``) or a caller needs them at once. Then they are written in
+order, in one ``BEGIN IMMEDIATE`` transaction: events, blobs, rows of runs, and the ledger's changes. An admission that does
+not fit writes nothing; all other operations are committed or rolled back together. While another process is writing, the
+operations remain in the list and the loop retries, for up to `patience_s`.
 
-Everything here happens on the thread of whoever appends. Only forcing the log to the disk has a thread (`journal.Forcer`).
+Everything runs on the caller's thread, except that a thread of its own forces the log to the disk (`Forcer`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from orch_nb.errors import OrchError, StoreError, StoreUnavailable
 from orch_nb.schema import events as ev
@@ -36,8 +36,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orch_nb.engine.ports import Hold, Refusal
-    from orch_nb.store.codec import Packed, Packer
+    from orch_nb.store.codec import Blob, Packed, Packer, Row
     from orch_nb.store.ledger_rules import OpenHold
+
+Waiter: TypeAlias = "tuple[asyncio.Future[Any], object]"
+"""A future, and the result or exception that it is to get."""
+T = TypeVar("T")
 
 INSERT_EVENT = (
     "INSERT INTO events (id, type, schema, at, fingerprint, money, sum, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -49,14 +53,14 @@ _INSERT_RUN = """INSERT INTO runs (graph, notebook, status, started_at, ended_at
 _SAVE_STANDING = """UPDATE runs SET graph = ?, notebook = ?, status = ?, started_at = ?, ended_at = ?, parent = ?,
     nodes = ?, node = ?, error = ?, waiting = ? WHERE number = ?"""
 HASHES_AT_ONCE = 64
-"""How many new blobs before their hashes are written: an index entry for each commit would write a page for each."""
+"""Number of new blobs after which their hashes are written: an index entry in each commit would write a page in each."""
 RETRY_S = 0.01
 SPECIAL = MOVES | {ev.LimitChanged}
 
 
 @dataclass(slots=True)
 class Tail:
-    """Where a run's log ends, as committed (`seq`) and as it will be after the transaction at hand (`next`)."""
+    """The end of a run's log: as committed (`seq`) and after the current transaction (`next`)."""
 
     run: str
     number: int
@@ -68,7 +72,7 @@ class Tail:
     next: int
     draft: Standing | None = None
     writer: str = ""
-    """Who begins the run, until its row is written; then `written_by`, until that is committed."""
+    """The process that begins the run, until its row is written; then `written_by`, until that is committed."""
     written_by: str = ""
 
 
@@ -76,8 +80,8 @@ class Tail:
 class Op:
     """One call of a run log, waiting for its transaction.
 
-    `waiter` (admissions only) gets the refusal, or None once it is on the disk. `withdrawn`: its caller was cancelled before
-    it was written; it is passed over.
+    `waiter` (admissions only) gets the refusal, or None once the event is on the disk. `withdrawn` is True if the caller was
+    cancelled before the operation was written; then it is skipped.
     """
 
     tail: Tail
@@ -104,12 +108,11 @@ class Journal:
     Parameters
     ----------
     connection
-        In autocommit mode; used under `lock` only.
+        A connection in autocommit mode; used only under `lock`.
     power
-        Whether ordinary appends wait for the disk too.
+        Whether all appends wait for the disk.
     patience_s
-        How long to wait for other processes before giving up: two laptops' worth of a long transaction, and still
-        within what a person accepts before an error.
+        Seconds to wait for other processes before an error.
     """
 
     def __init__(
@@ -141,7 +144,7 @@ class Journal:
 
     # -------------------------------------------------------------- in
     def find(self, digest: bytes) -> int | None:
-        """Id of the stored blob with this hash, None where it is new."""
+        """Return the id of the stored blob with this hash, None for a new blob."""
         known = self._hashes.get(digest)
         if known is None:
             row = self.db.execute("SELECT blob FROM hashes WHERE hash = ?", (digest,)).fetchone()
@@ -149,7 +152,7 @@ class Journal:
         return known
 
     def submit(self, op: Op) -> asyncio.Future[None] | None:
-        """Take `op` in. None: it is committed; else what to await (not for admissions: they have their waiter)."""
+        """Add `op`. Return None if it is committed, else the future of the commit. (Admissions have their own waiter.)"""
         self._ops.append(op)
         if op.packed.hashes:
             if len(self._hashes) > 100_000:
@@ -168,12 +171,12 @@ class Journal:
         self._last = op.tail
         if alone and self._flush():
             if self.power:
-                self._force()  # nobody else is held up, and a thread would only add its waking up
+                self._force()  # no other run waits, so a thread would only add the time to wake it
             return None
         return self._tick(loop)
 
-    def append_one(self, tail: Tail, row: Any) -> bool:
-        """Commit one event that concerns nothing but itself, when nothing else waits: no transaction around it."""
+    def append_one(self, tail: Tail, row: Row) -> bool:
+        """Commit one event that changes nothing else, without an explicit transaction. False: another process is writing."""
         event_id = tail.base + tail.seq + 1
         kind, schema, at, fingerprint, money, body = row
         try:
@@ -188,9 +191,9 @@ class Journal:
         return True
 
     def is_alone(self, tail: Tail) -> bool:
-        """Whether nobody else is writing, so that waiting for the end of the turn would gain nothing.
+        """Return whether no other run is writing, so that waiting for the end of the turn would gain nothing.
 
-        A run's first append always waits: where a thousand runs begin at once, each would otherwise find itself alone.
+        A run's first append always waits: if a thousand runs begin at once, each would otherwise be the only one.
         """
         return self.open_logs == 1 and self._last is tail and not self._ops
 
@@ -204,7 +207,7 @@ class Journal:
     def _schedule(self, loop: asyncio.AbstractEventLoop, delay_s: float = 0.0) -> None:
         if self._scheduled_on is loop:
             return
-        self._scheduled_on = loop  # another loop may have ended with its turn still to come: it counts for nothing
+        self._scheduled_on = loop  # a loop that ended before its turn is replaced
         if delay_s:
             loop.call_later(delay_s, self._turn, loop)
         else:
@@ -213,25 +216,25 @@ class Journal:
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
         with self.lock:
             self._scheduled_on = None
-            with suppress(StoreError):  # those who wait for it were told
+            with suppress(StoreError):  # the waiters got it
                 if not self._flush():
                     self._schedule(loop, RETRY_S)
 
     # -------------------------------------------------------------- out
     def flush_now(self) -> None:
-        """Commit what waits, however long other processes take.
+        """Commit all waiting operations; wait for other processes up to `patience_s`.
 
         Raises
         ------
         StoreError
-            It could not be written; those who wait for it are told the same.
+            They could not be written. Their waiters get the same error.
         """
         with self.lock:
             while self._ops:
                 self._flush()
 
     def _busy_error(self) -> StoreError | None:
-        """The error to give when patience is at an end."""
+        """Return the error once `patience_s` is over, else None."""
         if self._busy_since is None or monotonic() - self._busy_since < self._patience_s:
             return None
         busy = sqlite3.OperationalError("database is locked")
@@ -239,7 +242,7 @@ class Journal:
         return translated(busy, self._path, waited_s=monotonic() - self._busy_since)
 
     def _flush(self) -> bool:
-        """Write what waits. False: another process is writing, and patience is not at an end."""
+        """Write the waiting operations. False: another process is writing, and `patience_s` is not over."""
         batch = self._take()
         if not batch.ops:
             self._commit(batch)
@@ -287,8 +290,8 @@ class Journal:
         raise error
 
     def _write(self, ops: list[Op]) -> None:
-        rows: list[tuple[Any, ...]] = []
-        blobs: list[Any] = []
+        rows: list[tuple[object, ...]] = []
+        blobs: list[Blob] = []
         ended = False
         for op in ops:
             if (op.hold is not None or op.settled is not None) and not self._move_money(op):
@@ -303,7 +306,7 @@ class Journal:
                 kind, schema, at, fingerprint, money, body = row
                 rows.append((event_id, kind, schema, at, fingerprint, money, checksum(event_id, row), body))
             tail.next = event_id - tail.base
-            ended |= self._stand(op)
+            ended |= self._update_run(op)
         self.db.executemany(INSERT_EVENT, rows)
         if blobs:
             self.db.executemany(_INSERT_BLOB, blobs)
@@ -328,8 +331,8 @@ class Journal:
             self._ledger.settle(tail.number, tail.holds, *op.settled)
         return True
 
-    def _stand(self, op: Op) -> bool:
-        """Bring the run's row up to date; True when the run ended."""
+    def _update_run(self, op: Op) -> bool:
+        """Update the run's row; return whether the run ended."""
         tail, ended, moved = op.tail, False, bool(op.tail.writer)
         for event in op.events:
             if event.__class__ in SPECIAL or tail.standing.waiting or tail.draft is not None:
@@ -348,7 +351,7 @@ class Journal:
             self.db.execute(_SAVE_STANDING, (*_standing_row(standing), tail.number))
 
     def _special(self, tail: Tail, event: ev.Event) -> bool:
-        """Move what `event` moves besides the log; True when the run's row changes."""
+        """Apply the event's changes besides the log; return whether the run's row changes."""
         if isinstance(event, ev.LimitChanged):
             self._ledger.set_limit(event.scope or scope_of(tail.run), budget_of(event.limit_usd, event.limits))
         elif isinstance(event, ev.RunStarted) and (event.limit_usd is not None or event.limits):
@@ -365,8 +368,8 @@ class Journal:
 
     def _commit(self, batch: _Batch) -> None:
         self._ledger.done()
-        now: list[tuple[asyncio.Future[Any], Any]] = []
-        later: list[tuple[asyncio.Future[Any], Any]] = []
+        now: list[Waiter] = []
+        later: list[Waiter] = []
         for op in batch.ops:
             tail = op.tail
             tail.seq, tail.written_by = tail.next, ""
@@ -377,7 +380,7 @@ class Journal:
                 self._forget(op)
             if op.waiter is not None:
                 (later if op.written else now).append((op.waiter, op.refusal))
-        ticks = [(future, None) for future in batch.ticks]
+        ticks: list[Waiter] = [(future, None) for future in batch.ticks]
         (later if self.power else now).extend(ticks)
         later.extend((future, None) for future in batch.syncs)
         if now:
@@ -395,23 +398,29 @@ class Journal:
             tail.next, tail.draft = tail.seq, None
             tail.writer, tail.written_by = tail.writer or tail.written_by, ""
             self._forget(op)
-        waiters: list[asyncio.Future[Any]] = [op.waiter for op in batch.ops if op.waiter is not None]
-        resolve([(future, error) for future in (*waiters, *batch.ticks, *batch.syncs)])
+        failed: list[Waiter] = [(op.waiter, error) for op in batch.ops if op.waiter is not None]
+        failed += [(future, error) for future in (*batch.ticks, *batch.syncs)]
+        resolve(failed)
 
     def _forget(self, op: Op) -> None:
-        """What `op` would have stored is not stored: it must be sent again when it is needed again."""
+        """Remove the blobs of `op` from the caches, because they were not stored."""
         op.tail.packer.forget()
         for digest, _ in op.packed.hashes:
             self._hashes.pop(digest, None)
 
     # -------------------------------------------------------------- for the store
-    def transact(self, work: Callable[[], Any], *, flush: bool = True) -> Any:
-        """Run `work` in a transaction of its own, after what waits is written (or not, where the order is no matter).
+    def transact(self, work: Callable[[], T], *, flush: bool = True) -> T:
+        """Run `work` in its own transaction and return its result.
+
+        Parameters
+        ----------
+        flush
+            Write the waiting operations first. False where the order does not matter.
 
         Raises
         ------
         StoreError
-            It could not be done; nothing of it is.
+            The transaction failed and was rolled back.
         """
         with self.lock:
             if flush:
@@ -445,27 +454,27 @@ class Journal:
 
     @property
     def ledger(self) -> Ledger:
-        """For use inside `transact`."""
+        """The ledger, for use inside `transact`."""
         return self._ledger
 
     def write_late(self) -> None:
-        """Write the hashes that are still to be written."""
+        """Write the hashes that were not written yet."""
         if self._unwritten:
             self.transact(self._write_hashes)
 
     def forget_hashes(self) -> None:
-        """Blobs were deleted: look hashes up again."""
+        """Clear the cache of hashes, because blobs were deleted."""
         self._hashes.clear()
 
     def synced(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
-        """A future that is done when everything appended so far is on the disk."""
+        """Return a future that is done when everything appended so far is on the disk."""
         future: asyncio.Future[None] = loop.create_future()
         self._syncs.append(future)
         self._schedule(loop)
         return future
 
 
-def _standing_row(s: Standing) -> tuple[Any, ...]:
+def _standing_row(s: Standing) -> tuple[object, ...]:
     error = None
     if s.error is not None:
         error = dumps({name: getattr(s.error, name) for name in s.error.__dataclass_fields__})
@@ -477,20 +486,20 @@ def _standing_row(s: Standing) -> tuple[Any, ...]:
 # ------------------------------------------------------------------ the disk
 # Forcing the log to the disk, off the loop: one thread, one system call for all who wait.
 #
-# SQLite with ``synchronous=NORMAL`` writes every commit into the write-ahead log at once and leaves it to the operating
-# system when that reaches the disk. One ``fdatasync`` of the log file after a commit is what ``synchronous=FULL`` would have
-# done; done here, in a thread, it covers every commit made until then, of every run, and holds up no other.
+# SQLite with ``synchronous=NORMAL`` writes every commit into the write-ahead log at once, and the operating system decides
+# when that reaches the disk. ``synchronous=FULL`` would call ``fdatasync`` on the log file after each commit. One call in a
+# thread covers the commits of all runs up to then, and blocks no run.
 
 _sync = getattr(os, "fdatasync", os.fsync)
 
 
 def force(path: Path, inode: int) -> None:
-    """Return when what was written to the database at `path` is on the disk.
+    """Force everything written to the database at `path` to the disk.
 
     Raises
     ------
     StoreUnavailable
-        It cannot be forced there, or the file is no longer the one that was opened (its folder was deleted).
+        The disk refused, or the file is no longer the one that was opened (its folder was deleted).
     """
     try:
         if os.stat(path).st_ino != inode:
@@ -519,11 +528,11 @@ def _force_file(handle: int) -> None:
         fcntl.fcntl(handle, full)
 
 
-REOPEN = "free space or restore the folder, then `%orch resume`: what was recorded before is kept"
+REOPEN = "free space or restore the folder, then `%orch resume`; earlier records are kept"
 
 
 class Forcer:
-    """The thread. It starts with the first request.
+    """The thread that forces the log to the disk. It starts with the first request.
 
     Parameters
     ----------
@@ -534,11 +543,11 @@ class Forcer:
     def __init__(self, force: Callable[[], None]) -> None:
         self._force = force
         self._wake = threading.Condition()
-        self._waiting: list[tuple[asyncio.Future[Any], Any]] = []
+        self._waiting: list[Waiter] = []
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def request(self, waiters: list[tuple[asyncio.Future[Any], Any]]) -> None:
+    def request(self, waiters: list[Waiter]) -> None:
         """Resolve each (future, result) once everything written before this call is on the disk."""
         with self._wake:
             self._waiting += waiters
@@ -549,7 +558,7 @@ class Forcer:
                 self._wake.notify()
 
     def close(self) -> None:
-        """Serve who waits, then end the thread."""
+        """Serve the waiting requests, then end the thread."""
         with self._wake:
             self._closed = True
             self._wake.notify()
@@ -572,10 +581,10 @@ class Forcer:
                 resolve(batch)
 
 
-def resolve(waiters: list[tuple[asyncio.Future[Any], Any]]) -> None:
-    """Give each future its result (or exception), each on its own loop, whatever thread this is."""
+def resolve(waiters: list[Waiter]) -> None:
+    """Give each future its result or exception, on the future's own loop. Call this from any thread."""
     here = asyncio._get_running_loop()
-    others: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
+    others: dict[asyncio.AbstractEventLoop, list[Waiter]] = {}
     mine = []
     for future, result in waiters:
         loop = future.get_loop()
@@ -588,11 +597,11 @@ def resolve(waiters: list[tuple[asyncio.Future[Any], Any]]) -> None:
         if not loop.is_closed():
             try:
                 loop.call_soon_threadsafe(_set_all, some)
-            except RuntimeError:  # it was closed in this moment: nobody waits there any more
+            except RuntimeError:  # the loop was just closed, so nothing waits there
                 continue
 
 
-def _set_all(waiters: list[tuple[asyncio.Future[Any], Any]]) -> None:
+def _set_all(waiters: list[Waiter]) -> None:
     for future, result in waiters:
         if future.done():
             continue

@@ -1,9 +1,9 @@
-"""The one writer of one run in a database: what it appends, admits and settles goes to the store's journal."""
+"""The one writer of one run in a database. It appends, admits and settles through the store's journal."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from orch_nb.schema.secrets import REDACTOR
 from orch_nb.store import ledger_rules
@@ -18,20 +18,23 @@ if TYPE_CHECKING:
 
     from orch_nb.engine.ports import Hold, Refusal
     from orch_nb.schema.events import Event
+    from orch_nb.store.codec import Packed
     from orch_nb.store.journal import Journal, Tail
+
+_T = TypeVar("_T")
 
 
 class StoreHooks(Protocol):
-    """What a run log needs of its store."""
+    """The methods of a store that a run log calls."""
 
     def check(self) -> None:
-        """Raise StoreError when the store cannot be used any more."""
+        """Raise StoreError if the store can no longer be used."""
 
     def force(self) -> None:
         """Force everything written so far to the disk."""
 
     def release(self, number: int) -> None:
-        """The run is closed."""
+        """Let other processes open the run."""
 
 
 class SqliteRunLog:
@@ -46,24 +49,29 @@ class SqliteRunLog:
 
     @property
     def seq(self) -> int:
-        """How many events are committed."""
+        """The number of committed events."""
         return self._tail.seq
 
     def begin(self, writer: str) -> None:
-        """The run is new: `writer` is noted with its first events ("": its row is there already)."""
+        """Store `writer` with the first events of a new run. "" if the run's row already exists."""
         self._tail.writer = writer
 
     def append(self, events: Sequence[Event], /) -> Awaitable[None] | None:
-        """Make `events` safe against the death of this process. Secrets in them are replaced, in the events themselves.
+        """Make `events` safe against the death of this process. Secrets are replaced in the events themselves.
 
-        None: they are already. Otherwise await what is returned: the commit that all runs of this turn share.
+        Returns
+        -------
+        None
+            The events are committed.
+        Awaitable
+            Await it: the commit that all runs of this turn share.
 
         Raises
         ------
         UnstorableValue
-            A value is no plain data; nothing was appended.
+            A value cannot be stored; nothing was appended.
         StoreUnavailable
-            The disk is full, gone, read-only or locked for too long; nothing was appended.
+            The disk is full, missing, read-only or locked for too long; nothing was appended.
         """
         self._check()
         journal, tail = self._journal, self._tail
@@ -84,17 +92,17 @@ class SqliteRunLog:
             return journal.submit(Op(tail, events, packed))
 
     async def admit(self, event: Event, hold: Hold | None, /) -> Refusal | None:
-        """Append a `Sent` and make its hold in one transaction, on the disk before this returns; or say why not.
+        """Append a `Sent` and make its hold in one transaction, on the disk before this returns; or return the refusal.
 
-        Being cancelled leaves nothing half done: before the transaction nothing is appended; after it this returns as
-        usual, and the cancellation is raised at the caller's next await.
+        A cancellation before the transaction appends nothing. After the transaction this returns as usual, and the
+        cancellation is raised at the caller's next await.
 
         Raises
         ------
         UnstorableValue, StoreUnavailable
             As `append`.
         StoreError
-            The amount is none, or the hold's name is in use.
+            The amount is invalid, or the hold's name is in use.
         """
         self._check()
         if hold is not None:
@@ -113,8 +121,7 @@ class SqliteRunLog:
                     op.withdrawn = True
                     waiter.cancel()
                     raise
-            refusal: Refusal | None = await _in_spite_of_cancel(waiter)
-            return refusal
+            return await _in_spite_of_cancel(waiter)
 
     def settle(
         self,
@@ -127,12 +134,12 @@ class SqliteRunLog:
     ) -> Awaitable[None] | None:
         """Append a `Settled` (and what follows at once) and turn its hold into `spent_usd`, in one transaction.
 
-        Spending above the hold is overrun. A hold that was never made (no budget, no price) may settle at nothing.
+        Spending above the hold is overrun. A call without a hold (no budget, no price) settles at 0.
 
         Raises
         ------
         StoreError
-            An amount is none, or money was spent under a hold that is not open.
+            An amount is invalid, or money was spent under a hold that is not open.
         UnstorableValue, StoreUnavailable
             As `append`.
         """
@@ -155,12 +162,12 @@ class SqliteRunLog:
         await forced
 
     def mark_in_doubt(self, hold: str, /) -> None:
-        """Turn a hold into money in doubt; nothing when it is in doubt already.
+        """Turn a hold into money in doubt, unless it is already in doubt.
 
         Raises
         ------
         StoreError
-            It is not open.
+            The hold is not open.
         """
         self._check()
         hold = REDACTOR.text(hold)
@@ -172,11 +179,11 @@ class SqliteRunLog:
             journal.transact(lambda: journal.ledger.mark_in_doubt(tail.number, tail.holds, [hold]))
 
     def holds(self) -> list[str]:
-        """Names of the open holds, in doubt or not."""
+        """Return the names of the open holds, in doubt or not."""
         return list(self._tail.holds)
 
     def close(self) -> None:
-        """Write what waits, and let others write the run. Closing again does nothing."""
+        """Write the waiting events and let other processes write the run. A second call does nothing."""
         if not self._open:
             return
         self._open = False
@@ -187,7 +194,7 @@ class SqliteRunLog:
         if not self._open:
             raise closed_error(self.run)
 
-    def _pack(self, events: Sequence[Event], record: str | None) -> Any:
+    def _pack(self, events: Sequence[Event], record: str | None) -> Packed:
         try:
             for event in events:
                 REDACTOR.event(event)
@@ -199,8 +206,8 @@ class SqliteRunLog:
             raise
 
 
-async def _in_spite_of_cancel(waiter: asyncio.Future[Any]) -> Any:
-    """The waiter's result although the caller is cancelled, who is then cancelled again at its next await."""
+async def _in_spite_of_cancel(waiter: asyncio.Future[_T]) -> _T:
+    """Return the waiter's result although the caller is cancelled. The caller is cancelled again at its next await."""
     while not waiter.done():
         try:
             await asyncio.shield(waiter)

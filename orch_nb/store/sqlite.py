@@ -465,7 +465,7 @@ class SqliteStore(BaseStore):
             The scopes that differed; none in a sound store.
         """
         journal, reader = self._writing(), self._reading()
-        return journal.transact(lambda: Sweeper(journal).rebuild(reader))  # type: ignore[no-any-return]
+        return journal.transact(lambda: Sweeper(journal).rebuild(reader))
 
     # -------------------------------------------------------------- evidence
     def add_evidence(self, rows: Iterable[Evidence]) -> None:

@@ -1,7 +1,7 @@
-"""Plain data in JSON and back, exactly: strict JSON, with tags for what JSON lacks.
+"""Write plain data as strict JSON and read it back exactly. Tags express what JSON lacks.
 
-``{"$bytes": BASE64}`` and ``{"$decimal": TEXT}``, as in `schema.canonical`; a mapping's own key that begins with ``$`` gets a
-second one, so that no data can imitate a tag. Tuples become lists.
+The tags are ``{"$bytes": BASE64}`` and ``{"$decimal": TEXT}``, as in `schema.canonical`. A mapping's own key that begins with
+``$`` gets a second ``$``, so that no data can imitate a tag. Tuples become lists.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import json
 from base64 import b64decode, b64encode
 from decimal import Decimal
 from json import encoder as _json_encoder
-from typing import Any
+from typing import Any, NoReturn
 
 from orch_nb.errors import UnstorableValue
 
 SCALARS = frozenset({int, float, bool, type(None)})
 
 
-def _refuse(value: object) -> Any:
+def _refuse(value: object) -> NoReturn:
     raise UnstorableValue(
         f"a `{type(value).__name__}` cannot be stored.",
         hint="return plain data: None, true/false, numbers, text, bytes, lists, mappings with text keys",
@@ -28,19 +28,19 @@ def _refuse(value: object) -> Any:
 _ENCODER = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"), default=_refuse
 )
-_make: Any = getattr(_json_encoder, "c_make_encoder", None)
+_make = getattr(_json_encoder, "c_make_encoder", None)
 _encode_text = _json_encoder.encode_basestring
-# The encoder object that `JSONEncoder.encode` makes anew for every call (1 us); made once. None where Python lacks it.
+# The encoder object that `JSONEncoder.encode` makes for every call (1 us), made once. None where Python lacks it.
 _chunks = None if _make is None else _make(None, _refuse, _encode_text, None, ":", ",", False, False, False)
 
 
-def dumps(value: Any) -> str:
-    """Compact strict JSON.
+def dumps(value: object) -> str:
+    """Return `value` as compact strict JSON.
 
     Raises
     ------
     UnstorableValue
-        NaN, an infinity, a lone surrogate, a cycle, or something that is no plain data.
+        The value has NaN, an infinity, a lone surrogate, a cycle, or an object of a type that JSON lacks.
     """
     try:
         text = "".join(_chunks(value, 0)) if _chunks is not None else _ENCODER.encode(value)
@@ -56,25 +56,25 @@ def dumps(value: Any) -> str:
 
 
 def too_deep() -> UnstorableValue:
-    """The error for data without an end."""
+    """Return the error for data that contain themselves or are nested too deeply."""
     return UnstorableValue("data nested too deeply cannot be stored (a cycle?).", hint="return flatter data")
 
 
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
 
 
 loads = json.JSONDecoder(parse_constant=_no_constant).decode
-"""The inverse of `dumps`; raises json.JSONDecodeError (a ValueError) on anything but strict JSON."""
+"""The inverse of `dumps`. It raises json.JSONDecodeError (a ValueError) on anything but strict JSON."""
 
 
-def key_text(key: Any) -> str:
-    """A mapping's key as it is written.
+def key_text(key: object) -> str:
+    """Return a mapping's key as it is written.
 
     Raises
     ------
     UnstorableValue
-        It is no text: JSON would turn ``1`` into ``"1"`` without a word.
+        The key is not text: JSON would silently turn ``1`` into ``"1"``.
     """
     if not isinstance(key, str):
         raise UnstorableValue(
@@ -83,8 +83,8 @@ def key_text(key: Any) -> str:
     return "$" + key if key[:1] == "$" else key
 
 
-def tag(value: Any) -> Any:
-    """`value` with bytes, amounts and keys that begin with ``$`` written as JSON can."""
+def tag(value: Any) -> object:
+    """Return `value` with its bytes, amounts and keys that begin with ``$`` in a form that JSON can express."""
     cls = value.__class__
     if cls is str or cls in SCALARS:
         return value
@@ -95,24 +95,26 @@ def tag(value: Any) -> Any:
     return tag_rest(value)
 
 
-def tag_rest(value: Any) -> Any:
-    """The rarer kinds of plain data."""
+def tag_rest(value: object) -> object:
+    """Tag a value of one of the rarer kinds of plain data."""
     if isinstance(value, bytes | bytearray):
         return {"$bytes": b64encode(value).decode("ascii")}
     if isinstance(value, Decimal):
         return {"$decimal": str(value)}
-    for base in (str, bool, int, float):
+    if isinstance(value, bool):
+        return value
+    for base in (str, int, float):
         if isinstance(value, base):
             return base(value)
     if isinstance(value, dict):
         return tag(dict(value))
     if isinstance(value, list | tuple):
         return tag(list(value))
-    return _refuse(value)
+    _refuse(value)
 
 
 def untag(value: Any) -> Any:
-    """The inverse of `tag`."""
+    """Return the value that `tag` wrote."""
     if value.__class__ is list:
         return [untag(v) if v.__class__ in (list, dict) else v for v in value]
     if value.__class__ is not dict:
@@ -127,9 +129,9 @@ def untag(value: Any) -> Any:
 
 
 def plain_key(key: str) -> str:
-    """A written key as the user had it."""
+    """Return the key that `key_text` wrote."""
     if key[:1] != "$":
         return key
     if key[:2] != "$$":
-        raise ValueError(f"the tag {key!r} is not known here")
+        raise ValueError(f"the tag {key!r} is unknown")
     return key[1:]
