@@ -1,7 +1,7 @@
-"""What a person has agreed to once and for all runs: learned routes, and how measured confidences are to be read.
+"""Approvals that hold for all runs: learned routes, and calibrations of measured confidences.
 
-One small JSON file beside the store, ``routes.json``: readable, kept under version control where somebody wants to, and
-written whole, so that a crash leaves the old one or the new one.
+They are in one small JSON file beside the store, ``routes.json``. It is readable and may be put under version control. It is
+always replaced as a whole, so that a crash leaves the old file or the new one.
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ from __future__ import annotations
 import json
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from orch_nb.errors import CorruptStore, StoreUnavailable
 from orch_nb.schema.secrets import REDACTOR
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from orch_nb.schema.values import JsonObject
 
 NAME = "routes.json"
 VERSION = 1
@@ -23,35 +26,34 @@ MAX_BYTES = 4_000_000
 
 
 class Accepted:
-    """Entries by kind and name, plain data.
+    """Entries by kind and name, as plain data.
 
     Parameters
     ----------
     path
-        The file; None keeps everything in memory (a store in memory has no place).
+        The file. None keeps the entries in memory, for a store in memory.
 
     Raises
     ------
     CorruptStore
-        The file is there and is none of ours.
+        The file is not a list of accepted routes.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
         self._lock = threading.Lock()
         self._stamp: tuple[int, int] | None = None
-        self._kept: dict[str, dict[str, Any]] = {}
+        self._kept: dict[str, dict[str, JsonObject]] = {}
 
-    def find(self, kind: str, name: str) -> dict[str, Any] | None:
-        """The entry of this kind ("route", "calibration") and name; None where there is none. Another process's too."""
+    def find(self, kind: str, name: str) -> JsonObject | None:
+        """Return the entry of this kind ("route", "calibration") and name, of any process; None without one."""
         name = REDACTOR.text(name)
         with self._lock:
             self._read()
-            found: dict[str, Any] | None = self._kept.get(kind, {}).get(name)
-            return found
+            return self._kept.get(kind, {}).get(name)
 
-    def put(self, kind: str, name: str, entry: dict[str, Any] | None) -> None:
-        """Keep an entry; None takes it away.
+    def put(self, kind: str, name: str, entry: Mapping[str, object] | None) -> None:
+        """Store an entry; None deletes it.
 
         Raises
         ------
@@ -65,7 +67,7 @@ class Accepted:
             if entry is None:
                 rows.pop(name, None)
             else:
-                rows[name] = entry
+                rows[name] = cast("JsonObject", dict(entry))
             self._write()
 
     def _read(self) -> None:
@@ -87,7 +89,7 @@ class Accepted:
             ) from error
         if not isinstance(data, dict) or data.get("v") != VERSION:
             raise CorruptStore(
-                f"{self.path} is no list of accepted routes of version {VERSION}.", hint="restore it, or delete it"
+                f"{self.path} must be a list of accepted routes of version {VERSION}.", hint="restore it, or delete it"
             )
         self._kept, self._stamp = {k: v for k, v in data.items() if k != "v" and isinstance(v, dict)}, stamp
 

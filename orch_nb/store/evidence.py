@@ -1,4 +1,4 @@
-"""Evidence in a store: checked before it is kept, one row for each key, read in the order of judging."""
+"""Evidence in a store: checked before it is stored, one row for each key, read in the order of judging."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAX_PROMPT = 8_000
-"""Characters of a prompt that are kept: enough for every router's features, and no second copy of a document."""
+"""Characters of a prompt that are stored: enough for the features of every router, without a second copy of a document."""
 
 _COLUMNS = "key, task, offer, model, provider, prompt, quality, cost_usd, seconds, source, judge, at, run, node"
 PUT = f"INSERT OR REPLACE INTO evidence ({_COLUMNS}) VALUES ({', '.join('?' * 14)})"
@@ -25,12 +25,12 @@ BLANK = "UPDATE evidence SET prompt = '' WHERE run = ? AND prompt <> ''"
 
 
 def checked(rows: Iterable[Evidence]) -> list[Evidence]:
-    """The rows as they are kept; of rows with one key the last.
+    """Return the rows as they are stored; of several rows with one key, the last.
 
     Raises
     ------
     UnstorableValue
-        A key, task or model is missing, a quality is not within 0 to 1, or a figure is none. Nothing of `rows` is kept.
+        A key, task or model is missing, a quality is not within 0 to 1, or a figure is not a number. No row is stored.
     """
     return list({row.key: _check(row) for row in rows}.values())
 
@@ -53,7 +53,7 @@ def _check(row: Evidence) -> Evidence:
     return replace(row, prompt=row.prompt[:MAX_PROMPT]) if len(row.prompt) > MAX_PROMPT else row
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -62,12 +62,12 @@ def _bad(row: Evidence, what: str, hint: str) -> UnstorableValue:
 
 
 def in_order(rows: Iterable[Evidence], task: str | None) -> list[Evidence]:
-    """Rows of `task` (None: of all) by time and key: the same whatever order they were written in."""
+    """Return the rows of `task` (None: of all) by time and key, whatever order they were written in."""
     return sorted((r for r in rows if task in (None, r.task)), key=lambda r: (r.at, r.key))
 
 
-def to_row(row: Evidence) -> tuple[Any, ...]:
-    """What `PUT` binds."""
+def to_row(row: Evidence) -> tuple[object, ...]:
+    """Return the values that `PUT` binds."""
     cost = None if row.cost_usd is None else str(row.cost_usd)
     return (
         row.key, row.task, row.offer, row.model, row.provider, row.prompt, float(row.quality), cost, row.seconds,
@@ -76,7 +76,7 @@ def to_row(row: Evidence) -> tuple[Any, ...]:
 
 
 def from_row(row: tuple[Any, ...]) -> Evidence:
-    """What `READ` found."""
+    """Return the evidence in a row of `READ`."""
     key, task, offer, model, provider, prompt, quality, cost, seconds, source, by, at, run, node = row
     cost_usd = None if cost is None else Decimal(cost)
     return Evidence(

@@ -1,13 +1,13 @@
-"""A run as JSON lines: one event a line, complete in itself, readable by eye and by any other program.
+"""Export of a run as JSON lines: one complete event a line, readable by people and programs.
 
-``{"seq": 3, "type": "finished", "schema": 1, "event": {...}}``. Amounts of money are text. What JSON lacks is tagged as in
-`schema.canonical`: ``{"$bytes": BASE64}``; a mapping's own key that begins with ``$`` has a second one.
+``{"seq": 3, "type": "finished", "schema": 1, "event": {...}}``. Amounts of money are text. Data that JSON lacks are tagged
+as in `schema.canonical`: ``{"$bytes": BASE64}``. A mapping's own key that begins with ``$`` has a second ``$``.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb.errors import CorruptStore
 from orch_nb.schema.events import SCHEMA, Event, from_row, to_row
@@ -19,32 +19,32 @@ if TYPE_CHECKING:
 
 
 def to_line(seq: int, event: Event) -> str:
-    """One event as one line, without its line break. What an earlier version stored is cleaned of secrets here."""
+    """Return one event as one line, without a line break. Secrets that an earlier version stored are replaced."""
     row, _ = REDACTOR.clean(to_row(event))
     return dumps({"seq": seq, "type": event.TYPE, "schema": SCHEMA, "event": tag(row)})
 
 
 def from_line(line: str) -> tuple[int, Event]:
-    """The event that `to_line` wrote, upcast when an earlier version did.
+    """Return the event that `to_line` wrote, upcast if an earlier version wrote it.
 
     Raises
     ------
     CorruptStore
-        The line is no such record.
+        The line is not an event.
     SchemaTooNew
         A later version wrote it.
     """
     try:
-        got: Any = loads(line)
+        got = loads(line)
         return got["seq"], from_row(got["type"], untag(got["event"]), schema=got["schema"])
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError, ArithmeticError, ValueError) as error:
         raise CorruptStore(
-            f"this line is no event: {line[:80]!r}.", hint="one event a line, as `export` writes"
+            f"a line must be an event, got {line[:80]!r}.", hint="one event a line, as `export` writes"
         ) from error
 
 
 def read_lines(lines: Iterable[str]) -> Iterator[tuple[int, Event]]:
-    """Events of an exported run, in order; blank lines are passed over."""
+    """Yield the events of an exported run, in order; skip blank lines."""
     for line in lines:
         if line.strip():
             yield from_line(line)

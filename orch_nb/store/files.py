@@ -1,4 +1,4 @@
-"""The database file: made private, opened with the right settings, its errors in our words."""
+"""The database file: create it for this user only, open it with the right settings, translate its errors."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from time import monotonic
 from orch_nb.errors import CorruptStore, StoreError, StoreUnavailable
 
 BUSY_MS = 20
-"""How long SQLite itself waits for another process's transaction, in ms: it blocks the loop, so it is short; the journal
-tries again later, from the loop."""
+"""Milliseconds that SQLite itself waits for another process's transaction. This blocks the loop, so it is short; the journal
+retries from the loop."""
 
 
 DATABASE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
-"""What SQLite raises here: in a damaged file even the text of an error may not be text."""
+"""Errors that SQLite raises. In a damaged file even the message of an error may be undecodable."""
 
 
 def prepare(path: Path) -> None:
-    """Make the folder (0700, with a `.gitignore` of `*`) and an empty file (0600), where they are missing.
+    """Create the folder (0700, with a `.gitignore` of `*`) and an empty file (0600), if they are missing.
 
-    The file is made before SQLite sees it, because SQLite gives its log files the mode of the database. It is opened
-    here only when it is new: closing a handle of a database that is in use would drop this process's locks on it.
+    The file is created before SQLite opens it, because SQLite gives its log files the mode of the database. An existing file
+    is not opened here: closing a handle of a database that is in use would drop this process's locks on it.
 
     Raises
     ------
     StoreUnavailable
-        They cannot be made.
+        They cannot be created.
     """
     try:
         private_folder(path.parent)
@@ -39,21 +39,21 @@ def prepare(path: Path) -> None:
                 file.chmod(0o600)
     except OSError as error:
         raise StoreUnavailable(
-            f"the store {path} cannot be made: {error.strerror or error}.", hint="choose a folder that can be written"
+            f"the store {path} cannot be created: {error.strerror or error}.", hint="choose a writable folder"
         ) from error
 
 
 def private_folder(folder: Path) -> None:
-    """Make `folder` for this user only, and keep it out of version control; a folder that exists is left as it is."""
+    """Create `folder` for this user only, and keep it out of version control. An existing folder is not changed."""
     if folder.is_dir():
         return
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # another process may make it at the same time
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # another process may create it at the same time
     folder.chmod(0o700)
     (folder / ".gitignore").write_text("*\n")
 
 
 def open_writer(path: Path, patience_s: float) -> sqlite3.Connection:
-    """The connection that writes: WAL, every commit in the log file at once, the disk's turn left to `disk`."""
+    """Open the connection that writes: a write-ahead log, every commit in it at once; `journal.Forcer` syncs it to the disk."""
     connection = sqlite3.connect(path, timeout=patience_s, isolation_level=None, check_same_thread=False)
     try:
         mode = _switch_to_log(connection, patience_s)
@@ -70,7 +70,7 @@ def open_writer(path: Path, patience_s: float) -> sqlite3.Connection:
 
 
 def _switch_to_log(connection: sqlite3.Connection, patience_s: float) -> str:
-    """Ask for a write-ahead log; SQLite does not wait by itself while another process makes the same file."""
+    """Turn on the write-ahead log and return the mode. Retry: SQLite does not wait while another process creates the file."""
     start = monotonic()
     while True:
         try:
@@ -83,7 +83,7 @@ def _switch_to_log(connection: sqlite3.Connection, patience_s: float) -> str:
 
 
 def at_rest(path: Path) -> tuple[int, int] | None:
-    """A stamp of the database while all of it is in its one file; None where a log beside it holds more."""
+    """Return a stamp of the database while all of it is in its one file; None if a log beside it has more."""
     log = Path(f"{path}-wal")
     if log.exists() and log.stat().st_size:
         return None
@@ -92,13 +92,13 @@ def at_rest(path: Path) -> tuple[int, int] | None:
 
 
 def open_reader(path: Path, *, is_at_rest: bool = False) -> sqlite3.Connection:
-    """Open a connection that cannot write, whatever is asked of it.
+    """Open a connection that cannot write.
 
     Parameters
     ----------
     is_at_rest
-        Read the one file as it is (see `at_rest`), which makes no files beside it and needs no right to. Until its stamp
-        changes.
+        Read only the one file (see `at_rest`). This creates no files beside it and needs no right to. It is valid until the
+        stamp changes.
     """
     uri = path.absolute().as_uri() + "?mode=ro" + ("&immutable=1" if is_at_rest else "")
     connection = sqlite3.connect(uri, uri=True, timeout=5.0, isolation_level=None, check_same_thread=False)
@@ -108,27 +108,27 @@ def open_reader(path: Path, *, is_at_rest: bool = False) -> sqlite3.Connection:
 
 
 def fold_log(connection: sqlite3.Connection) -> None:
-    """Move what the log file holds into the database, and empty the log; what another process still reads stays there."""
+    """Move the content of the log into the database and empty the log, except for the part that another process still reads."""
     with suppress(*DATABASE_ERRORS):
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def is_busy(error: Exception) -> bool:
-    """Whether another process was writing just then."""
+    """Return whether another process was writing."""
     return _name(error).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
 
 
 def translated(error: Exception, path: Path, *, waited_s: float = 0.0) -> StoreError:
-    """What SQLite said, as an error of ours."""
+    """Return an error of SQLite as a `StoreError`."""
     name = _name(error)
     if isinstance(error, OSError):
         return StoreUnavailable(
-            f"the store {path} cannot be read: {error.strerror or error}.", hint="is it still there?"
+            f"the store {path} cannot be read: {error.strerror or error}.", hint="check that the file exists"
         )
     if is_busy(error):
         return StoreUnavailable(
-            f"the store {path} is locked by another process, for {waited_s:.1f} s now.",
-            hint="another notebook or program writes to it all the time: end it, or use a store of your own",
+            f"the store {path} has been locked by another process for {waited_s:.1f} s.",
+            hint="another notebook or program writes to it all the time: end it, or use another store",
             waited_s=waited_s,
         )
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "utf-8" in str(error).lower():
@@ -138,7 +138,7 @@ def translated(error: Exception, path: Path, *, waited_s: float = 0.0) -> StoreE
     if name.startswith(("SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_NOLFS")):
         return StoreUnavailable(
             f"the store {path} cannot be used: {error}.",
-            hint="is there space, and may the folder be written?",
+            hint="check that the disk has space and that the folder is writable",
             reason=name,
         )
     return StoreError(f"the store {path} failed: {error}.", reason=name)

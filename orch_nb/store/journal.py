@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from orch_nb.store.codec import Blob, Packed, Packer, Row
     from orch_nb.store.ledger_rules import OpenHold
 
-Waiter: TypeAlias = "tuple[asyncio.Future[Any], object]"
+Waiter: TypeAlias = tuple[asyncio.Future[Any], object]
 """A future, and the result or exception that it is to get."""
 T = TypeVar("T")
 

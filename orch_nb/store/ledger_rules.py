@@ -1,10 +1,10 @@
-"""The rules of a ledger, pure: what may be held, and what a settled call leaves behind.
+"""The rules of the ledger, as pure functions: whether a call's hold fits its budgets, and how the call is settled.
 
 An `Account` is one scope of a nest (``notebook:NAME``, ``run:ID``, ``run:ID/node:NAME``), with a `Purse` for each unit that
-was used or limited there: dollars, tokens, calls, seconds. Both stores keep accounts, each in its own way, and move them by
-the functions here only, so that the rules cannot differ.
+was used or limited there: dollars, tokens, calls, seconds. Both stores change accounts only by the functions here, so that
+their rules cannot differ.
 
-Sums are exact: they are made in a context of 60 digits of our own, whatever the caller's decimal context says.
+Sums are exact: they are computed with 60 digits, whatever the caller's decimal context is.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ subtract = _EXACT.subtract
 
 
 def amount(value: object, what: str, of: str = "money") -> Decimal:
-    """`value` itself when it is an amount: a finite Decimal, not below zero.
+    """Return `value` if it is an amount: a finite Decimal, not below zero.
 
     Raises
     ------
     StoreError
-        It is something else; a float in particular, whose cents are not exact.
+        It is anything else, such as a float, whose cents are not exact.
     """
     if value.__class__ is not Decimal or not value.is_finite() or value < ZERO:
         raise StoreError(
-            f"{what} is {value!r}, which is no amount of {of}.", hint="give a finite Decimal that is not below 0"
+            f"{what} must be an amount of {of}, got {value!r}.", hint="give a finite Decimal that is not below 0"
         )
     return value
 
@@ -48,13 +48,14 @@ class Purse:
     """One unit's figures in one scope.
 
     limit
-        Set for the scope itself (`set_limit`, or the run's own events).
+        The limit of the scope itself (`set_limit`, or the run's own events).
     hold_limit
-        What the latest hold said the limit is (None: it said nothing). The tighter of the two is in force.
+        The limit in the latest hold, None for none. The tighter of the two is in force.
     noted
-        As much of `overrun` as somebody has seen, by setting a limit since: it no longer blocks by itself.
+        The part of `overrun` that a user accepted by setting a limit since. It no longer blocks calls by itself.
 
-    Seconds are paid afterwards: nothing is held, `spent` has all of them, and what is above the limit is shown as overrun.
+    Seconds are counted afterwards: nothing is held, `spent` has all of them, and the part above the limit is shown as
+    overrun.
     """
 
     unit: str
@@ -67,24 +68,24 @@ class Purse:
     noted: Decimal = ZERO
 
     def in_force(self) -> Decimal | None:
-        """The limit in force: the tighter one, None without any."""
+        """Return the limit in force: the tighter of the two, None without any."""
         if self.limit is None or self.hold_limit is None:
             return self.hold_limit if self.limit is None else self.limit
         return min(self.limit, self.hold_limit)
 
     def quota(self) -> Quota:
-        """The figures, as the port shows them."""
+        """Return the figures as `engine.ports.Quota`."""
         limit, spent, overrun = self.in_force(), self.spent, self.overrun
         if self.unit == "seconds" and limit is not None and spent > limit:
             spent, overrun = limit, subtract(spent, limit)
         return Quota(limit, spent, self.held, self.in_doubt, overrun)
 
     def used(self) -> Decimal:
-        """What the limit has to cover already: spent, overrun, held and in doubt."""
+        """Return the used part of the limit: spent, overrun, held and in doubt."""
         return add(add(self.spent, self.overrun), add(self.held, self.in_doubt))
 
     def refuses(self, asked: Decimal) -> bool:
-        """Whether `asked` does not fit, or an overrun nobody has seen yet blocks."""
+        """Return whether `asked` does not fit, or an overrun blocks that no user has accepted."""
         limit = self.in_force()
         if limit is None:
             return False
@@ -93,19 +94,19 @@ class Purse:
         return self.overrun > self.noted or add(self.used(), asked) > limit
 
     def left(self) -> Decimal:
-        """What is left of the limit; below zero after an overrun."""
+        """Return the rest of the limit; negative after an overrun."""
         limit = self.in_force()
         return subtract(limit, self.used()) if limit is not None else Decimal("Infinity")
 
     def refusal(self, scope: str, asked: Decimal) -> Refusal:
-        """Why `asked` is refused."""
+        """Return the reason why `asked` is refused."""
         limit = self.in_force()
         assert limit is not None, "a purse without limit refuses nothing"
         spent = add(add(self.spent, self.overrun), self.in_doubt)
         return Refusal(scope, limit, spent, self.held, asked, self.unit)
 
     def settle(self, hold: OpenHold, spent: Decimal, overrun: Decimal) -> None:
-        """Turn what `hold` asked for into what was spent."""
+        """Replace the amount that `hold` set aside by the amount spent."""
         asked = hold.asked[self.unit]
         if hold.doubted:
             self.in_doubt = subtract(self.in_doubt, asked)
@@ -115,15 +116,15 @@ class Purse:
         self.overrun = add(self.overrun, overrun)
 
     def figures(self) -> tuple[Decimal, Decimal, Decimal, Decimal]:
-        """The figures that events determine."""
+        """Return the figures that events determine."""
         return (self.spent, self.held, self.in_doubt, self.overrun)
 
     def take(self, other: Purse) -> None:
-        """The figures that events determine become those of `other`."""
+        """Copy the figures that events determine from `other`."""
         self.spent, self.held, self.in_doubt, self.overrun = other.figures()
 
     def empty(self) -> None:
-        """Nothing spent, in doubt or overrun; open holds and the limit stay."""
+        """Set spent, in doubt and overrun to 0; keep open holds and the limit."""
         self.spent = self.in_doubt = self.overrun = self.noted = ZERO
 
 
@@ -137,7 +138,7 @@ class Account:
     degrade: str = ""
 
     def purse(self, unit: str) -> Purse:
-        """The purse of `unit`, new where there was none."""
+        """Return the purse of `unit`, a new one if needed."""
         one = self.purses.get(unit)
         if one is None:
             one = self.purses[unit] = Purse(unit)
@@ -145,11 +146,11 @@ class Account:
 
     @property
     def usd(self) -> Purse:
-        """The dollars."""
+        """The purse of dollars."""
         return self.purse("usd")
 
     def balance(self) -> Balance:
-        """The figures, as the port shows them."""
+        """Return the figures as `engine.ports.Balance`."""
         quotas = {unit: self.purses[unit].quota() for unit in UNITS[1:] if unit in self.purses}
         usd = self.usd.quota()
         return Balance(
@@ -157,7 +158,7 @@ class Account:
         )
 
     def set_limit(self, limit: Limit) -> None:
-        """Another budget. Who sets one has seen the overrun: from here on it counts as spent, and blocks no more."""
+        """Set the budget. This accepts the overrun so far: it counts as spent and no longer blocks."""
         budget = as_budget(limit, self.scope)
         for unit in UNITS:
             wanted = budget.limit(unit)
@@ -167,18 +168,18 @@ class Account:
         self.note()
 
     def note(self) -> None:
-        """What is overrun has been seen."""
+        """Accept the overrun so far, so that it no longer blocks."""
         for purse in self.purses.values():
             purse.noted = purse.overrun
 
     def is_used(self) -> bool:
-        """Whether anything was spent, held, in doubt or overrun."""
+        """Return whether anything is spent, held, in doubt or overrun."""
         return any(purse.used() for purse in self.purses.values())
 
 
 @dataclass(slots=True)
 class OpenHold:
-    """What was set aside, by unit, and in which scopes. `doubted`: nobody knows whether the call was made."""
+    """The amounts set aside, by unit, and their scopes. `doubted`: it is unknown whether the call was made."""
 
     hold: str
     asked: dict[str, Decimal]
@@ -187,12 +188,12 @@ class OpenHold:
 
 
 def as_budget(limit: Limit, scope: str) -> Budget:
-    """A limit as a budget; a bare Decimal is dollars.
+    """Return a limit as a budget; a Decimal is dollars.
 
     Raises
     ------
     StoreError
-        A limit is no amount.
+        A limit is not an amount.
     """
     budget = limit if isinstance(limit, Budget) else Budget(limit)
     for unit in UNITS:
@@ -203,7 +204,7 @@ def as_budget(limit: Limit, scope: str) -> Budget:
 
 
 def limits_of(hold: Hold) -> dict[str, dict[str, Decimal | None]]:
-    """Scope -> unit -> limit of a hold; a scope named twice counts once, with its tighter limits."""
+    """Return scope -> unit -> limit of a hold. A scope named twice counts once, with its tighter limits."""
     out: dict[str, dict[str, Decimal | None]] = {}
     for scope, limit in hold.scopes:
         budget = as_budget(limit, scope)
@@ -215,12 +216,12 @@ def limits_of(hold: Hold) -> dict[str, dict[str, Decimal | None]]:
 
 
 def asked_of(hold: Hold) -> dict[str, Decimal]:
-    """Unit -> what a hold asks for, dollars always among them.
+    """Return unit -> amount that a hold asks for, dollars always included.
 
     Raises
     ------
     StoreError
-        It is no amount.
+        An amount is invalid.
     """
     asked = {"usd": amount(hold.asked_usd, f"the hold `{hold.hold}`")}
     for unit, value in hold.asked.items():
@@ -229,21 +230,21 @@ def asked_of(hold: Hold) -> dict[str, Decimal]:
 
 
 def admit(account: Callable[[str], Account], hold: Hold) -> Refusal | OpenHold:
-    """Hold what is asked in every scope of the nest, or in none.
+    """Hold the amounts in every scope of the nest, or in none.
 
     Parameters
     ----------
     account
-        Gives the account of a scope, new where there was none; it is changed in place.
+        Returns the account of a scope, a new one if needed; it is changed in place.
 
     Returns
     -------
     OpenHold
-        It fits everywhere.
+        The hold fits in every scope.
     Refusal
-        It does not: the tightest of the purses that refuse, dollars before the other units. Its `spent_usd` includes what is
-        in doubt and what was billed above reservations, so that limit - spent - held is what is left, and only `held_usd`
-        may become free again.
+        The hold does not fit. This is the tightest of the purses that refuse, dollars before the other units. Its
+        `spent_usd` includes the money in doubt and the overrun, so that limit - spent - held is the rest, and only
+        `held_usd` may become free again.
     """
     asked = asked_of(hold)
     refusing: list[tuple[int, Decimal, str, Purse]] = []
@@ -274,9 +275,9 @@ def settle(
     overrun_usd: Decimal,
     used: Mapping[str, Decimal] | None = None,
 ) -> None:
-    """Turn a hold into what was spent. Spending is capped at the hold; what is above it is overrun.
+    """Replace a hold by the amounts spent. Spending is capped at the hold; the part above it is overrun.
 
-    Seconds are the exception: nothing of them was held, so all are spent.
+    Seconds are the exception: none were held, so all are spent.
     """
     spent = min(spent_usd, hold.asked["usd"])
     booked = {"usd": (spent, add(overrun_usd, subtract(spent_usd, spent)))}
@@ -291,7 +292,7 @@ def settle(
 
 
 def mark_in_doubt(accounts: Iterable[Account], hold: OpenHold) -> None:
-    """Turn a hold into money in doubt; once only."""
+    """Turn a hold into money in doubt, unless it is already in doubt."""
     if hold.doubted:
         return
     for one in accounts:
@@ -312,12 +313,7 @@ def check_settlement(
     *,
     is_open: bool,
 ) -> None:
-    """Refuse a settlement whose figures are not amounts, and one of money whose hold is not open.
-
-    Raises
-    ------
-    StoreError
-    """
+    """Raise StoreError if a figure of a settlement is not an amount, or if money is settled without an open hold."""
     amount(spent_usd, f"the spending of `{hold}`")
     amount(overrun_usd, f"the overrun of `{hold}`")
     for unit, value in (used or {}).items():

@@ -1,11 +1,11 @@
-"""The ledger's tables: accounts and open holds, read and written inside the journal's transactions."""
+"""The tables of the ledger: accounts and open holds, read and written inside the journal's transactions."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from orch_nb.engine.ports import Refusal
 from orch_nb.schema import events as ev
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orch_nb.engine.ports import Hold, Limit
 
 QUOTAS_SINCE = STEPS.index(m003_quotas) + 1
-"""The version of the tables that first had other units than dollars."""
+"""The first version of the tables with other units than dollars."""
 _FIGURES = "spent, held, in_doubt, overrun, noted"
 _DOLLARS = """SELECT scope, 'usd', limit_usd, hold_limit_usd, spent_usd, held_usd, in_doubt_usd, overrun_usd, noted_usd
     FROM accounts WHERE scope {is_wanted}"""
@@ -33,7 +33,7 @@ _SELECT = {
     for is_wanted in ("= ?1", "GLOB ?1")
     for has_quotas in (True, False)
 }
-"""One statement for all of an account: two would see two moments, between which another process may write."""
+"""One statement reads a whole account: between two statements another process may write."""
 _SAVE = "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _SAVE_QUOTA = (
     f"INSERT OR REPLACE INTO quotas (scope, most, hold_most, {_FIGURES}, unit) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -48,13 +48,13 @@ def _text(value: Decimal | None) -> str | None:
     return None if value is None else str(value)
 
 
-def _purse(unit: str, row: Sequence[Any]) -> Purse:
-    """The purse of a row: two limits, then five figures."""
-    return Purse(unit, _decimal(row[0]), _decimal(row[1]), *(Decimal(text) for text in row[2:]))
+def _purse(unit: str, row: Sequence[str | None]) -> Purse:
+    """Return the purse of a row: two limits, then five figures."""
+    return Purse(unit, _decimal(row[0]), _decimal(row[1]), *(Decimal(text or 0) for text in row[2:]))
 
 
 class Ledger:
-    """The accounts that one transaction touches: read once, moved by the rules of `money`, written at its end."""
+    """The accounts that one transaction changes: read once, changed by `ledger_rules`, written at its end."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
@@ -62,7 +62,7 @@ class Ledger:
         self._undo: list[tuple[dict[str, OpenHold], str, OpenHold | None]] = []
 
     def account(self, scope: str) -> Account:
-        """The account of `scope`, new where there was none."""
+        """Return the account of `scope`, a new one if needed."""
         one = self._open.get(scope)
         if one is None:
             one = self._open[scope] = load_account(self._db, scope)
@@ -71,7 +71,7 @@ class Ledger:
     def admit(
         self, number: int, holds: dict[str, OpenHold], hold: Hold, is_live: Callable[[int], bool]
     ) -> Refusal | None:
-        """Make a hold of run `number`, or say why not; before refusing, money held by dead processes is put in doubt."""
+        """Make a hold of run `number`, or return the refusal. Before a refusal, the holds of dead processes become money in doubt."""
         got = ledger_rules.admit(self.account, hold)
         if isinstance(got, Refusal):
             if not got.held_usd or not self.doubt_dead(is_live):
@@ -95,16 +95,16 @@ class Ledger:
         overrun: Decimal,
         used: Mapping[str, Decimal] | None,
     ) -> None:
-        """Turn a hold of run `number` into what was spent."""
+        """Replace a hold of run `number` by the amounts spent."""
         hold = holds[name]
         ledger_rules.settle([self.account(s) for s in hold.scopes], hold, spent, overrun, used)
         self._put(holds, name, None)
         self._db.execute("DELETE FROM holds WHERE run = ? AND hold = ?", (number, name))
 
     def mark_in_doubt(self, number: int, holds: dict[str, OpenHold], names: Iterable[str]) -> None:
-        """Turn holds of run `number` into money in doubt; those that are already stay so.
+        """Turn holds of run `number` into money in doubt, unless they already are.
 
-        The table is asked, not `holds`: another process may have put them in doubt while nobody had the run open.
+        The table says whether they are: another process may have put them in doubt while the run was closed.
         """
         for name in names:
             hold = replace(holds[name], doubted=self._is_doubted(number, name))
@@ -117,9 +117,9 @@ class Ledger:
         return row is not None and bool(row[0])
 
     def doubt_dead(self, is_live: Callable[[int], bool]) -> int:
-        """Put the holds of runs that nobody is driving in doubt: their process died. Returns how many.
+        """Put the holds of runs whose process died in doubt; return their number.
 
-        Without this a budget would wait for money that no one will ever release.
+        Otherwise a budget would wait for money that no process will release.
         """
         rows = self._db.execute("SELECT DISTINCT run FROM holds WHERE doubted = 0").fetchall()
         done = 0
@@ -131,7 +131,7 @@ class Ledger:
         return done
 
     def set_limit(self, scope: str, limit: Limit) -> None:
-        """Another budget for `scope`, and for a run's scope: its nodes' overruns are seen as well."""
+        """Set the budget of `scope`. For a run's scope this accepts the overruns of its nodes, too."""
         one = self.account(scope)
         one.set_limit(limit)
         if (one.at_limit, one.degrade) == ("stop", ""):
@@ -147,13 +147,13 @@ class Ledger:
         return [self.account(s) for (s,) in rows]
 
     def drop(self, scope: str) -> None:
-        """Forget an account whose run is deleted."""
+        """Delete the account of a deleted run."""
         self._open.pop(scope, None)
         for table in ("accounts", "quotas", "at_limits"):
             self._db.execute(f"DELETE FROM {table} WHERE scope = ?", (scope,))
 
     def save(self) -> None:
-        """Write what was touched."""
+        """Write the changed accounts."""
         if self._open:
             self._db.executemany(_SAVE, [_row(one.scope, one.usd) for one in self._open.values()])
             quotas = [
@@ -166,13 +166,13 @@ class Ledger:
                 self._db.executemany(_SAVE_QUOTA, quotas)
 
     def done(self) -> None:
-        """The transaction is committed: remember nothing, another process may write next."""
+        """Clear the cache after a commit, because another process may write next."""
         if self._open:
             self._open.clear()
             self._undo.clear()
 
     def undo(self) -> None:
-        """The transaction was rolled back: holds are again what they were."""
+        """Restore the holds and clear the cache after a rollback."""
         for holds, name, before in reversed(self._undo):
             if before is None:
                 holds.pop(name, None)
@@ -189,7 +189,7 @@ class Ledger:
             holds[name] = now
 
 
-def _row(scope: str, purse: Purse) -> tuple[Any, ...]:
+def _row(scope: str, purse: Purse) -> tuple[str | None, ...]:
     return (
         scope, _text(purse.limit), _text(purse.hold_limit), str(purse.spent), str(purse.held), str(purse.in_doubt),
         str(purse.overrun), str(purse.noted),
@@ -201,12 +201,12 @@ def _beside_usd(asked: Mapping[str, Decimal]) -> dict[str, str]:
 
 
 def glob_of(prefix: str) -> str:
-    """The GLOB pattern of texts that begin with `prefix`, whatever characters it has."""
+    """Return the GLOB pattern of texts that begin with `prefix`, whatever characters it has."""
     return "".join(f"[{c}]" if c in "*?[" else c for c in prefix) + "*"
 
 
 def load_holds(connection: sqlite3.Connection, number: int) -> dict[str, OpenHold]:
-    """The open holds of run `number`."""
+    """Return the open holds of run `number`."""
     rows = connection.execute(
         "SELECT hold, asked_usd, scopes, doubted, asked FROM holds WHERE run = ?", (number,)
     ).fetchall()
@@ -221,17 +221,20 @@ def _amounts_asked(usd: str, beside: Mapping[str, str]) -> dict[str, Decimal]:
 
 
 def load_account(connection: sqlite3.Connection, scope: str, *, has_quotas: bool = True) -> Account:
-    """The account of `scope`, empty when there is none. `has_quotas`: whether the file has tables for other units than dollars."""
+    """Return the account of `scope`, an empty one if needed.
+
+    `has_quotas` says whether the file has the tables of other units than dollars.
+    """
     rows = connection.execute(_SELECT["= ?1", has_quotas], (scope,))
     return next(iter(_accounts_of(rows)), Account(scope))
 
 
 def load_accounts(connection: sqlite3.Connection, prefix: str, *, has_quotas: bool = True) -> list[Account]:
-    """Accounts whose scope begins with `prefix`, by name."""
+    """Return the accounts whose scope begins with `prefix`, by name."""
     return _accounts_of(connection.execute(_SELECT["GLOB ?1", has_quotas], (glob_of(prefix),)))
 
 
-def _accounts_of(rows: Iterable[tuple[Any, ...]]) -> list[Account]:
+def _accounts_of(rows: Iterable[tuple[str, ...]]) -> list[Account]:
     made: dict[str, Account] = {}
     for scope, unit, *figures in rows:
         one = made.setdefault(scope, Account(scope))
@@ -242,10 +245,22 @@ def _accounts_of(rows: Iterable[tuple[Any, ...]]) -> list[Account]:
     return list(made.values())
 
 
-# ------------------------------------------------------------------ what is written beside an event
+# ------------------------------------------------------------------ money records of events
+class _Record(TypedDict, total=False):
+    """The money record of an event: `asked`, `scopes` and `beside` of a `sent`, the others of a `settled`."""
+
+    hold: str
+    asked: str
+    scopes: list[str]
+    beside: dict[str, str]
+    spent: str
+    overrun: str
+    used: dict[str, str]
+
+
 def admit_record(hold: Hold) -> str:
-    """The hold that a `sent` made, for `Tally`."""
-    record: dict[str, Any] = {
+    """Return the money record of a `sent`, for `Tally`."""
+    record: _Record = {
         "hold": hold.hold,
         "asked": str(hold.asked_usd),
         "scopes": list(ledger_rules.limits_of(hold)),
@@ -258,21 +273,21 @@ def admit_record(hold: Hold) -> str:
 def settle_record(
     hold: str, spent_usd: Decimal, overrun_usd: Decimal, used: Mapping[str, Decimal] | None = None
 ) -> str:
-    """What a `settled` left behind, for `Tally`."""
-    record: dict[str, Any] = {"hold": hold, "spent": str(spent_usd), "overrun": str(overrun_usd)}
+    """Return the money record of a `settled`, for `Tally`."""
+    record: _Record = {"hold": hold, "spent": str(spent_usd), "overrun": str(overrun_usd)}
     if used:
         record["used"] = {unit: str(value) for unit, value in used.items()}
     return dumps(record)
 
 
 class Tally:
-    """Accounts made again from events alone: what the live ledger is compared with, and repaired from."""
+    """Accounts computed from events alone. The live ledger is compared with them and repaired from them."""
 
     def __init__(self) -> None:
         self.accounts: dict[str, Account] = {}
 
     def account(self, scope: str) -> Account:
-        """The account of `scope`, new where there was none."""
+        """Return the account of `scope`, a new one if needed."""
         return self.accounts.setdefault(scope, Account(scope))
 
     def run(self, records: Iterable[tuple[str, str | None]], doubted: set[str]) -> None:
@@ -290,7 +305,7 @@ class Tally:
         for name in doubted & holds.keys():
             ledger_rules.mark_in_doubt(map(self.account, holds[name].scopes), holds[name])
 
-    def _move(self, holds: dict[str, OpenHold], record: dict[str, Any]) -> None:
+    def _move(self, holds: dict[str, OpenHold], record: _Record) -> None:
         name = record["hold"]
         if "asked" in record:
             asked = _amounts_asked(record["asked"], record.get("beside", {}))
@@ -306,7 +321,7 @@ class Tally:
             ledger_rules.settle(map(self.account, hold.scopes), hold, spent, overrun, used)
 
     def carry(self, scope: str, unit: str, spent: Decimal, in_doubt: Decimal, overrun: Decimal) -> None:
-        """Add what no log says any more."""
+        """Add amounts that are in no log any more."""
         purse = self.account(scope).purse(unit)
         purse.spent = ledger_rules.add(purse.spent, spent)
         purse.in_doubt = ledger_rules.add(purse.in_doubt, in_doubt)
@@ -314,11 +329,11 @@ class Tally:
 
 
 def differs(live: Account, made: Account) -> bool:
-    """Whether the figures that events determine are not the same."""
+    """Return whether the figures that events determine differ."""
     return any(live.purse(unit).figures() != made.purse(unit).figures() for unit in {*live.purses, *made.purses})
 
 
 def put_right(live: Account, made: Account) -> None:
-    """The figures that events determine become those of `made`."""
+    """Copy the figures that events determine from `made`."""
     for unit in {*live.purses, *made.purses}:
         live.purse(unit).take(made.purse(unit))

@@ -1,5 +1,5 @@
-"""Where a notebook's store lies: `.orch/` beside it, or, where there is none and that file system cannot keep a database
-safe, in the user's state folder. A store that is there is never left for another one: it is read, or refused."""
+"""The place of a notebook's store: `.orch/` beside it. If that file system is unsafe for a database, the store is in the
+user's state folder. An existing store is never replaced by another one: it is opened, or refused."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ NETWORKED = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "9p", "fuse.sshfs", "fuse.s3fs", "fuse.rclone", "lustre",
      "ceph", "glusterfs", "fuse.glusterfs", "beegfs"}
 )  # fmt: skip
-"""File systems on which several machines may have the file open: SQLite's write-ahead log needs memory they share."""
+"""File systems on which several machines may open the file. SQLite's write-ahead log needs memory that they cannot share."""
 
 
 def open_store(
     folder: str | os.PathLike[str] = ".", *, durability: Durability = "process", patience_s: float = 8.0
 ) -> tuple[SqliteStore, str]:
-    """The store of the notebooks in `folder`, and what a person should know about where it is ("" for nothing).
+    """Open the store of the notebooks in `folder`; return it and a notice about its place ("" for none).
 
     Raises
     ------
     StoreUnavailable, SchemaTooNew, CorruptStore, StoreError
-        As `SqliteStore`; StoreUnavailable also where a store is there that cannot be read: it and its owner are named.
+        As `SqliteStore`. StoreUnavailable also if an existing store cannot be read; the error names it and its owner.
 
     Notes
     -----
-    `.orch/` is for this user only (0700) and ignores itself (`.gitignore` of ``*``). A store that is there and cannot be
-    written, or is somebody else's, is opened to be read: whatever would write raises StoreUnavailable.
+    `.orch/` is for this user only (0700) and ignores itself (`.gitignore` of ``*``). An existing store that cannot be
+    written, or that belongs to another user, is opened read-only: methods that write raise StoreUnavailable.
     """
     from orch_nb.store.sqlite import SqliteStore
 
@@ -53,57 +53,57 @@ def open_store(
     place = state_folder(wanted) if why else wanted
     if why:
         private_folder(place)
-    notice = f"{wanted.parent} {why}, so the runs are kept in {place}." if why else ""
+    notice = f"{wanted.parent} {why}, so runs are stored in {place}." if why else ""
     return SqliteStore(place / FILE, durability=durability, patience_s=patience_s), notice
 
 
 def _is_there(path: Path) -> bool:
-    """Whether there is a store at `path`.
+    """Return whether a store exists at `path`.
 
     Raises
     ------
     StoreUnavailable
-        There is one, or there may be one, that this user cannot read.
+        A store exists or may exist there, but this user cannot read it.
     """
     try:
         path.stat()
         if os.access(path, os.R_OK, effective_ids=_BY_EFFECTIVE_USER):
             return True
-        reason = "it may be read by its owner only"
+        reason = "only its owner may read it"
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
         reason = error.strerror or str(error)
     raise StoreUnavailable(
         f"the store {path} of {_owner(path)} cannot be read: {reason}.",
-        hint=f"ask {_owner(path)} for a copy of that one file, or work in a folder of your own",
+        hint=f"ask {_owner(path)} for a copy of that one file, or work in another folder",
         path=str(path),
         owner=_owner(path),
     )
 
 
 def _not_ours(path: Path) -> str:
-    """Why an existing store is not to be written by this user; "" when it may be."""
+    """Return the reason why this user must not write an existing store, "" for none."""
     user = _effective_user()
     if user and path.stat().st_uid != user:  # the superuser may write everybody's
         return f"belongs to {_owner(path)}"
-    for what, one in (("", path), ("lies in a folder that ", path.parent)):
+    for what, one in (("", path), ("is in a folder that ", path.parent)):
         if not os.access(one, os.W_OK, effective_ids=_BY_EFFECTIVE_USER):
             return f"{what}cannot be written"
     return ""
 
 
 def _read_only(wanted: Path, why: str) -> StoreUnavailable:
-    """The error of whatever would write to a store that can only be read."""
+    """Return the error of writing to a store that can only be read."""
     own = state_folder(wanted)
     return StoreUnavailable(
-        f"the store {wanted / FILE} {why}: its runs can be read here, and nothing can be run or changed.",
+        f"the store {wanted / FILE} {why}: its runs can be read, but nothing can be run or changed.",
         hint=f"for a store of your own: `mkdir -p {own}`, then start with ORCH_STORE={own} in the environment",
     )
 
 
 def _owner(path: Path) -> str:
-    """Who owns `path`, or the nearest folder above it that can be looked at."""
+    """Return the owner of `path`, or of the nearest readable folder above it."""
     for one in (path, *path.parents):
         try:
             user = one.stat().st_uid
@@ -119,14 +119,14 @@ def _owner(path: Path) -> str:
 
 
 def _effective_user() -> int:
-    """The number of the user whose rights this process has; 0 for the superuser, and where there are no such numbers."""
+    """Return the id of the user whose rights this process has; 0 for the superuser and on systems without such ids."""
     return os.geteuid() if hasattr(os, "geteuid") else 0
 
 
 def unfit(folder: Path) -> str:
-    """Why a store cannot live in `folder`; "" when it can. The folder is made when its parent allows it."""
+    """Return the reason why a store cannot be in `folder`, "" for none. The folder is created if its parent allows it."""
     if not folder.parent.is_dir():
-        raise StoreUnavailable(f"there is no folder {folder.parent}.", hint="make it first")
+        raise StoreUnavailable(f"the folder {folder.parent} does not exist.", hint="create it first")
     try:
         private_folder(folder)
     except OSError as error:
@@ -135,12 +135,12 @@ def unfit(folder: Path) -> str:
         return "cannot be written"
     kind = file_system_of(folder)
     if kind in NETWORKED:
-        return f"lies on a network file system ({kind}), which cannot share a database safely"
-    return "" if can_lock(folder) else "lies on a file system without locks"
+        return f"is on a network file system ({kind}), which cannot share a database safely"
+    return "" if can_lock(folder) else "is on a file system without locks"
 
 
 def file_system_of(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
-    """The type of the file system that `folder` lies on; "" where the system does not say."""
+    """Return the type of the file system of `folder`, "" if it is unknown."""
     try:
         lines = mounts.read_text(errors="replace").splitlines()
     except OSError:
@@ -159,13 +159,13 @@ def file_system_of(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> st
 
 
 def state_folder(wanted: Path) -> Path:
-    """This user's folder for the store that cannot be at `wanted`: the same one every time."""
+    """Return this user's folder for the store that cannot be at `wanted`. It is always the same one."""
     name = f"{wanted.parent.name or 'root'}-{sha256(str(wanted).encode()).hexdigest()[:12]}"
     return state_home() / "orch_nb" / name
 
 
 def state_home() -> Path:
-    """Where programs of this user keep their state."""
+    """Return the folder in which programs of this user store their state."""
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     if sys.platform == "darwin":

@@ -1,9 +1,9 @@
-"""One writer for each run: a lock of the operating system on one byte of one file, the byte of the run's number.
+"""One writer for each run: an operating-system lock on one byte of one file, the byte of the run's number.
 
-The system releases it when the process ends, however it ends. Byte ranges (``fcntl.lockf``) rather than one ``flock``
-file for each run: a lock costs one system call instead of creating a file, and a forked child does not inherit it, so that a
-child which outlives its parent cannot keep the run locked. As these locks belong to a process, not to an object, what this
-process holds is remembered here as well, and the file is opened once: closing any handle of it would release them all.
+The system releases the lock when the process ends, however it ends. A byte range (``fcntl.lockf``) has two advantages over
+one ``flock`` file for each run: a lock costs one system call instead of a new file, and a forked child does not inherit it,
+so a child that outlives its parent cannot keep the run locked. These locks belong to the process. So this module also
+remembers the locks of this process, and opens the file only once: closing any handle of it would release all locks.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ else:
     import fcntl
 
 _FLOCK = {"linux": ("hhqqi4x", (0, 2, 3, 4)), "darwin": ("qqihh", (3, 0, 1, 2))}
-"""Layout of C's ``struct flock``: format, and the places of type, start, length, pid."""
+"""Layout of C's ``struct flock``: format, and the positions of type, start, length, pid."""
 
 
 class LockFile:
-    """The locks of one store in this process; shared by all who open the store here.
+    """The locks of one store in this process. All objects of that store share them.
 
     Parameters
     ----------
     path
-        The file whose bytes are locked; it stays empty.
+        The file whose bytes are locked. It remains empty.
     """
 
     _open: dict[tuple[int, int, int], LockFile] = {}  # noqa: RUF012  (one for the process, on purpose)
@@ -49,12 +49,12 @@ class LockFile:
 
     @classmethod
     def at(cls, path: Path) -> LockFile:
-        """The lock file at `path`, made when there is none. Every call needs its `close`.
+        """Return the lock file at `path`; create it if needed. Call `close` once for each call.
 
         Raises
         ------
         StoreUnavailable
-            It cannot be made or opened.
+            The file cannot be created or opened.
         """
         with cls._guard:
             try:
@@ -78,7 +78,7 @@ class LockFile:
         return found
 
     def close(self) -> None:
-        """One user less; the last one closes the file."""
+        """End one use; the last one closes the file."""
         with self._guard:
             self._users -= 1
             if self._users or self._pid != os.getpid():
@@ -89,12 +89,12 @@ class LockFile:
             os.close(self._handle)
 
     def take(self, number: int) -> bool:
-        """Lock run `number`; False when this process or another one has it.
+        """Lock run `number`; return False if this process or another one has the lock.
 
         Raises
         ------
         OSError
-            The file system has no locks.
+            The file system does not support locks.
         """
         with self._guard:
             if number in self._held or not _lock(self._handle, number):
@@ -103,14 +103,14 @@ class LockFile:
             return True
 
     def release(self, number: int) -> None:
-        """Unlock run `number`; nothing when it is not locked here."""
+        """Unlock run `number`, if this process has the lock."""
         with self._guard:
             if number in self._held and self._pid == os.getpid():
                 self._held.remove(number)
                 _unlock(self._handle, number)
 
     def is_taken(self, number: int) -> bool:
-        """Whether a process has run `number` open for writing. It takes no lock, so that it disturbs nobody."""
+        """Return whether a process has run `number` open for writing. This takes no lock, so it blocks no process."""
         with self._guard:
             return number in self._held or _is_locked(self._handle, number)
 
@@ -162,9 +162,9 @@ else:
 
 
 def is_taken_at(path: Path, number: int) -> bool:
-    """Whether a process has run `number` of a store open for writing, whose lock file this one may only read.
+    """Return whether a process has run `number` open for writing, using a lock file that this process may only read.
 
-    False where the system does not tell.
+    Return False if the system cannot tell.
     """
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
@@ -179,7 +179,7 @@ def is_taken_at(path: Path, number: int) -> bool:
 
 
 def can_lock(folder: Path) -> bool:
-    """Whether files in `folder` can be locked: by trying."""
+    """Return whether files in `folder` can be locked, by trying it."""
     probe = folder / f".lock-probe-{os.getpid()}"
     try:
         handle = os.open(probe, os.O_RDWR | os.O_CREAT, 0o600)

@@ -1,4 +1,4 @@
-"""What touches many runs at once: deleting them, and making the ledger again from what all of them say."""
+"""Operations on many runs at once: deleting them, and rebuilding the ledger from the events of all runs."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 MOVES = (
     """SELECT type, money FROM events WHERE id > ? AND id < ? AND (money IS NOT NULL OR type = 'resumed') ORDER BY id"""
 )
-"""What of a run moves the ledger: (type, money record), in order."""
+"""The events of a run that change the ledger: (type, money record), in order."""
 
 
 class Sweeper:
-    """Works inside a transaction of the journal."""
+    """Deletes runs and repairs the ledger, inside a transaction of the journal."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -36,7 +36,7 @@ class Sweeper:
 
     # -------------------------------------------------------------- deleting
     def delete(self, runs: list[tuple[str, int]]) -> None:
-        """Delete runs (id, number): events, holds, accounts, blobs that nothing refers to any more."""
+        """Delete runs (id, number): their events, holds and accounts, and the blobs that nothing else refers to."""
         self._db.execute("PRAGMA secure_delete = ON")
         try:
             for run, number in runs:
@@ -55,7 +55,7 @@ class Sweeper:
             self._db.execute("PRAGMA secure_delete = OFF")
 
     def _delete_blobs(self) -> None:
-        """Mark and sweep: what events refer to, and what that refers to, stays. O(events that refer to blobs)."""
+        """Delete the blobs that no event refers to, directly or through other blobs. O(events that refer to blobs)."""
         live: set[int] = set()
         todo: list[int] = []
         for (body,) in self._db.execute("""SELECT body FROM events WHERE instr(body, '"$') > 0"""):
@@ -74,7 +74,7 @@ class Sweeper:
         self._db.execute("DELETE FROM hashes WHERE blob NOT IN (SELECT id FROM blobs)")
 
     def _carry(self, run: str, number: int) -> None:
-        """Keep what the run took from budgets that outlive it."""
+        """Record what the run used of budgets that outlive it."""
         tally = Tally()
         doubted = {name for name, hold in load_holds(self._db, number).items() if hold.doubted}
         tally.run(self._db.execute(MOVES, (number << 32, (number + 1) << 32)).fetchall(), doubted)
@@ -98,7 +98,7 @@ class Sweeper:
             self._db.execute("INSERT OR REPLACE INTO carried_quotas VALUES (?, ?, ?, ?, ?)", (scope, unit, *sums))
 
     def _carry_over(self, scope: str | None = None) -> list[tuple[str, str, Decimal, Decimal, Decimal]]:
-        """(scope, unit, spent, in doubt, overrun) of what no log says any more; of every scope unless one is named."""
+        """Return (scope, unit, spent, in doubt, overrun) of the amounts that are in no log any more; `scope` None: of all."""
         rows = self._db.execute(
             """SELECT scope, 'usd', spent_usd, in_doubt_usd, overrun_usd FROM carried WHERE ?1 IS NULL OR scope = ?1
             UNION ALL SELECT scope, unit, spent, in_doubt, overrun FROM carried_quotas WHERE ?1 IS NULL OR scope = ?1""",
@@ -107,9 +107,9 @@ class Sweeper:
         return [(s, unit, Decimal(a), Decimal(b), Decimal(c)) for s, unit, a, b, c in rows]
 
     def compact(self) -> None:
-        """Give freed pages back to the disk, and leave no deleted text in the log.
+        """Return freed pages to the disk and remove deleted text from the log.
 
-        While another process is busy with the file it is left as it is: freed pages are zeroed in any case.
+        While another process uses the file, this does nothing. Freed pages are zeroed in any case.
         """
         try:
             (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
@@ -123,13 +123,13 @@ class Sweeper:
 
     # -------------------------------------------------------------- the ledger
     def reset(self, scope: str) -> None:
-        """Take off what is spent, in doubt and overrun."""
+        """Set spent, in doubt and overrun to 0."""
         for purse in self._journal.ledger.account(scope).purses.values():
             self._add_carried(scope, purse.unit, -purse.spent, -purse.in_doubt, -purse.overrun)
             purse.empty()
 
     def rebuild(self, reader: Reader) -> list[tuple[Balance, Balance]]:
-        """Accounts from events, and from what is carried; the differing ones are put right and returned."""
+        """Compute the accounts from events and carried amounts; repair and return those that differ."""
         tally = Tally()
         for row in self._carry_over():
             tally.carry(*row)
@@ -140,9 +140,9 @@ class Sweeper:
         wrong = []
         for scope in sorted(live.keys() | tally.accounts.keys()):
             made = tally.account(scope)
-            stood = live.get(scope) or Account(scope)
-            if differs(stood, made):
+            before = live.get(scope) or Account(scope)
+            if differs(before, made):
                 one = self._journal.ledger.account(scope)
                 put_right(one, made)
-                wrong.append((stood.balance(), one.balance()))
+                wrong.append((before.balance(), one.balance()))
         return wrong

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from orch_nb.errors import CorruptStore
 from orch_nb.schema.events import ErrorInfo
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 
     from orch_nb.routing.evidence import Evidence
     from orch_nb.schema.events import Event
+    from orch_nb.schema.values import JsonObject
     from orch_nb.store.ledger_rules import Account
 
+_Columns: TypeAlias = tuple[Any, ...]
+"""A row of the database."""
 _EVENTS = """SELECT id, type, schema, at, fingerprint, money, body, sum FROM events
     WHERE id > ? AND id < ? ORDER BY id LIMIT ?"""
 _RUN_COLUMNS = """number, coalesce(name, CAST(number AS TEXT)), graph, notebook, status, started_at, ended_at, parent,
@@ -32,7 +35,7 @@ _RUN_COLUMNS = """number, coalesce(name, CAST(number AS TEXT)), graph, notebook,
     (SELECT max(id) FROM events WHERE id > runs.number << 32 AND id < (runs.number + 1) << 32) & 0xFFFFFFFF"""
 _SHOWN = "CASE WHEN status = 'running' AND waiting <> '[]' THEN 'waiting' ELSE status END"
 _BEGUN = "EXISTS (SELECT 1 FROM events WHERE id > runs.number << 32 AND id < (runs.number + 1) << 32)"
-"""A run exists from its first event on: a row without one only keeps a name for the process that is about to begin it."""
+"""A run exists from its first event on. A row without events reserves a name for the process that is about to begin the run."""
 _PAGE = 256
 
 
@@ -44,19 +47,22 @@ class Reader:
         self._lock = threading.RLock()
         self._unpacker = Unpacker(self._blob)
 
-    def _all(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+    def _all(self, query: str, values: Sequence[object] = ()) -> list[_Columns]:
         with self._lock:
             try:
                 return self._db.execute(query, values).fetchall()
             except DATABASE_ERRORS as error:
                 raise translated(error, self._path) from error
 
-    def _blob(self, number: int) -> tuple[int, int, Any] | None:
+    def _blob(self, number: int) -> tuple[int, int, str | bytes] | None:
         found = self._all("SELECT kind, sum, body FROM blobs WHERE id = ?", (number,))
-        return found[0] if found else None
+        if not found:
+            return None
+        kind, total, body = found[0]
+        return kind, total, body
 
     def forget(self) -> None:
-        """Blobs were deleted: keep none in memory."""
+        """Clear the cache of blobs, because blobs were deleted."""
         self._unpacker = Unpacker(self._blob)
 
     def close(self) -> None:
@@ -66,12 +72,12 @@ class Reader:
 
     # -------------------------------------------------------------- one run
     def number(self, run: str) -> int:
-        """The number of a run.
+        """Return the number of a run.
 
         Raises
         ------
         RunNotFound
-            There is none; the nearest id is named.
+            The run does not exist; the error suggests the nearest id.
         """
         number = number_of(run)
         if number is not None:
@@ -85,7 +91,7 @@ class Reader:
         raise not_found_error(run, known, f"in {self._path}")
 
     def events(self, run: str, number: int, after: int) -> Iterator[tuple[int, Event]]:
-        """(seq, event) after `after`, a page at a time: a long read would keep the log from being shortened."""
+        """Yield (seq, event) after `after`. Events are read in pages: a long read would keep the log from being shortened."""
         base = number << 32
         last, end = base + max(after, 0), base + (1 << 32)
         while True:
@@ -101,12 +107,12 @@ class Reader:
                 return
 
     def counts(self, number: int) -> dict[str, int]:
-        """Events by type."""
+        """Return the number of events of each type."""
         query = "SELECT type, count(*) FROM events WHERE id > ? AND id < ? GROUP BY type"
         return dict(self._all(query, (number << 32, (number + 1) << 32)))
 
     def effect_done(self, key: str, but: str) -> str | None:
-        """The latest run, not `but`, that sent a call with this request hash which is not known to have failed."""
+        """Return the latest run, other than `but`, whose call with this request hash did not fail, as far as is known."""
         rows = self._all(
             """SELECT events.id, coalesce(name, CAST(number AS TEXT)), body FROM events
             JOIN runs ON runs.number = events.id >> 32
@@ -119,7 +125,7 @@ class Reader:
         return None
 
     def asked_by(self, request_hash: str, limit: int) -> list[str]:
-        """Runs that sent a call with this request hash, newest first."""
+        """Return the runs that sent a call with this request hash, newest first."""
         rows = self._all(
             """SELECT DISTINCT coalesce(name, CAST(number AS TEXT)), number FROM events
             JOIN runs ON runs.number = events.id >> 32
@@ -128,7 +134,7 @@ class Reader:
         )
         return [str(run) for run, _ in rows]
 
-    def _is_failed(self, sent_id: int, sent: dict[str, Any]) -> bool:
+    def _is_failed(self, sent_id: int, sent: JsonObject) -> bool:
         end = ((sent_id >> 32) + 1) << 32
         rows = self._all("SELECT body FROM events WHERE id > ? AND id < ? AND type = 'settled'", (sent_id, end))
         for (body,) in rows:
@@ -138,12 +144,12 @@ class Reader:
         return False
 
     def writer(self, number: int) -> str:
-        """The process that has, or had, the run open."""
+        """Return the process that has or had the run open, as ``PID@HOST``."""
         found = self._all("SELECT writer FROM runs WHERE number = ?", (number,))
         return str(found[0][0]) if found else ""
 
     def standing(self, number: int) -> Standing:
-        """How a run stands."""
+        """Return the status of a run."""
         row = self._row_of(self._all(f"SELECT {_RUN_COLUMNS} FROM runs WHERE number = ?", (number,))[0])
         return Standing(
             row.graph, row.notebook, row.status, row.started_at, row.ended_at, row.parent, row.nodes, row.node, row.error,
@@ -152,7 +158,7 @@ class Reader:
 
     # -------------------------------------------------------------- lists
     def row(self, number: int, *, is_live: Callable[[int], bool]) -> RunRow:
-        """One run's row."""
+        """Return the row of a run."""
         found = self._all(f"SELECT {_RUN_COLUMNS} FROM runs WHERE number = ?", (number,))
         return self._complete(number, self._row_of(found[0]), is_live)
 
@@ -166,7 +172,7 @@ class Reader:
         batch_rows: bool,
         is_live: Callable[[int], bool],
     ) -> list[RunRow]:
-        """Rows of the runs that have begun, newest first. Everything that is asked for is a bound parameter."""
+        """Return the rows of the runs that have begun, newest first."""
         wanted = [status] if isinstance(status, str) else None if status is None else list(status)
         found = self._all(
             f"""SELECT {_RUN_COLUMNS} FROM runs WHERE status <> ''
@@ -181,7 +187,7 @@ class Reader:
         )  # fmt: skip
         return [self._complete(row[0], self._row_of(row), is_live) for row in found]
 
-    def _row_of(self, row: tuple[Any, ...]) -> RunRow:
+    def _row_of(self, row: _Columns) -> RunRow:
         _, run, graph, notebook, status, started, ended, parent, nodes, node, error, waiting, writer, events = row
         return RunRow(
             run, graph, notebook, status, started, ended,
@@ -200,17 +206,18 @@ class Reader:
         return row
 
     def evidence(self, task: str | None) -> list[Evidence]:
-        """Judgements in order. A file of an earlier version that was not opened for writing since has none."""
+        """Return the judgements in order. A file of an earlier version that was not opened for writing since has none."""
         if not self._all(proof.EXISTS):
             return []
         return [proof.from_row(row) for row in self._all(proof.READ, (task,))]
 
     def every_run(self) -> list[tuple[int, str]]:
-        """(number, id) of all runs."""
-        return self._all("SELECT number, coalesce(name, CAST(number AS TEXT)) FROM runs ORDER BY number")
+        """Return (number, id) of all runs."""
+        rows = self._all("SELECT number, coalesce(name, CAST(number AS TEXT)) FROM runs ORDER BY number")
+        return [(number, run) for number, run in rows]
 
     def account(self, scope: str) -> Account:
-        """The account of `scope`, empty when there is none."""
+        """Return the account of `scope`, an empty one if needed."""
         with self._lock:
             try:
                 return load_account(self._db, scope, has_quotas=self._has_quotas())
@@ -218,7 +225,7 @@ class Reader:
                 raise translated(error, self._path) from error
 
     def accounts(self, prefix: str) -> list[Account]:
-        """Accounts whose scope begins with `prefix`."""
+        """Return the accounts whose scope begins with `prefix`."""
         with self._lock:
             try:
                 return load_accounts(self._db, prefix, has_quotas=self._has_quotas())
@@ -226,12 +233,12 @@ class Reader:
                 raise translated(error, self._path) from error
 
     def _has_quotas(self) -> bool:
-        """A file that is only read is not migrated: it may have no tables but those of dollars."""
+        """Return whether the file has the tables of other units than dollars; a file that is only read is not migrated."""
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         return int(version) >= QUOTAS_SINCE
 
     def stats(self) -> StoreStats:
-        """Counts and sizes."""
+        """Return counts and sizes."""
         ((runs, events, blobs),) = self._all(
             """SELECT (SELECT count(*) FROM runs WHERE status <> ''), (SELECT count(*) FROM events),
             (SELECT count(*) FROM blobs)"""

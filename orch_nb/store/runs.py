@@ -28,15 +28,15 @@ class RunRow:
     writer
         The process that wrote it last, as ``PID@HOST``.
     events
-        How many events are recorded.
+        The number of recorded events.
     limit_usd, spent_usd, held_usd, in_doubt_usd, overrun_usd
         Of a batch or a comparison: of all its rows together.
     waiting
         Keys of the activations that wait for a person.
     nodes
-        How many nodes its plan has.
+        The number of nodes in its plan.
     node, error
-        Where and why it ended, when it failed.
+        The failed node and its error, of a run that failed.
     """
 
     run: str
@@ -62,7 +62,7 @@ class RunRow:
 
 @dataclass(slots=True)
 class StoreStats:
-    """What a store holds. `free_bytes` is what a compaction would give back; `log_bytes` is the write-ahead log."""
+    """Size of a store. A compaction would free `free_bytes`; `log_bytes` is the size of the write-ahead log."""
 
     runs: int
     events: int
@@ -74,9 +74,9 @@ class StoreStats:
 
 @dataclass(slots=True)
 class Standing:
-    """How a run stands, kept up to date event by event: the part of a `RunRow` that comes from the log.
+    """The part of a `RunRow` that comes from the log, updated event by event.
 
-    Only the few types in `MOVES` change it, which is what lets a store skip the others.
+    Only the few types in `MOVES` change it, so a store skips all others.
     """
 
     graph: str = ""
@@ -91,18 +91,18 @@ class Standing:
     waiting: dict[str, None] = field(default_factory=dict)
 
     def copy(self) -> Standing:
-        """Another one of the same figures."""
+        """Return a copy."""
         return Standing(
             self.graph, self.notebook, self.status, self.started_at, self.ended_at, self.parent, self.nodes, self.node,
             self.error, dict(self.waiting),
         )  # fmt: skip
 
     def concerns(self, event: ev.Event) -> bool:
-        """Whether `event` changes how the run stands."""
+        """Return whether `event` changes the status of the run."""
         return event.__class__ in MOVES or (bool(self.waiting) and ev.key(event) in self.waiting)
 
     def move(self, event: ev.Event) -> None:
-        """Take `event` into account."""
+        """Apply `event`."""
         match event:
             case ev.RunStarted():
                 self.graph, self.notebook, self.parent = event.graph, event.notebook, event.parent
@@ -118,7 +118,7 @@ class Standing:
                 self.waiting.pop(ev.key(event), None)
 
     def shown(self) -> str:
-        """The status as a list shows it."""
+        """Return the status as a list shows it."""
         return "waiting" if self.status == "running" and self.waiting else self.status
 
 
@@ -126,7 +126,7 @@ MOVES = frozenset({ev.RunStarted, ev.Waiting, ev.RunEnded, ev.Resumed})
 
 
 def standing_of(events: Iterable[ev.Event]) -> Standing:
-    """How the run of these events stands. O(events)."""
+    """Return the status of the run with these events. O(events)."""
     out = Standing()
     for event in events:
         if out.concerns(event):
@@ -135,12 +135,12 @@ def standing_of(events: Iterable[ev.Event]) -> Standing:
 
 
 def prunable(rows: Sequence[RunRow], *, before: float | None, keep_last: int | None, unfinished: bool) -> list[str]:
-    """Ids of the runs (of `rows`, newest first) that a `prune` deletes. Never one that is being written.
+    """Return the ids of the runs (of `rows`, newest first) that a `prune` deletes. A run that is being written is never deleted.
 
     Raises
     ------
     StoreError
-        Neither `before` nor `keep_last` is given: that would be everything.
+        Neither `before` nor `keep_last` is given: that would delete everything.
     """
     if before is None and keep_last is None:
         raise StoreError("prune needs `before` or `keep_last`.", hint="`keep_last=50` keeps the newest 50 runs")
@@ -155,41 +155,41 @@ _ALLOWED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 def check_run(run: str) -> str:
-    """`run` itself when it may name a run: letters, digits, ``_ . -``, at most 64 of them.
+    """Return `run` if it is a valid id: letters, digits and ``_ . -``, at most 64 characters, without a secret.
 
     Raises
     ------
     StoreError
-        It may not: an id becomes a part of file names, cells and messages. None has a key in it.
+        It is not a valid id. An id becomes a part of file names, cells and messages.
     """
     if not isinstance(run, str) or not _ALLOWED.fullmatch(run):
         raise StoreError(f"{run!r:.60} cannot name a run.", hint="letters, digits, _ . -, at most 64 characters")
     if REDACTOR.is_in(run):
-        raise StoreError(f"{REDACTOR.text(run)} cannot name a run: it has a secret in it.", hint="take another id")
+        raise StoreError(f"{REDACTOR.text(run)} cannot name a run: it contains a secret.", hint="take another id")
     return run
 
 
 def number_of(run: str) -> int | None:
-    """The number of a numbered run (``"7"`` -> 7), None for a named one."""
+    """Return the number of a numbered run (``"7"`` -> 7), None for a named one."""
     if run.isascii() and run.isdigit() and run[0] != "0" and len(run) <= 9:
         return int(run)
     return None
 
 
 def scope_of(run: str) -> str:
-    """The run's own scope in the ledger."""
+    """Return the run's own scope in the ledger."""
     return f"run:{run}"
 
 
-def account_of(run: str, parent: Mapping[str, Any] | None) -> str:
-    """The scope whose account holds what a run spent: its own, or of a batch or a comparison that of all its rows.
+def account_of(run: str, parent: Mapping[str, object] | None) -> str:
+    """Return the scope whose account has the run's spending: its own; of a batch or a comparison, that of all its rows.
 
-    The rows settle into it as they go, so the figure of a list is one look-up and the same as the batch's own bill.
+    The rows settle into it while they run, so a list reads one account, and its figure equals the bill of the batch.
     """
     return f"batch:{run}" if (parent or {}).get("batch") else scope_of(run)
 
 
 def is_own(scope: str, run: str) -> bool:
-    """Whether `scope` is the run's own or one of its nodes'."""
+    """Return whether `scope` belongs to the run or one of its nodes."""
     own = scope_of(run)
     return scope == own or scope.startswith(own + "/")

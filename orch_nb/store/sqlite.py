@@ -1,10 +1,9 @@
-"""All runs in one SQLite file.
+"""All runs in one SQLite file with a write-ahead log.
 
-Write-ahead log; ordinary appends are committed on the loop's thread, once a turn, which is safe against the death of the
-process; admissions (`sent`) are forced to the disk by a thread before they return. A second connection with
-``synchronous=FULL`` on a thread, the other way to do that, took 2.5 times as long when measured (0.84 against 0.32 ms for 50
-admissions beside 50 appends), because each connection waits for the other's transaction. `tests/bench/bench_store.py`
-measures the rest.
+Ordinary appends are committed on the loop's thread, once a turn, which is safe against the death of the process. Admissions
+(`sent`) are forced to the disk by a thread before they return. The alternative, a second connection with
+``synchronous=FULL`` on a thread, took 2.5 times as long when measured (0.84 against 0.32 ms for 50 admissions beside 50
+appends), because each connection waits for the other's transaction. `tests/bench/bench_store.py` measures the rest.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from orch_nb.errors import RunLocked, StoreError, StoreUnavailable, nearest
 from orch_nb.schema.secrets import REDACTOR
@@ -56,7 +55,7 @@ if TYPE_CHECKING:
 Durability = Literal["process", "power"]
 
 BURST_S = 0.05
-"""Who asks for a run's number again within this time gets a block."""
+"""A process that asks for another number within this many seconds gets a block of numbers."""
 MOST_NUMBERS = 64
 
 
@@ -66,30 +65,30 @@ class SqliteStore(BaseStore):
     Parameters
     ----------
     path
-        The database; its folder and itself are made, for this user only, when they are missing.
+        The database. The file and its folder are created, for this user only, if they are missing.
     durability
-        "process": an append is safe against the death of the process when it returns, and a power cut may lose the last
-        moments but for the calls that were sent. "power": every append waits for the disk (shared by all that wait).
+        "process": an append is safe against the death of the process when it returns. A power cut may lose the latest
+        appends, but no call that was sent. "power": every append waits for the disk; appends share one wait.
     read_only
-        For lists and reading: nothing is written, migrated or locked.
+        Only read: nothing is written, migrated or locked.
     refused
-        Makes the error of whatever would write to a store that is opened read-only, where there is more to say than that.
+        Returns the error of methods that write to a read-only store, in place of the default error.
     patience_s
-        How long to wait for another process that writes, in seconds.
+        Seconds to wait for another process that writes.
 
     Raises
     ------
     StoreUnavailable
-        The file or its folder cannot be made, opened or written.
+        The file or its folder cannot be created, opened or written.
     SchemaTooNew
-        A later version wrote it; it was not touched.
+        A later version wrote the file; it was not changed.
     CorruptStore, StoreError
-        It is no database, or one of another program.
+        The file is not a database, or is one of another program.
 
     Notes
     -----
-    One object for each file and process is enough, and fastest: its runs share their commits. It may be used from
-    several threads and loops. A process forked from this one may not use it.
+    One object for each file and process is enough, and fastest: its runs share their commits. It may be used from several
+    threads and loops. A process forked from this one must not use it.
     """
 
     def __init__(
@@ -107,7 +106,7 @@ class SqliteStore(BaseStore):
         self._lock = threading.RLock()
         self._reader: Reader | None = None
         self._stamp: tuple[int, int] | None = None
-        """Of the file that `_reader` reads as it is; None where it reads a log beside it."""
+        """Stamp of the file that `_reader` reads; None if it also reads a log beside the file."""
         self._outdated: list[Reader] = []
         self._journal: Journal | None = None
         self._locks: LockFile | None = None
@@ -119,7 +118,10 @@ class SqliteStore(BaseStore):
         self._unusable: Callable[[], StoreError] | None = None
         if durability not in ("process", "power"):
             near = nearest(str(durability), ("process", "power"))
-            raise StoreError(f"durability {durability!r} is not known.", hint=f"did you mean {near!r}?" if near else "")
+            raise StoreError(
+                f"durability must be 'process' or 'power', got {durability!r}.",
+                hint=f"did you mean {near!r}?" if near else "",
+            )
         try:
             self._check_version()
             if not read_only:
@@ -132,11 +134,11 @@ class SqliteStore(BaseStore):
         """Refuse a file of a later version before anything opens it for writing."""
         if not self.path.exists():
             if self.read_only:
-                raise StoreUnavailable(f"there is no store at {self.path}.", hint="nothing was run here yet")
+                raise StoreUnavailable(f"the store {self.path} does not exist.", hint="nothing was run here yet")
             return
         if self.path.stat().st_size == 0:
             return
-        # A process killed while it made the file leaves a journal that only a writer may roll back.
+        # A process that was killed while it created the file leaves a journal that only a writer may roll back.
         is_hot = self.path.with_name(self.path.name + "-journal").exists() and not self.read_only
         is_at_rest = self.read_only and at_rest(self.path) is not None
         connection = sqlite3.connect(self.path) if is_hot else open_reader(self.path, is_at_rest=is_at_rest)
@@ -163,12 +165,12 @@ class SqliteStore(BaseStore):
 
     # -------------------------------------------------------------- runs
     def next_run(self) -> str:
-        """The next free number as a run's id, reserved for this process: "1", "2", ...
+        """Return the next free number as a run's id, reserved for this process: "1", "2", ...
 
         Notes
         -----
-        Reserving is a commit of its own. Whoever asks again and again gets numbers from a block that doubles each time;
-        what is left of it is given back by `close` unless another process reserved since.
+        A reservation is a commit of its own. Frequent calls get numbers from a block that doubles each time. `close` returns
+        the unused numbers, unless another process reserved numbers since.
         """
         journal = self._writing()
         with journal.lock:
@@ -184,15 +186,15 @@ class SqliteStore(BaseStore):
             return run
 
     def create(self, run: str) -> SqliteRunLog:
-        """The log of a new run. The run exists from its first event on: until then nobody finds it, and when this process
-        dies, its id is free again.
+        """Return the log of a new run. The run exists from its first event on: before that it cannot be found, and its id is
+        free again if this process dies.
 
         Raises
         ------
         StoreError
-            The id is taken, or cannot name a run.
+            The id is taken or invalid.
         RunLocked
-            Another process (or this one) is about to begin it.
+            Another process (or this one) is about to begin the run.
         """
         journal = self._writing()
         check_run(run)
@@ -215,7 +217,7 @@ class SqliteStore(BaseStore):
         return log
 
     def _new_number(self, db: sqlite3.Connection, run: str) -> tuple[int, bool]:
-        """The number of a new run of this id, and whether a row without events keeps it already."""
+        """Return the number of a new run of this id, and whether a row without events already reserves it."""
         number = number_of(run)
         if number is None:
             found = db.execute("SELECT number FROM runs WHERE name = ?", (run,)).fetchone()
@@ -225,14 +227,14 @@ class SqliteStore(BaseStore):
             self._check_empty(db, run, found[0])
             return int(found[0]), True
         if number is not None and db.execute("SELECT 1 FROM runs WHERE number = ?", (number,)).fetchone():
-            raise StoreError(f"the number {number} is taken by a named run.", hint="take an id from `next_run()`")
+            raise StoreError(f"the number {number} belongs to a named run.", hint="take an id from `next_run()`")
         columns = (number, None if number is not None else run, self._writer)
         cursor = db.execute("INSERT INTO runs (number, name, writer) VALUES (?, ?, ?)", columns)
         assert cursor.lastrowid is not None
         return cursor.lastrowid, False
 
     def _adopt(self, db: sqlite3.Connection, run: str, number: int) -> None:
-        """Take over the row of a run that another process was about to begin; its lock is ours by now."""
+        """Take over the row of a run that another process was about to begin. This process has its lock."""
         self._check_empty(db, run, number)
         db.execute("UPDATE runs SET writer = ? WHERE number = ?", (self._writer, number))
 
@@ -241,14 +243,14 @@ class SqliteStore(BaseStore):
             raise taken_error(run)
 
     def open(self, run: str) -> SqliteRunLog:
-        """The log of an existing run, to go on writing.
+        """Return the log of an existing run, to continue writing.
 
         Raises
         ------
         RunNotFound
-            There is no such run; the nearest one is named.
+            The run does not exist; the error suggests the nearest id.
         RunLocked
-            Another process (or this one) has it open; which one is named.
+            Another process (or this one) has the run open; the error names the process.
         """
         journal = self._writing()
         with journal.lock:
@@ -291,14 +293,14 @@ class SqliteStore(BaseStore):
         self._locks.release(number)
         self._taken.discard(number)
 
-    # -------------------------------------------------------------- what run logs need (`runlog.StoreHooks`)
+    # -------------------------------------------------------------- for run logs (`runlog.StoreHooks`)
     def check(self) -> None:
-        """Nothing while the store can be used.
+        """Check that the store can be used.
 
         Raises
         ------
         StoreError
-            It was closed, belongs to the process this one was forked from, or its disk failed.
+            It was closed, belongs to the process from which this one was forked, or its disk failed.
         """
         if self._unusable is not None:
             raise self._unusable()
@@ -309,8 +311,8 @@ class SqliteStore(BaseStore):
         Raises
         ------
         StoreUnavailable
-            It cannot be forced there. The store is not used any more after that: what a disk refused once it may claim
-            to have afterwards, and only a new opening tells the truth.
+            The disk refused. The store cannot be used after that: the system may report success later although the data are
+            lost. Open the store again.
         """
         try:
             force(self.path, self._inode)
@@ -320,7 +322,7 @@ class SqliteStore(BaseStore):
             raise
 
     def release(self, number: int) -> None:
-        """A run log was closed: what it appended is written, and others may open the run."""
+        """Write the events of a run log that was closed, and let others open the run."""
         journal = self._journal
         if journal is None:
             return
@@ -351,7 +353,7 @@ class SqliteStore(BaseStore):
 
     # -------------------------------------------------------------- reading
     def read(self, run: str, *, after: int = 0) -> Iterator[tuple[int, Event]]:
-        """(seq, event) of a run, in order, from `after` + 1 on, as committed.
+        """Return the committed (seq, event) of a run, in order, from `after` + 1 on.
 
         Raises
         ------
@@ -359,7 +361,7 @@ class SqliteStore(BaseStore):
 
         Notes
         -----
-        O(events read). Pieces of growing lists are shared between the events read: change nothing in them.
+        O(events read). The events share the pieces of growing lists: do not change their values.
         """
         reader = self._reading()
         return reader.events(run, reader.number(run), after)
@@ -373,46 +375,47 @@ class SqliteStore(BaseStore):
         limit: int | None = None,
         batch_rows: bool = True,
     ) -> list[RunRow]:
-        """Runs, newest first.
+        """Return the runs, newest first.
 
         Parameters
         ----------
         status
-            One of the run status words, or several. `limit` bounds how many rows are returned.
+            One status, or several: running, waiting, done, failed, cancelled.
+        limit
+            The largest number of rows to return.
         batch_rows
-            Whether the runs that are rows of a batch are among them.
+            Whether to include the runs that are rows of a batch.
         """
         return self._reading().runs(
             graph=graph, notebook=notebook, status=status, limit=limit, batch_rows=batch_rows, is_live=self._is_live
         )
 
     def run(self, run: str) -> RunRow:
-        """One run's row.
+        """Return the row of a run.
 
         Raises
         ------
         RunNotFound
-            There is none.
         """
         reader = self._reading()
         return reader.row(reader.number(run), is_live=self._is_live)
 
     def effect_done(self, key: str, *, but: str = "") -> str | None:
-        """The run in which the effect with this idempotency key was performed, or may have been: its call was sent, and
-        nothing says that it failed. The latest one; None when there is none. Run `but` does not count."""
+        """Return the latest run, other than `but`, in which the effect with this idempotency key was or may have been
+        performed: its call was sent, and no event says that it failed. None without such a run."""
         return self._reading().effect_done(key, but)
 
     def asked_by(self, request_hash: str, *, limit: int = 20) -> list[str]:
-        """Runs that sent a call with this request hash, newest first, at most `limit`. O(calls with this hash)."""
+        """Return the runs that sent a call with this request hash, newest first, at most `limit`. O(calls with this hash)."""
         return self._reading().asked_by(request_hash, limit)
 
     def counts(self, run: str) -> dict[str, int]:
-        """How many events of each type a run has. O(events of the run)."""
+        """Return the number of events of each type of a run. O(events of the run)."""
         reader = self._reading()
         return reader.counts(reader.number(run))
 
     def stats(self) -> StoreStats:
-        """How much the store holds."""
+        """Return the size of the store."""
         return self._reading().stats()
 
     def _is_live(self, number: int) -> bool:
@@ -431,20 +434,20 @@ class SqliteStore(BaseStore):
 
     # -------------------------------------------------------------- money
     def balance(self, scope: str) -> Balance:
-        """The balance of one scope; all zero, without limit, when nothing is known of it."""
+        """Return the balance of a scope; all zero and without limit if the scope is unknown."""
         return self._reading().account(REDACTOR.text(scope)).balance()
 
     def balances(self, prefix: str = "") -> list[Balance]:
-        """Balances of the scopes that begin with `prefix`, by name."""
+        """Return the balances of the scopes that begin with `prefix`, by name."""
         return [one.balance() for one in self._reading().accounts(prefix)]
 
     def set_limit(self, scope: str, limit: Limit) -> None:
-        """Set the budget of a scope, None for none. An overrun that blocked it counts as seen from here on.
+        """Set the budget of a scope, None for none. This accepts an overrun, which then no longer blocks the scope.
 
         Raises
         ------
         StoreError
-            A limit is no amount.
+            A limit is not an amount.
         """
         scope = REDACTOR.text(scope)
         budget = ledger_rules.as_budget(limit, scope)
@@ -452,29 +455,29 @@ class SqliteStore(BaseStore):
         journal.transact(lambda: journal.ledger.set_limit(scope, budget))
 
     def reset(self, scope: str) -> None:
-        """Begin a scope's account anew: nothing spent, in doubt or overrun. Open holds and the limit stay."""
+        """Set the spent, in-doubt and overrun figures of a scope to 0. Open holds and the limit remain."""
         journal = self._writing()
         journal.transact(lambda: Sweeper(journal).reset(REDACTOR.text(scope)))
 
     def rebuild_ledger(self) -> list[tuple[Balance, Balance]]:
-        """Make every account again from the events of all runs, and keep what was made.
+        """Rebuild every account from the events of all runs.
 
         Returns
         -------
-        list of (as it stood, as the events say)
-            The scopes that differed; none in a sound store.
+        list of (balance before, balance from the events)
+            The scopes that differed; an empty list for a store without errors.
         """
         journal, reader = self._writing(), self._reading()
         return journal.transact(lambda: Sweeper(journal).rebuild(reader))
 
     # -------------------------------------------------------------- evidence
     def add_evidence(self, rows: Iterable[Evidence]) -> None:
-        """Keep judgements, all or none; one with a key that is known replaces the earlier one.
+        """Store judgements, all or none. One with a known key replaces the earlier one.
 
         Raises
         ------
         UnstorableValue
-            A row has no key, task or model, or a figure that is none.
+            A row has no key, task or model, or has an invalid figure.
         """
         kept = [proof.to_row(row) for row in proof.checked(rows)]
         journal = self._writing()
@@ -482,7 +485,7 @@ class SqliteStore(BaseStore):
             journal.transact(lambda: journal.db.executemany(proof.PUT, kept))
 
     def evidence(self, task: str | None = None) -> list[Evidence]:
-        """Judgements of `task` (None: of all tasks), in order of time, then key. O(rows of the task)."""
+        """Return the judgements of `task` (None: of all tasks), in order of time, then key. O(rows of the task)."""
         return self._reading().evidence(task)
 
     # -------------------------------------------------------------- forgetting
@@ -507,12 +510,12 @@ class SqliteStore(BaseStore):
 
     # -------------------------------------------------------------- life
     def close(self) -> None:
-        """Write what waits and close the file; open run logs end. Closing again does nothing.
+        """Write the waiting events and close the file. Open run logs end. A second call does nothing.
 
         Notes
         -----
-        Afterwards everything is in the one file, unless another process has it open too. Stores that are still open when
-        the interpreter exits are closed then.
+        Afterwards everything is in one file, unless another process has it open, too. Stores that are still open when the
+        interpreter exits are closed then.
         """
         journal, self._journal = self._journal, None
         self._forget_reader()
@@ -563,7 +566,7 @@ class SqliteStore(BaseStore):
             return self._reader
 
     def _forget_reader(self) -> None:
-        """Another process wrote since the file was opened as it was: who reads a run on goes on with what was there."""
+        """Replace the reader, because another process wrote the file. Iterators that are in use keep the old one."""
         if self._reader is not None:
             self._outdated.append(self._reader)
         self._reader, self._stamp = None, None
@@ -573,19 +576,19 @@ _ANY_EVENT = "SELECT 1 FROM events WHERE id > ? AND id < ? LIMIT 1"
 
 
 def _reserve(db: sqlite3.Connection, count: int) -> int:
-    """The last of `count` new numbers."""
+    """Reserve `count` new numbers; return the last."""
     db.execute("UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'runs'", (count,))
     (last,) = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'runs'").fetchone()
     return int(last)
 
 
 def _give_back(db: sqlite3.Connection, numbers: Sequence[int]) -> None:
-    """Undo the reservation of `numbers`, the last of a block, if nothing was reserved since."""
+    """Undo the reservation of `numbers`, the end of a block, unless others were reserved since."""
     db.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'runs' AND seq = ?", (numbers[0] - 1, numbers[-1]))
 
 
 def _span(number: int) -> tuple[int, int]:
-    """Ids of run `number` lie between these two."""
+    """Return the bounds of the ids of run `number`, both exclusive."""
     return number << 32, (number + 1) << 32
 
 
@@ -594,22 +597,22 @@ _STORES: weakref.WeakSet[SqliteStore] = weakref.WeakSet()
 
 @atexit.register
 def _close_all() -> None:
-    """At the interpreter's exit (of a kernel, of `orch`): leave each store as one file."""
+    """Close every store when the interpreter exits, so that each is one file."""
     for store in sorted(_STORES, key=lambda store: not store.read_only):
         with suppress(StoreError, *DATABASE_ERRORS):
             store.close()
 
 
-_LEFT_BEHIND: list[Any] = []
+_LEFT_BEHIND: list[object] = []
 
 
 def _after_fork() -> None:
-    """In a forked child: the stores are the parent's. Their connections must not even be closed here."""
+    """Disable the stores in a forked child: they are the parent's, and the child must not even close their connections."""
     for store in list(_STORES):
         path = store.path
         store._unusable = lambda path=path: StoreError(
-            f"the store {path} belongs to the process that this one was forked from.",
-            hint="open a store of its own in the child, or do not fork",
+            f"the store {path} belongs to the process from which this one was forked.",
+            hint="open another store in the child, or do not fork",
         )
         _LEFT_BEHIND.append((store._journal, store._reader, store._outdated, store._locks))
         store._journal, store._reader, store._outdated = None, None, []

@@ -176,12 +176,12 @@ async def test_a_deleted_runs_use_stays_counted(shelf: Shelf) -> None:
 async def test_amounts_of_every_unit_are_amounts(store: Any, bad: Any) -> None:
     """Only a finite Decimal from 0 up counts; nothing else is held, settled or set as a limit."""
     log = begun(store)
-    with pytest.raises(StoreError, match="no amount of tokens"):
+    with pytest.raises(StoreError, match="must be an amount of tokens"):
         await log.admit(sent(), Hold("h", (("run:x", None),), D(0), {"tokens": bad}))
     await log.admit(sent(), ask("h"))
-    with pytest.raises(StoreError, match="no amount of calls"):
+    with pytest.raises(StoreError, match="must be an amount of calls"):
         log.settle([settled()], "h", D(0), D(0), {"calls": bad})
     if bad is not None:
-        with pytest.raises(StoreError, match="no amount of seconds"):
+        with pytest.raises(StoreError, match="must be an amount of seconds"):
             store.set_limit("notebook:n", Budget(seconds=bad))
     log.settle([settled()], "h", D(0), D(0), used(1))

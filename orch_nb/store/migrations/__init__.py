@@ -1,7 +1,7 @@
-"""The store's tables and how they came to be: one module for each step, applied in order, remembered in the file.
+"""Migrations of the store's tables: one module for each step, applied in order. The file records the applied steps.
 
-All steps that a file lacks are applied in one transaction, so that a death in the middle leaves the old tables or the
-new ones, never a mixture. A file with steps that this version does not know is refused and not touched.
+All steps that a file lacks are applied in one transaction, so that a crash leaves the old tables or the new ones, never a
+mixture. A file with unknown steps is refused and not changed.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
     import sqlite3
 
 STEPS = (m001_tables, m002_evidence, m003_quotas)
-"""Every step there is; a step's number is its place, from 1. Steps are added at the end and never changed."""
+"""All steps. A step's number is its position, from 1. Steps are added at the end and never changed."""
 
 APPLICATION = 0x6F726368
 """``PRAGMA application_id`` of a store's file: "orch"."""
 
 
 def version_of(connection: sqlite3.Connection) -> int:
-    """How many steps the file has. 0: it is empty.
+    """Return the number of steps that the file has; 0 for an empty file.
 
     Raises
     ------
     SchemaTooNew
-        More than this version knows.
+        The file has more steps than this version knows.
     StoreError
-        It is a database of some other program.
+        The file is a database of another program.
     """
-    # Tables first: they are committed together with the mark, so whoever has seen them sees the mark as well. The other way
-    # round a store that another process is just making looked like a stranger's database.
+    # Tables first: they are committed together with the mark, so a reader of the tables sees the mark as well. In the other
+    # order, a store that another process is just creating looked like another program's database.
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -41,7 +41,7 @@ def version_of(connection: sqlite3.Connection) -> int:
         raise StoreError("the file is a database of another program.", hint="give the store a path of its own")
     if version > len(STEPS):
         raise SchemaTooNew(
-            f"the store has tables of version {version}; this version knows {len(STEPS)}. It was not touched.",
+            f"the store has tables of version {version}; this version knows {len(STEPS)}. The file was not changed.",
             hint="upgrade orch_nb, or choose another store",
             version=version,
             known=len(STEPS),
@@ -50,7 +50,7 @@ def version_of(connection: sqlite3.Connection) -> int:
 
 
 def migrate(connection: sqlite3.Connection) -> int:
-    """Apply the steps that the file lacks, all or none; returns how many."""
+    """Apply the steps that the file lacks, all or none; return their number."""
     if version_of(connection) == len(STEPS):
         return 0
     connection.execute("BEGIN IMMEDIATE")

@@ -128,7 +128,7 @@ def test_a_newer_store_is_refused_untouched(tmp_path: Path) -> None:
     connection.close()
     before = files(tmp_path)
     for read_only in (False, True):
-        with pytest.raises(SchemaTooNew, match="was not touched") as caught:
+        with pytest.raises(SchemaTooNew, match="was not changed") as caught:
             SqliteStore(path, read_only=read_only)
         assert "upgrade" in caught.value.hint
     after = files(tmp_path)
@@ -199,7 +199,7 @@ def test_read_only(tmp_path: Path) -> None:
 
 def test_reading_a_store_that_is_not_there(tmp_path: Path) -> None:
     """A store that does not exist is not made by looking for it."""
-    with pytest.raises(StoreUnavailable, match="no store at"):
+    with pytest.raises(StoreUnavailable, match="does not exist"):
         SqliteStore(tmp_path / "a" / "runs.sqlite", read_only=True)
     assert list(tmp_path.iterdir()) == []
 
@@ -427,7 +427,7 @@ def test_network_file_systems_are_known(tmp_path: Path) -> None:
 
 def test_a_missing_folder_is_not_guessed(tmp_path: Path) -> None:
     """A folder that does not exist is a typed error: the store is not put somewhere else for it."""
-    with pytest.raises(StoreUnavailable, match="no folder"):
+    with pytest.raises(StoreUnavailable, match="does not exist"):
         open_store(tmp_path / "a" / "b")
 
 
