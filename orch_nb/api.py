@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from orch_nb.runtime.runtime import Runtime
 
 
-async def run(target: Any, /, *, budget_usd: Any = None, namespace: Mapping[str, Any] | None = None,
+async def run(target: Any, /, *, budget: Any = None, namespace: Mapping[str, Any] | None = None,
               attended: bool = False, again: bool = False, **inputs: Any) -> RunHandle:  # fmt: skip
     """Run a graph, an agent or a function until it ends or only a person is due.
 
@@ -38,9 +38,9 @@ async def run(target: Any, /, *, budget_usd: Any = None, namespace: Mapping[str,
     ----------
     target
         A `Graph`, `Agent` or function.
-    budget_usd
+    budget
         The run's limit, inside the notebook's: US dollars, or "0.05, 20 calls", {"usd": 0.05, "tokens": 20_000, "seconds": 60}.
-        None: the notebook's alone. ``budget=`` means the same, unless the graph reads an input of that name.
+        None: the notebook's alone. So no graph can have an input of this name.
     namespace
         Where the graph's names are bound; the caller's variables unless given.
     attended
@@ -62,18 +62,18 @@ async def run(target: Any, /, *, budget_usd: Any = None, namespace: Mapping[str,
     """
     space = caller_namespace() if namespace is None else namespace
     return await runtime.current().start(
-        target, inputs, budget_usd=budget_usd, namespace=space, attended=attended, again=again
+        target, inputs, budget=budget, namespace=space, attended=attended, again=again
     )
 
 
-def run_sync(target: Any, /, *, budget_usd: Any = None, namespace: Mapping[str, Any] | None = None,
+def run_sync(target: Any, /, *, budget: Any = None, namespace: Mapping[str, Any] | None = None,
              attended: bool = False, again: bool = False, **inputs: Any) -> RunHandle:  # fmt: skip
     """The same as `run` for scripts without a loop. Inside an `async def` node it is refused (`WouldDeadlock`): await `run`."""
     runtime.current().run_loop.check_may_wait("`run_sync`")
     space = caller_namespace() if namespace is None else namespace
     return (
         runtime.current()
-        .start(target, inputs, budget_usd=budget_usd, namespace=space, attended=attended, again=again)
+        .start(target, inputs, budget=budget, namespace=space, attended=attended, again=again)
         .wait()
     )
 
@@ -87,12 +87,12 @@ def quote(target: Any, /, *, namespace: Mapping[str, Any] | None = None, **input
     return quote_run(runtime.current(), target, inputs, namespace=space)
 
 
-async def resume(run: str | int, /, *, budget_usd: Any = None, namespace: Mapping[str, Any] | None = None,
+async def resume(run: str | int, /, *, budget: Any = None, namespace: Mapping[str, Any] | None = None,
                  attended: bool = False) -> RunHandle:  # fmt: skip
     """Go on with a run that failed, was stopped or interrupted; recorded work is not done again."""
     space = caller_namespace() if namespace is None else namespace
     handle: RunHandle = await resume_run(
-        runtime.current(), str(run), budget_usd=budget_usd, namespace=space, attended=attended
+        runtime.current(), str(run), budget=budget, namespace=space, attended=attended
     )
     return handle
 
@@ -105,7 +105,7 @@ async def batch(target: Any, frame: Any, mapping: Mapping[str, str] | None = Non
 
 def record(*, budget: Any = None, name: str = "recorded") -> Recording:
     """``async with orch.record(budget=0.05) as run:`` ordinary Python that awaits agents gets the same log, bill and budget."""
-    return Recording(runtime.current(), budget_usd=budget, name=name)
+    return Recording(runtime.current(), budget=budget, name=name)
 
 
 def runs(*, limit: int = 20) -> list[Any]:

@@ -140,7 +140,7 @@ def _resume(options: Any) -> int:
 
         namespace = runpy.run_path(options.module)
     runtime = _runtime(options)
-    handle = resume_run(runtime, options.run, budget_usd=options.budget, namespace=namespace).wait()
+    handle = resume_run(runtime, options.run, budget=options.budget, namespace=namespace).wait()
     print(repr(handle))
     done: bool = handle.status == "done"
     runtime.close()

@@ -8,10 +8,11 @@ from orch_nb import current, display
 from orch_nb.agents.answer import remember, request_schema
 from orch_nb.agents.prompt import persona, system_text
 from orch_nb.catalog import abilities
-from orch_nb.errors import BadExpression, BadOption, BadType, CellError, OrchError, nearest
+from orch_nb.errors import BadExpression, BadName, BadOption, BadType, CellError, OrchError, nearest
 from orch_nb.lang.agent_cell import build_spec, parse_agent_cell, read_cell, save_cell, to_cell
 from orch_nb.schema import route_spec
 from orch_nb.schema.agent_spec import duration_s
+from orch_nb.schema.names import option_problem
 from orch_nb.schema.secrets import REDACTOR, secret_error
 from orch_nb.tools.registry import Tool, ToolSet, find_tool
 
@@ -72,6 +73,7 @@ class Agent:
         self.spec = spec
         self.source = source
         self.reads: tuple[TemplateRead, ...] = _with_rules(_reads(spec, source), spec, source)
+        _check_option_names(self.reads, source)
         self.out: OutType | None = _out_type(spec, namespace, source)
         if self.out is not None:
             remember(self.out)
@@ -377,6 +379,14 @@ def _with_rules(reads: tuple[TemplateRead, ...], spec: AgentSpec, source: str) -
         for path in paths:
             found.setdefault(path.parts, TemplateRead(path.parts, path.optional, line, 0))
     return tuple(found.values())
+
+
+def _check_option_names(reads: tuple[TemplateRead, ...], source: str) -> None:
+    """Refuse a read that is called as an option of `run`: ``budget=`` in a call is always the budget."""
+    for read in reads:
+        problem, hint = option_problem(read.path[0])
+        if problem:
+            raise BadName(problem, line=read.line if source else 0, column=read.column, source=source, hint=hint)
 
 
 def _check_hash(spec: AgentSpec, namespace: Mapping[str, Any]) -> dict[str, str]:

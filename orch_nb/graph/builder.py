@@ -330,7 +330,7 @@ class Graph:
         self,
         /,
         *,
-        budget_usd: Any = None,
+        budget: Any = None,
         namespace: Mapping[str, Any] | None = None,
         attended: bool = False,
         again: bool = False,
@@ -342,18 +342,18 @@ class Graph:
         ----------
         **inputs
             The graph's inputs.
-        budget_usd, namespace, attended, again
+        budget, namespace, attended, again
             As in `orch_nb.run`; names are bound in the caller's variables unless a namespace is given.
         """
         # Not a coroutine function: the caller's variables are those of the call, even where a task awaits the result.
         space = caller_namespace() if namespace is None else namespace
-        return current.api().run(self, budget_usd=budget_usd, namespace=space, attended=attended, again=again, **inputs)
+        return current.api().run(self, budget=budget, namespace=space, attended=attended, again=again, **inputs)
 
     def run_sync(
         self,
         /,
         *,
-        budget_usd: Any = None,
+        budget: Any = None,
         namespace: Mapping[str, Any] | None = None,
         attended: bool = False,
         again: bool = False,
@@ -362,7 +362,7 @@ class Graph:
         """`run` for a script without an event loop."""
         space = caller_namespace() if namespace is None else namespace
         return current.api().run_sync(
-            self, budget_usd=budget_usd, namespace=space, attended=attended, again=again, **inputs
+            self, budget=budget, namespace=space, attended=attended, again=again, **inputs
         )
 
     def batch(self, frame: Any, mapping: Mapping[str, str] | None = None, **options: Any) -> Coroutine[Any, Any, Any]:

@@ -18,7 +18,7 @@ from orch_nb.graph import loops as graph_loops
 from orch_nb.lang.condition import Predicate
 from orch_nb.lang.tokens import parse_path
 from orch_nb.schema.graph_spec import EdgeSpec, GraphSpec, NodeSpec
-from orch_nb.schema.names import check_name
+from orch_nb.schema.names import check_name, option_problem
 from orch_nb.schema.reducers import REDUCERS, reducer
 from orch_nb.schema.values import plain
 
@@ -564,6 +564,10 @@ class Compiler:
 
     # ------------------------------------------------------------ ends
     def _check_inputs(self) -> None:
+        for name in (*self.inputs, *self.state):
+            problem, hint = option_problem(name)
+            if problem:
+                self._problem(f"{problem} {hint}")
         known = [*self.drafts, *self.groups, *self.state]
         for name in self.inputs:
             if len(name) > 3:

@@ -54,7 +54,7 @@ def run(session: Session, command: Command, names: Names) -> live.Pending:
 
     def start() -> Any:
         return session.runtime.start(
-            target, inputs, plan=plan, budget_usd=_budget(command), as_name=command.flags.get("as", ""), namespace=names,
+            target, inputs, plan=plan, budget=_budget(command), as_name=command.flags.get("as", ""), namespace=names,
             attended=session.is_attended, again=bool(command.flags.get("again")),
         )  # fmt: skip
 
@@ -71,7 +71,7 @@ def resume(session: Session, command: Command, names: Names) -> live.Pending:
     if comparison is not None:
         return comparison
     handle = resume_run(
-        session.runtime, number, budget_usd=_budget(command), namespace=names, attended=session.is_attended
+        session.runtime, number, budget=_budget(command), namespace=names, attended=session.is_attended
     )
     return _follow(session, command, handle, [])
 
@@ -127,7 +127,7 @@ def batch(session: Session, command: Command, names: Names) -> live.Pending:
             target,
             frame,
             mapping,
-            budget_usd=_budget(command),
+            budget=_budget(command),
             namespace=names,
             shared=shared,
             price=price,

@@ -260,7 +260,7 @@ def _is_nan(value: Any) -> bool:
 
 
 def start_batch(
-    runtime: Runtime, target: Any, frame: Any, mapping: Mapping[str, str] | None = None, *, budget_usd: Any = None,
+    runtime: Runtime, target: Any, frame: Any, mapping: Mapping[str, str] | None = None, *, budget: Any = None,
     namespace: Mapping[str, Any] | None = None, shared: Mapping[str, Any] | None = None, rows_at_once: int = ROWS_AT_ONCE,
     on_change: Callable[[BatchHandle], None] | None = None, price: str = "",
 ) -> BatchHandle:  # fmt: skip
@@ -286,7 +286,7 @@ def start_batch(
     check_models(runtime, plan)
     if rows:
         check_inputs(plan, rows[0].inputs)
-    limit = Budget() if budget_usd is None else parse_budget(budget_usd)
+    limit = Budget() if budget is None else parse_budget(budget)
     parent: dict[str, Any] = {"batch": True}
     if price:
         check_batch_price(runtime, plan, price)
@@ -336,7 +336,7 @@ def _open_queue(runtime: Runtime, run: str, *, resumes: bool = False) -> None:
 
 
 def start_rows(
-    runtime: Runtime, name: str, rows: list[Row], plans: Mapping[str, Plan], *, budget_usd: Any = None,
+    runtime: Runtime, name: str, rows: list[Row], plans: Mapping[str, Plan], *, budget: Any = None,
     namespace: Mapping[str, Any] | None = None, kind: str, kept: Mapping[str, Any], rows_at_once: int = ROWS_AT_ONCE,
     on_change: Callable[[BatchHandle], None] | None = None, after: After | None = None,
 ) -> BatchHandle:  # fmt: skip
@@ -364,7 +364,7 @@ def start_rows(
         refuse_secrets(plan)
     for row in rows:
         check_inputs(plans[row.plan], row.inputs)
-    limit = Budget() if budget_usd is None else parse_budget(budget_usd)
+    limit = Budget() if budget is None else parse_budget(budget)
     data = {**kept, "plans": {key: to_data(plan) for key, plan in plans.items()}, "plan": [r.plan for r in rows]}
     run = _begin(runtime, Plan(name, (), (), open=True), rows, limit, {"batch": True, kind: True}, data)
     handle = BatchHandle(run, name, rows, None, on_change=on_change, budget=limit, _runtime=runtime)
@@ -440,7 +440,7 @@ def _begin(
 
 
 def resume_batch(
-    runtime: Runtime, run: str, *, budget_usd: Any = None, namespace: Mapping[str, Any] | None = None,
+    runtime: Runtime, run: str, *, budget: Any = None, namespace: Mapping[str, Any] | None = None,
     on_change: Callable[[BatchHandle], None] | None = None, after: After | None = None,
 ) -> BatchHandle:  # fmt: skip
     """Go on with the rows of a batch that are not done; `after` as in `start_rows`."""
@@ -460,7 +460,7 @@ def resume_batch(
     for row, key in zip(rows, begun.inputs.get("plan", ()), strict=False):
         row.plan = key
     before = budget_of(begun.limit_usd, begun.limits)
-    limit = before if budget_usd is None else parse_budget(budget_usd, before=before)
+    limit = before if budget is None else parse_budget(budget, before=before)
     runtime.run_loop.ask(store.set_limit, f"batch:{run}", limit)
     handle = BatchHandle(run, plan.name, rows, None, on_change=on_change, budget=limit, _runtime=runtime)
     at_once = ROWS_AT_ONCE
@@ -472,14 +472,14 @@ def resume_batch(
 
 
 def resume_run(
-    runtime: Runtime, run: str, *, budget_usd: Any = None, namespace: Mapping[str, Any] | None = None,
+    runtime: Runtime, run: str, *, budget: Any = None, namespace: Mapping[str, Any] | None = None,
     attended: bool = False, on_change: Callable[[Any], None] | None = None,
 ) -> Any:  # fmt: skip
     """Go on with a run, or with the batch that it is (see `Runtime.resume` and `resume_batch`)."""
     begun = runtime.run_loop.ask(lambda: next(event for _, event in runtime.store.read(run)))
     if begun.parent and begun.parent.get("batch"):
-        return resume_batch(runtime, run, budget_usd=budget_usd, namespace=namespace, on_change=on_change)
-    return runtime.resume(run, budget_usd=budget_usd, namespace=namespace, attended=attended, on_change=on_change)
+        return resume_batch(runtime, run, budget=budget, namespace=namespace, on_change=on_change)
+    return runtime.resume(run, budget=budget, namespace=namespace, attended=attended, on_change=on_change)
 
 
 def recall(store: Any, run: str, row: Row) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.errors import MissingInput, nearest
+from orch_nb.errors import BadOption, MissingInput, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -19,18 +19,22 @@ if TYPE_CHECKING:
 
 
 def check_inputs(plan: Plan, inputs: Mapping[str, Any]) -> None:
-    """Every input there, and no other.
+    """Check that every input of a plan is given, and no other.
 
     Raises
     ------
     MissingInput
-        One is missing, or one is given that nothing reads; the nearest name is told.
+        An input is missing, or one is given that nothing reads; the hint has the nearest name.
+    BadOption
+        `budget_usd` is given: the option is called `budget`.
     """
     known = {*plan.inputs, *plan.optional_inputs, *plan.state}
     missing = [name for name in plan.inputs if name not in inputs]
     extra = [name for name in inputs if name not in known]
     if not missing and not extra:
         return
+    if "budget_usd" in extra:
+        raise BadOption("`budget_usd` is called `budget`.", hint=f"`budget={inputs['budget_usd']}`")
     parts = []
     if missing:
         parts.append(f"`{plan.name}` needs {_names(missing)}")
@@ -94,8 +98,6 @@ def check_room(now: Balance, wanted: Budget) -> None:
     BadOption
         The unit, the limit and what is used of it are named.
     """
-    from orch_nb.errors import BadOption
-
     for unit, quota in now.each().items():
         limit, bound = wanted.limit(unit), quota.spent + quota.held + quota.in_doubt
         if limit is not None and limit < bound:

@@ -38,14 +38,14 @@ class Recording:
 
     Parameters
     ----------
-    budget_usd
+    budget
         Limit of the whole recording, inside the notebook's: US dollars, or the grammar of `schema.budget`.
     name
         What the run is called in lists.
     """
 
-    def __init__(self, runtime: Runtime, *, budget_usd: Any = None, name: str = "recorded") -> None:
-        self.runtime, self.budget_usd, self.name = runtime, budget_usd, name
+    def __init__(self, runtime: Runtime, *, budget: Any = None, name: str = "recorded") -> None:
+        self.runtime, self.budget, self.name = runtime, budget, name
         self.handle: RunHandle | None = None
         self._rounds: dict[str, int] = {}
         self._token: Any = None
@@ -57,7 +57,7 @@ class Recording:
         from orch_nb.runtime.launch import append_first
 
         runtime = self.runtime
-        limit = Budget() if self.budget_usd is None else parse_budget(self.budget_usd)
+        limit = Budget() if self.budget is None else parse_budget(self.budget)
         plan = Plan(self.name, (), (), open=True)
         runtime.redactor()
         policy = Policy(attended=False)  # its own cell still runs: nobody could type an answer

@@ -133,7 +133,7 @@ class Runtime(Services):
         target: Any,
         inputs: Mapping[str, Any],
         *,
-        budget_usd: Any = None,
+        budget: Any = None,
         as_name: str = "",
         namespace: Mapping[str, Any] | None = None,
         attended: bool = False,
@@ -150,9 +150,9 @@ class Runtime(Services):
         ----------
         inputs
             By name, plain data.
-        budget_usd
-            The run's own limit, inside the notebook's: US dollars, or the grammar of `schema.budget`. An input called `budget`
-            that the graph does not read means the same.
+        budget
+            The run's own limit, inside the notebook's: US dollars, or the grammar of `schema.budget`. In `inputs`, the name
+            `budget` means the same.
         namespace
             Where names are bound; the caller's notebook.
         attended
@@ -169,13 +169,13 @@ class Runtime(Services):
         redactor = self.redactor()
         if plan is None:
             plan = compile_in(target, namespace)
-        if "budget" in inputs and budget_usd is None and not _reads(plan, "budget"):
-            budget_usd, inputs = inputs["budget"], {name: v for name, v in inputs.items() if name != "budget"}
+        if "budget" in inputs and budget is None:  # `%orch run GRAPH budget=0.05`
+            budget, inputs = inputs["budget"], {name: v for name, v in inputs.items() if name != "budget"}
         check_inputs(plan, inputs)
         check_models(self, plan)
         refuse_secrets(plan)
         given, replaced = redactor.clean({n: plain(value, where=f"input `{n}`") for n, value in inputs.items()})
-        limit = self._limit_of(budget_usd)
+        limit = self._limit_of(budget)
         bound = callables(plan, namespace, graph_spec(target) if target is not None else None)
         policy = Policy(attended=attended, again=again)
         store = self.store
@@ -291,7 +291,7 @@ class Runtime(Services):
         self,
         run: str,
         *,
-        budget_usd: Any = None,
+        budget: Any = None,
         namespace: Mapping[str, Any] | None = None,
         attended: bool = False,
         on_change: Callable[[RunHandle], None] | None = None,
@@ -319,13 +319,13 @@ class Runtime(Services):
         self.redactor()
         policy = Policy(attended=attended)
         limits = limits_set(events)
-        limit = self._limit_of(budget_usd, limits.pop("", Budget()))
+        limit = self._limit_of(budget, limits.pop("", Budget()))
 
         def begin() -> tuple[RunLog, RunState, list[Any], Kept]:
             self.availability.try_again()
             log = self.store.open(run)
             new: list[Any] = [ev.Resumed(policy.clock.now(), attended)]
-            if budget_usd is not None:
+            if budget is not None:
                 new.append(ev.LimitChanged(limit.usd, policy.clock.now(), limit.beside_usd()))
             kept = append_first(log, new)
             return log, fold_events(plan, [*events, *new]), new, kept
@@ -397,7 +397,3 @@ class Runtime(Services):
         for provider in self._providers.values():
             self.run_loop.submit(provider.aclose()).result(5.0)
         self.run_loop.close()
-
-
-def _reads(plan: Plan, name: str) -> bool:
-    return name in plan.inputs or name in plan.optional_inputs or name in plan.state

@@ -12,6 +12,8 @@ RESERVED = frozenset(
     {"by", "when", "else", "at", "most", "each", "as", "with", "out", "and", "or", "not", "in", "true", "false", "null",
      "none", "barrier", "state"}
 )  # fmt: skip
+RUN_OPTIONS = ("budget", "namespace", "attended", "again")
+"""Options of `orch_nb.run`. An input cannot have one of these names: ``budget=`` in a call is always the budget."""
 MAX_NAME = 64
 
 
@@ -47,6 +49,13 @@ def check_name(name: str, what: str = "name", *, line: int = 0, source: str = ""
     if name.startswith("__"):
         raise BadName(f"{what} `{name}` begins with two underscores, which is kept for the engine.", **where)
     return name
+
+
+def option_problem(name: str) -> tuple[str, str]:
+    """Return why an input cannot be called `name`, and a hint with a name that works; two empty texts where it can."""
+    if name not in RUN_OPTIONS:
+        return "", ""
+    return f"`{name}` is an option of `run` and cannot be an input.", f"rename the input, e.g. `{name}_given`"
 
 
 def _script(char: str) -> str:

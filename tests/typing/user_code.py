@@ -56,7 +56,7 @@ def set_up() -> None:
 async def use(support: orch.Graph) -> None:
     """Runs, quotes, batches, comparisons."""
     assert_type(orch.quote(support, ticket="x").expected_usd, Decimal | None)
-    run = await orch.run(support, ticket="x", budget_usd=0.05)
+    run = await orch.run(support, ticket="x", budget=0.05)
     assert_type(run, orch.RunHandle)
     assert_type(await support.run(ticket="x"), orch.RunHandle)
     assert_type(orch.run_sync(support, ticket="x"), orch.RunHandle)

@@ -487,7 +487,7 @@ class Comparison(BatchRun):
         run = self.run
         self._unscored = deque(range(len(self.rows) * len(self.candidates)))
         self._handle = resume_batch(
-            self._runtime, run, budget_usd=budget, namespace=self._names, on_change=self._on_rows, after=self._after
+            self._runtime, run, budget=budget, namespace=self._names, on_change=self._on_rows, after=self._after
         )
 
     # ---------------------------------------------------------------- display
@@ -530,7 +530,7 @@ def compare(
         _unscored=deque(range(len(made.cells))),
     )  # fmt: skip
     out._handle = start_rows(
-        runtime, cell.name, made.cells, made.plans, budget_usd=cell.budget, namespace=names, kind=KIND,
+        runtime, cell.name, made.cells, made.plans, budget=cell.budget, namespace=names, kind=KIND,
         kept={KIND: made.as_data(cell, list(cell.prompts))}, on_change=out._on_rows, after=out._after,
     )  # fmt: skip
     return out
@@ -566,7 +566,7 @@ def reopen(
     out._unscored = deque(range(len(out.rows) * len(out.candidates)))
     out._remember_picks()  # before the run goes on: its end writes the evidence anew
     out._handle = resume_batch(
-        runtime, run, budget_usd=budget, namespace=names, on_change=out._on_rows, after=out._after
+        runtime, run, budget=budget, namespace=names, on_change=out._on_rows, after=out._after
     )
     return out
 

@@ -80,7 +80,7 @@ class Pairs(BatchRun):
         """Go on with what is not done; itself."""
         if self.done():
             self._handle = resume_batch(
-                self._runtime, self.run, budget_usd=budget, namespace=self._names, after=self._after
+                self._runtime, self.run, budget=budget, namespace=self._names, after=self._after
             )
         return self
 
@@ -302,7 +302,7 @@ def start_pairs(
             f"`{consumer.name}` reads `{lacking[0]}`, which no row has.", hint=f"columns: {', '.join(sorted(columns))}"
         )
     made._handle = start_rows(
-        runtime, f"{producer.name}_{consumer.name}", _producer_rows(first, models, rows), plans, budget_usd=budget,
+        runtime, f"{producer.name}_{consumer.name}", _producer_rows(first, models, rows), plans, budget=budget,
         namespace=names, kind=KIND, kept={KIND: made.as_data(list(score))}, after=made._after,
     )  # fmt: skip
     return made
@@ -328,7 +328,7 @@ def reopen_pairs(runtime: Runtime, run: str, names: Mapping[str, Any], *, budget
         kept["producer"], kept["consumer"], tuple(kept["models"]), rows, read_scorers(kept["score"], names),
         _runtime=runtime, _names=names, _plans=plans,
     )  # fmt: skip
-    made._handle = resume_batch(runtime, run, budget_usd=budget, namespace=names, after=made._after)
+    made._handle = resume_batch(runtime, run, budget=budget, namespace=names, after=made._after)
     return made
 
 

@@ -75,7 +75,7 @@ async def test_an_agent_with_a_tool(
     agent = orch.Agent(
         "a", "Weather in {{ x }}?", model="m", tools=[weather, now], out={"city": "str", "degrees": "float"}
     )
-    run = await orch.run(agent, x="Paris", budget_usd=1)
+    run = await orch.run(agent, x="Paris", budget=1)
     assert run.result() == {"city": "Paris", "degrees": 21.5}
     assert run.spent_usd == COSTS[wire]
     assert len(asked) == 2

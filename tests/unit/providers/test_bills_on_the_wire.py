@@ -149,7 +149,7 @@ async def test_a_stream_that_is_broken_off_is_booked_at_the_reservation(
 ) -> None:
     """Stop in mid-answer: the server sees the connection go; what was generated is not known, and nothing stays held."""
     before = httpx.get(f"{faultd}/_stats").json()["cancelled"]
-    handle = rt.start(asking("slow_stream@bills"), {"x": "hello"}, budget_usd=1)
+    handle = rt.start(asking("slow_stream@bills"), {"x": "hello"}, budget=1)
     async with asyncio.timeout(10):
         while not handle.live:
             await asyncio.sleep(0)

@@ -45,9 +45,9 @@ async def test_a_batch_gives_the_table_back_with_a_row_for_each_row(rt, scripted
 async def test_every_list_shows_a_batch_at_the_sum_of_its_rows(rt, scripted):
     """The row of a list is the batch's own bill, also of one that stopped at its budget and went on; nothing counts twice."""
     scripted(lambda request: reply(request.messages[-1].content.upper()))
-    made = await start_batch(rt, echo_agent(), FRAME, {"ticket": "body"}, budget_usd="0.035", rows_at_once=1)
+    made = await start_batch(rt, echo_agent(), FRAME, {"ticket": "body"}, budget="0.035", rows_at_once=1)
     assert 0 < rt.runs()[0].spent_usd == made.spent_usd < Decimal("0.03")
-    made = await resume_batch(rt, made.run, budget_usd="1")
+    made = await resume_batch(rt, made.run, budget="1")
     single = await orch.run(echo_agent(), ticket="x")
 
     assert [(r.run, r.spent_usd) for r in orch.runs()] == [(single.run, single.spent_usd), (made.run, made.spent_usd)]
@@ -96,10 +96,10 @@ async def test_a_missing_column_is_named_with_the_nearest(rt, scripted):
 async def test_at_the_budget_the_rest_is_pending_and_resume_goes_on(rt, scripted):
     """A batch out of money keeps what it has; the rest is pending, and a resume with more pays for the rest only."""
     provider = scripted(lambda request: reply(request.messages[-1].content))
-    made = await start_batch(rt, echo_agent(), FRAME, {"ticket": "body"}, budget_usd="0.035", rows_at_once=1)
+    made = await start_batch(rt, echo_agent(), FRAME, {"ticket": "body"}, budget="0.035", rows_at_once=1)
 
     assert [r.status for r in made.rows] == ["done", "done", "pending"]
-    again = await resume_batch(orch.runtime.current(), made.run, budget_usd="1")
+    again = await resume_batch(orch.runtime.current(), made.run, budget="1")
     assert [r.status for r in again.rows] == ["done"] * 3
     assert again.rows[2].output == "Say three"
     assert len(provider.requests) == 3

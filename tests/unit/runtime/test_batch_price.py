@@ -112,7 +112,7 @@ def test_a_budget_holds_for_waves_of_a_batch(house, server):
     """What does not fit beside what is held waits for the first batch to settle; the budget is never passed."""
     reserved = (len("say row 0") + 16 + 64) * USD(5) / 1_000_000 + 50 * USD(10) / 1_000_000
     limit = 5 * reserved
-    made = start_batch(house, agent(), ROWS, price="batch", budget_usd=limit).wait(30)
+    made = start_batch(house, agent(), ROWS, price="batch", budget=limit).wait(30)
     assert made.spent_usd <= limit
     assert len(server.batches) >= 2
     assert all(row.status in ("done", "pending") for row in made.rows)

@@ -205,7 +205,7 @@ async def test_stop_ends_the_run_with_what_it_has(rt, ladder):
     await run
     assert (run.status, run.events[-1].error.type) == ("failed", "BudgetExceeded")
     assert run["a"] == "big"
-    again = await rt.resume(run.run, budget_usd="+0.05", namespace=names)
+    again = await rt.resume(run.run, budget="+0.05", namespace=names)
     assert again.status == "done"
     assert ladder == ["big", "big", "big"]
 
@@ -252,7 +252,7 @@ async def test_a_raised_node_limit_survives_a_resume(rt, ladder):
     run.answer("raise", 1)
     await run
     assert run.events[-1].error.type == "BudgetExceeded"
-    again = await rt.resume(run.run, budget_usd="+1 call", namespace=names)
+    again = await rt.resume(run.run, budget="+1 call", namespace=names)
     assert again.status == "done"
 
 

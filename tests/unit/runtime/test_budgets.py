@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from decimal import Decimal as D
 
 import pytest
 
 import orch_nb as orch
-from orch_nb.errors import BadOption, BudgetExceeded, RateLimited, UnknownModel
+from orch_nb.errors import BadName, BadOption, BudgetExceeded, GraphError, RateLimited, UnknownModel
 from orch_nb.runtime.batch import resume_batch
 from orch_nb.schema import events as ev
 from orch_nb.schema.budget import Budget
+from orch_nb.schema.names import RUN_OPTIONS
 from orch_nb.trace.run_view import run_view
 from orch_nb.views.run import run_bundle
 from orch_nb.views.trace import trace_bundle
@@ -133,7 +135,7 @@ async def test_resuming_with_more_of_one_unit_keeps_the_other_limits(rt, scripte
     provider = scripted(lambda request: reply())
     graph, names = chain(4)
     run = await orch.run(graph, namespace=names, budget="1, 2 calls")
-    again = await rt.resume(run.run, budget_usd="+2 calls", namespace=names)
+    again = await rt.resume(run.run, budget="+2 calls", namespace=names)
 
     assert again.status == "done"
     assert len(provider.requests) == 4
@@ -160,13 +162,30 @@ async def test_the_notebooks_budget_in_every_unit(rt, scripted):
     assert rt.budget().budget == Budget()
 
 
-async def test_an_input_called_budget_stays_an_input(rt, scripted):
-    """A graph that reads `budget` gets it as its input; the limit is then `budget_usd`."""
-    provider = scripted([reply(), reply()])
-    await orch.run(agent(prompt="Plan with {{ budget }}"), budget="1000 dollars")
-    assert "1000 dollars" in provider.requests[0].messages[-1].content
-    limited = await orch.run(agent(prompt="Plan with {{ budget }}"), budget="much", budget_usd="0 calls")
-    assert limited.events[-1].error.type == "BudgetExceeded"
+@pytest.mark.parametrize("option", RUN_OPTIONS)
+def test_no_input_is_called_as_an_option_of_run(option):
+    """`budget=` is always the budget: an agent or a graph that reads an input of that name is refused where it is defined."""
+    with pytest.raises(BadName, match=f"`{option}` is an option of `run`") as refused:
+        agent(prompt=f"Plan with {{{{ {option} }}}}")
+    assert refused.value.hint == f"rename the input, e.g. `{option}_given`"
+    names: dict[str, object] = {}
+    exec(f"def plan({option}): return {option}", names)
+    with pytest.raises(GraphError, match=f"`{option}` is an option of `run`"):
+        orch.Graph("g").chain("plan").compile(names)
+
+
+def test_the_options_of_run_are_those_that_no_input_can_be_called():
+    """The list of reserved names is that of the parameters of `run`."""
+    parameters = inspect.signature(orch.run).parameters.values()
+    assert tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY) == RUN_OPTIONS
+
+
+async def test_the_former_name_of_the_budget_is_refused_with_the_new_one(rt):
+    """`budget_usd=` starts no run; the error says what to type."""
+    with pytest.raises(BadOption, match="`budget_usd` is called `budget`") as refused:
+        await orch.run(agent(), x="hi", budget_usd=0.05)
+    assert refused.value.hint == "`budget=0.05`"
+    assert rt.store.runs() == []
 
 
 async def test_a_budget_that_cannot_be_meant_is_refused_before_anything(rt, scripted):
@@ -181,18 +200,18 @@ async def test_a_budget_that_cannot_be_meant_is_refused_before_anything(rt, scri
 
 
 async def test_a_recording_and_a_batch_take_the_same_budget(rt, scripted):
-    """`orch.record(budget=…)` and `orch.batch(…, budget_usd=…)` count calls too; a batch's rest stays pending."""
+    """`orch.record(budget=…)` and `orch.batch(…, budget=…)` count calls too; a batch's rest stays pending."""
     scripted(lambda request: reply())
     one = agent()
     with pytest.raises(BudgetExceeded):
         async with orch.record(budget="1 call"):
             await one(x="a")
             await one(x="b")
-    done = await orch.batch(one, [{"x": str(i)} for i in range(5)], budget_usd="2 calls", rows_at_once=1)
+    done = await orch.batch(one, [{"x": str(i)} for i in range(5)], budget="2 calls", rows_at_once=1)
     assert done.progress["done"] == 2
     again = await orch.resume(done.run)
     assert again.progress["done"] == 2, "the batch's limit still stands"
-    more = await resume_batch(rt, done.run, budget_usd="+3 calls", namespace={})
+    more = await resume_batch(rt, done.run, budget="+3 calls", namespace={})
     assert more.progress["done"] == 5
 
 
@@ -236,7 +255,7 @@ async def test_each_budget_and_unit_warns_for_itself_and_anew_after_a_raise(rt, 
         "`a0` has used 100% of its budget: 1 of 1 call",
         *([f"run {run.run} has used 100% of its budget: $0.03 of $0.03"] if run.spent_usd == D("0.03") else []),
     ]
-    again = await rt.resume(run.run, budget_usd="+0.02", namespace=names)
+    again = await rt.resume(run.run, budget="+0.02", namespace=names)
     assert again.status == "done"
     last = run_view(again.events).notices[-1]
     assert last.text == f"run {run.run} has used 80% of its budget: $0.04 of $0.05"

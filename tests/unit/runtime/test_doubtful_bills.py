@@ -44,7 +44,7 @@ async def thinks(request):
 
 async def stopped(rt, provider, target, **inputs):
     """The run of `target`, stopped once its first request is with the provider."""
-    handle = rt.start(target, inputs, budget_usd=1)
+    handle = rt.start(target, inputs, budget=1)
     async with asyncio.timeout(10):
         while not provider.requests:
             await asyncio.sleep(0)
@@ -110,7 +110,7 @@ async def test_a_judge_that_is_broken_off_is_booked_at_its_reservation(rt, scrip
     provider = scripted(thinks)
     graph = orch.Graph.from_cell("g", "start -> {left, right} by judge(m) else right")
     names = {"start": lambda x: x, "left": agent(describe="goes left"), "right": agent(describe="goes right")}
-    handle = rt.start(graph, {"x": "hi"}, namespace=names, budget_usd=1)
+    handle = rt.start(graph, {"x": "hi"}, namespace=names, budget=1)
     async with asyncio.timeout(10):
         while not provider.requests:
             await asyncio.sleep(0)
@@ -144,7 +144,7 @@ async def test_a_stop_while_the_provider_is_down_costs_nothing(rt, scripted):
     provider = scripted(thinks)
     for _ in range(5):
         rt.availability.note("vendor", "m", ev.ErrorInfo("ORCH305", "ProviderUnavailable", "503", "transient"), 0.0)
-    handle = rt.start(EACH, {"items": ["hi"] * 2}, namespace={"a": agent(), "make": make}, budget_usd=1)
+    handle = rt.start(EACH, {"items": ["hi"] * 2}, namespace={"a": agent(), "make": make}, budget=1)
     async with asyncio.timeout(10):
         while len(of(handle, ev.Sent)) < 2 or not provider.requests:
             await asyncio.sleep(0)
@@ -224,7 +224,7 @@ async def test_a_model_without_a_price_is_refused_under_a_budget(rt, scripted):
     rt.models.add("nobody", "model-without-price", "vendor")
     agent = orch.Agent("a", "{{ x }}", model="nobody", max_tokens=50)
     with pytest.raises(OrchError, match="price"):
-        (await orch.run(agent, x="hi", budget_usd=Decimal("0.10"))).result()
+        (await orch.run(agent, x="hi", budget=Decimal("0.10"))).result()
     assert provider.requests == []
 
 

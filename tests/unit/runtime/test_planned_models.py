@@ -94,7 +94,7 @@ def test_a_resume_calls_the_model_that_the_plan_names(rt, old, new):
     name_them(rt, "small")
     run = failed(rt, old, agent())
     move_them(rt, "small")
-    again = rt.resume(run.run, budget_usd="0.05").wait()
+    again = rt.resume(run.run, budget="0.05").wait()
     assert again.result() == "by small-old"
     assert (old.asked, new.asked) == (["small-old"] * 2, [])
     assert again.spent_usd == Decimal("0.001")
@@ -112,7 +112,7 @@ def test_a_plan_that_names_an_alias_means_the_model_behind_it(rt, old, new):
     run = failed(rt, old, agent())
     rt.models.add("theirs", "other", "newco", price={"input": 1000, "output": 1000})
     rt.models.set(small="theirs")
-    again = rt.resume(run.run, budget_usd="0.05").wait()
+    again = rt.resume(run.run, budget="0.05").wait()
     assert (again.result(), again.spent_usd) == ("by mine-old", Decimal("0.001"))
     assert new.asked == []
 
@@ -195,7 +195,7 @@ def test_a_provider_that_is_not_configured_any_more_is_named_with_its_model(rt, 
         assert (end.error.type, "add_provider" in end.error.hint) == ("UnknownModel", True)
         House(later, "oldco")
         later.models.prices.set("oldco/small-old", input=10, output=10)
-        assert later.resume(run.run, budget_usd="0.05").wait().result() == "by small-old"
+        assert later.resume(run.run, budget="0.05").wait().result() == "by small-old"
     finally:
         later.run_loop.close()
 
@@ -207,7 +207,7 @@ def test_a_price_that_nobody_knows_any_more_is_asked_for_by_the_models_own_name(
     later = Runtime(store=rt.store, models=books.ModelBook(environ={}))
     try:
         House(later, "oldco")
-        end = later.resume(run.run, budget_usd="0.05").wait().events[-1]
+        end = later.resume(run.run, budget="0.05").wait().events[-1]
         assert end.error.type == "UnknownPrice"
         assert "`%orch models price oldco/small-old input=" in end.error.hint
     finally:
@@ -236,7 +236,7 @@ def test_degrading_may_use_what_is_named_today(rt, old, new):
     name_them(rt, "small")
     run = failed(rt, old, agent())
     rt.models.add("cheap", "cheap-new", "newco", price={"input": 1, "output": 1})
-    again = rt.resume(run.run, budget_usd="0.0005 degrade").wait()
+    again = rt.resume(run.run, budget="0.0005 degrade").wait()
     assert again.result() == "by cheap-new"
 
 

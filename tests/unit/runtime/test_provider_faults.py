@@ -227,7 +227,7 @@ async def test_a_stop_is_booked_and_is_no_fault_of_the_provider(rt, scripted):
         await asyncio.Event().wait()
 
     scripted([reply()], gate=gate)
-    run = rt.start(agent(), {"x": "hi"}, budget_usd=Decimal("0.5"))
+    run = rt.start(agent(), {"x": "hi"}, budget=Decimal("0.5"))
     await entered.wait()
     run.stop()
     await run

@@ -55,7 +55,7 @@ async def test_a_rule_table_routes_and_the_matching_rule_is_in_the_trace(models)
 async def test_a_decision_costs_nothing_and_holds_nothing(rt, models):
     """$0, no reservation, no tokens: only the model's call is in the bill."""
     models(small=[YES])
-    run = await orch.run(agent({"keywords": {"big": ["sue"]}, "else": "small"}), text="hi", budget_usd="0.01")
+    run = await orch.run(agent({"keywords": {"big": ["sue"]}, "else": "small"}), text="hi", budget="0.01")
 
     assert run.spent_usd == Decimal("0.0001")
     assert rt.store.balance(f"run:{run.run}").held_usd == 0
@@ -168,7 +168,7 @@ async def test_a_second_opinion_stays_inside_the_budget(models):
     maker = orch.Agent(
         "a", "Label {{ text }}", model="small", out="{label: yes | no}", max_tokens=50, second_opinion="big"
     )
-    run = await orch.run(maker, text="hi", budget_usd="0.005")
+    run = await orch.run(maker, text="hi", budget="0.005")
 
     assert run.result() == {"label": "yes"}
     assert made["big"].requests == []
@@ -261,7 +261,7 @@ async def test_nothing_fits_and_every_reason_is_told(rt, models):
     models()
     for name in ("new", "newer"):
         rt.models.add(name, f"{name}-1", "bigco")
-    run = await orch.run(agent({"cascade": ["new", "newer"]}), text="hi", budget_usd="1")
+    run = await orch.run(agent({"cascade": ["new", "newer"]}), text="hi", budget="1")
 
     with pytest.raises(NodeFailed, match=r"`new`: its price is unknown.* `newer`: its price is unknown"):
         run.result()
@@ -277,7 +277,7 @@ def choices_of(run):
 async def test_an_escalation_cannot_pass_the_budget(rt, models):
     """The dearer rung is refused before it is reserved when the budget has no room; an unfit answer is no result."""
     made = models(small=[BAD], big=[YES])
-    run = await orch.run(agent(CASCADE), text="hi", budget_usd=await bound_of_big())
+    run = await orch.run(agent(CASCADE), text="hi", budget=await bound_of_big())
 
     assert made["big"].requests == []
     assert run.status == "failed"
@@ -291,7 +291,7 @@ async def test_a_budget_that_refuses_the_next_rung_keeps_the_answer_there_is(rt,
     """Low agreement and no money: the cheap answer stands, marked as not passed, inside the budget."""
     models(small=[YES, NO], big=[YES])
     route = {**CASCADE, "by": "agreement(2)"}
-    run = await orch.run(agent(route), text="hi", budget_usd=await bound_of_big())
+    run = await orch.run(agent(route), text="hi", budget=await bound_of_big())
 
     assert run.result() == {"label": "yes"}
     finished = next(e for e in run.events if isinstance(e, ev.Finished))
@@ -301,14 +301,14 @@ async def test_a_budget_that_refuses_the_next_rung_keeps_the_answer_there_is(rt,
 
 async def bound_of_big():
     """What the dear model may cost at most, as a refusal says: room for it before anything else is asked, not after."""
-    refused = await orch.run(agent(CASCADE), text="hi", budget_usd="0")
+    refused = await orch.run(agent(CASCADE), text="hi", budget="0")
     return decisions(refused)[0]["candidates"][1]["refused"].split("$")[1].split(",")[0]
 
 
 async def test_where_the_dear_rung_never_fits_the_cheap_one_is_the_top(rt, models):
     """Refused from the start, the dear model is no rung: the cheap answer is repaired as a top rung's is."""
     made = models(small=[BAD, YES], big=[YES])
-    run = await orch.run(agent(CASCADE), text="hi", budget_usd="0.01")
+    run = await orch.run(agent(CASCADE), text="hi", budget="0.01")
 
     assert run.result() == {"label": "yes"}
     assert (len(made["small"].requests), len(made["big"].requests)) == (2, 0)
@@ -351,7 +351,7 @@ async def test_escalations_judges_samples_and_opinions_stay_inside_any_budget(rt
     limit = Decimal(draw.choice(["0.0005", "0.004", "0.02", "0.05", "0.2"]))
     keys = {**draw.choice(WAYS)}
     maker = orch.Agent("a", "Label {{ text }}", out="{label: yes | no}", max_tokens=50, retry=1, **keys)
-    run = await orch.run(maker, text="hi", budget_usd=limit)
+    run = await orch.run(maker, text="hi", budget=limit)
 
     balance = rt.store.balance(f"run:{run.run}")
     assert balance.spent_usd + balance.in_doubt_usd <= limit
@@ -419,7 +419,7 @@ async def test_a_routed_agent_meets_its_budget_as_any_other_does(rt, models, rou
     with pytest.raises(BudgetExceeded, match="asks for up to"):
         run.result()
     assert run.spent_usd == 0
-    again = await orch.resume(run.run, budget_usd="1", namespace={"a": agent(route)})
+    again = await orch.resume(run.run, budget="1", namespace={"a": agent(route)})
     assert again.result() == {"label": "yes"}
 
 
@@ -427,10 +427,10 @@ async def test_rows_of_a_routed_batch_are_pending_at_the_limit(rt, models):
     """A row whose candidates are all too dear for what is left is pending, and a resume with more money answers it."""
     models(small=lambda r: reply(YES), big=lambda r: reply(YES))
     rows = [{"text": f"t {n}"} for n in range(4)]
-    made = await orch.batch(agent(CASCADE), rows, budget_usd="0.0005")
+    made = await orch.batch(agent(CASCADE), rows, budget="0.0005")
     assert {r.status for r in made.rows} == {"done", "pending"}
     assert made.stopped == "the budget is used up"
-    again = await resume_batch(rt, made.run, budget_usd="1", namespace={"a": agent(CASCADE)})
+    again = await resume_batch(rt, made.run, budget="1", namespace={"a": agent(CASCADE)})
     assert [r.status for r in again.rows] == ["done"] * 4
 
 

@@ -76,9 +76,9 @@ async def test_raising_the_budget_goes_on_and_repeats_nothing(rt, scripted):
     provider = scripted([reply("one"), reply("two")])
     graph = orch.Graph("g").chain("a", "b")
     names = {"a": agent(prompt="hi"), "b": agent("b", "{{ a }}" + "y" * 100)}
-    run = await orch.run(graph, namespace=names, budget_usd="0.03")
+    run = await orch.run(graph, namespace=names, budget="0.03")
     assert run.status == "failed"
-    again = await orch.resume(run.run, budget_usd="0.10", namespace=names)
+    again = await orch.resume(run.run, budget="0.10", namespace=names)
 
     assert again.result() == "two"
     assert len(provider.requests) == 2
@@ -89,12 +89,12 @@ async def test_the_tightest_of_the_nested_budgets_wins_and_all_are_charged(rt, s
     """Notebook, run and node: each is charged once; the node's own limit refuses although the others have room."""
     scripted([reply()])
     rt.set_budget(5)
-    run = await orch.run(agent(budget="0.001"), x="hi", budget_usd=1)
+    run = await orch.run(agent(budget="0.001"), x="hi", budget=1)
 
     assert run.status == "failed"
     assert run.events[-1].error.type == "BudgetExceeded"
     assert "/node:a" in str(run.events[-1].error.message)
-    ok = await orch.run(agent(budget="0.5"), x="hi", budget_usd=1)
+    ok = await orch.run(agent(budget="0.5"), x="hi", budget=1)
     scopes = ("notebook:untitled", f"run:{ok.run}", f"run:{ok.run}/node:a")
     assert [rt.store.balance(s).spent_usd for s in scopes] == [Decimal("0.01")] * 3
 
@@ -104,7 +104,7 @@ async def test_parallel_calls_cannot_pass_the_budget_together(rt, scripted):
     scripted(lambda request: reply())
     names = {"plan": lambda: list(range(10)), "w": agent("w", "{{ i }}")}
     graph = orch.Graph.from_cell("g", "plan -> w each plan as i")
-    run = await orch.run(graph, namespace=names, budget_usd="0.045")
+    run = await orch.run(graph, namespace=names, budget="0.045")
 
     assert run.status == "failed"
     assert run.spent_usd == Decimal("0.03")
@@ -116,7 +116,7 @@ async def test_an_unknown_price_is_refused_under_a_budget_and_counted_unknown_wi
     provider = scripted([reply()])
     rt.models.add("nobody", "no-such-model", "vendor")
     mystery = orch.Agent("a", "hi", model="nobody")
-    limited = await orch.run(mystery, budget_usd=1)
+    limited = await orch.run(mystery, budget=1)
 
     assert limited.events[-1].error.type == UnknownPrice.__name__
     assert provider.requests == []
@@ -128,7 +128,7 @@ async def test_a_lying_provider_is_capped_shown_and_blocks_what_follows(rt, scri
     """What is billed above the reservation is the overrun: shown apart, and no further call is made."""
     provider = scripted([reply(tokens_in=10_000_000), reply()])
     names = {"a": agent(prompt="hi"), "b": agent("b", "{{ a }}")}
-    run = await orch.run(orch.Graph("g").chain("a", "b"), namespace=names, budget_usd=1)
+    run = await orch.run(orch.Graph("g").chain("a", "b"), namespace=names, budget=1)
 
     settled = next(e for e in run.events if isinstance(e, ev.Settled))
     sent = next(e for e in run.events if isinstance(e, ev.Sent))

@@ -244,6 +244,6 @@ def test_a_ladder_that_ran_out_of_budget_did_not_exit_early(rt, two):
     """A run that stopped short of an answer did not save the model that it could not pay."""
     rt.add_provider(orch.ScriptedProvider(lambda _: Reply("nonsense", usage=Usage(100, 10)), name="vendor"))
     agent = orch.Agent("a", "{{ x }}", route={"cascade": ["small", "big"]}, out="{n: int}", max_tokens=50)
-    run = orch.run_sync(agent, x=LONG, budget_usd="1, 1 calls")
+    run = orch.run_sync(agent, x=LONG, budget="1, 1 calls")
     assert run.status == "failed"
     assert "early exit" not in kinds(run)

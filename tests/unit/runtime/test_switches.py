@@ -84,7 +84,7 @@ async def test_a_judge_is_asked_once_even_when_its_agent_has_answered_and_the_ru
 async def test_a_judge_stays_inside_the_budget(rt, models):
     """Its call is reserved like any other: without room nothing is sent."""
     made = models(big=['{"choice": "debug", "reason": "r"}'])
-    run = await orch.run(orch.Graph.from_cell("g", JUDGED), code="x", namespace=names(), budget_usd="0.001")
+    run = await orch.run(orch.Graph.from_cell("g", JUDGED), code="x", namespace=names(), budget="0.001")
     assert (run.status, made["big"].requests) == ("failed", [])
     assert any(isinstance(e, ev.Refused) for e in run.events)
 
@@ -199,5 +199,5 @@ async def test_what_has_ended_is_not_begun_anew_when_the_choice_behind_it_fails(
         await run
     else:
         assert run.status == "failed"
-        run = await orch.resume(run.run, namespace=space, budget_usd="1")
+        run = await orch.resume(run.run, namespace=space, budget="1")
     assert (run.result(), sent) == ({"debug": "repaired"}, done)
