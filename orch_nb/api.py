@@ -61,9 +61,7 @@ async def run(target: Any, /, *, budget: Any = None, namespace: Mapping[str, Any
         Before anything is spent. A failure of the run itself is raised by ``.result()``.
     """
     space = caller_namespace() if namespace is None else namespace
-    return await runtime.current().start(
-        target, inputs, budget=budget, namespace=space, attended=attended, again=again
-    )
+    return await runtime.current().start(target, inputs, budget=budget, namespace=space, attended=attended, again=again)
 
 
 def run_sync(target: Any, /, *, budget: Any = None, namespace: Mapping[str, Any] | None = None,
@@ -72,9 +70,7 @@ def run_sync(target: Any, /, *, budget: Any = None, namespace: Mapping[str, Any]
     runtime.current().run_loop.check_may_wait("`run_sync`")
     space = caller_namespace() if namespace is None else namespace
     return (
-        runtime.current()
-        .start(target, inputs, budget=budget, namespace=space, attended=attended, again=again)
-        .wait()
+        runtime.current().start(target, inputs, budget=budget, namespace=space, attended=attended, again=again).wait()
     )
 
 
@@ -91,9 +87,7 @@ async def resume(run: str | int, /, *, budget: Any = None, namespace: Mapping[st
                  attended: bool = False) -> RunHandle:  # fmt: skip
     """Go on with a run that failed, was stopped or interrupted; recorded work is not done again."""
     space = caller_namespace() if namespace is None else namespace
-    handle: RunHandle = await resume_run(
-        runtime.current(), str(run), budget=budget, namespace=space, attended=attended
-    )
+    handle: RunHandle = await resume_run(runtime.current(), str(run), budget=budget, namespace=space, attended=attended)
     return handle
 
 

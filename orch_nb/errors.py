@@ -23,13 +23,13 @@ Interrupts, handoffs and cancellation are values, not errors.
 
 from __future__ import annotations
 
+from decimal import ROUND_CEILING, Decimal
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from decimal import Decimal
 
 Failure = Literal["transient", "semantic", "catastrophic"]
 """The three classes of failure; each has its own policy (DESIGN section 7)."""
@@ -124,7 +124,10 @@ class RunError(OrchError):
 
 
 class BudgetExceeded(RunError):
-    """The next call would not fit in what is left of a budget; nothing was sent. The figures are in `unit`."""
+    """The next call does not fit in what is left of a budget; nothing was sent.
+
+    The facts `limit`, `spent`, `held`, `asked` and `left` are amounts in `unit`: "usd", "tokens", "calls" or "seconds".
+    """
 
     code = "ORCH201"
 
@@ -133,43 +136,44 @@ class BudgetExceeded(RunError):
         *,
         scope: str,
         node: str,
-        limit_usd: Decimal,
-        spent_usd: Decimal,
-        held_usd: Decimal,
-        asked_usd: Decimal,
+        limit: Decimal,
+        spent: Decimal,
+        held: Decimal,
+        asked: Decimal,
         run: str = "",
         unit: str = "usd",
     ) -> None:
-        left = limit_usd - spent_usd - held_usd
+        left = limit - spent - held
 
-        def said(amount: Decimal) -> str:
+        def text(amount: Decimal) -> str:
             return f"${amount:.6f}" if unit == "usd" else counted(amount, unit)
 
         kind, _, name = scope.partition(":")
-        what = f"run {name} with all its rows" if kind == "batch" else f"{kind} {name}".rstrip()
-        raised = "`%orch budget +…`, then " if kind == "notebook" else ""
-        more = "" if kind == "notebook" else " --budget …"
-        why = (
-            f"`{node}` is not asked: {what} has used {said(spent_usd)} of its {said(limit_usd)}."
-            if unit == "seconds"
-            else f"`{node}` asks for up to {said(asked_usd)}, but {what} has {said(left)} left of {said(limit_usd)} "
-            f"(spent {said(spent_usd)}, held {said(held_usd)})."
-            if asked_usd > left
-            else f"`{node}` is held back: a provider has billed {what} above its reservation, which blocks every further call."
-        )
+        owner = f"run {name} with all its rows" if kind == "batch" else f"{kind} {name}".rstrip()
+        if unit == "seconds":
+            why = f"`{node}` was not called: {owner} has used {text(spent)} of its {text(limit)}."
+        elif asked > left:
+            why = (
+                f"`{node}` asks for up to {text(asked)}, but {owner} has {text(left)} left of {text(limit)} "
+                f"(spent {text(spent)}, held {text(held)})."
+            )
+        else:
+            why = f"`{node}` was blocked: a provider billed more than was reserved in the budget of {owner}."
+        more = _raise(max(limit, asked) or Decimal(1), unit)
+        resume = f"`%orch resume {run or 'RUN'}"
+        resume = f"`%orch budget {more}`, then {resume}`" if kind == "notebook" else f"{resume} --budget {more}`"
         super().__init__(
             f"{why} Nothing was sent.",
-            hint=f"{raised}`%orch resume {run or 'RUN'}{more}` goes on from here; finished nodes are not called again.",
-            scope=scope,
-            node=node,
-            run=run,
-            limit_usd=limit_usd,
-            spent_usd=spent_usd,
-            held_usd=held_usd,
-            asked_usd=asked_usd,
-            left_usd=left,
-            unit=unit,
-        )
+            hint=f"{resume} continues; finished nodes are not called again.",
+            scope=scope, node=node, run=run, limit=limit, spent=spent, held=held, asked=asked, left=left, unit=unit,
+        )  # fmt: skip
+
+
+def _raise(amount: Decimal, unit: str) -> str:
+    """Return a raise of a budget by at least `amount` as it is typed: ``+0.05``, ``calls=+3``."""
+    if unit == "usd":
+        return f"+{amount.quantize(Decimal('0.01'), ROUND_CEILING)}"
+    return f"{unit}=+{amount.quantize(Decimal(1), ROUND_CEILING)}"
 
 
 class NodeFailed(RunError):

@@ -710,8 +710,8 @@ class Driver:
             if refusal is None:
                 self._visible(sent)
                 return None
-            room = refusal.limit_usd - refusal.spent_usd
-            if not refusal.held_usd or refusal.asked_usd > room:
+            room = refusal.limit - refusal.spent
+            if not refusal.held or refusal.asked > room:
                 return refusal
             await self.perform.freed()  # it fits once what is held by others settles below its reservation
 
@@ -732,14 +732,14 @@ class Driver:
 
     async def _refuse(self, act: Activate, spec: PlanNode, refusal: Refusal, started: float) -> list[Event]:
         at = (act.frame.key, spec.name, act.frame.round[act.node], act.item)
-        refused = ev.Refused(*at, refusal.scope, refusal.limit_usd, refusal.spent_usd, refusal.held_usd,
-                             refusal.asked_usd, self.now(), refusal.unit)  # fmt: skip
+        refused = ev.Refused(*at, refusal.scope, refusal.limit, refusal.spent, refusal.held,
+                             refusal.asked, self.now(), refusal.unit)  # fmt: skip
         if self.policy.attended and not act.unasked and self.perform.at_limit(spec, refusal) == "ask":
             question, shown = self.perform.ask_more(spec, refusal)
             return [refused, *self._ask(act, spec, shown, question, MORE)]
         error = BudgetExceeded(
-            scope=refusal.scope, node=act.key, limit_usd=refusal.limit_usd, spent_usd=refusal.spent_usd,
-            held_usd=refusal.held_usd, asked_usd=refusal.asked_usd, run=self.state.run, unit=refusal.unit,
+            scope=refusal.scope, node=act.key, limit=refusal.limit, spent=refusal.spent,
+            held=refusal.held, asked=refusal.asked, run=self.state.run, unit=refusal.unit,
         )  # fmt: skip
         return [refused, *self._failure(act, spec, error, started, "", retry=False)]
 

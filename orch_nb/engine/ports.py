@@ -84,16 +84,13 @@ class Hold:
 
 @dataclass(slots=True)
 class Refusal:
-    """Why a hold was not made: the tightest scope and its figures.
-
-    They are in `unit`; the fields' names are those of the usual one.
-    """
+    """Why a hold was not made: the tightest scope, and its figures in `unit`."""
 
     scope: str
-    limit_usd: Decimal
-    spent_usd: Decimal
-    held_usd: Decimal
-    asked_usd: Decimal
+    limit: Decimal
+    spent: Decimal
+    held: Decimal
+    asked: Decimal
     unit: str = "usd"
 
 

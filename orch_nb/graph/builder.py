@@ -361,9 +361,7 @@ class Graph:
     ) -> RunHandle:
         """`run` for a script without an event loop."""
         space = caller_namespace() if namespace is None else namespace
-        return current.api().run_sync(
-            self, budget=budget, namespace=space, attended=attended, again=again, **inputs
-        )
+        return current.api().run_sync(self, budget=budget, namespace=space, attended=attended, again=again, **inputs)
 
     def batch(self, frame: Any, mapping: Mapping[str, str] | None = None, **options: Any) -> Coroutine[Any, Any, Any]:
         """Run the graph over the rows of a table: ``table = (await graph.batch(frame)).table``.

@@ -70,9 +70,7 @@ def resume(session: Session, command: Command, names: Names) -> live.Pending:
     comparison = compare_verbs.resume(session, number, _budget(command), names)
     if comparison is not None:
         return comparison
-    handle = resume_run(
-        session.runtime, number, budget=_budget(command), namespace=names, attended=session.is_attended
-    )
+    handle = resume_run(session.runtime, number, budget=_budget(command), namespace=names, attended=session.is_attended)
     return _follow(session, command, handle, [])
 
 

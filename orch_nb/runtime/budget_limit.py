@@ -58,14 +58,14 @@ def degraded(
     price, no key, or whose provider is down is passed over; so is one that would be reserved at no less. The call is repaired, retried and billed like
     any other, and its route says why it went there.
     """
-    room = refusal.limit_usd - refusal.spent_usd
-    if refusal.unit != "usd" or call.kind != "model" or refusal.asked_usd <= room - refusal.held_usd:
+    room = refusal.limit - refusal.spent
+    if refusal.unit != "usd" or call.kind != "model" or refusal.asked <= room - refusal.held:
         return None
     named = budget_at(run, node, refusal.scope).degrade
     found = [
         made
         for made in _prepare_each(run, node, call, key, [named] if named else _names(run, call))
-        if made.reserved_usd is not None and made.reserved_usd <= room and made.reserved_usd < refusal.asked_usd
+        if made.reserved_usd is not None and made.reserved_usd <= room and made.reserved_usd < refusal.asked
     ]
     if not found:
         return None
@@ -97,10 +97,10 @@ def _prepare_each(run: LimitedRun, node: PlanNode, call: Call, key: str, names: 
 
 def _route(chosen: Prepared, refused: Prepared, refusal: Refusal) -> dict[str, Any]:
     """The chosen model's route, the refused one among its candidates."""
-    left = refusal.limit_usd - refusal.spent_usd - refusal.held_usd
+    left = refusal.limit - refusal.spent - refusal.held
     why = (
         f"degraded to `{chosen.target}`: the budget of {whose(refusal.scope)} has {money(left)} left, "
-        f"`{refused.target}` needs {money(refusal.asked_usd)}"
+        f"`{refused.target}` needs {money(refusal.asked)}"
     )
     before = [{**c, "refused": c.get("refused") or why} for c in (refused.route or {}).get("candidates", ())]
     route = dict(chosen.route or {})
@@ -118,8 +118,8 @@ def whose(scope: str) -> str:
 def shown_to_person(refusal: Refusal) -> dict[str, str]:
     """The figures that a person decides by; kept in the `Waiting` event."""
     return {
-        "scope": refusal.scope, "unit": refusal.unit, "limit": str(refusal.limit_usd), "used": str(refusal.spent_usd),
-        "held": str(refusal.held_usd), "asked": str(refusal.asked_usd),
+        "scope": refusal.scope, "unit": refusal.unit, "limit": str(refusal.limit), "used": str(refusal.spent),
+        "held": str(refusal.held), "asked": str(refusal.asked),
     }  # fmt: skip
 
 
@@ -129,9 +129,11 @@ def question_of(node: str, refusal: Refusal) -> str:
     def said(amount: Decimal) -> str:
         return money(amount) if refusal.unit == "usd" else counted(amount, refusal.unit)
 
-    left = refusal.limit_usd - refusal.spent_usd - refusal.held_usd
-    needs = f"`{node}` asks for up to {said(refusal.asked_usd)}" if refusal.asked_usd else f"`{node}` asks to go on"
-    return f"The budget of {whose(refusal.scope)} has {said(left)} left of {said(refusal.limit_usd)}; {needs}. How much more?"
+    left = refusal.limit - refusal.spent - refusal.held
+    needs = f"`{node}` asks for up to {said(refusal.asked)}" if refusal.asked else f"`{node}` asks to go on"
+    return (
+        f"The budget of {whose(refusal.scope)} has {said(left)} left of {said(refusal.limit)}; {needs}. How much more?"
+    )
 
 
 def raised_budget(shown: Mapping[str, str], amount: Any, before: Budget) -> Budget:

@@ -74,7 +74,7 @@ class Ledger:
         """Make a hold of run `number`, or return the refusal. Before a refusal, the holds of dead processes become money in doubt."""
         got = ledger_rules.admit(self.account, hold)
         if isinstance(got, Refusal):
-            if not got.held_usd or not self.doubt_dead(is_live):
+            if not got.held or not self.doubt_dead(is_live):
                 return got
             got = ledger_rules.admit(self.account, hold)
             if isinstance(got, Refusal):

@@ -63,7 +63,7 @@ async def test_what_does_not_fit_is_refused_in_its_unit(store: Any, limits: Any,
         assert await log.admit(sent(n), ask(f"h{n}", usd="0.1")) is None
     refusal = await log.admit(sent(2), ask("h2", usd="0.1"))
     assert isinstance(refusal, Refusal)
-    assert (refusal.scope, refusal.unit, refusal.limit_usd, refusal.spent_usd) == ("run:x", unit, limit, 0)
+    assert (refusal.scope, refusal.unit, refusal.limit, refusal.spent) == ("run:x", unit, limit, 0)
     log.settle([settled(0)], "h0", D(0), D(0), used(10))
     again = await log.admit(sent(2), ask("h2", usd="0.1"))
     assert (again is None) is (unit == "tokens"), "tokens come back when a call settles lower, a call does not"
@@ -89,7 +89,7 @@ async def test_seconds_stop_at_the_limit_and_show_what_ran_over(store: Any) -> N
     assert store.balance("run:x").quotas["seconds"] == Quota(D(2), D(2), D(0), D(0), D("2.999"))
     refusal = await log.admit(sent(3), ask("j"))
     assert isinstance(refusal, Refusal)
-    assert (refusal.unit, refusal.spent_usd) == ("seconds", D("4.999"))
+    assert (refusal.unit, refusal.spent) == ("seconds", D("4.999"))
     log.append([ev.LimitChanged(None, 5.0, {"seconds": "10"})])
     assert store.balance("run:x").quotas["seconds"] == Quota(D(10), D("4.999"), D(0), D(0), D(0))
     assert await log.admit(sent(3), ask("j")) is None

@@ -565,9 +565,7 @@ def reopen(
     )  # fmt: skip
     out._unscored = deque(range(len(out.rows) * len(out.candidates)))
     out._remember_picks()  # before the run goes on: its end writes the evidence anew
-    out._handle = resume_batch(
-        runtime, run, budget=budget, namespace=names, on_change=out._on_rows, after=out._after
-    )
+    out._handle = resume_batch(runtime, run, budget=budget, namespace=names, on_change=out._on_rows, after=out._after)
     return out
 
 

@@ -55,12 +55,15 @@ def test_a_refusal_names_the_budget_and_the_line_that_raises_it(shell):
     shell.good("%%agent ask --model house --max_tokens 100\n{{ message }}")
     done = shell('%orch run ask message="a" --budget 0.00001')
     assert "but run 1 has $0.000010 left" in done.error
-    assert "`%orch resume 1` goes on" not in done.out, "resuming within the same budget would fail again"
-    assert "`%orch resume 1 --budget …`" in done.out
+    assert "`%orch resume 1` continues" not in done.out, "resuming within the same budget would fail again"
+    assert "`%orch resume 1 --budget +0.01` continues" in done.out
+    assert shell.good("%orch resume 1 --budget +0.01").result() == "ok"
     shell.good("%orch notebook mine\n%orch budget 0.00001")
     done = shell('%orch run ask message="a"')
     assert "but notebook mine has" in done.error
-    assert "`%orch budget +…`, then `%orch resume 2`" in done.error
+    assert "`%orch budget +0.01`, then `%orch resume 2` continues" in done.error
+    shell.good("%orch budget +0.01")
+    assert shell.good("%orch resume 2").result() == "ok"
 
 
 def test_what_a_hint_says_can_be_typed_and_points_at_what_was_meant(shell):

@@ -11,7 +11,7 @@ import orch_nb as orch
 from orch_nb.errors import BadName, BadOption, BudgetExceeded, GraphError, RateLimited, UnknownModel
 from orch_nb.runtime.batch import resume_batch
 from orch_nb.schema import events as ev
-from orch_nb.schema.budget import Budget
+from orch_nb.schema.budget import Budget, parse_budget
 from orch_nb.schema.names import RUN_OPTIONS
 from orch_nb.trace.run_view import run_view
 from orch_nb.views.run import run_bundle
@@ -42,7 +42,7 @@ async def test_a_limit_of_calls_stops_before_the_call_that_would_pass_it(rt, scr
     assert (refused.unit, refused.limit_usd, refused.spent_usd, refused.asked_usd) == ("calls", 3, 3, 1)
     with pytest.raises(BudgetExceeded, match="asks for up to 1 call, but run .* has 0 calls left of 3 calls") as caught:
         run.result()
-    assert (caught.value.facts["unit"], caught.value.facts["left_usd"]) == ("calls", 0)
+    assert (caught.value.facts["unit"], caught.value.facts["left"]) == ("calls", 0)
     assert run["a2"] == "ok", "what was done is kept"
 
 
@@ -335,3 +335,12 @@ async def test_the_first_run_of_a_ladder_that_climbs_is_no_alarm(rt, models):
     assert run.status == "done"
     assert {e.target for e in run.events if isinstance(e, ev.Sent) and e.kind == "model"} == {"small", "big"}
     assert not [n for n in run_view(run.events).notices if n.kind == "alert"]
+
+
+@pytest.mark.parametrize(("unit", "typed"), [("usd", "+0.02"), ("calls", "calls=+2"), ("tokens", "tokens=+2")])
+def test_the_hint_of_a_refusal_is_a_raise_that_can_be_typed(unit, typed):
+    """The hint names the run and a raise by at least what was asked for, in the unit that ran out."""
+    asked = D("0.0151") if unit == "usd" else D(2)
+    error = BudgetExceeded(scope="run:7", node="a", limit=D(0), spent=D(0), held=D(0), asked=asked, run="7", unit=unit)
+    assert error.hint == f"`%orch resume 7 --budget {typed}` continues; finished nodes are not called again."
+    assert parse_budget(typed, before=Budget()).limit(unit) >= asked

@@ -66,8 +66,8 @@ async def test_the_refusal_comes_before_the_call_and_says_all_figures(rt, script
         run.result()
     assert len(provider.requests) == 1
     facts = caught.value.facts
-    assert facts["spent_usd"] == Decimal("0.01")
-    assert facts["asked_usd"] > facts["left_usd"] == Decimal("0.02")
+    assert facts["spent"] == Decimal("0.01")
+    assert facts["asked"] > facts["left"] == Decimal("0.02")
     assert kinds(run)[-3:] == ["refused", "failed", "run_ended"]
 
 

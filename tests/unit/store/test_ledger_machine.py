@@ -82,7 +82,7 @@ class Ledger(RuleBasedStateMachine):
                 self.held[run, hold.hold] = hold.asked_usd
                 made.append((run, hold.hold))
             else:
-                assert refusal.spent_usd + refusal.held_usd + refusal.asked_usd > refusal.limit_usd or self.overrun()
+                assert refusal.spent + refusal.held + refusal.asked > refusal.limit or self.overrun()
         return multiple(*made)
 
     def overrun(self) -> bool:
