@@ -27,6 +27,7 @@ _WHERE = {
     "Plan": "orch_nb.engine.plan",
     "RunHandle": "orch_nb.handle",
     "Runtime": "orch_nb.runtime.runtime",
+    "use": "orch_nb.api",
     "run": "orch_nb.api",
     "run_sync": "orch_nb.api",
     "resume": "orch_nb.api",
@@ -134,6 +135,7 @@ if TYPE_CHECKING:  # all names of `_WHERE`; without `__getattr__`, a checker say
     from orch_nb.api import run as run
     from orch_nb.api import run_sync as run_sync
     from orch_nb.api import runs as runs
+    from orch_nb.api import use as use
     from orch_nb.catalog.offers import Offer as Offer
     from orch_nb.engine.drive import Expand as Expand
     from orch_nb.engine.plan import Plan as Plan

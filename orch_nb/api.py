@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from orch_nb import runtime
 from orch_nb.agents import binding
 from orch_nb.current import caller_namespace
+from orch_nb.errors import BadOption
 from orch_nb.lang.compare_cell import PASSES, CompareCell
 from orch_nb.quote.quote import quote_run
 from orch_nb.runtime import learned_routes
@@ -21,13 +22,61 @@ if TYPE_CHECKING:
     from orch_nb.analysis.compare.pairs import Pairs
     from orch_nb.analysis.matrix.matrix import Matrix
     from orch_nb.catalog.models import ModelBook
+    from orch_nb.catalog.offers import Offer
     from orch_nb.engine.plan import Plan
-    from orch_nb.engine.ports import Balance
+    from orch_nb.engine.ports import Balance, Store
     from orch_nb.handle import RunHandle
     from orch_nb.quote.quote import Quote
     from orch_nb.routing.confidence import Calibration
     from orch_nb.routing.learned.proposal import Proposal
     from orch_nb.runtime.runtime import Runtime
+    from orch_nb.schema.messages import Provider
+
+
+def use(
+    existing: Runtime | None = None, /, *, folder: str | Path | None = None, store: Store | None = None,
+    models: ModelBook | Mapping[str, str | Offer] | None = None, providers: Iterable[Provider] = (),
+) -> Runtime:  # fmt: skip
+    """Make a runtime and use it from now on: ``orch.use(store=orch.MemoryStore())`` keeps nothing on disk.
+
+    Parameters
+    ----------
+    existing
+        A runtime that is there already; a new one is made unless given.
+    folder
+        The folder whose ``.orch`` holds the store; the working directory unless given.
+    store
+        A store of your own, such as `MemoryStore()`.
+    models
+        Names of models: a `ModelBook`, or a mapping such as ``{"small": "openai/gpt-4o-mini"}`` that is added to the defaults.
+    providers
+        Providers that offers can name, such as a `ScriptedProvider` or a server of your own.
+
+    Returns
+    -------
+    Runtime
+        The current runtime. The one before stays open: `Runtime.close` ends it.
+
+    Raises
+    ------
+    BadOption
+        A runtime is given together with a folder, a store or a `ModelBook`, which it has already.
+    UnknownModel
+        A name stands for a model of no known provider.
+    """
+    from orch_nb.catalog.models import ModelBook
+    from orch_nb.runtime.runtime import Runtime
+
+    book = models if isinstance(models, ModelBook) else None
+    if existing is not None and not (folder is None and store is None and book is None):
+        raise BadOption("`use` must have a runtime or its parts, got both.", hint="`orch.use(store=orch.MemoryStore())`")
+    made = existing or Runtime(folder, store=store, models=book)
+    for provider in providers:
+        made.add_provider(provider)
+    if models is not None and book is None:
+        made.models.set(**models)
+    runtime.use(made)
+    return made
 
 
 async def run(target: Any, /, *, budget: Any = None, namespace: Mapping[str, Any] | None = None,

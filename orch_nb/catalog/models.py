@@ -304,6 +304,6 @@ def current() -> ModelBook:
     return _CURRENT[-1]
 
 
-def use(book: ModelBook) -> None:
-    """Make `book` the one that definitions are resolved by (the runtime calls this)."""
-    _CURRENT[:] = [book]
+def use(book: ModelBook | None) -> None:
+    """Make `book` the one that definitions are resolved by; None: a new one with the defaults. The runtime calls this."""
+    _CURRENT[:] = [] if book is None else [book]

@@ -1,6 +1,6 @@
 """The composition root: the only place that wires plans, stores, providers and prices together.
 
-`current()` is this process's runtime; magics, the Python API and the command line all go through it.
+`current()` is this process's runtime. Magics, the Python API and the command line all use it.
 """
 
 from __future__ import annotations
@@ -14,17 +14,23 @@ _current: Runtime | None = None
 
 
 def current() -> Runtime:
-    """This process's runtime, made at the first call: the store is opened when the first run needs it."""
-    global _current  # noqa: PLW0603  (one runtime per process is what "current" means)
+    """Return this process's runtime, made at the first call. Its store is opened when the first run needs it."""
     if _current is None:
         from orch_nb.runtime.runtime import Runtime
 
-        _current = Runtime()
+        use(Runtime())
+    assert _current is not None
     return _current
 
 
 def use(runtime: Runtime | None) -> Runtime | None:
-    """Make `runtime` the current one (None: make a new one at the next call); returns the one before."""
-    global _current
+    """Make `runtime` the current one, and its models those that definitions are compiled with; return the one before.
+
+    None: the next call of `current` makes a new one. `orch_nb.use` makes a runtime and returns it.
+    """
+    global _current  # noqa: PLW0603  (one runtime per process is what "current" means)
+    from orch_nb.catalog import models
+
     before, _current = _current, runtime
+    models.use(None if runtime is None else runtime.models)
     return before

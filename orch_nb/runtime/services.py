@@ -106,7 +106,6 @@ class Services:
 
             self._models = models.ModelBook(is_local_installed=lambda: LocalModel().is_installed)
             self._models.calibration = self._calibration
-            models.use(self._models)
         return self._models
 
     @property
