@@ -8,8 +8,8 @@ from orch_nb import runtime
 from orch_nb.agents import binding
 from orch_nb.current import caller_namespace
 from orch_nb.errors import BadOption
+from orch_nb.estimates.quote import quote_run
 from orch_nb.lang.compare_cell import PASSES, CompareCell
-from orch_nb.quote.quote import quote_run
 from orch_nb.runtime import learned_routes
 from orch_nb.runtime.batch import resume_run, start_batch
 from orch_nb.runtime.recording import Recording, current_recording
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from orch_nb.catalog.offers import Offer
     from orch_nb.engine.plan import Plan
     from orch_nb.engine.ports import Balance, Store
+    from orch_nb.estimates.quote import Quote
     from orch_nb.handle import RunHandle
-    from orch_nb.quote.quote import Quote
     from orch_nb.routing.confidence import Calibration
     from orch_nb.routing.learned.proposal import Proposal
     from orch_nb.runtime.runtime import Runtime
@@ -67,14 +67,15 @@ def use(
     from orch_nb.catalog.models import ModelBook
     from orch_nb.runtime.runtime import Runtime
 
-    book = models if isinstance(models, ModelBook) else None
+    book, names = (models, {}) if isinstance(models, ModelBook) else (None, models or {})
     if existing is not None and not (folder is None and store is None and book is None):
-        raise BadOption("`use` must have a runtime or its parts, got both.", hint="`orch.use(store=orch.MemoryStore())`")
+        raise BadOption(
+            "`use` must have a runtime or its parts, got both.", hint="`orch.use(store=orch.MemoryStore())`"
+        )
     made = existing or Runtime(folder, store=store, models=book)
     for provider in providers:
         made.add_provider(provider)
-    if models is not None and book is None:
-        made.models.set(**models)
+    made.models.set(**names)
     runtime.use(made)
     return made
 
@@ -124,7 +125,7 @@ def run_sync(target: Any, /, *, budget: Any = None, namespace: Mapping[str, Any]
 
 
 def quote(target: Any, /, *, namespace: Mapping[str, Any] | None = None, **inputs: Any) -> Quote:
-    """What a run of `target` on these inputs is likely to cost and to take: ``orch_nb.quote.quote.expected_usd``, ``.high_usd``, ``.nodes``.
+    """What a run of `target` on these inputs is likely to cost and to take: ``.expected_usd``, ``.high_usd``, ``.nodes``.
 
     Nothing is sent. It displays itself; `Quote.check` refuses what may be too dear.
     """

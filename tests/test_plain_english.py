@@ -29,7 +29,7 @@ ALLOWED = [
     "orch_nb/lang",
     "orch_nb/notebook",
     "orch_nb/providers",
-    "orch_nb/quote",
+    "orch_nb/estimates",
     "orch_nb/routing",
     "orch_nb/runtime",
     "orch_nb/schema",

@@ -75,7 +75,7 @@ class Graph:
         from networkx import MultiDiGraph
 
         self.name = check_name(name, "graph")
-        self.nx = MultiDiGraph(name=name, groups={}, out=(), state=None)
+        self.nx: MultiDiGraph[str] = MultiDiGraph(name=name, groups={}, out=(), state=None)
         self.source = ""
 
     # -------------------------------------------------------------- writing

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.catalog.prices import check_usd
 from orch_nb.errors import OrchError
+from orch_nb.estimates.view import quote_bundle
 from orch_nb.lang.magic_line import is_text
 from orch_nb.notebook import live
 from orch_nb.notebook.frontend import new_name
-from orch_nb.quote.view import quote_bundle
 from orch_nb.views import html
 from orch_nb.views.bundle import Display
 from orch_nb.views.safe_text import escape_line
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from decimal import Decimal
 
+    from orch_nb.estimates.quote import Quote
     from orch_nb.lang.magic_line import Command
     from orch_nb.notebook.session import Session
-    from orch_nb.quote.quote import Quote
 
 FLAG = "ask-above"
 

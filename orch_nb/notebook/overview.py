@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import OrchError
+from orch_nb.estimates.quote import quote_resume
 from orch_nb.notebook import manual
-from orch_nb.quote.quote import quote_resume
 from orch_nb.views import html as markup
 from orch_nb.views import run as views_run
 from orch_nb.views.batch import rows_table

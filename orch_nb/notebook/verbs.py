@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import MissingInput, OrchError, nearest
+from orch_nb.estimates.quote import quote_batch, quote_run
+from orch_nb.estimates.view import quote_bundle, quote_data
 from orch_nb.lang.magic_line import Word, is_text, value_of, whole_number
 from orch_nb.notebook import compare_verbs, confirm, forecast_verb, live, manual, overview, settings_verbs
 from orch_nb.notebook import session as notebook_session
-from orch_nb.quote.quote import quote_batch, quote_run
-from orch_nb.quote.view import quote_bundle, quote_data
 from orch_nb.runtime.batch import resume_run, start_batch
 from orch_nb.runtime.learned_routes import accept_route, propose_route, reject_route
 from orch_nb.schema.amount import is_amount_like

@@ -28,7 +28,7 @@ def use(runtime: Runtime | None) -> Runtime | None:
 
     None: the next call of `current` makes a new one. `orch_nb.use` makes a runtime and returns it.
     """
-    global _current  # noqa: PLW0603  (one runtime per process is what "current" means)
+    global _current
     from orch_nb.catalog import models
 
     before, _current = _current, runtime

@@ -82,7 +82,7 @@ class Services:
         self.batch_queues: dict[str, ProviderBatchQueue] = {}
         """Scope of a batch -> the queue at which its calls wait for the provider's batch interface."""
         self.past: dict[str, Any] = {}
-        """Run -> the figures of an ended run that quotes rest on, remembered (`orch_nb.quote.history`)."""
+        """Run -> the figures of an ended run that quotes rest on, remembered (`orch_nb.estimates.history`)."""
 
     @property
     def store(self) -> Any:

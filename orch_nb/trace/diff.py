@@ -66,6 +66,7 @@ class RunDiff:
 
     @property
     def first(self) -> Pair | None:
+        """The first step that differs; None where none does."""
         return next((pair for pair in self.pairs if pair.what != "same"), None)
 
     @property
@@ -75,6 +76,7 @@ class RunDiff:
 
     @property
     def usd(self) -> Decimal | None:
+        """Dollars that the second run cost more; None where a call of either has no price."""
         a, b = self.a.bill.total, self.b.bill.total
         return None if a.unpriced or b.unpriced else b.spent_usd - a.spent_usd
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import BadOption, UnknownPrice, nearest
-from orch_nb.quote.history import mean
+from orch_nb.estimates.history import mean
 from orch_nb.schema.amount import read_exact
 
 if TYPE_CHECKING:

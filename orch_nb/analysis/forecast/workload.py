@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.catalog import models, prices
 from orch_nb.errors import BadOption, UnknownPrice, nearest
+from orch_nb.estimates.history import NOT_LIVE
 from orch_nb.lang.quantity import Quantity
-from orch_nb.quote.history import NOT_LIVE
 from orch_nb.schema import events as ev
 from orch_nb.schema.amount import read_exact
 from orch_nb.schema.messages import Usage

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from orch_nb import ScriptedProvider, runtime
+from orch_nb.estimates.quote import Quote
 from orch_nb.lang.magic_line import read_command
 from orch_nb.notebook.confirm import StartButton, line_without
-from orch_nb.quote.quote import Quote
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ from genai_prices import calc_price
 import orch_nb as orch
 from orch_nb import runtime as current_runtime
 from orch_nb.catalog import models
+from orch_nb.estimates.history import past_run
 from orch_nb.providers.anthropic.messages import AnthropicMessages
 from orch_nb.providers.gemini.generate import Gemini
 from orch_nb.providers.openai.chat import OpenAIChat
-from orch_nb.quote.history import past_run
 from orch_nb.runtime.runtime import Runtime
 from orch_nb.schema import events as ev
 from orch_nb.schema.messages import Usage

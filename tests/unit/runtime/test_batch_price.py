@@ -12,7 +12,7 @@ import pytest
 
 import orch_nb as orch
 from orch_nb.errors import BadOption
-from orch_nb.quote.quote import quote_batch
+from orch_nb.estimates.quote import quote_batch
 from orch_nb.runtime import provider_batches
 from orch_nb.runtime.batch import resume_batch, start_batch
 from orch_nb.runtime.runtime import Runtime

@@ -10,8 +10,8 @@ import orch_nb as orch
 from orch_nb.agents.binding import callables, compile_in
 from orch_nb.engine.ports import Policy
 from orch_nb.errors import BadOption, ProviderUnavailable
-from orch_nb.quote.history import past_run
-from orch_nb.quote.quote import quote_run
+from orch_nb.estimates.history import past_run
+from orch_nb.estimates.quote import quote_run
 from orch_nb.runtime.runtime import Runtime
 from orch_nb.schema import events as ev
 from orch_nb.schema.agent_spec import duration_s

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from decimal import Decimal
 
-    from orch_nb.quote.quote import Quote
+    from orch_nb.estimates.quote import Quote
     from orch_nb.views.bundle import Bundle
 
 MAX_ROWS = 60
@@ -125,7 +125,7 @@ def _calls(calls: Sequence[float]) -> str:
     return low if low == high else f"{low}–{high}"
 
 
-@draws("orch_nb.quote.quote.Quote")
+@draws("orch_nb.estimates.quote.Quote")
 def quote_bundle(quote: Quote, *, notes: Sequence[str] = ()) -> Bundle:
     """A quote: its range, a row for each agent node, what it rests on."""
     return bundle(quote_text(quote, notes=notes), quote_html(quote, notes=notes), kind=QUOTE, data=quote_data(quote))

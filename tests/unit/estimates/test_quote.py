@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 import orch_nb as orch
 from orch_nb.agents.binding import compile_in
 from orch_nb.errors import BadRequest, MissingInput, QuoteTooHigh, UnknownModel
-from orch_nb.quote.history import ends, past_runs
-from orch_nb.quote.node_visits import Range
-from orch_nb.quote.quote import Quoter, Used, quote_batch, quote_resume, quote_run
+from orch_nb.estimates.history import ends, past_runs
+from orch_nb.estimates.node_visits import Range
+from orch_nb.estimates.quote import Quoter, Used, quote_batch, quote_resume, quote_run
 from orch_nb.schema.messages import Reply, Usage
 from orch_nb.trace.bill import bill as run_bill
 
@@ -252,7 +252,7 @@ def test_a_batch_is_quoted_as_the_sum_of_its_rows(rt, scripted):
 
 def test_a_persons_time_is_not_quoted(rt, scripted):
     """Earlier runs count the seconds in which the program had something to do, not those in which a person thought."""
-    from orch_nb.quote.history import past_run
+    from orch_nb.estimates.history import past_run
     from orch_nb.schema import events as ev
 
     begun = ev.RunStarted("1", "g", {"name": "g"}, {}, 100.0)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orch_nb.engine.plan import topology
 from orch_nb.errors import OrchError
-from orch_nb.quote.node_visits import NO_TIME, Dollars, Range, Visits, most_of, visits
+from orch_nb.estimates.node_visits import NO_TIME, Dollars, Range, Visits, most_of, visits
 from orch_nb.schema.route_spec import measure
 from orch_nb.schema.values import dig
 

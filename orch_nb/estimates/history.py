@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.plan import from_data
 from orch_nb.errors import OrchError
-from orch_nb.quote.estimate import plan_size
+from orch_nb.estimates.estimate import plan_size
 from orch_nb.schema import events as ev
 from orch_nb.schema.events import saved_by
 from orch_nb.trace.savings import SERVED
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from orch_nb.catalog.models import ModelBook
     from orch_nb.catalog.prices import Price
-    from orch_nb.quote.estimate import PlanSize
+    from orch_nb.estimates.estimate import PlanSize
     from orch_nb.runtime.services import Services
 
 ZERO = Decimal(0)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from orch_nb import display
 from orch_nb.engine.ports import Result, SystemClock
 from orch_nb.errors import QuoteTooHigh
-from orch_nb.quote.estimate import NOTHING, TYPICAL_BYTES, Known, NodeSize, PlanSize, bytes_of, plan_size
-from orch_nb.quote.history import ends, made_calls, mean, past_runs
-from orch_nb.quote.node_visits import NO_TIME, Dollars, Range
+from orch_nb.estimates.estimate import NOTHING, TYPICAL_BYTES, Known, NodeSize, PlanSize, bytes_of, plan_size
+from orch_nb.estimates.history import ends, made_calls, mean, past_runs
+from orch_nb.estimates.node_visits import NO_TIME, Dollars, Range
 from orch_nb.runtime.checks import check_inputs, check_models
 from orch_nb.schema import events as ev
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orch_nb.catalog.models import ModelBook
     from orch_nb.engine.plan import Plan
     from orch_nb.engine.ports import Outcome
-    from orch_nb.quote.history import PastRun
+    from orch_nb.estimates.history import PastRun
     from orch_nb.runtime.services import Services
 
 ZERO = Decimal(0)
