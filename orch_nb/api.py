@@ -11,7 +11,7 @@ from orch_nb.errors import BadOption
 from orch_nb.estimates.quote import quote_run
 from orch_nb.lang.compare_cell import PASSES, CompareCell
 from orch_nb.runtime import learned_routes
-from orch_nb.runtime.batch import resume_run, start_batch
+from orch_nb.runtime.batch import start_batch
 from orch_nb.runtime.recording import Recording, current_recording
 
 if TYPE_CHECKING:
@@ -24,17 +24,20 @@ if TYPE_CHECKING:
     from orch_nb.catalog.models import ModelBook
     from orch_nb.catalog.offers import Offer
     from orch_nb.engine.plan import Plan
-    from orch_nb.engine.ports import Balance, Store
+    from orch_nb.engine.ports import Balance
     from orch_nb.estimates.quote import Quote
     from orch_nb.handle import RunHandle
     from orch_nb.routing.confidence import Calibration
     from orch_nb.routing.learned.proposal import Proposal
+    from orch_nb.runtime.batch import BatchHandle
     from orch_nb.runtime.runtime import Runtime
+    from orch_nb.runtime.services import RunStore
+    from orch_nb.schema.budget import BudgetLike
     from orch_nb.schema.messages import Provider
 
 
 def use(
-    existing: Runtime | None = None, /, *, folder: str | Path | None = None, store: Store | None = None,
+    existing: Runtime | None = None, /, *, folder: str | Path | None = None, store: RunStore | None = None,
     models: ModelBook | Mapping[str, str | Offer] | None = None, providers: Iterable[Provider] = (),
 ) -> Runtime:  # fmt: skip
     """Make a runtime and use it from now on: ``orch.use(store=orch.MemoryStore())`` keeps nothing on disk.
@@ -133,12 +136,11 @@ def quote(target: Any, /, *, namespace: Mapping[str, Any] | None = None, **input
     return quote_run(runtime.current(), target, inputs, namespace=space)
 
 
-async def resume(run: str | int, /, *, budget: Any = None, namespace: Mapping[str, Any] | None = None,
-                 attended: bool = False) -> RunHandle:  # fmt: skip
+async def resume(run: str | int, /, *, budget: BudgetLike = None, namespace: Mapping[str, object] | None = None,
+                 attended: bool = False) -> RunHandle | BatchHandle:  # fmt: skip
     """Go on with a run that failed, was stopped or interrupted; recorded work is not done again."""
     space = caller_namespace() if namespace is None else namespace
-    handle: RunHandle = await resume_run(runtime.current(), str(run), budget=budget, namespace=space, attended=attended)
-    return handle
+    return await runtime.current().resume(str(run), budget=budget, namespace=space, attended=attended)
 
 
 async def batch(target: Any, frame: Any, mapping: Mapping[str, str] | None = None, **options: Any) -> Any:

@@ -76,7 +76,8 @@ def _runtime(options: Any) -> Any:
     from orch_nb.runtime.runtime import Runtime
 
     made = Runtime(options.folder)
-    if made.store and made.notice:
+    made.store  # noqa: B018  (it is opened, and may have a notice)
+    if made.notice:
         print(made.notice, file=sys.stderr)
     return made
 
@@ -132,7 +133,6 @@ def _show(options: Any) -> None:
 
 
 def _resume(options: Any) -> int:
-    from orch_nb.runtime.batch import resume_run
 
     namespace: dict[str, Any] = {}
     if options.module:
@@ -140,7 +140,7 @@ def _resume(options: Any) -> int:
 
         namespace = runpy.run_path(options.module)
     runtime = _runtime(options)
-    handle = resume_run(runtime, options.run, budget=options.budget, namespace=namespace).wait()
+    handle = runtime.resume(options.run, budget=options.budget, namespace=namespace).wait()
     print(repr(handle))
     done: bool = handle.status == "done"
     runtime.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from orch_nb import display
 from orch_nb.engine.outcome import question_changed
@@ -34,6 +34,37 @@ def promise() -> Future[Any]:
     return made
 
 
+class Handle(Protocol):
+    """What a run, a batch and a comparison have in common: each can be watched, stopped and waited for."""
+
+    @property
+    def run(self) -> str: ...
+    @property
+    def graph(self) -> str: ...
+    @property
+    def version(self) -> int:
+        """A number that grows with each change."""
+        ...
+
+    @property
+    def status(self) -> str: ...
+    @property
+    def is_batch(self) -> bool:
+        """Whether it has rows, each a run, instead of events of its own."""
+        ...
+
+    @property
+    def spent_usd(self) -> Decimal: ...
+    @property
+    def future(self) -> Future[Any]:
+        """Done when it has ended."""
+        ...
+
+    def done(self) -> bool: ...
+    def stop(self) -> None: ...
+    def wait(self, timeout_s: float | None = None) -> Handle: ...
+
+
 class RunHandle:
     """One run: a live one (it has a driver), or a recorded one (its events only).
 
@@ -52,6 +83,8 @@ class RunHandle:
     live
         Activation key -> {"text", "since"}: what is being said right now. Never stored.
     """
+
+    is_batch = False
 
     def __init__(self, run: str, plan: Plan, events: Sequence[Event], loop: RunLoop | None) -> None:
         self.run, self.graph, self.plan = run, plan.name, plan

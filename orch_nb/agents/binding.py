@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import sys
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from orch_nb.engine.plan import to_data
 from orch_nb.engine.user_code import contained
@@ -20,11 +21,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from concurrent.futures import Executor
 
+    from orch_nb.agents.agent import Agent
     from orch_nb.engine.plan import Plan, PlanNode
+    from orch_nb.graph.builder import Graph
     from orch_nb.schema.graph_spec import GraphSpec
 
 KEY_PARAMETER = "idempotency_key"
 """A function that declares an effect may take its key by this parameter and hand it on."""
+
+
+def is_agent(value: object) -> TypeGuard[Agent]:
+    """Return whether a value of the notebook is an agent. Imports nothing: no value is one before its class is imported."""
+    module = sys.modules.get("orch_nb.agents.agent")
+    return module is not None and isinstance(value, module.Agent)
+
+
+def is_graph(value: object) -> TypeGuard[Graph]:
+    """Return whether a value of the notebook is a graph. Imports nothing, as `is_agent`."""
+    module = sys.modules.get("orch_nb.graph.builder")
+    return module is not None and isinstance(value, module.Graph)
+
+
+def is_definition(value: object) -> TypeGuard[Graph | Agent]:
+    """Return whether a value of the notebook is a graph or an agent."""
+    return is_graph(value) or is_agent(value)
 
 
 def facts_of(name: str, target: Any) -> Facts:

@@ -8,8 +8,10 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.agents.binding import is_definition
 from orch_nb.analysis.forecast.workload import COUNTED
 from orch_nb.errors import BadOption, nearest
+from orch_nb.runtime.batch import BatchHandle
 from orch_nb.schema.amount import is_amount_like
 
 if TYPE_CHECKING:
@@ -93,14 +95,9 @@ class Sources:
         raise BadOption(f"`{name}` is no variable and has no stored run.", hint=hint)
 
 
-def is_definition(value: Any) -> bool:
-    """Whether it is a graph or an agent."""
-    return type(value).__name__ in ("Graph", "Agent") and type(value).__module__.startswith("orch_nb.")
-
-
 def is_batch(value: Any) -> bool:
     """Whether it is a batch, whose rows are stored runs."""
-    return type(value).__name__ == "BatchHandle" and type(value).__module__.startswith("orch_nb.")
+    return isinstance(value, BatchHandle)
 
 
 def has_stored_runs(value: Any) -> bool:

@@ -13,6 +13,7 @@ from orch_nb.estimates.estimate import NOTHING, TYPICAL_BYTES, Known, NodeSize, 
 from orch_nb.estimates.history import ends, made_calls, mean, past_runs
 from orch_nb.estimates.node_visits import NO_TIME, Dollars, Range
 from orch_nb.runtime.checks import check_inputs, check_models
+from orch_nb.runtime.services import started_by
 from orch_nb.schema import events as ev
 
 if TYPE_CHECKING:
@@ -490,8 +491,8 @@ def quote_resume(runtime: Services, run: str) -> Decimal | None:
     whole run left out.
     """
     store = runtime.store
-    events = runtime.run_loop.ask(lambda: [event for _, event in store.read(run)])
-    begun = events[0]
+    events = runtime.events(run)
+    begun = started_by(events)
     agents = {n["name"] for n in begun.plan.get("nodes", ()) if n.get("kind") == "agent"}
     left = agents - {e.node for e in events if isinstance(e, ev.Finished | ev.Reused) and not e.frame}
     if not left:
@@ -500,7 +501,7 @@ def quote_resume(runtime: Services, run: str) -> Decimal | None:
     rows = runtime.run_loop.ask(lambda: list(store.runs(graph=begun.graph, limit=HISTORY)))
     for row in rows:
         if row.run != run and made_calls(row.parent):
-            used = _costs(runtime.run_loop.ask(lambda r=row.run: [e for _, e in store.read(r)]))
+            used = _costs(runtime.events(row.run))
             for node in left:
                 if node in used or row.status == "done":
                     costs.setdefault(node, []).append(used.get(node, ZERO))

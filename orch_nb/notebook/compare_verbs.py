@@ -70,7 +70,7 @@ def resume(session: Session, run: str, budget: Any, names: Mapping[str, Any]) ->
     from orch_nb.analysis.compare.pairs import is_pairs, reopen_pairs
 
     runtime = session.runtime
-    begun = runtime.run_loop.ask(lambda: next(event for _, event in runtime.store.read(run)))
+    begun = runtime.started(run)
     if is_pairs(begun):
         return follow_pairs(session, reopen_pairs(runtime, run, names, budget=budget))
     if not is_comparison(begun):

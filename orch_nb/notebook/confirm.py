@@ -118,7 +118,7 @@ class StartButton:
         self.button.disabled = True
         self._say(f"run {self.handle.run} is under way in the background")
         session, handle = self.session, self.handle
-        kind = live.RunDisplay if hasattr(handle, "events") else live.BatchDisplay
+        kind = live.BatchDisplay if handle.is_batch else live.RunDisplay
         shown = kind(handle, session.screen)
         shown.name = self.name
         session.bind_run(handle)

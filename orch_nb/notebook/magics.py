@@ -113,7 +113,7 @@ class OrchMagics(Magics):
         if HELP in line.split():
             return _cell_usage("agent")
         if cell is None:
-            return self._again(line, "Agent", "agent")
+            return self._again(line, Agent, "agent")
         line, flags = _own_flags(without_comment(line), AGENT_FLAGS)
         made = Agent.from_cell(line, cell, self._names(local_ns))
         before = self._free_name(made.name, Agent, flags, line)
@@ -145,7 +145,7 @@ class OrchMagics(Magics):
         if HELP in line.split():
             return _cell_usage("graph")
         if cell is None:
-            return self._again(line, "Graph", "graph")
+            return self._again(line, Graph, "graph")
         line, flags = _own_flags(without_comment(line), ("replace",))
         name = _one_name(line, "graph")
         made = Graph.from_cell(name, f"%%graph {line}\n{cell}")
@@ -227,9 +227,9 @@ class OrchMagics(Magics):
                 return row, number
         return f"%orch {line}", 1
 
-    def _again(self, line: str, kind: str, magic: str) -> Any:
+    def _again(self, line: str, kind: type, magic: str) -> Any:
         """The object of this name, to be shown again."""
-        known = {n: v for n, v in self.names.items() if type(v).__name__ == kind and not n.startswith("_")}
+        known = {n: v for n, v in self.names.items() if isinstance(v, kind) and not n.startswith("_")}
         name = without_comment(line).strip()
         if name in known:
             return known[name]

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.agents.binding import is_agent, is_graph
 from orch_nb.errors import OrchError
 from orch_nb.estimates.quote import quote_resume
 from orch_nb.notebook import manual
@@ -162,8 +163,8 @@ def _quote(runtime: Runtime, run: str, times: int = 1) -> str:
 
 def next_line(runtime: Runtime, names: Mapping[str, Any]) -> str:
     """The line to type next."""
-    graphs = [n for n, v in names.items() if not n.startswith("_") and type(v).__name__ == "Graph"]
-    agents = [n for n, v in names.items() if not n.startswith("_") and type(v).__name__ == "Agent"]
+    graphs = [n for n, v in names.items() if not n.startswith("_") and is_graph(v)]
+    agents = [n for n, v in names.items() if not n.startswith("_") and is_agent(v)]
     if not agents and not graphs:
         return "`%%agent NAME` and a prompt with `{{ inputs }}` below it; `%orch help` lists the verbs"
     target = (graphs or agents)[-1]

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.outcome import question_changed
 from orch_nb.errors import OrchError, nearest
+from orch_nb.handle import RunHandle
 from orch_nb.notebook import live
 from orch_nb.notebook.frontend import is_attended, new_name, screen_of
+from orch_nb.runtime.batch import BatchHandle
 from orch_nb.schema.events import key
 from orch_nb.views import bill
 
@@ -68,7 +70,7 @@ class Session:
         if as_name:
             self.bind(as_name, handle)
         before = self.shell.user_ns.get("run")
-        if before is None or type(before) is type(handle) or type(before).__name__ in ("RunHandle", "BatchHandle"):
+        if before is None or type(before) is type(handle) or isinstance(before, RunHandle | BatchHandle):
             self.bind("run", handle)
 
     # ---------------------------------------------------------------- runs

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.agents.binding import is_agent, is_definition
 from orch_nb.errors import MissingInput, OrchError, nearest
 from orch_nb.estimates.quote import quote_batch, quote_run
 from orch_nb.estimates.view import quote_bundle, quote_data
 from orch_nb.lang.magic_line import Word, is_text, value_of, whole_number
 from orch_nb.notebook import compare_verbs, confirm, forecast_verb, live, manual, overview, settings_verbs
 from orch_nb.notebook import session as notebook_session
-from orch_nb.runtime.batch import resume_run, start_batch
+from orch_nb.runtime.batch import start_batch
 from orch_nb.runtime.learned_routes import accept_route, propose_route, reject_route
 from orch_nb.schema.amount import is_amount_like
 from orch_nb.schema.events import key
@@ -70,7 +71,7 @@ def resume(session: Session, command: Command, names: Names) -> live.Pending:
     comparison = compare_verbs.resume(session, number, _budget(command), names)
     if comparison is not None:
         return comparison
-    handle = resume_run(session.runtime, number, budget=_budget(command), namespace=names, attended=session.is_attended)
+    handle = session.runtime.resume(number, budget=_budget(command), namespace=names, attended=session.is_attended)
     return _follow(session, command, handle, [])
 
 
@@ -80,7 +81,7 @@ def _follow(session: Session, command: Command, handle: Any, notes: list[str]) -
     if as_name:
         check_name(as_name, "run")
     session.bind_run(handle, as_name)
-    is_batch = not hasattr(handle, "events")
+    is_batch = handle.is_batch
     is_background = bool(command.flags.get("bg"))
     session.follow(handle, notes=notes, is_background=is_background, is_batch=is_batch)
     enough = (
@@ -106,7 +107,7 @@ def _raise_failure(handle: Any) -> None:
         error = handle.future.exception()
         if error is not None:
             raise error
-    if handle.status in ("failed", "cancelled") and hasattr(handle, "events"):
+    if handle.status in ("failed", "cancelled") and not handle.is_batch:
         try:
             handle.result()
         except OrchError as error:
@@ -236,7 +237,7 @@ def _asked_run(session: Session, command: Command, names: Names) -> Any:
         raise command.error("no run waits for a person.", hint="`%orch runs` lists all")
     if len(rows) > 1:
         raise _several_wait(command, rows)
-    handle = resume_run(session.runtime, rows[0].run, namespace=names, attended=True)
+    handle = session.runtime.resume(rows[0].run, namespace=names, attended=True)
     session.bind_run(handle)
     return handle
 
@@ -298,11 +299,7 @@ def stop(session: Session, command: Command, names: Names) -> Display:
 def _live_or_batch(session: Session, number: str, names: Names) -> Any:
     """A live run, or a batch that this notebook shows."""
     for shown in session.displays.values():
-        if (
-            (shown.handle.run == number or not number)
-            and not hasattr(shown.handle, "events")
-            and not shown.handle.done()
-        ):
+        if (shown.handle.run == number or not number) and shown.handle.is_batch and not shown.handle.done():
             return shown.handle
     return session.live_run(number)
 
@@ -403,8 +400,8 @@ def route(session: Session, command: Command, names: Names) -> Display:
     if not at:
         raise command.error("which agent?", hint=f"usage: `{VERBS['route'].usage}`")
     agent = names.get(at[0].text)
-    if type(agent).__name__ != "Agent":
-        known = [n for n, v in names.items() if type(v).__name__ == "Agent"]
+    if not is_agent(agent):
+        known = [n for n, v in names.items() if is_agent(v)]
         near = nearest(at[0].text, known if action else [*known, "accept", "reject"])
         raise command.error(f"there is no agent `{at[0].text}`.", at[0], hint=f"did you mean `{near}`?" if near else "")
     runtime = session.runtime
@@ -501,7 +498,7 @@ def _target(command: Command, names: Names, verb: str, words: int = 1) -> Any:
     word = command.words[0]
     target = names.get(word.text)
     if target is None:
-        known = [n for n, v in names.items() if _can_run(v) and not n.startswith("_")]
+        known = [n for n, v in names.items() if is_definition(v) and not n.startswith("_")]
         near = nearest(word.text, known)
         hint = (
             f"did you mean `{near}`?"
@@ -511,17 +508,13 @@ def _target(command: Command, names: Names, verb: str, words: int = 1) -> Any:
             else "define it with `%%graph` or `%%agent`"
         )
         raise command.error(f"there is no graph or agent `{word.text}`.", word, hint=hint)
-    if not (_can_run(target) or callable(target)):
+    if not (is_definition(target) or callable(target)):
         raise command.error(
             f"`{word.text}` is a {type(target).__name__}, which cannot run.",
             word,
             hint="a graph, an agent or a function",
         )
     return target
-
-
-def _can_run(value: Any) -> bool:
-    return type(value).__name__ in ("Graph", "Agent") and type(value).__module__.startswith("orch_nb.")
 
 
 def _inputs(command: Command, names: Names, plan: Plan) -> tuple[dict[str, Any], list[str]]:
@@ -550,7 +543,7 @@ def _check_given(command: Command, plan: Plan, inputs: Names) -> None:
 
 def is_data(value: Any) -> bool:
     """Whether a variable can be an input that nobody named: data, not an agent, a function, a module, or None."""
-    return value is not None and not callable(value) and not _can_run(value) and type(value).__name__ != "module"
+    return value is not None and not callable(value) and not is_definition(value) and type(value).__name__ != "module"
 
 
 def _budget(command: Command) -> Any:

@@ -12,7 +12,7 @@ from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from orch_nb.agents.binding import compile_in, refuse_secrets
 from orch_nb.engine.plan import Plan, from_data, to_data
@@ -21,6 +21,7 @@ from orch_nb.errors import BadOption, BudgetExceeded, MissingInput, OrchError, n
 from orch_nb.handle import promise
 from orch_nb.runtime.checks import check_inputs, check_models
 from orch_nb.runtime.provider_batches import ProviderBatchQueue
+from orch_nb.runtime.services import started_by
 from orch_nb.schema import events as ev
 from orch_nb.schema.amount import shown as given
 from orch_nb.schema.budget import Budget, budget_of, parse_budget
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from orch_nb.handle import RunHandle
-    from orch_nb.runtime.runtime import Runtime
+    from orch_nb.runtime.launch import Launcher
+    from orch_nb.runtime.services import RunStore
 
     After = Callable[["BatchHandle"], Awaitable[None]]
 
@@ -95,6 +97,8 @@ class BatchHandle:
     _task: Any = None
     _runtime: Any = None
     _live: dict[int, RunHandle] = field(default_factory=dict)
+
+    is_batch: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self._runtime is not None:
@@ -260,7 +264,7 @@ def _is_nan(value: Any) -> bool:
 
 
 def start_batch(
-    runtime: Runtime, target: Any, frame: Any, mapping: Mapping[str, str] | None = None, *, budget: Any = None,
+    runtime: Launcher, target: Any, frame: Any, mapping: Mapping[str, str] | None = None, *, budget: Any = None,
     namespace: Mapping[str, Any] | None = None, shared: Mapping[str, Any] | None = None, rows_at_once: int = ROWS_AT_ONCE,
     on_change: Callable[[BatchHandle], None] | None = None, price: str = "",
 ) -> BatchHandle:  # fmt: skip
@@ -299,7 +303,7 @@ def start_batch(
     return handle
 
 
-def check_batch_price(runtime: Runtime, plan: Plan, price: str = "batch") -> list[str]:
+def check_batch_price(runtime: Launcher, plan: Plan, price: str = "batch") -> list[str]:
     """The models of a plan that cannot be asked in batches, by name.
 
     Raises
@@ -327,16 +331,16 @@ def _model_names(plan: Plan) -> list[str]:
     return own + [name for sub in plan.subplans.values() for name in _model_names(sub)]
 
 
-def _open_queue(runtime: Runtime, run: str, *, resumes: bool = False) -> None:
+def _open_queue(runtime: Launcher, run: str, *, resumes: bool = False) -> None:
     """The queue of a batch's calls. Its mark is the same in every process: run and instant of the first event."""
-    begun = runtime.run_loop.ask(lambda: next(event for _, event in runtime.store.read(run)))
+    begun = runtime.started(run)
     runtime.batch_queues[f"batch:{run}"] = ProviderBatchQueue(
         runtime.provider, f"run {run} of {begun.at:.6f}", resumes=resumes
     )
 
 
 def start_rows(
-    runtime: Runtime, name: str, rows: list[Row], plans: Mapping[str, Plan], *, budget: Any = None,
+    runtime: Launcher, name: str, rows: list[Row], plans: Mapping[str, Plan], *, budget: Any = None,
     namespace: Mapping[str, Any] | None = None, kind: str, kept: Mapping[str, Any], rows_at_once: int = ROWS_AT_ONCE,
     on_change: Callable[[BatchHandle], None] | None = None, after: After | None = None,
 ) -> BatchHandle:  # fmt: skip
@@ -375,7 +379,7 @@ def start_rows(
 
 
 async def add_rows(
-    runtime: Runtime, handle: BatchHandle, rows: list[Row], plans: Mapping[str, Plan], namespace: Mapping[str, Any]
+    runtime: Launcher, handle: BatchHandle, rows: list[Row], plans: Mapping[str, Plan], namespace: Mapping[str, Any]
 ) -> None:
     """Run more rows as part of a batch that is about to end.
 
@@ -400,19 +404,19 @@ async def add_rows(
     await _drive_rows(runtime, handle, None, plans, namespace, handle.budget, ROWS_AT_ONCE, first)
 
 
-def _begun_inputs(store: Any, run: str) -> dict[str, Any] | None:
+def _begun_inputs(store: RunStore, run: str) -> dict[str, Any] | None:
     """The inputs and the plan's name of a batch's row that has begun; None where it has not."""
     from orch_nb.errors import RunNotFound
 
     try:
-        begun = next(event for _, event in store.read(run))
+        begun = started_by(event for _, event in store.read(run))
     except RunNotFound:
         return None
     return {"inputs": begun.inputs, "row": (begun.parent or {}).get("plan", "")}
 
 
 def _begin(
-    runtime: Runtime, plan: Plan, rows: list[Row], limit: Budget, parent: dict[str, Any], data: dict[str, Any]
+    runtime: Launcher, plan: Plan, rows: list[Row], limit: Budget, parent: dict[str, Any], data: dict[str, Any]
 ) -> str:
     """Write the batch's own first event, with its rows."""
     store, redactor = runtime.store, runtime.redactor()
@@ -440,7 +444,7 @@ def _begin(
 
 
 def resume_batch(
-    runtime: Runtime, run: str, *, budget: Any = None, namespace: Mapping[str, Any] | None = None,
+    runtime: Launcher, run: str, *, budget: Any = None, namespace: Mapping[str, Any] | None = None,
     on_change: Callable[[BatchHandle], None] | None = None, after: After | None = None,
 ) -> BatchHandle:  # fmt: skip
     """Go on with the rows of a batch that are not done; `after` as in `start_rows`."""
@@ -448,7 +452,7 @@ def resume_batch(
     store = runtime.store
 
     def look() -> tuple[Any, list[Row]]:
-        begun = next(event for _, event in store.read(run))
+        begun = started_by(event for _, event in store.read(run))
         rows = [Row(i, inputs) for i, inputs in zip(begun.inputs["index"], begun.inputs["rows"], strict=True)]
         for n, row in enumerate(rows):
             recall(store, f"{run}.{n}", row)
@@ -471,18 +475,7 @@ def resume_batch(
     return handle
 
 
-def resume_run(
-    runtime: Runtime, run: str, *, budget: Any = None, namespace: Mapping[str, Any] | None = None,
-    attended: bool = False, on_change: Callable[[Any], None] | None = None,
-) -> Any:  # fmt: skip
-    """Go on with a run, or with the batch that it is (see `Runtime.resume` and `resume_batch`)."""
-    begun = runtime.run_loop.ask(lambda: next(event for _, event in runtime.store.read(run)))
-    if begun.parent and begun.parent.get("batch"):
-        return resume_batch(runtime, run, budget=budget, namespace=namespace, on_change=on_change)
-    return runtime.resume(run, budget=budget, namespace=namespace, attended=attended, on_change=on_change)
-
-
-def recall(store: Any, run: str, row: Row) -> None:
+def recall(store: RunStore, run: str, row: Row) -> None:
     """Fill a row in with what its run `run` came to; a row without a run stays pending."""
     from orch_nb.errors import RunNotFound
 
@@ -509,7 +502,7 @@ def _count(row: Row, events: list[Any]) -> None:
 
 
 async def _run(
-    runtime: Runtime, handle: BatchHandle, target: Any, plans: Mapping[str, Plan], namespace: Mapping[str, Any],
+    runtime: Launcher, handle: BatchHandle, target: Any, plans: Mapping[str, Plan], namespace: Mapping[str, Any],
     limit: Budget, rows_at_once: int, after: After | None = None,
 ) -> None:  # fmt: skip
     try:
@@ -529,7 +522,7 @@ async def _run(
 
 
 async def _drive_rows(
-    runtime: Runtime, handle: BatchHandle, target: Any, plans: Mapping[str, Plan], namespace: Mapping[str, Any],
+    runtime: Launcher, handle: BatchHandle, target: Any, plans: Mapping[str, Plan], namespace: Mapping[str, Any],
     limit: Budget, rows_at_once: int, first: int = 0,
 ) -> None:  # fmt: skip
     gate = asyncio.Semaphore(rows_at_once)
@@ -545,7 +538,7 @@ async def _drive_rows(
 
 
 async def _one(
-    runtime: Runtime, handle: BatchHandle, n: int, row: Row, target: Any, plan: Plan, namespace: Mapping[str, Any],
+    runtime: Launcher, handle: BatchHandle, n: int, row: Row, target: Any, plan: Plan, namespace: Mapping[str, Any],
     limit: Budget, gate: asyncio.Semaphore,
 ) -> None:  # fmt: skip
     run = None
@@ -557,7 +550,7 @@ async def _one(
             return
         scopes = ((f"batch:{handle.run}", limit),)
         if row.run:
-            run = runtime.resume(row.run, namespace=namespace)
+            run = runtime.resume_run(row.run, namespace=namespace)
         else:
             parent = {"of_batch": handle.run, "row": n, **({"plan": row.plan} if row.plan else {})}
             run = runtime.start(target, row.inputs, namespace=namespace, plan=plan, run=f"{handle.run}.{n}",
@@ -620,7 +613,7 @@ def busy_and_queued(events: list[Any]) -> tuple[float, float]:
     return min(busy, whole), max(0.0, whole - busy)
 
 
-async def _end(runtime: Runtime, handle: BatchHandle) -> None:
+async def _end(runtime: Launcher, handle: BatchHandle) -> None:
     status = (
         "done"
         if all(r.status == "done" for r in handle.rows)
@@ -635,7 +628,7 @@ async def _end(runtime: Runtime, handle: BatchHandle) -> None:
         await log.sync()
 
 
-def _was_ended(runtime: Runtime, handle: BatchHandle) -> bool:
+def _was_ended(runtime: Launcher, handle: BatchHandle) -> bool:
     return any(isinstance(e, ev.RunEnded) for _, e in runtime.store.read(handle.run))
 
 

@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.errors import BadOption, MissingInput, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Mapping
 
     from orch_nb.engine.plan import Plan
     from orch_nb.engine.ports import Balance
     from orch_nb.runtime.services import Services
     from orch_nb.schema.budget import Budget
-
-    Kept = Awaitable[None] | None
-    """What to await until a run's first events are kept; None: they are."""
 
 
 def check_inputs(plan: Plan, inputs: Mapping[str, Any]) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from orch_nb.engine.drive import Driver
     from orch_nb.engine.ports import Limit
-    from orch_nb.runtime.runtime import Runtime
+    from orch_nb.runtime.launch import Launcher
 
 current_recording: contextvars.ContextVar[Recording | None] = contextvars.ContextVar("orch_nb recording", default=None)
 
@@ -44,7 +44,7 @@ class Recording:
         What the run is called in lists.
     """
 
-    def __init__(self, runtime: Runtime, *, budget: Any = None, name: str = "recorded") -> None:
+    def __init__(self, runtime: Launcher, *, budget: Any = None, name: str = "recorded") -> None:
         self.runtime, self.budget, self.name = runtime, budget, name
         self.handle: RunHandle | None = None
         self._rounds: dict[str, int] = {}
@@ -84,7 +84,7 @@ class Recording:
             scopes: tuple[tuple[str, Limit], ...] = ((runtime.scope, None), (f"run:{name}", limit))
             bound: dict[str, Any] = {}
             state = fold(plan, RunState(), event)
-            runtime._launch(handle, log, state, plan, bound, {}, scopes, policy, kept=kept)
+            runtime._launch(handle, log, state, bound, {}, scopes, policy, kept=kept)
             return handle
 
         self.handle = runtime.run_loop.ask(begin)

@@ -6,33 +6,35 @@ import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from orch_nb.engine.loop import RunLoop
 from orch_nb.engine.plan import model_named
+from orch_nb.engine.ports import Store
 from orch_nb.engine.user_code import contained
 from orch_nb.errors import ModelNotInstalled
 from orch_nb.runtime.provider_batches import SLOT
+from orch_nb.schema.events import RunStarted
 from orch_nb.schema.secrets import REDACTOR, Redactor
 from orch_nb.trace.alerts import ALERT_FACTOR
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from orch_nb.catalog.availability import Availability
     from orch_nb.catalog.models import ModelBook
     from orch_nb.catalog.offers import Offer
     from orch_nb.catalog.prices import Price
     from orch_nb.engine.plan import Chooser, PlanNode
-    from orch_nb.engine.ports import Limit
+    from orch_nb.engine.ports import Balance, Limit
     from orch_nb.routing.evidence import Evidence
     from orch_nb.routing.learned.proposal import Learning
     from orch_nb.runtime.provider_batches import ProviderBatchQueue
     from orch_nb.runtime.response_cache import AnswerBook
+    from orch_nb.schema.events import Event
     from orch_nb.store.approvals import Accepted
+    from orch_nb.store.listing import RunRow
 
-    Kept = Awaitable[None] | None
-    """What to await until a run's first events are kept; None: they are."""
 
 UNBOUNDED = 1_000_000
 """Calls that wait in a provider's batch take nobody's place."""
@@ -41,6 +43,41 @@ MAX_THREADS = 32
 MODEL_SLOT = "model:"
 """Before a provider's name in what the concurrency of its calls is named by."""
 CALLS_AT_ONCE_DEFAULT = 8
+
+
+def started_by(events: Iterable[Event]) -> RunStarted:
+    """Return the first of a run's events."""
+    first = next(iter(events))
+    assert isinstance(first, RunStarted)
+    return first
+
+
+class RunStore(Store, Protocol):
+    """A store as the runtime uses it: its runs, its ledger, and what was measured of models."""
+
+    def next_run(self) -> str:
+        """Return the id of the next run, which no other process gets."""
+        ...
+
+    def runs(
+        self, *, graph: str | None = None, notebook: str | None = None, status: str | None = None,
+        limit: int | None = None, batch_rows: bool = True,
+    ) -> list[RunRow]:  # fmt: skip
+        """Return runs, newest first."""
+        ...
+
+    def balance(self, scope: str) -> Balance: ...
+    def set_limit(self, scope: str, limit: Limit) -> None: ...
+    def reset(self, scope: str) -> None: ...
+    def asked_by(self, request_hash: str, *, limit: int = 20) -> list[str]:
+        """Return the newest runs that made this request."""
+        ...
+
+    def effect_done(self, key: str, *, but: str = "") -> str | None:
+        """Return the run, other than `but`, that performed the effect of this key."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class Services:
@@ -56,7 +93,9 @@ class Services:
         The notebook's names of models.
     """
 
-    def __init__(self, folder: str | Path | None = None, *, store: Any = None, models: ModelBook | None = None) -> None:
+    def __init__(
+        self, folder: str | Path | None = None, *, store: RunStore | None = None, models: ModelBook | None = None
+    ) -> None:
         self.folder = Path(folder or os.environ.get("ORCH_STORE") or Path.cwd())
         self.notice = ""
         self.notebook: str = ""
@@ -85,13 +124,32 @@ class Services:
         """Run -> the figures of an ended run that quotes rest on, remembered (`orch_nb.estimates.history`)."""
 
     @property
-    def store(self) -> Any:
+    def scope(self) -> str:
+        """The ledger's name of this notebook's budget."""
+        return f"notebook:{REDACTOR.text(self.notebook) or 'untitled'}"
+
+    @property
+    def store(self) -> RunStore:
         """The store, opened (on the run loop's thread) at first use."""
         if self._store is None:
             self._store = self.run_loop.ask(self._open_store)
         return self._store
 
-    def _open_store(self) -> Any:
+    def events(self, run: str) -> list[Event]:
+        """Return the recorded events of a run. From any thread.
+
+        Raises
+        ------
+        RunNotFound
+            The store has no such run.
+        """
+        return self.run_loop.ask(lambda: [event for _, event in self.store.read(run)])
+
+    def started(self, run: str) -> RunStarted:
+        """Return the first event of a run; see `events`."""
+        return self.run_loop.ask(lambda: started_by(event for _, event in self.store.read(run)))
+
+    def _open_store(self) -> RunStore:
         from orch_nb.store.location import open_store
 
         store, self.notice = open_store(self.folder)

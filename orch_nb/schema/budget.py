@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from orch_nb.errors import BadOption, nearest
 from orch_nb.schema.amount import DOLLARS, is_amount_like, read_amount
@@ -101,6 +101,10 @@ class Budget:
             yield f"degrade={self.degrade}"
         elif self.at_limit != "stop":
             yield self.at_limit
+
+
+BudgetLike: TypeAlias = "Budget | Decimal | float | str | Mapping[str, object] | None"
+"""A budget as it is given in Python: dollars, a text in the grammar above, a mapping, or a `Budget`; None for no limit."""
 
 
 def budget_of(limit_usd: Decimal | None, beside: Mapping[str, Any] | None) -> Budget:

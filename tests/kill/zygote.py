@@ -24,7 +24,7 @@ from orch_nb.agents.agent import Agent
 from orch_nb.catalog.prices import PriceBook
 from orch_nb.graph.builder import Graph
 from orch_nb.providers.openai.chat import OpenAIChat
-from orch_nb.runtime.batch import resume_run, start_batch
+from orch_nb.runtime.batch import start_batch
 from orch_nb.runtime.runtime import Runtime
 
 
@@ -88,7 +88,7 @@ def job(folder: str, url: str, shape: str) -> None:
     known = [row.run for row in runtime.runs() if not side or row.run == side]
     handle: Any
     if known:
-        handle = resume_run(runtime, known[0], namespace=names, attended=shape == "gate")
+        handle = runtime.resume(known[0], namespace=names, attended=shape == "gate")
     elif shape == "batch":
         handle = start_batch(runtime, drawn, [{"job": f"{folder[-6:]}-{n}"} for n in range(6)], namespace=names)
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from orch_nb.agents.binding import compile_in
 from orch_nb.analysis.compare.inputs import InputRow, rows_of, with_fixtures
@@ -266,6 +266,7 @@ class BatchRun:
     """Base of a comparison and of a test of pairs: each is one batch, whose handle it keeps as `_handle`."""
 
     __slots__ = ()
+    is_batch: ClassVar[bool] = True
     _handle: Any
 
     @property

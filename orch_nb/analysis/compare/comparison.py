@@ -551,7 +551,7 @@ def reopen(
     """
     from orch_nb.engine.plan import from_data
 
-    begun = runtime.run_loop.ask(lambda: next(event for _, event in runtime.store.read(run)))
+    begun = runtime.started(run)
     kept = begun.inputs.get(KIND)
     if kept is None:
         raise OrchError(f"run {run} is no comparison.", hint="`%orch runs` lists what it is")

@@ -318,7 +318,7 @@ def reopen_pairs(runtime: Runtime, run: str, names: Mapping[str, Any], *, budget
     """
     from orch_nb.engine.plan import from_data
 
-    begun = runtime.run_loop.ask(lambda: next(event for _, event in runtime.store.read(run)))
+    begun = runtime.started(run)
     kept = begun.inputs.get(KIND)
     if kept is None:
         raise OrchError(f"run {run} tests no pairs.", hint="`%orch runs` lists what it is")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.errors import OrchError
@@ -169,7 +170,12 @@ def _agent_words(text: str) -> list[str]:
 
 
 def _names(names: Mapping[str, Any], kind: str) -> list[str]:
-    return [n for n, v in names.items() if type(v).__name__ == kind and not n.startswith("_")]
+    from orch_nb.agents.agent import Agent
+    from orch_nb.graph.builder import Graph
+    from orch_nb.tools.registry import Tool
+
+    cls = {"Agent": Agent, "Graph": Graph, "Tool": Tool, "function": FunctionType}[kind]
+    return [n for n, v in names.items() if isinstance(v, cls) and not n.startswith("_")]
 
 
 def _graph_names(names: Mapping[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.agents.binding import is_agent, is_definition
 from orch_nb.errors import CellError, GraphError, OrchError, nearest
 
 if TYPE_CHECKING:
@@ -147,12 +148,12 @@ def _check_target(command: Command, names: Mapping[str, Any]) -> None:
 # ------------------------------------------------------------------ what names stand for
 def runnable(names: Mapping[str, Any]) -> list[str]:
     """Names of graphs and agents."""
-    return [n for n, v in list(names.items()) if type(v).__name__ in ("Graph", "Agent") and not n.startswith("_")]
+    return [n for n, v in list(names.items()) if is_definition(v) and not n.startswith("_")]
 
 
 def fields_of(value: Any) -> list[str]:
     """The fields that an agent's answer has; none where it answers in text, or is no agent."""
-    out = getattr(value, "out", None) if type(value).__name__ == "Agent" else None
+    out = getattr(value, "out", None) if is_agent(value) else None
     properties = out.schema.get("properties") if out is not None else None
     return [str(name) for name in properties] if isinstance(properties, dict) else []
 

@@ -623,7 +623,7 @@ def test_a_budget_that_cannot_be_meant_points_at_its_word(shell):
     assert "did you mean `calls`" in shell("%orch budget 0.50 cals=3").error
     assert "write 1000" in shell("%orch budget 1e3").error
     assert "did you mean `small`" in shell("%orch budget 0.5 degrade=smal").error
-    assert "above 1" in shell("%orch budget alert=1").error
+    assert "must be a number greater than 1, got 1" in shell("%orch budget alert=1").error
 
 
 def test_four_fifths_of_the_notebooks_budget_are_said_with_the_run_that_crossed_them(shell):

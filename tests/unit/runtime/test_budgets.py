@@ -321,7 +321,7 @@ async def test_the_factor_can_be_set_and_without_history_the_expectation_stands(
     baseline = run.events[0].baseline
     assert (baseline["factor"], baseline["from"]) == ("1.5", "what each agent asked once is expected to cost")
     assert 0 < D(baseline["usd"]) < D("0.03")
-    with pytest.raises(BadOption, match="above 1"):
+    with pytest.raises(BadOption, match="greater than 1, got 1"):
         rt.set_alert(1)
     free = await orch.run(lambda: 1, namespace={})
     assert free.events[0].baseline is None, "a run without agents has nothing to compare"
