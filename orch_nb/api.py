@@ -11,11 +11,11 @@ from orch_nb.errors import BadOption
 from orch_nb.estimates.quote import quote_run
 from orch_nb.lang.compare_cell import PASSES, CompareCell
 from orch_nb.runtime import learned_routes
-from orch_nb.runtime.batch import start_batch
+from orch_nb.runtime.batch import ROWS_AT_ONCE, start_batch
 from orch_nb.runtime.recording import Recording, current_recording
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from orch_nb.analysis.compare.comparison import Comparison
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from orch_nb.runtime.services import RunStore
     from orch_nb.schema.budget import BudgetLike
     from orch_nb.schema.messages import Provider
+    from orch_nb.store.listing import RunRow
 
 
 def use(
@@ -83,8 +84,8 @@ def use(
     return made
 
 
-async def run(target: Any, /, *, budget: Any = None, namespace: Mapping[str, Any] | None = None,
-              attended: bool = False, again: bool = False, **inputs: Any) -> RunHandle:  # fmt: skip
+async def run(target: object, /, *, budget: BudgetLike = None, namespace: Mapping[str, object] | None = None,
+              attended: bool = False, again: bool = False, **inputs: object) -> RunHandle:  # fmt: skip
     """Run a graph, an agent or a function until it ends or only a person is due.
 
     Parameters
@@ -117,8 +118,8 @@ async def run(target: Any, /, *, budget: Any = None, namespace: Mapping[str, Any
     return await runtime.current().start(target, inputs, budget=budget, namespace=space, attended=attended, again=again)
 
 
-def run_sync(target: Any, /, *, budget: Any = None, namespace: Mapping[str, Any] | None = None,
-             attended: bool = False, again: bool = False, **inputs: Any) -> RunHandle:  # fmt: skip
+def run_sync(target: object, /, *, budget: BudgetLike = None, namespace: Mapping[str, object] | None = None,
+             attended: bool = False, again: bool = False, **inputs: object) -> RunHandle:  # fmt: skip
     """The same as `run` for scripts without a loop. Inside an `async def` node it is refused (`WouldDeadlock`): await `run`."""
     runtime.current().run_loop.check_may_wait("`run_sync`")
     space = caller_namespace() if namespace is None else namespace
@@ -127,7 +128,7 @@ def run_sync(target: Any, /, *, budget: Any = None, namespace: Mapping[str, Any]
     )
 
 
-def quote(target: Any, /, *, namespace: Mapping[str, Any] | None = None, **inputs: Any) -> Quote:
+def quote(target: object, /, *, namespace: Mapping[str, object] | None = None, **inputs: object) -> Quote:
     """What a run of `target` on these inputs is likely to cost and to take: ``.expected_usd``, ``.high_usd``, ``.nodes``.
 
     Nothing is sent. It displays itself; `Quote.check` refuses what may be too dear.
@@ -143,18 +144,48 @@ async def resume(run: str | int, /, *, budget: BudgetLike = None, namespace: Map
     return await runtime.current().resume(str(run), budget=budget, namespace=space, attended=attended)
 
 
-async def batch(target: Any, frame: Any, mapping: Mapping[str, str] | None = None, **options: Any) -> Any:
-    """Run a graph or agent over the rows of a table; a `BatchHandle` whose ``.table`` is the result."""
-    options.setdefault("namespace", caller_namespace())
-    return await start_batch(runtime.current(), target, frame, mapping, **options)
+async def batch(
+    target: object, frame: object, mapping: Mapping[str, str] | None = None, *, budget: BudgetLike = None,
+    namespace: Mapping[str, object] | None = None, shared: Mapping[str, object] | None = None,
+    rows_at_once: int = ROWS_AT_ONCE, on_change: Callable[[BatchHandle], None] | None = None, price: str = "",
+) -> BatchHandle:  # fmt: skip
+    """Run a graph or an agent over the rows of a table.
+
+    Parameters
+    ----------
+    frame
+        A data frame, or a list of mappings.
+    mapping
+        Input -> name of its column, where they differ.
+    budget
+        The limit of all rows together, as in `run`.
+    shared
+        Inputs that are the same for every row.
+    rows_at_once
+        Rows under way at the same time.
+    on_change
+        Called with the handle after each change.
+    price
+        "batch": call models through their providers' batch interfaces, at batch prices, with answers within a day.
+
+    Returns
+    -------
+    BatchHandle
+        Its ``.table`` is the result.
+    """
+    space = caller_namespace() if namespace is None else namespace
+    return await start_batch(
+        runtime.current(), target, frame, mapping, budget=budget, namespace=space, shared=shared,
+        rows_at_once=rows_at_once, on_change=on_change, price=price,
+    )  # fmt: skip
 
 
-def record(*, budget: Any = None, name: str = "recorded") -> Recording:
+def record(*, budget: BudgetLike = None, name: str = "recorded") -> Recording:
     """``async with orch.record(budget=0.05) as run:`` ordinary Python that awaits agents gets the same log, bill and budget."""
     return Recording(runtime.current(), budget=budget, name=name)
 
 
-def runs(*, limit: int = 20) -> list[Any]:
+def runs(*, limit: int = 20) -> list[RunRow]:
     """Runs of this notebook, newest first."""
     return runtime.current().runs(limit=limit)
 
@@ -189,7 +220,7 @@ async def call(target: Any, inputs: dict[str, Any], namespace: dict[str, Any] | 
     return (await runtime.current().start(target, inputs, namespace=namespace)).result()
 
 
-def compile_plan(target: Any, namespace: Mapping[str, Any]) -> Plan:
+def compile_plan(target: object, namespace: Mapping[str, object]) -> Plan:
     """The checked, frozen plan of a graph, an agent or a function, names bound in `namespace`."""
     return binding.compile_in(target, namespace)
 

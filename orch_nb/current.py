@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from orch_nb.engine.plan import Plan
-    from orch_nb.handle import RunHandle
+    from orch_nb.handle import Batch, RunHandle
+    from orch_nb.schema.budget import BudgetLike
 
 
 class Estimate(Protocol):
@@ -30,34 +31,35 @@ class Api(Protocol):
 
     def run(
         self,
-        target: Any,
+        target: object,
         /,
         *,
-        budget: Any = None,
-        namespace: Mapping[str, Any] | None = None,
+        budget: BudgetLike = None,
+        namespace: Mapping[str, object] | None = None,
         attended: bool = False,
         again: bool = False,
-        **inputs: Any,
+        **inputs: object,
     ) -> Coroutine[Any, Any, RunHandle]: ...
     def run_sync(
         self,
-        target: Any,
+        target: object,
         /,
         *,
-        budget: Any = None,
-        namespace: Mapping[str, Any] | None = None,
+        budget: BudgetLike = None,
+        namespace: Mapping[str, object] | None = None,
         attended: bool = False,
         again: bool = False,
-        **inputs: Any,
+        **inputs: object,
     ) -> RunHandle: ...
-    def quote(self, target: Any, /, *, namespace: Mapping[str, Any] | None = None, **inputs: Any) -> Estimate: ...
-    def batch(
-        self, target: Any, frame: Any, mapping: Mapping[str, str] | None = None, **options: Any
-    ) -> Coroutine[Any, Any, Any]: ...
+    def quote(
+        self, target: object, /, *, namespace: Mapping[str, object] | None = None, **inputs: object
+    ) -> Estimate: ...
+    @property
+    def batch(self) -> Callable[..., Coroutine[Any, Any, Batch]]: ...
     def call(
         self, target: Any, inputs: dict[str, Any], namespace: dict[str, Any] | None = None
     ) -> Coroutine[Any, Any, Any]: ...
-    def compile_plan(self, target: Any, namespace: Mapping[str, Any]) -> Plan: ...
+    def compile_plan(self, target: object, namespace: Mapping[str, object]) -> Plan: ...
 
 
 _load_api: Callable[[], Api] | None = None

@@ -65,6 +65,15 @@ class Handle(Protocol):
     def wait(self, timeout_s: float | None = None) -> Handle: ...
 
 
+class Batch(Handle, Protocol):
+    """A batch as `Graph.batch` gives it: a `BatchHandle`."""
+
+    @property
+    def table(self) -> Any:
+        """The table with a column for each field of the output."""
+        ...
+
+
 class RunHandle:
     """One run: a live one (it has a driver), or a recorded one (its events only).
 

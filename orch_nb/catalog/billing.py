@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from orch_nb.catalog.prices import bound, cost, prompt_bound
+from orch_nb.catalog.prices import cost
 from orch_nb.schema.messages import Usage
 
 if TYPE_CHECKING:
+    from orch_nb.catalog.priced_request import PricedRequest
     from orch_nb.catalog.prices import Price
     from orch_nb.schema.messages import ModelRequest
 
@@ -55,10 +56,9 @@ class Settlement:
 
 def settle_usage(
     usage: Usage | None,
-    *,
-    request: ModelRequest,
+    call: PricedRequest,
     price: Price | None,
-    reserved_usd: Decimal | None,
+    *,
     answer: str = "",
     reasoned: bool = False,
     billed: bool = True,
@@ -71,10 +71,10 @@ def settle_usage(
     ----------
     usage
         What the provider sent; None when it sent none.
+    call
+        The request and its bound, which was reserved.
     price
-        None when it is unknown: dollars stay unknown.
-    reserved_usd
-        What was set aside; None when no bound could be made.
+        The price of the call as it was served; None when it is unknown: dollars stay unknown.
     answer
         What was received: text, and the names and arguments of tool calls.
     reasoned
@@ -93,10 +93,10 @@ def settle_usage(
     """
     if not billed:
         return Settlement(usage or Usage(), Decimal(0), note="failed before anything was generated: nothing is billed")
-    reserved = bound(request, price) if reserved_usd is None and price is not None else reserved_usd
+    reserved = call.bound_usd
     if usage is None or (usage.estimated and not usage.bad):
-        return _unknown(usage or _count_tokens(request, answer), price, reserved, why)
-    fault = usage.bad or fault_of(usage) or _contradiction(usage, request, answer, reasoned)
+        return _unknown(usage or _count_tokens(call, answer), price, reserved, why)
+    fault = usage.bad or fault_of(usage) or _contradiction(usage, call.request, answer, reasoned)
     if fault:
         kept = Usage(_sane(usage.input_tokens), _sane(usage.output_tokens), bad=fault)
         return _unknown(kept, price, reserved, f"bad usage from the provider ({fault})")
@@ -152,10 +152,10 @@ def _contradiction(usage: Usage, request: ModelRequest, answer: str, reasoned: b
     return ""
 
 
-def _count_tokens(request: ModelRequest, answer: str) -> Usage:
+def _count_tokens(call: PricedRequest, answer: str) -> Usage:
     """Our own count of the texts, for people: the tokens that a bill shows with a mark."""
     n_output = -(-len(answer.encode("utf-8", "surrogatepass")) // BYTES_PER_TOKEN)
-    return Usage(-(-prompt_bound(request) // BYTES_PER_TOKEN), min(n_output, request.max_tokens), estimated=True)
+    return Usage(-(-call.prompt_tokens // BYTES_PER_TOKEN), min(n_output, call.request.max_tokens), estimated=True)
 
 
 def _sane(count: object) -> int:

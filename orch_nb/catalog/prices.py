@@ -169,11 +169,6 @@ def cost(usage: Usage, price: Price, *, images: int = 0) -> Decimal:
         return _trim(total / MILLION + price.per_call + images * price.per_image)
 
 
-def bound_tokens(request: ModelRequest) -> int:
-    """An upper bound of the tokens that this request can use: of its prompt, and `max_tokens`."""
-    return prompt_bound(request) + request.max_tokens
-
-
 def prompt_bound(request: ModelRequest) -> int:
     """An upper bound of the prompt's tokens: its UTF-8 bytes, and an allowance for the chat template.
 
@@ -200,12 +195,16 @@ def bound(request: ModelRequest, price: Price) -> Decimal:
     "Dearest" is over plain, cached and cache-writing input, over plain and reasoning output, and over all tiers that a
     prompt of up to the bound may fall into.
     """
-    n_prompt = prompt_bound(request)
+    return bound_usd(prompt_bound(request), request.max_tokens, price)
+
+
+def bound_usd(n_prompt: int, max_tokens: int, price: Price) -> Decimal:
+    """`bound` of a request whose prompt has at most `n_prompt` tokens."""
     reachable = [t for t in price.tiers if t.above_tokens < max(n_prompt, 1)] or [price.tiers[0]]
     with localcontext() as exact:
         exact.prec = 50
         input_usd = n_prompt * max(t.highest_input for t in reachable)
-        output_usd = request.max_tokens * max(t.highest_output for t in reachable)
+        output_usd = max_tokens * max(t.highest_output for t in reachable)
         return _trim((input_usd + output_usd) / MILLION + price.per_call)
 
 

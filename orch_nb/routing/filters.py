@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from orch_nb.catalog.prices import bound, context_tokens, prompt_bound
+from orch_nb.catalog.priced_request import TYPICAL_BYTES_PER_TOKEN, PricedRequest
+from orch_nb.catalog.prices import context_tokens, prompt_bound
 from orch_nb.routing.decision import Candidate
-from orch_nb.routing.fixed import TYPICAL_BYTES_PER_TOKEN, expected_usd
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from orch_nb.catalog.offers import Offer
     from orch_nb.catalog.prices import Price
     from orch_nb.routing.decision import Question
-    from orch_nb.schema.messages import ModelRequest
 
 LEAST_CALLS = 5
 """Calls of an offer whose seconds are looked at before a promise of seconds refuses it."""
@@ -67,25 +66,29 @@ def filtered(question: Question, facts: Facts) -> list[Candidate]:
     """
     tried = {row["offer"]: row for row in question.tried}
     lacking = _lacking(question, facts)
-    out = []
+    request, n_prompt = question.request, prompt_bound(question.request)
+    out, priced = [], []
     for name in question.models:
-        offer, price = facts.offers[name], facts.prices[name]
+        one = PricedRequest.of(request, facts.offers[name], facts.prices[name], n_prompt)
+        priced.append(one)
         if name in tried:
             refused = f"was tried: {tried[name]['because']}"
         else:
-            refused = facts.unavailable.get(name) or lacking.get(name) or _misfit(question, offer, price, facts)
-        out.append(Candidate(offer, None if price is None else expected_usd(question.request, price), price, refused))
+            refused = facts.unavailable.get(name) or lacking.get(name) or _misfit(question, one, facts)
+        out.append(Candidate(one.offer, one.expected_usd, one.price, refused))
     if not question.keeps and all(c.refused for c in out):
-        return _least_dear(question, out, facts)
+        return _least_dear(question, out, priced, facts)
     return out
 
 
-def _least_dear(question: Question, refused: list[Candidate], facts: Facts) -> list[Candidate]:
+def _least_dear(
+    question: Question, refused: list[Candidate], priced: list[PricedRequest], facts: Facts
+) -> list[Candidate]:
     """The same, the cheapest of those that only the budget refuses taken back in."""
     dear = [
-        (bound(question.request, c.price), place)
-        for place, c in enumerate(refused)
-        if c.price is not None and c.refused == _too_dear(question.request, c.price, facts.room)
+        (one.bound_usd, place)
+        for place, (c, one) in enumerate(zip(refused, priced, strict=True))
+        if one.bound_usd is not None and c.refused == _too_dear(one, facts.room)
         and not _too_slow(question.sla_s, facts.seconds.get(c.offer.name))
     ]  # fmt: skip
     if not dear:
@@ -112,37 +115,38 @@ def _lacking(question: Question, facts: Facts) -> dict[str, str]:
     return found
 
 
-def _misfit(question: Question, offer: Offer, price: Price | None, facts: Facts) -> str:
+def _misfit(question: Question, priced: PricedRequest, facts: Facts) -> str:
     return (
-        context_misfit(offer, question.request)
-        or _too_dear(question.request, price, facts.room)
-        or _too_slow(question.sla_s, facts.seconds.get(offer.name))
+        context_misfit(priced)
+        or _too_dear(priced, facts.room)
+        or _too_slow(question.sla_s, facts.seconds.get(priced.offer.name))
     )
 
 
-def context_misfit(offer: Offer, request: ModelRequest) -> str:
+def context_misfit(priced: PricedRequest) -> str:
     """Why a request does not fit an offer's context window; "" when it fits, or nobody knows the window.
 
     The prompt is taken at 4 bytes a token: a candidate that is refused wrongly costs a choice, one that is taken wrongly
     costs a failed call, and the next candidate is asked then.
     """
+    offer, max_tokens = priced.offer, priced.request.max_tokens
     window = offer.context_tokens
     if window is None and not offer.is_free:
         window = context_tokens(offer.provider, offer.price_ref.partition("/")[2] or offer.model)
     if window is None:
         return ""
-    prompt = -(-prompt_bound(request) // TYPICAL_BYTES_PER_TOKEN)
-    if prompt + request.max_tokens <= window:
+    prompt = -(-priced.prompt_tokens // TYPICAL_BYTES_PER_TOKEN)
+    if prompt + max_tokens <= window:
         return ""
-    return f"about {prompt:,} prompt tokens and `max_tokens` {request.max_tokens:,} do not fit its {window:,}"
+    return f"about {prompt:,} prompt tokens and `max_tokens` {max_tokens:,} do not fit its {window:,}"
 
 
-def _too_dear(request: ModelRequest, price: Price | None, room: Room | None) -> str:
+def _too_dear(priced: PricedRequest, room: Room | None) -> str:
     if room is None:
         return ""
-    if price is None:
+    most = priced.bound_usd
+    if most is None:
         return "its price is unknown, and a budget is in force"
-    most = bound(request, price)
     return f"it may cost ${most}, and ${room.left_usd} is left in {room.scope}" if most > room.left_usd else ""
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.agents.binding import bound_call, callables, compile_in, function_key, graph_spec
 from orch_nb.engine.outcome import error_info
 from orch_nb.engine.plan import to_data
-from orch_nb.engine.ports import Call, Outcome, Prepared, SystemClock, dollars
+from orch_nb.engine.ports import Call, Outcome, Prepared, SystemClock
 from orch_nb.engine.user_code import ends_task, running_task, words_of
 from orch_nb.errors import (
     OrchError,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from orch_nb.catalog.offers import Offer
+    from orch_nb.catalog.priced_request import PricedRequest
     from orch_nb.catalog.prices import Price
     from orch_nb.engine.drive import Expand
     from orch_nb.engine.plan import Chooser, Plan, PlanNode
@@ -158,15 +159,18 @@ class Performer:
         self, node: PlanNode, call: Call, idempotency_key: str, scopes: tuple[tuple[str, Limit], ...]
     ) -> Prepared:
         from orch_nb.agents.fingerprint import request_hash
-        from orch_nb.catalog.prices import bound, bound_tokens
-        from orch_nb.routing.fixed import Fixed
+        from orch_nb.catalog.priced_request import PricedRequest
+        from orch_nb.routing.fixed import fixed_route
 
         asked: ModelRequest = REDACTOR.clean(call.request)[0]
-        limited = any(dollars(limit) is not None for _, limit in scopes) or self.runtime.has_limit(scopes)
-        offer, route = self.runtime.route(node, call.target, asked, Fixed, limited)
+        offer = self.runtime.offer_to_call(node, call.target)
+        prices = self.runtime.models.prices
+        request = replace(asked, model=offer.model, idempotency_key=idempotency_key)
+        priced = PricedRequest.of(request, offer, prices.price(offer))
+        has_budget = priced.price is None and self.runtime.has_limit(scopes)
+        route = fixed_route(priced, has_budget=has_budget, service=prices.asked(offer.provider)).as_data()
         route = {**route, "because": call.because} if call.because else route
         route = {**route, "chooses": call.chooses} if call.chooses else route
-        request = replace(asked, model=offer.model, idempotency_key=idempotency_key)
         identity = request_hash(request, provider=offer.provider)
         said = {"messages": [_message_data(m) for m in request.messages], "max_tokens": request.max_tokens,
                 "temperature": request.temperature, "schema": request.schema, "seed": request.seed}  # fmt: skip
@@ -174,15 +178,12 @@ class Performer:
             hit = self.cache.find(identity, _activation(idempotency_key, self.run), fresh_s)
             if hit is not None:
                 return Prepared("model", offer.name, said, identity, ZERO, 0, (), route, CACHE_SLOT, hit)
-        price = self.runtime.models.prices.price(offer)
-        route = {**route, **self._figures(node, offer, price, idempotency_key)}
+        route = {**route, **self._figures(node, offer, priced.price, idempotency_key)}
         slot = f"model:{offer.provider}"
-        if self.queue is not None and self.queue.takes(offer.provider, price):
-            price, slot = price and price.in_batch(), f"{SLOT}{offer.provider}"
-        reserved = None if price is None else bound(request, price)
-        payload = (offer, request, price)
-        return Prepared("model", offer.name, said, identity, reserved,
-                        bound_tokens(request), scopes, route, slot, payload)  # fmt: skip
+        if self.queue is not None and self.queue.takes(offer.provider, priced.price):
+            priced, slot = priced.at(priced.price and priced.price.in_batch()), f"{SLOT}{offer.provider}"
+        return Prepared("model", offer.name, said, identity, priced.bound_usd,
+                        priced.bound_tokens, scopes, route, slot, priced)  # fmt: skip
 
     def _figures(self, node: PlanNode, offer: Offer, price: Price | None, call: str) -> dict[str, Any]:
         """The prices in force of the models that this agent may call, with the first call that may go to each: what the run is
@@ -206,14 +207,15 @@ class Performer:
             return prepared.payload.outcome()
         if prepared.slot.startswith(SLOT):
             return await self._by_batch(prepared)
-        provider = prepared.payload[0].provider
+        provider = prepared.payload.offer.provider
         waited_s = await self._until_up(provider)
         with self.runtime.availability.trying(provider):
             return await self._ask(prepared, key, waited_s)
 
     async def _ask(self, prepared: Prepared, key: str, waited_s: float) -> Outcome:
         """Ask the provider now."""
-        offer, request, _ = prepared.payload
+        priced: PricedRequest = prepared.payload
+        offer, request = priced.offer, priced.request
         said = self._said[id(prepared)] = []
         task, started = running_task(), asyncio.get_running_loop().time()
         may_be_sent = has_begun = False
@@ -273,7 +275,8 @@ class Performer:
 
     async def _by_batch(self, prepared: Prepared) -> Outcome:
         """The answer of the provider's batch interface, billed at its price."""
-        offer, request, price = prepared.payload
+        priced: PricedRequest = prepared.payload
+        offer, request, price = priced.offer, priced.request, priced.price
         assert self.queue is not None
         self._said[id(prepared)] = []
         task, is_answered = running_task(), False
@@ -290,9 +293,8 @@ class Performer:
             return self._fail(prepared, _fault(offer, error, billed=True))
         del self._said[id(prepared)]
         if made.cost_usd is not None:
-            standard_usd = (
-                made.cost_usd if made.tokens is None else made.cost_usd / price.share
-            )  # a guess saves nothing
+            is_exact = made.tokens is not None and price is not None  # a guess saves nothing
+            standard_usd = made.cost_usd / price.share if price is not None and is_exact else made.cost_usd
             made.reply[BATCH] = {"id": batch, "standard_usd": str(standard_usd)}
         return made
 
@@ -300,13 +302,13 @@ class Performer:
         """The end of a call that came back: billed as it was served."""
         from orch_nb.catalog.billing import settle_usage
 
-        offer, request, price = prepared.payload
+        priced: PricedRequest = prepared.payload
+        offer, request = priced.offer, priced.request
         calls = [{"id": c.id, "name": c.name, "arguments": c.arguments} for c in reply.tool_calls]
         said = reply.text + "".join(c["name"] + c["arguments"] for c in calls)
-        price, service, is_priced = self._price_served(offer, price, reply.served)
+        price, service, is_priced = self._price_served(offer, priced.price, reply.served)
         s = settle_usage(
-            reply.usage, request=request, price=price, reserved_usd=prepared.reserved_usd, answer=said,
-            reasoned=reply.reasoned, served="" if is_priced else in_words(service),
+            reply.usage, priced, price, answer=said, reasoned=reply.reasoned, served="" if is_priced else in_words(service),
         )  # fmt: skip
         data: dict[str, Any] = {"text": reply.text}
         if calls:
@@ -344,7 +346,7 @@ class Performer:
 
     def _fail(self, prepared: Prepared, error: OrchError, *, is_answered: bool = False) -> Outcome:
         """The end of a call that failed. It is free only if its error says so and nothing of an answer was received."""
-        offer, _, _ = prepared.payload
+        offer = prepared.payload.offer
         info = error_info(error)
         self.runtime.availability.note(offer.provider, offer.name, info, 0.0)
         said = "".join(self._said.pop(id(prepared), ()))
@@ -441,12 +443,10 @@ def _end_unfinished(prepared: Prepared, error: ErrorInfo, said: str, *, billed: 
     """A call that ended without its usage."""
     from orch_nb.catalog.billing import settle_usage
 
-    _, request, price = prepared.payload
-    s = settle_usage(
-        None, request=request, price=price, reserved_usd=prepared.reserved_usd, answer=said, billed=billed, why=why
-    )
+    priced: PricedRequest = prepared.payload
+    s = settle_usage(None, priced, priced.price, answer=said, billed=billed, why=why)
     return Outcome(
-        False, {"text": _cut(said)} if said else None, s.usage, s.cost_usd, s.overrun_usd, error, price=_label(price),
+        False, {"text": _cut(said)} if said else None, s.usage, s.cost_usd, s.overrun_usd, error, price=_label(priced.price),
         note=s.note, tokens=s.tokens,
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from orch_nb.engine.loop import RunLoop
 from orch_nb.engine.plan import model_named
-from orch_nb.engine.ports import Store
+from orch_nb.engine.ports import Store, dollars
 from orch_nb.engine.user_code import contained
 from orch_nb.errors import ModelNotInstalled
 from orch_nb.runtime.provider_batches import SLOT
@@ -303,8 +303,8 @@ class Services:
         if self._freed is not None:
             self._freed.set()
 
-    def route(self, node: PlanNode, name: str, request: Any, fixed: Any, limited: bool) -> tuple[Offer, dict[str, Any]]:
-        """The offer of a call, and why. The plan's own record of the model stands for the whole run.
+    def offer_to_call(self, node: PlanNode, name: str) -> Offer:
+        """Return the offer of a call: the model that the plan recorded stands for the whole run.
 
         Raises
         ------
@@ -314,8 +314,7 @@ class Services:
         offer = self.offer(node, name)
         if offer.is_planned:
             self._check_planned(offer)
-        route = fixed(self.models, limited).route(name, request, offer)
-        return route.offer, route.as_data()
+        return offer
 
     def offer(self, node: PlanNode, name: str) -> Offer:
         """What a model's name stands for in a plan's node: the recorded model, else what the name means now."""
@@ -350,8 +349,8 @@ class Services:
             return None
 
     def has_limit(self, scopes: tuple[tuple[str, Limit], ...]) -> bool:
-        """Whether any of these scopes has a limit in the ledger."""
-        return any((b := self.store.balance(scope)) is not None and b.limit_usd is not None for scope, _ in scopes)
+        """Return whether any of these scopes has a limit in dollars, its own or in the ledger."""
+        return any(dollars(own) is not None or self.store.balance(scope).limit_usd is not None for scope, own in scopes)
 
     def chooser(self, chooser: Chooser) -> Any:
         """The similarity chooser of a plan's node, its candidates embedded once per process."""

@@ -75,16 +75,12 @@ def _cold(runtime: Services, agents: list[PlanNode], inputs: Mapping[str, Any]) 
 
 
 def _asked_once(runtime: Services, spec: Mapping[str, Any], name: str, given: str) -> Decimal:
-    from orch_nb.routing.fixed import expected_usd
+    from orch_nb.catalog.priced_request import PricedRequest
 
     try:
         offer = runtime.models.resolve(name)
     except OrchError:
         return Decimal(0)  # said where it is called
-    price = runtime.models.prices.price(offer)
-    if price is None:
-        return Decimal(0)
     text = f"{spec.get('persona', '')}{spec.get('prompt', '')}{given}"
-    return expected_usd(
-        ModelRequest(offer.model, (Message("user", text),), max_tokens=spec.get("max_tokens", 1024)), price
-    )
+    request = ModelRequest(offer.model, (Message("user", text),), max_tokens=spec.get("max_tokens", 1024))
+    return PricedRequest.of(request, offer, runtime.models.prices.price(offer)).expected_usd or Decimal(0)

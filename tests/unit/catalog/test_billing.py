@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orch_nb.catalog.billing import fault_of, settle_usage
+from orch_nb.catalog.offers import Offer
+from orch_nb.catalog.priced_request import PricedRequest
 from orch_nb.catalog.prices import FREE, Price, Rates, bound, cost
 from orch_nb.schema.messages import Message, ModelRequest, Usage
 
@@ -19,10 +21,9 @@ REQUEST = ModelRequest("m", (Message("user", "hello"),), max_tokens=100)
 RESERVED = bound(REQUEST, PRICE)
 
 
-def settle(usage: Usage | None, **options: object):
+def settle(usage: Usage | None, *, price: Price | None = PRICE, **options: object):
     """A settlement of the request above."""
-    given = {"request": REQUEST, "price": PRICE, "reserved_usd": RESERVED, **options}
-    return settle_usage(usage, **given)
+    return settle_usage(usage, PricedRequest.of(REQUEST, Offer("m", "m", "vendor"), price), price, **options)
 
 
 def test_honest_usage_is_booked_exactly():
@@ -93,23 +94,23 @@ def test_a_call_that_generated_nothing_is_free():
 def test_an_unknown_price_stays_unknown():
     """Without a price the dollars are None, whatever the usage, and tokens are kept."""
     for usage in (Usage(1, 2), None):
-        got = settle(usage, price=None, reserved_usd=None)
+        got = settle(usage, price=None)
         assert got.cost_usd is None
         assert "unknown" in got.note
-    assert settle(Usage(1, 2), price=None, reserved_usd=None).usage.output_tokens == 2
-    assert settle(None, price=None, reserved_usd=None).tokens is None, "those reserved are booked"
+    assert settle(Usage(1, 2), price=None).usage.output_tokens == 2
+    assert settle(None, price=None).tokens is None, "those reserved are booked"
 
 
 def test_a_reservation_that_nobody_made_is_made_at_the_end():
     """Unknown cost is booked at the bound of the request also where it was not reserved."""
-    assert settle(None, reserved_usd=None).cost_usd == RESERVED
-    assert settle(Usage(bad="nonsense"), reserved_usd=None).cost_usd == RESERVED
+    assert settle(None).cost_usd == RESERVED
+    assert settle(Usage(bad="nonsense")).cost_usd == RESERVED
 
 
 def test_free_models_settle_at_zero():
     """The local model's calls cost nothing, with or without usage."""
-    assert settle(Usage(10, 20), price=FREE, reserved_usd=D(0)).cost_usd == 0
-    assert settle(None, price=FREE, reserved_usd=D(0)).cost_usd == 0
+    assert settle(Usage(10, 20), price=FREE).cost_usd == 0
+    assert settle(None, price=FREE).cost_usd == 0
 
 
 counts = st.integers(-10, 10**9) | st.floats() | st.text(max_size=3) | st.none() | st.booleans()

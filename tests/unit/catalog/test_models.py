@@ -7,8 +7,9 @@ import pytest
 from orch_nb.catalog import models
 from orch_nb.catalog.models import ModelBook
 from orch_nb.catalog.offers import Offer
+from orch_nb.catalog.priced_request import PricedRequest
 from orch_nb.errors import BadName, BadOption, ModelNotInstalled, NoOffer, UnknownModel, UnknownPrice
-from orch_nb.routing.fixed import Fixed
+from orch_nb.routing.fixed import fixed_route
 from orch_nb.schema.messages import Message, ModelRequest
 
 REQUEST = ModelRequest("", (Message("user", "hello"),), max_tokens=100)
@@ -125,10 +126,16 @@ def test_the_current_book_can_be_replaced(book):
         models.use(before)
 
 
+def route_of(book, name, request=REQUEST, **options):
+    """The fixed route of a request to the model of this name."""
+    offer = book.resolve(name)
+    return fixed_route(PricedRequest.of(request, offer, book.prices.price(offer)), **options)
+
+
 def test_the_fixed_route_says_why_and_what_it_expects(book):
     """The named offer is taken; the route keeps reason, candidates and expected cost."""
     book.set(big="openai/gpt-4o-mini")
-    route = Fixed(book, has_budget=True).route("big", REQUEST)
+    route = route_of(book, "big", has_budget=True)
     data = route.as_data()
     assert data["because"] == "`big` is named by the agent"
     assert data["candidates"][0]["refused"] == ""
@@ -139,19 +146,19 @@ def test_the_fixed_route_says_why_and_what_it_expects(book):
 def test_an_unknown_price_is_refused_under_a_budget_with_the_way_out(book):
     """Unknown is not free: with a budget it is refused, without one the expectation is None."""
     book.add("mine", "m1", "my-server")
-    assert Fixed(book).route("mine", REQUEST).expected_usd is None
+    assert route_of(book, "mine").expected_usd is None
     with pytest.raises(UnknownPrice, match="`mine`") as caught:
-        Fixed(book, has_budget=True).route("mine", REQUEST)
+        route_of(book, "mine", has_budget=True)
     assert "input=" in caught.value.hint
     book.prices.set("mine", input=0, output=0)
-    assert Fixed(book, has_budget=True).route("mine", REQUEST).expected_usd == 0
+    assert route_of(book, "mine", has_budget=True).expected_usd == 0
 
 
 def test_an_answer_that_fills_the_window_is_refused(book):
     """`max_tokens` as large as the context leaves no room for a prompt."""
     book.is_local_installed = lambda: True
     with pytest.raises(NoOffer, match="4,096"):
-        Fixed(book).route("small", ModelRequest("", REQUEST.messages, max_tokens=4096))
+        route_of(book, "small", ModelRequest("", REQUEST.messages, max_tokens=4096))
 
 
 def test_a_gguf_file_by_its_path_is_a_free_model_of_this_machine(book, tmp_path):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from orch_nb.catalog.models import ECHO
 from orch_nb.catalog.offers import Offer
+from orch_nb.catalog.priced_request import PricedRequest
 from orch_nb.catalog.prices import (
     FREE,
     MESSAGE_OVERHEAD_TOKENS,
@@ -19,7 +20,6 @@ from orch_nb.catalog.prices import (
     PriceBook,
     Rates,
     bound,
-    bound_tokens,
     bundled_data,
     cost,
     prompt_bound,
@@ -217,7 +217,7 @@ def test_the_bound_counts_every_byte_of_what_is_sent(text):
     assert prompt_bound(ModelRequest("m", (call,))) >= size
     assert prompt_bound(ask(schema={"type": "string", "description": text})) >= size
     assert prompt_bound(ask(tools=(ToolSpec("t", text, {}),))) >= size
-    assert bound_tokens(ask(text, max_tokens=7)) == prompt_bound(ask(text)) + 7
+    assert PricedRequest.of(ask(text, max_tokens=7), MINI, None).bound_tokens == prompt_bound(ask(text)) + 7
 
 
 @given(st.lists(st.builds(Usage, st.integers(0, 10**6), st.integers(0, 10**6)), max_size=20))
