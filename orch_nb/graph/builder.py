@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from networkx import MultiDiGraph
 
     from orch_nb.engine.plan import Plan
-    from orch_nb.handle import RunHandle
+    from orch_nb.handle import Batch, RunHandle
+    from orch_nb.schema.budget import BudgetLike
 
 _EDGE_WORDS = ("when", "by", "above", "else_", "at_most", "each")
 _NODE_WORDS = ("kind", "of", "with_", "when", "question", "target")
@@ -330,11 +331,11 @@ class Graph:
         self,
         /,
         *,
-        budget: Any = None,
-        namespace: Mapping[str, Any] | None = None,
+        budget: BudgetLike = None,
+        namespace: Mapping[str, object] | None = None,
         attended: bool = False,
         again: bool = False,
-        **inputs: Any,
+        **inputs: object,
     ) -> Coroutine[Any, Any, RunHandle]:
         """Run the graph until it ends or only a person is due: ``run = await graph.run(ticket=...)``.
 
@@ -353,17 +354,17 @@ class Graph:
         self,
         /,
         *,
-        budget: Any = None,
-        namespace: Mapping[str, Any] | None = None,
+        budget: BudgetLike = None,
+        namespace: Mapping[str, object] | None = None,
         attended: bool = False,
         again: bool = False,
-        **inputs: Any,
+        **inputs: object,
     ) -> RunHandle:
         """`run` for a script without an event loop."""
         space = caller_namespace() if namespace is None else namespace
         return current.api().run_sync(self, budget=budget, namespace=space, attended=attended, again=again, **inputs)
 
-    def batch(self, frame: Any, mapping: Mapping[str, str] | None = None, **options: Any) -> Coroutine[Any, Any, Any]:
+    def batch(self, frame: Any, mapping: Mapping[str, str] | None = None, **options: Any) -> Coroutine[Any, Any, Batch]:
         """Run the graph over the rows of a table: ``table = (await graph.batch(frame)).table``.
 
         Parameters

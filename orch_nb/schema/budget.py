@@ -65,14 +65,19 @@ class Budget:
         got: Decimal | None = getattr(self, unit)
         return got
 
+    def limits(self) -> dict[str, Decimal]:
+        """Return unit -> limit of the units that are limited."""
+        pairs = (("usd", self.usd), ("tokens", self.tokens), ("calls", self.calls), ("seconds", self.seconds))
+        return {unit: limit for unit, limit in pairs if limit is not None}
+
     @property
     def has_limit(self) -> bool:
         """Whether anything is limited."""
-        return any(self.limit(unit) is not None for unit in UNITS)
+        return bool(self.limits())
 
     def beside_usd(self) -> dict[str, Any] | None:
         """What an event keeps beside its `limit_usd`; None when that says everything. `budget_of` undoes it."""
-        out: dict[str, Any] = {u: str(self.limit(u)) for u in UNITS[1:] if self.limit(u) is not None}
+        out: dict[str, Any] = {unit: str(limit) for unit, limit in self.limits().items() if unit != "usd"}
         if self.at_limit != "stop":
             out["at_limit"] = self.at_limit
         if self.degrade:
@@ -93,9 +98,8 @@ class Budget:
     def _parts(self) -> Iterator[str]:
         if self.usd is not None:
             yield format(self.usd, "f")
-        for unit in UNITS[1:]:
-            limit = self.limit(unit)
-            if limit is not None:
+        for unit, limit in self.limits().items():
+            if unit != "usd":
                 yield f"{format(limit, 'f')} {unit[:-1] if limit == 1 else unit}"
         if self.degrade:
             yield f"degrade={self.degrade}"
@@ -144,8 +148,7 @@ def parse_budget(value: Any, key: str = "budget", *, before: Budget | None = Non
 
 def _data_of(budget: Budget) -> list[tuple[str, Any]]:
     """A budget that was made in Python as parts, so that its limits are checked like any others."""
-    limits = [(unit, budget.limit(unit)) for unit in UNITS if budget.limit(unit) is not None]
-    return [*limits, ("degrade", budget.degrade) if budget.degrade else ("at_limit", budget.at_limit)]
+    return [*budget.limits().items(), ("degrade", budget.degrade) if budget.degrade else ("at_limit", budget.at_limit)]
 
 
 def _parts_of(text: str, key: str) -> list[tuple[str, Any]]:

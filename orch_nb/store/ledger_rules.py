@@ -160,10 +160,9 @@ class Account:
     def set_limit(self, limit: Limit) -> None:
         """Set the budget. This accepts the overrun so far: it counts as spent and no longer blocks."""
         budget = as_budget(limit, self.scope)
-        for unit in UNITS:
-            wanted = budget.limit(unit)
-            if wanted is not None or unit in self.purses:
-                self.purse(unit).limit = wanted
+        limits = budget.limits()
+        for unit in {*limits, *self.purses}:
+            self.purse(unit).limit = limits.get(unit)
         self.at_limit, self.degrade = budget.at_limit, budget.degrade
         self.note()
 
@@ -196,10 +195,8 @@ def as_budget(limit: Limit, scope: str) -> Budget:
         A limit is not an amount.
     """
     budget = limit if isinstance(limit, Budget) else Budget(limit)
-    for unit in UNITS:
-        one = budget.limit(unit)
-        if one is not None:
-            amount(one, f"the limit of {scope}", "money" if unit == "usd" else unit)
+    for unit, one in budget.limits().items():
+        amount(one, f"the limit of {scope}", "money" if unit == "usd" else unit)
     return budget
 
 
@@ -207,11 +204,10 @@ def limits_of(hold: Hold) -> dict[str, dict[str, Decimal | None]]:
     """Return scope -> unit -> limit of a hold. A scope named twice counts once, with its tighter limits."""
     out: dict[str, dict[str, Decimal | None]] = {}
     for scope, limit in hold.scopes:
-        budget = as_budget(limit, scope)
         known = out.setdefault(scope, dict.fromkeys(UNITS))
-        for unit in UNITS:
-            new, old = budget.limit(unit), known[unit]
-            known[unit] = new if old is None else old if new is None else min(old, new)
+        for unit, new in as_budget(limit, scope).limits().items():
+            old = known[unit]
+            known[unit] = new if old is None else min(old, new)
     return out
 
 

@@ -15,9 +15,9 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PUBLIC = HERE / "public.txt"
 
-UNTYPED_RESULTS = {"batch", "runs"}
+UNTYPED_RESULTS: set[str] = set()
 """Public functions whose result is `Any`, or a list of it. They become fewer, never more."""
-MOST_UNTYPED_LINES = 6
+MOST_UNTYPED_LINES = 3
 """Lines of `user_code.py` that say ``# untyped``. They become fewer, never more."""
 
 pytestmark = pytest.mark.timeout(600)  # a first run of mypy reads the whole package

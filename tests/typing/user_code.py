@@ -48,7 +48,9 @@ def set_up() -> None:
     runtime.add_provider(orch.OpenAIChat("mine", "http://127.0.0.1:8000/v1"))
     assert_type(orch.models().add("small", "yes-1", "mine", price={"input": 1, "output": 2}), orch.Offer)
     assert_type(orch.budget(0.50).spent_usd, Decimal)
-    assert_type(runtime.store, Any)  # untyped
+    assert_type(runtime.store.balance("notebook:mine"), orch.Balance)
+    assert_type(orch.use(store=orch.MemoryStore(), models={"small": "openai/gpt-4o-mini"}), orch.Runtime)
+    assert_type(orch.use(runtime), orch.Runtime)
     with orch.SqliteStore("runs.sqlite", read_only=True) as store:
         assert_type(store, orch.SqliteStore)
 
@@ -60,21 +62,30 @@ async def use(support: orch.Graph) -> None:
     assert_type(run, orch.RunHandle)
     assert_type(await support.run(ticket="x"), orch.RunHandle)
     assert_type(orch.run_sync(support, ticket="x"), orch.RunHandle)
-    assert_type(await orch.resume(run.run), orch.RunHandle)
+    assert_type(await orch.resume(run.run), orch.RunHandle | orch.BatchHandle)
     assert_type(orch.open_run(1), orch.RunHandle)
     assert_type(run.status, str)
     assert_type(run.spent_usd, Decimal)
+    assert_type(run.bill(), orch.Bill)
     assert_type(run.bill().total.calls, int)
+    assert_type(run.view, orch.RunView)
     assert_type(run.result(), Any)  # what the graph gives: Any is right
     assert_type(run.plot(), Any)  # untyped
-    assert_type(orch.runs(), list[Any])  # untyped
-    assert_type(await orch.batch(support, [{"ticket": "x"}]), Any)  # untyped
+    assert_type(orch.runs(), list[orch.RunRow])
+    batch = await orch.batch(support, [{"ticket": "x"}], budget="1, 20 calls", rows_at_once=4)
+    assert_type(batch, orch.BatchHandle)
+    assert_type(batch.rows[0].usd, Decimal)
+    assert_type((await support.batch([{"ticket": "x"}])).spent_usd, Decimal)
     async with orch.record(budget=0.05) as recording:
         assert_type(recording, orch.RunHandle)
+    assert_type(orch.quote(support, ticket="x"), orch.Quote)
     compared = orch.compare("teams", prompts=["triage"], models=["small"], inputs=["x"])
+    assert_type(compared, orch.Comparison)
     assert_type(compared.done(), bool)
+    assert_type(orch.matrix("wording"), orch.Matrix)
     assert_type(orch.matrix("wording").models, tuple[str, ...])
     assert_type(orch.matrix().table(), Any)  # untyped
+    assert_type(orch.forecast(support, per_day=10), orch.Forecast)
     assert_type(orch.forecast(support, per_day=10).run_usd, Decimal)
     assert_type(orch.claim("saving >= 1 %", title="cheap").title, str)
 
@@ -85,6 +96,10 @@ def catch(run: orch.RunHandle) -> str:
         run.result()
     except orch.BudgetExceeded as error:
         return assert_type(error.hint, str)
+    except (orch.NodeFailed, orch.RunCancelled, orch.WaitingForPerson) as error:
+        return assert_type(error.hint, str)
+    except orch.ProviderError as error:
+        return assert_type(error.model, str)
     except orch.OrchError as error:
         return assert_type(error.code, str)
     return ""
