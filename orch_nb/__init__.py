@@ -62,7 +62,7 @@ _WHERE = {
     "Matrix": "orch_nb.analysis.matrix.matrix",
     "RunView": "orch_nb.trace.run_view",
     "RunDiff": "orch_nb.trace.diff",
-    "RunRow": "orch_nb.store.listing",
+    "RunRow": "orch_nb.store.runs",
     "Recording": "orch_nb.runtime.recording",
     "Balance": "orch_nb.engine.ports",
     "Budget": "orch_nb.schema.budget",
@@ -232,8 +232,8 @@ if TYPE_CHECKING:  # all names of `_WHERE`; without `__getattr__`, a checker say
     from orch_nb.runtime.recording import Recording as Recording
     from orch_nb.runtime.runtime import Runtime as Runtime
     from orch_nb.schema.budget import Budget as Budget
-    from orch_nb.store.listing import RunRow as RunRow
     from orch_nb.store.memory import MemoryStore as MemoryStore
+    from orch_nb.store.runs import RunRow as RunRow
     from orch_nb.store.sqlite import SqliteStore as SqliteStore
     from orch_nb.tools.function import node as node
     from orch_nb.tools.registry import Tool as Tool

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from orch_nb.runtime.services import RunStore
     from orch_nb.schema.budget import BudgetLike
     from orch_nb.schema.messages import Provider
-    from orch_nb.store.listing import RunRow
+    from orch_nb.store.runs import RunRow
 
 
 def use(

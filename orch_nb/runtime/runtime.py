@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from orch_nb.runtime.batch import BatchHandle
     from orch_nb.runtime.services import RunStore
     from orch_nb.schema.budget import BudgetLike
-    from orch_nb.store.listing import RunRow
+    from orch_nb.store.runs import RunRow
 
 
 class Runtime(Launcher):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from orch_nb.runtime.response_cache import AnswerBook
     from orch_nb.schema.events import Event
     from orch_nb.store.approvals import Accepted
-    from orch_nb.store.listing import RunRow
+    from orch_nb.store.runs import RunRow
 
 
 UNBOUNDED = 1_000_000
