@@ -206,7 +206,7 @@ def budget(limit: Any = ..., /) -> Balance:
     return now.budget() if limit is ... else now.set_budget(limit)
 
 
-async def call(target: Any, inputs: dict[str, Any], namespace: dict[str, Any] | None = None) -> Any:
+async def call(target: object, inputs: dict[str, Any], namespace: dict[str, Any] | None = None) -> Any:
     """The value of a target: inside ``orch.record()`` as an activation of that recording, else as a run of its own.
 
     Raises
@@ -284,8 +284,8 @@ def reject_route(agent: Any) -> Proposal:
 
 def compare(
     name: str, *, prompts: Sequence[Any] | Mapping[str, str], models: Sequence[str], inputs: Any, score: str | Sequence[str] = (),
-    budget: Any = None, repeat: int = 1, blind: bool = False, seed: int = 0, task: str = "", fixtures: bool = True,
-    passes: float = PASSES, namespace: Mapping[str, Any] | None = None,
+    budget: BudgetLike = None, repeat: int = 1, blind: bool = False, seed: int = 0, task: str = "", fixtures: bool = True,
+    passes: float = PASSES, namespace: Mapping[str, object] | None = None,
 ) -> Comparison:  # fmt: skip
     """Compare prompts on models over inputs, as a ``%%compare`` cell does. It is started at once; ``await`` it for the end.
 
@@ -370,8 +370,8 @@ def matrix_of(runtime: Runtime, task: str | None = None, **options: Any) -> Matr
 
 
 def pairs(
-    producer: Any, consumer: Any, models: Sequence[str], inputs: Any, *, score: str | Sequence[str] = (), budget: Any = None,
-    seed: int = 0, namespace: Mapping[str, Any] | None = None,
+    producer: Any, consumer: Any, models: Sequence[str], inputs: Any, *, score: str | Sequence[str] = (), budget: BudgetLike = None,
+    seed: int = 0, namespace: Mapping[str, object] | None = None,
 ) -> Pairs:  # fmt: skip
     """Test whether a consumer can work with what a producer writes, for every ordered pair of models (see `start_pairs`).
 

@@ -211,7 +211,7 @@ class RunHandle:
         made.__cause__ = cause
         return made
 
-    def __await__(self) -> Generator[Any, None, RunHandle]:
+    def __await__(self) -> Generator[object, None, RunHandle]:
         """Until the run has ended or only a person is due; the handle itself."""
         return asyncio.wrap_future(self._resting()).__await__()
 
@@ -430,7 +430,7 @@ class RunHandle:
     def __repr__(self) -> str:
         return f"<run {self.run} of {self.graph}: {self.status}>"
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:
         return display.bundle(self.view)
 
 

@@ -130,7 +130,7 @@ class PlanSize:
 
 
 def plan_size(
-    plan: Plan, inputs: Mapping[str, Any], book: ModelBook, answers: Mapping[str, Any] | None = None
+    plan: Plan, inputs: Mapping[str, object], book: ModelBook, answers: Mapping[str, Any] | None = None
 ) -> PlanSize:
     """What a run of `plan` on these inputs is likely to use. O(nodes), a few prompts rendered for each agent.
 

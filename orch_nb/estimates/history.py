@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.engine.plan import from_data
 from orch_nb.errors import OrchError
 from orch_nb.estimates.estimate import plan_size
+from orch_nb.runtime.services import started_by
 from orch_nb.schema import events as ev
 from orch_nb.schema.events import saved_by
 from orch_nb.trace.savings import SERVED
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from orch_nb.catalog.prices import Price
     from orch_nb.estimates.estimate import PlanSize
     from orch_nb.runtime.services import Services
+    from orch_nb.schema.events import Event
 
 ZERO = Decimal(0)
 PAST = 99
@@ -129,10 +131,10 @@ def _figures(runtime: Services, run: str) -> PastRun | None:
     return found
 
 
-def past_run(events: Sequence[Any]) -> PastRun | None:
+def past_run(events: Sequence[Event]) -> PastRun | None:
     """The figures of a run's events; None for a run that says nothing about the next one: results taken over from runs that
     are not known any more. What was reused or cached counts as what it cost when it was made."""
-    begun = events[0]
+    begun = started_by(events)
     made = PastRun(begun.run, begun.plan, begun.inputs)
     sent: dict[tuple[str, int], ev.Sent] = {}
     asked: dict[str, float] = {}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from orch_nb.engine.ports import Outcome
     from orch_nb.estimates.history import PastRun
     from orch_nb.runtime.services import Services
+    from orch_nb.schema.events import Event
 
 ZERO = Decimal(0)
 HISTORY = 20
@@ -172,7 +173,7 @@ class Quote(_Ranged):
             graph=self.graph, asked_usd=usd, high_usd=self.high_usd, expected_usd=self.expected_usd,
         )  # fmt: skip
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:
         return display.bundle(self)
 
 
@@ -243,7 +244,7 @@ class Quoter:
                 made.add(node.step)
         return made
 
-    def quote(self, inputs: Mapping[str, Any]) -> Quote:
+    def quote(self, inputs: Mapping[str, object]) -> Quote:
         """The quote of one run on these inputs."""
         answers = recorded_answers(self.runtime, self.plan, inputs)
         size = plan_size(self.plan, inputs, self.book, answers)
@@ -296,7 +297,7 @@ class Quoter:
 
 
 def quote_run(
-    runtime: Services, target: Any, inputs: Mapping[str, Any], namespace: Mapping[str, Any] | None = None
+    runtime: Services, target: object, inputs: Mapping[str, object], namespace: Mapping[str, object] | None = None
 ) -> Quote:
     """The range of dollars and seconds of a run that has not been started. Nothing is sent or stored.
 
@@ -320,8 +321,8 @@ def quote_run(
 
 
 def quote_batch(
-    runtime: Services, target: Any, frame: Any, mapping: Mapping[str, str] | None = None, *,
-    namespace: Mapping[str, Any] | None = None, shared: Mapping[str, Any] | None = None, price: str = "",
+    runtime: Services, target: object, frame: Any, mapping: Mapping[str, str] | None = None, *,
+    namespace: Mapping[str, object] | None = None, shared: Mapping[str, object] | None = None, price: str = "",
 ) -> Quote:  # fmt: skip
     """What a batch over the rows of a table is likely to cost: the sum over its rows.
 
@@ -393,7 +394,7 @@ def _of_rows(graph: str, looked: Sequence[Quote], n_rows: int) -> Quote:
     )  # fmt: skip
 
 
-def recorded_answers(runtime: Services, plan: Plan, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def recorded_answers(runtime: Services, plan: Plan, inputs: Mapping[str, object]) -> dict[str, Any]:
     """Step -> answer, where the response cache holds the whole conversation: those steps cost nothing.
 
     Only what will be asked in the same words is found: all that the agent reads is given, or was answered from the cache too.
@@ -441,7 +442,7 @@ def _play_recorded(runtime: Services, node: NodeSize) -> Result | None:
         answers.append(hit.outcome())
 
 
-def _baseline(size: PlanSize, inputs: Mapping[str, Any], book: ModelBook) -> tuple[Decimal | None, str]:
+def _baseline(size: PlanSize, inputs: Mapping[str, object], book: ModelBook) -> tuple[Decimal | None, str]:
     """One agent instead of the graph: the dearest model answers once, with all inputs as its prompt. An estimate."""
     from orch_nb.catalog.prices import REQUEST_OVERHEAD_TOKENS, cost
     from orch_nb.schema.messages import Usage
@@ -509,7 +510,7 @@ def quote_resume(runtime: Services, run: str) -> Decimal | None:
     return sum(known, Decimal(0)) if known else None
 
 
-def _costs(events: list[Any]) -> dict[str, Decimal]:
+def _costs(events: list[Event]) -> dict[str, Decimal]:
     """Node -> dollars of all its activations."""
     made: dict[str, Decimal] = {}
     for event in events:

@@ -1,7 +1,7 @@
-"""A graph over the rows of a table: one budget, progress, resume; a table comes back.
+"""A graph over the rows of a table: one budget, progress, resume, and a table of results.
 
-A batch is a run of its own that holds the rows; each row is a run under it (``12.0``, ``12.1``, …), so that a row is resumed,
-looked at and billed like any run. At the budget the rest stays `pending`.
+A batch is a run that has the rows; each row is a run under it (``12.0``, ``12.1``, …), so that it is resumed, shown and billed
+like any run. Rows that the budget does not cover stay `pending`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from orch_nb.agents.binding import compile_in, refuse_secrets
 from orch_nb.engine.plan import Plan, from_data, to_data
@@ -28,32 +28,55 @@ from orch_nb.schema.budget import Budget, budget_of, parse_budget
 from orch_nb.schema.values import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Mapping
+    from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
     from concurrent.futures import Future
 
     from orch_nb.handle import RunHandle
     from orch_nb.runtime.launch import Launcher
     from orch_nb.runtime.services import RunStore
+    from orch_nb.schema.budget import BudgetLike
+    from orch_nb.schema.events import Event
 
     After = Callable[["BatchHandle"], Awaitable[None]]
 
 ROWS_IN_BATCH = 10_000
-"""Rows under way at once where they wait for a provider's batch: all that are to be in it."""
+"""Rows under way at once where they wait for a provider's batch: all rows that can be in one."""
 ROWS_AT_ONCE = 16
 """Rows under way at once. Providers cap their own calls; this bounds memory and keeps early rows early."""
 ASKS_NOBODY = "a batch cannot `ask` for more, so its rows are pending"
-"""Its rows are many and would all stop at one question: more money is given to the whole, by the one who resumes it."""
+"""Why a batch does not ask: all its rows would stop at one question. Whoever resumes it raises the budget of the whole."""
+
+
+@runtime_checkable
+class TableLike(Protocol):
+    """A data frame, as pandas and its likes have them."""
+
+    @property
+    def columns(self) -> Iterable[object]: ...
+    @property
+    def index(self) -> Iterable[Any]: ...
+    def to_dict(self, orient: Literal["records"], /) -> list[dict[str, object]]: ...
 
 
 @dataclass(slots=True)
 class Row:
-    """One row: its inputs, and what became of them. `status`: pending | running | done | failed | cancelled | waiting.
+    """One row: its inputs, its status and its result.
 
-    `seconds` is time in which something of it ran; `queued_s` the time it waited for a place at a provider. `plan` names the
-    plan it runs where rows have different ones. `problem` is the failure of one that failed, as data; `asked` the models that were asked, by name.
+    Attributes
+    ----------
+    status
+        pending | running | done | failed | cancelled | waiting.
+    seconds, queued_s
+        Time in which a call or a function of it ran, and time in which it waited for a provider.
+    plan
+        The name of its plan, where rows have different ones.
+    asked
+        Names of the models that were called.
+    problem
+        The failure of a row that failed, as data.
     """
 
-    index: Any
+    index: object
     inputs: dict[str, Any]
     status: str = "pending"
     run: str = ""
@@ -78,24 +101,24 @@ class BatchHandle:
     Attributes
     ----------
     run
-        Its id; `%orch resume ID` goes on with what is pending or failed.
+        Its id; `%orch resume ID` runs the rows that are pending or failed.
     rows
         All rows in order of the table.
     version
-        Grows with each change.
+        A number that grows with each change.
     """
 
     run: str
     graph: str
     rows: list[Row]
-    frame: Any = None
+    frame: object = None
     version: int = 0
     stopped: str = ""
     on_change: Callable[[BatchHandle], None] | None = None
     future: Future[BatchHandle] = field(default_factory=promise)
     budget: Budget = field(default_factory=Budget)
-    _task: Any = None
-    _runtime: Any = None
+    _task: Future[None] | None = None
+    _runtime: Launcher | None = None
     _live: dict[int, RunHandle] = field(default_factory=dict)
 
     is_batch: ClassVar[bool] = True
@@ -106,17 +129,17 @@ class BatchHandle:
 
     @property
     def progress(self) -> Counter[str]:
-        """Status -> how many rows."""
+        """Number of rows by status."""
         return Counter(row.status for row in self.rows)
 
     @property
     def spent_usd(self) -> Decimal:
-        """What all rows cost so far."""
+        """US dollars that all rows cost so far."""
         return sum((row.usd for row in self.rows), Decimal(0))
 
     @property
     def status(self) -> str:
-        """running, done, or failed (some rows failed or are pending)."""
+        """running, done, or failed (a row failed or is pending)."""
         if not self.future.done():
             return "running"
         return "done" if all(r.status == "done" for r in self.rows) else "failed"
@@ -129,7 +152,7 @@ class BatchHandle:
         """
         made = [{**row.inputs, **_columns(row.output), "status": row.status, "usd": row.usd, "seconds": row.seconds,
                  "run": row.run, "error": row.error} for row in self.rows]  # fmt: skip
-        if self.frame is None or isinstance(self.frame, list):
+        if not isinstance(self.frame, TableLike):
             return made
         import pandas as pd
 
@@ -141,28 +164,33 @@ class BatchHandle:
         return pd.concat([self.frame, pd.DataFrame(results, index=self.frame.index)], axis=1)
 
     def result(self) -> Any:
-        """The table, once the batch has ended."""
+        """Return the table of a batch that has ended."""
         return self.future.result(0).table
 
     def wait(self, timeout_s: float | None = None) -> BatchHandle:
-        """Until the batch has ended; refused on the thread that runs it, like `RunHandle.wait`."""
-        self._runtime.run_loop.check_may_wait("`wait`")
+        """Wait until the batch has ended, like `RunHandle.wait`."""
+        self._launcher.run_loop.check_may_wait("`wait`")
         return self.future.result(timeout_s)
 
     def done(self) -> bool:
-        """Whether the batch has ended."""
+        """Return whether the batch has ended."""
         return self.future.done()
 
+    @property
+    def _launcher(self) -> Launcher:
+        assert self._runtime is not None, "the batch was started by a runtime"
+        return self._runtime
+
     def stop(self) -> None:
-        """Stop: rows under way are cancelled and booked, the rest stays pending."""
-        self._runtime.run_loop.post(self._stop_here)
+        """Cancel the rows under way; their cost is booked, and other rows stay pending."""
+        self._launcher.run_loop.post(self._stop_here)
 
     def _stop_here(self) -> None:
         self.stopped = "stopped"
         for handle in self._live.values():
             handle.stop()  # posted: a run that was begun just now has its driver by then
 
-    def __await__(self) -> Generator[Any, None, BatchHandle]:
+    def __await__(self) -> Generator[object, None, BatchHandle]:
         return asyncio.wrap_future(self.future).__await__()
 
     def _notify(self) -> None:
@@ -174,18 +202,18 @@ class BatchHandle:
         counts = ", ".join(f"{n} {s}" for s, n in self.progress.items())
         return f"<batch {self.run} of {self.graph}: {counts}>"
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:
         from orch_nb.views.batch import batch_bundle
 
         return batch_bundle(self)
 
 
-def _columns(output: Any) -> dict[str, Any]:
+def _columns(output: object) -> dict[str, object]:
     return output if isinstance(output, dict) else {} if output is None else {"output": output}
 
 
-def rows_of(frame: Any, plan: Plan, mapping: Mapping[str, str], shared: Mapping[str, Any]) -> list[Row]:
-    """The table's rows as inputs: columns bind by their name, or as `mapping` says (input -> column).
+def rows_of(frame: object, plan: Plan, mapping: Mapping[str, str], shared: Mapping[str, object]) -> list[Row]:
+    """Return the rows of a table as inputs: columns bind by their name, or by `mapping` (input -> column).
 
     Parameters
     ----------
@@ -195,27 +223,27 @@ def rows_of(frame: Any, plan: Plan, mapping: Mapping[str, str], shared: Mapping[
     Raises
     ------
     MissingInput
-        A column is not there, an input has none, or cells are empty (NaN): rows are named, before anything is spent.
+        The table lacks a column, or cells are empty (NaN); the rows are named. Nothing is spent.
     """
     records, index, columns = records_of(frame)
-    shared = {name: plain(value, where=f"input `{name}`") for name, value in shared.items()}
+    common = {name: plain(value, where=f"input `{name}`") for name, value in shared.items()}
     for name, column in mapping.items():
         if column not in columns:
             near = nearest(column, columns)
             raise MissingInput(f"the table has no column `{column}` (for `{name}`).",
                                hint=f"did you mean `{near}`?" if near else f"columns: {', '.join(columns)}")  # fmt: skip
     known = (*plan.inputs, *plan.optional_inputs)
-    if extra := next((n for n in (*mapping, *shared) if n not in known), ""):
+    if extra := next((n for n in (*mapping, *common) if n not in known), ""):
         near = nearest(extra, known)
         hint = f"did you mean `{near}`?" if near else f"inputs: {', '.join(f'`{n}`' for n in known) or 'none'}"
         raise MissingInput(f"nothing in `{plan.name}` reads `{extra}`.", hint=hint)
-    wanted = {n: mapping.get(n, n) for n in known if n not in shared}
+    wanted = {n: mapping.get(n, n) for n in known if n not in common}
     bound = {n: c for n, c in wanted.items() if c in columns}
-    missing = [n for n in plan.inputs if n not in bound and n not in shared]
+    missing = [n for n in plan.inputs if n not in bound and n not in common]
     if missing:
         near = nearest(missing[0], columns)
         raise MissingInput(
-            f"`{plan.name}` needs {', '.join(f'`{m}`' for m in missing)}, which is no column of the table.",
+            f"`{plan.name}` needs {', '.join(f'`{m}`' for m in missing)}, which the table does not have.",
             hint=f"name the column: `{missing[0]}={near or columns[0] if columns else 'COLUMN'}`",
         )
     rows, empty = [], []
@@ -224,7 +252,7 @@ def rows_of(frame: Any, plan: Plan, mapping: Mapping[str, str], shared: Mapping[
         if any(_is_nan(v) for n, v in values.items() if n in plan.inputs):
             empty.append(at)
         values = {n: plain(v, where=f"row {at}, `{n}`") for n, v in values.items() if not _is_nan(v)}
-        rows.append(Row(at, {**shared, **values}))
+        rows.append(Row(at, {**common, **values}))
     if empty:
         shown = ", ".join(map(str, empty[:8])) + (f", … ({len(empty)} in all)" if len(empty) > 8 else "")
         what = f"row {shown} has" if len(empty) == 1 else f"rows {shown} have"
@@ -233,13 +261,13 @@ def rows_of(frame: Any, plan: Plan, mapping: Mapping[str, str], shared: Mapping[
     return rows
 
 
-def records_of(frame: Any) -> tuple[list[dict[str, Any]], list[Any], list[str]]:
-    """A table's rows as mappings, its index, its columns.
+def records_of(frame: object) -> tuple[list[dict[str, object]], list[object], list[str]]:
+    """Return the rows of a table as mappings, its index and its columns.
 
     Raises
     ------
     MissingInput
-        It is neither a data frame nor a list of mappings.
+        `frame` is neither a data frame nor a list of mappings.
     """
     if isinstance(frame, list):
         if not all(isinstance(r, dict) for r in frame):
@@ -249,13 +277,15 @@ def records_of(frame: Any) -> tuple[list[dict[str, Any]], list[Any], list[str]]:
             )
         columns = list(dict.fromkeys(c for r in frame for c in r))
         return [{c: r.get(c) for c in columns} for r in frame], list(range(len(frame))), columns
-    if not hasattr(frame, "to_dict") or not hasattr(frame, "columns"):
-        raise MissingInput(f"a {type(frame).__name__} is no table.", hint="a pandas DataFrame, or a list of dicts")
+    if not isinstance(frame, TableLike):
+        raise MissingInput(
+            f"a table must be a data frame or a list of dicts, got {given(frame)}.", hint="[{'ticket': …}, …]"
+        )
     index = [i.item() if hasattr(i, "item") else i for i in frame.index]
     return frame.to_dict("records"), index, [str(c) for c in frame.columns]
 
 
-def _is_nan(value: Any) -> bool:
+def _is_nan(value: object) -> bool:
     return (
         value is None
         or (isinstance(value, float) and math.isnan(value))
@@ -264,24 +294,24 @@ def _is_nan(value: Any) -> bool:
 
 
 def start_batch(
-    runtime: Launcher, target: Any, frame: Any, mapping: Mapping[str, str] | None = None, *, budget: Any = None,
-    namespace: Mapping[str, Any] | None = None, shared: Mapping[str, Any] | None = None, rows_at_once: int = ROWS_AT_ONCE,
+    runtime: Launcher, target: object, frame: object, mapping: Mapping[str, str] | None = None, *, budget: BudgetLike = None,
+    namespace: Mapping[str, object] | None = None, shared: Mapping[str, object] | None = None, rows_at_once: int = ROWS_AT_ONCE,
     on_change: Callable[[BatchHandle], None] | None = None, price: str = "",
 ) -> BatchHandle:  # fmt: skip
-    """Start a batch; the handle is there at once.
+    """Start a batch and return its handle at once.
 
     Parameters
     ----------
     price
-        "batch": model calls go through the providers' batch interfaces at their price (half, mostly), with answers within a
-        day; models whose provider has none are called as ever, at the ordinary price. "": every call is made at once.
+        "batch": model calls go through the providers' batch interfaces, at batch prices (usually half), with answers within
+        a day. Models whose provider has none are called directly at the ordinary price. "": every call is made directly.
 
     Raises
     ------
     GraphError, MissingInput, UnstorableValue, UnknownModel
         Before anything is spent.
     BadOption
-        `price` is another word, or no model of the graph can be asked in batches.
+        `price` is another word, or no model of the graph has a batch interface.
     """
     namespace = {} if namespace is None else namespace
     runtime.redactor()
@@ -291,7 +321,7 @@ def start_batch(
     if rows:
         check_inputs(plan, rows[0].inputs)
     limit = Budget() if budget is None else parse_budget(budget)
-    parent: dict[str, Any] = {"batch": True}
+    parent: dict[str, object] = {"batch": True}
     if price:
         check_batch_price(runtime, plan, price)
         parent["price"], rows_at_once = price, ROWS_IN_BATCH
@@ -304,15 +334,15 @@ def start_batch(
 
 
 def check_batch_price(runtime: Launcher, plan: Plan, price: str = "batch") -> list[str]:
-    """The models of a plan that cannot be asked in batches, by name.
+    """Return the names of a plan's models that have no batch interface.
 
     Raises
     ------
     BadOption
-        `price` is not "batch", or none of the models can be asked so.
+        `price` is not "batch", or none of the models has a batch interface.
     """
     if price != "batch":
-        raise BadOption(f"`price` is {price!r:.40}.", hint='"batch", or leave it out')
+        raise BadOption(f'`price` must be "batch" or "", got {price!r:.40}.', hint="`price='batch'`")
     queue = ProviderBatchQueue(runtime.provider, "")
     names = list(dict.fromkeys(_model_names(plan)))
     known = {n: runtime.models.resolve(n) for n in names}
@@ -320,8 +350,8 @@ def check_batch_price(runtime: Launcher, plan: Plan, price: str = "batch") -> li
     if len(others) == len(names):
         shown = ", ".join(f"`{n}`" for n in names) or "no model"
         raise BadOption(
-            f"{shown} cannot be asked in batches here.",
-            hint="batches are sent to OpenAI, and to servers given as `OpenAIChat(..., has_batch=True)`; leave the batch price out",
+            f"{shown} must have a batch interface, and has none here.",
+            hint="leave the batch price out; OpenAI and `OpenAIChat(..., has_batch=True)` have batch interfaces",
         )
     return others
 
@@ -332,7 +362,7 @@ def _model_names(plan: Plan) -> list[str]:
 
 
 def _open_queue(runtime: Launcher, run: str, *, resumes: bool = False) -> None:
-    """The queue of a batch's calls. Its mark is the same in every process: run and instant of the first event."""
+    """Open the queue of a batch's calls. Its mark is the same in every process: run and time of the first event."""
     begun = runtime.started(run)
     runtime.batch_queues[f"batch:{run}"] = ProviderBatchQueue(
         runtime.provider, f"run {run} of {begun.at:.6f}", resumes=resumes
@@ -340,8 +370,8 @@ def _open_queue(runtime: Launcher, run: str, *, resumes: bool = False) -> None:
 
 
 def start_rows(
-    runtime: Launcher, name: str, rows: list[Row], plans: Mapping[str, Plan], *, budget: Any = None,
-    namespace: Mapping[str, Any] | None = None, kind: str, kept: Mapping[str, Any], rows_at_once: int = ROWS_AT_ONCE,
+    runtime: Launcher, name: str, rows: list[Row], plans: Mapping[str, Plan], *, budget: BudgetLike = None,
+    namespace: Mapping[str, object] | None = None, kind: str, kept: Mapping[str, object], rows_at_once: int = ROWS_AT_ONCE,
     on_change: Callable[[BatchHandle], None] | None = None, after: After | None = None,
 ) -> BatchHandle:  # fmt: skip
     """Start a batch whose rows run different plans: the cells of a comparison.
@@ -349,13 +379,13 @@ def start_rows(
     Parameters
     ----------
     plans
-        Name -> plan; each row says which by `Row.plan`.
+        Name -> plan; `Row.plan` names the plan of a row.
     kind
-        What the batch is part of ("comparison"): kept in its parent data, so that a resume knows.
+        What the batch is part of ("comparison"); stored in its parent data for a resume.
     kept
-        Plain data to keep with the batch: what is needed to make its owner again.
+        Plain data to store with the batch: what its owner needs to resume.
     after
-        Awaited on the run loop once all rows have ended, before the batch has: it may add rows (`add_rows`).
+        Awaited on the run loop once all rows have ended, before the batch ends: it may add rows (`add_rows`).
 
     Raises
     ------
@@ -379,21 +409,22 @@ def start_rows(
 
 
 async def add_rows(
-    runtime: Launcher, handle: BatchHandle, rows: list[Row], plans: Mapping[str, Plan], namespace: Mapping[str, Any]
+    runtime: Launcher, handle: BatchHandle, rows: list[Row], plans: Mapping[str, Plan], namespace: Mapping[str, object]
 ) -> None:
     """Run more rows as part of a batch that is about to end.
 
-    After a resume, rows that were run before are found by their inputs and not run again; what was run before and is not
-    among `rows` any more (an answer has changed since) stays in the bill.
+    After a resume, rows that were run before are found by their inputs and not run again. A row that was run before and is
+    not in `rows` any more (an answer has changed since) stays in the bill.
     """
     store, first, redactor = runtime.store, len(handle.rows), runtime.redactor()
     wanted = list(rows)
     for new in rows:
-        new.inputs, _ = redactor.clean(new.inputs)  # said by the row's own run
+        new.inputs, _ = redactor.clean(new.inputs)  # the row's own run counts what is replaced
     while (before := _begun_inputs(store, f"{handle.run}.{len(handle.rows)}")) is not None:
-        row = next((r for r in wanted if (r.plan, r.inputs) == (before["row"], before["inputs"])), None)
+        inputs, plan = before
+        row = next((r for r in wanted if (r.plan, r.inputs) == (plan, inputs)), None)
         if row is None:
-            row = Row("no longer asked", before["inputs"])
+            row = Row("no longer asked", inputs)
         else:
             wanted.remove(row)
         recall(store, f"{handle.run}.{len(handle.rows)}", row)
@@ -404,19 +435,19 @@ async def add_rows(
     await _drive_rows(runtime, handle, None, plans, namespace, handle.budget, ROWS_AT_ONCE, first)
 
 
-def _begun_inputs(store: RunStore, run: str) -> dict[str, Any] | None:
-    """The inputs and the plan's name of a batch's row that has begun; None where it has not."""
+def _begun_inputs(store: RunStore, run: str) -> tuple[dict[str, Any], str] | None:
+    """Return the inputs and the plan's name of a batch's row that has begun; None where it has not."""
     from orch_nb.errors import RunNotFound
 
     try:
         begun = started_by(event for _, event in store.read(run))
     except RunNotFound:
         return None
-    return {"inputs": begun.inputs, "row": (begun.parent or {}).get("plan", "")}
+    return begun.inputs, str((begun.parent or {}).get("plan", ""))
 
 
 def _begin(
-    runtime: Launcher, plan: Plan, rows: list[Row], limit: Budget, parent: dict[str, Any], data: dict[str, Any]
+    runtime: Launcher, plan: Plan, rows: list[Row], limit: Budget, parent: dict[str, object], data: dict[str, object]
 ) -> str:
     """Write the batch's own first event, with its rows."""
     store, redactor = runtime.store, runtime.redactor()
@@ -426,7 +457,7 @@ def _begin(
         replaced += found
     kept, found = redactor.clean({name: value for name, value in data.items() if name != "plans"})
     replaced += found
-    plans = {"plans": data["plans"]} if "plans" in data else {}  # were refused if they had one
+    plans = {"plans": data["plans"]} if "plans" in data else {}  # these were refused if they had a secret
     inputs = {**kept, **plans, "rows": [r.inputs for r in rows], "index": [plain(r.index) for r in rows]}
 
     def begin() -> str:
@@ -444,14 +475,14 @@ def _begin(
 
 
 def resume_batch(
-    runtime: Launcher, run: str, *, budget: Any = None, namespace: Mapping[str, Any] | None = None,
+    runtime: Launcher, run: str, *, budget: BudgetLike = None, namespace: Mapping[str, object] | None = None,
     on_change: Callable[[BatchHandle], None] | None = None, after: After | None = None,
 ) -> BatchHandle:  # fmt: skip
-    """Go on with the rows of a batch that are not done; `after` as in `start_rows`."""
+    """Run the rows of a batch that are not done; `after` as in `start_rows`."""
     namespace = {} if namespace is None else namespace
     store = runtime.store
 
-    def look() -> tuple[Any, list[Row]]:
+    def look() -> tuple[ev.RunStarted, list[Row]]:
         begun = started_by(event for _, event in store.read(run))
         rows = [Row(i, inputs) for i, inputs in zip(begun.inputs["index"], begun.inputs["rows"], strict=True)]
         for n, row in enumerate(rows):
@@ -476,7 +507,7 @@ def resume_batch(
 
 
 def recall(store: RunStore, run: str, row: Row) -> None:
-    """Fill a row in with what its run `run` came to; a row without a run stays pending."""
+    """Fill in a row with the result of its run; a row without a run stays pending."""
     from orch_nb.errors import RunNotFound
 
     try:
@@ -491,8 +522,8 @@ def recall(store: RunStore, run: str, row: Row) -> None:
         row.seconds, row.queued_s = busy_and_queued(events)
 
 
-def _count(row: Row, events: list[Any]) -> None:
-    """What a row has cost, and whom it asked."""
+def _count(row: Row, events: list[Event]) -> None:
+    """Fill in what a row cost, and which models it called."""
     from orch_nb.trace.bill import bill
 
     made = bill(events)
@@ -502,7 +533,7 @@ def _count(row: Row, events: list[Any]) -> None:
 
 
 async def _run(
-    runtime: Launcher, handle: BatchHandle, target: Any, plans: Mapping[str, Plan], namespace: Mapping[str, Any],
+    runtime: Launcher, handle: BatchHandle, target: object, plans: Mapping[str, Plan], namespace: Mapping[str, object],
     limit: Budget, rows_at_once: int, after: After | None = None,
 ) -> None:  # fmt: skip
     try:
@@ -522,7 +553,7 @@ async def _run(
 
 
 async def _drive_rows(
-    runtime: Launcher, handle: BatchHandle, target: Any, plans: Mapping[str, Plan], namespace: Mapping[str, Any],
+    runtime: Launcher, handle: BatchHandle, target: object, plans: Mapping[str, Plan], namespace: Mapping[str, object],
     limit: Budget, rows_at_once: int, first: int = 0,
 ) -> None:  # fmt: skip
     gate = asyncio.Semaphore(rows_at_once)
@@ -538,14 +569,14 @@ async def _drive_rows(
 
 
 async def _one(
-    runtime: Launcher, handle: BatchHandle, n: int, row: Row, target: Any, plan: Plan, namespace: Mapping[str, Any],
+    runtime: Launcher, handle: BatchHandle, n: int, row: Row, target: object, plan: Plan, namespace: Mapping[str, object],
     limit: Budget, gate: asyncio.Semaphore,
 ) -> None:  # fmt: skip
     run = None
     try:
         row.status = "running"
         handle._notify()
-        if handle.stopped == "stopped":  # since this row was given its place
+        if handle.stopped == "stopped":  # since this row got its place
             row.status = "pending"
             return
         scopes = ((f"batch:{handle.run}", limit),)
@@ -560,7 +591,7 @@ async def _one(
         _take(handle, row, run)
     except OrchError as error:
         row.status, row.error = "failed", str(error)
-    except BaseException:  # an error of our own, here or in another row: what the batch started ends with it
+    except BaseException:  # an error of our own, here or in another row: what the batch started ends too
         row.status = "pending"
         if run is not None and not run.future.done():
             run.stop()
@@ -574,7 +605,7 @@ async def _one(
 
 
 def _take(handle: BatchHandle, row: Row, run: RunHandle) -> None:
-    """What a row's run became. One that met the limit is pending: it goes on where it stopped."""
+    """Fill in a row with the end of its run. A run that reached the batch's limit is pending: it resumes where it stopped."""
     events = run.events
     row.run, row.status = run.run, run.status
     _count(row, events)
@@ -589,16 +620,16 @@ def _take(handle: BatchHandle, row: Row, run: RunHandle) -> None:
     except BudgetExceeded as error:
         row.error = str(error)
         if str(error.facts["scope"]).startswith("run:"):
-            return  # the row's own, or its node's: the others have theirs
+            return  # the limit of the row or of a node: other rows have their own
         row.status = "pending"
-        asks = handle._runtime.store.balance(error.facts["scope"]).at_limit == "ask"
+        asks = handle._launcher.store.balance(str(error.facts["scope"])).at_limit == "ask"
         handle.stopped = "the budget is used up" + (f"; {ASKS_NOBODY}" if asks else "")
     except OrchError as error:
         row.error = str(error)
 
 
-def busy_and_queued(events: list[Any]) -> tuple[float, float]:
-    """Seconds in which a call or a function of a run was under way, and the rest between its first and last event."""
+def busy_and_queued(events: list[Event]) -> tuple[float, float]:
+    """Return the seconds in which a call or a function of a run ran, and the rest between its first and last event."""
     sent = {(ev.key(e), e.call): e.at for e in events if isinstance(e, ev.Sent)}
     spans = [
         (sent[ev.key(e), e.call], e.at) for e in events if isinstance(e, ev.Settled) and (ev.key(e), e.call) in sent

@@ -73,8 +73,8 @@ class Performer:
         self,
         runtime: Services,
         plan: Plan,
-        bound: Mapping[str, Any],
-        namespace: Mapping[str, Any],
+        bound: Mapping[str, Callable[..., object]],
+        namespace: Mapping[str, object],
         *,
         run: str,
         scopes: tuple[tuple[str, Limit], ...],
@@ -101,7 +101,7 @@ class Performer:
         known = self._calls.get(id(node))
         if known is None:
             target = self.bound.get(function_key(node)) or self.namespace.get(node.function)
-            if target is None:
+            if not callable(target):
                 raise ReplayMismatch(
                     f"the function `{node.function}` is not defined here.", hint="run the cell that defines it"
                 )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from orch_nb.schema.budget import Budget
 
 
-def check_inputs(plan: Plan, inputs: Mapping[str, Any]) -> None:
+def check_inputs(plan: Plan, inputs: Mapping[str, object]) -> None:
     """Check that every input of a plan is given, and no other.
 
     Raises

@@ -22,13 +22,14 @@ from orch_nb.schema.budget import Budget, parse_budget
 from orch_nb.schema.values import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from concurrent.futures import Future
     from types import TracebackType
 
     from orch_nb.engine.drive import Driver
     from orch_nb.engine.ports import Limit
     from orch_nb.runtime.launch import Launcher
+    from orch_nb.schema.budget import BudgetLike
 
 current_recording: contextvars.ContextVar[Recording | None] = contextvars.ContextVar("orch_nb recording", default=None)
 
@@ -44,7 +45,7 @@ class Recording:
         What the run is called in lists.
     """
 
-    def __init__(self, runtime: Launcher, *, budget: Any = None, name: str = "recorded") -> None:
+    def __init__(self, runtime: Launcher, *, budget: BudgetLike = None, name: str = "recorded") -> None:
         self.runtime, self.budget, self.name = runtime, budget, name
         self.handle: RunHandle | None = None
         self._rounds: dict[str, int] = {}
@@ -103,7 +104,7 @@ class Recording:
             self.runtime.run_loop.post(lambda: handle._driver.close() if handle._driver is not None else None)
         await asyncio.wrap_future(handle.future)
 
-    async def call(self, target: Any, inputs: Mapping[str, Any], namespace: Mapping[str, Any]) -> Any:
+    async def call(self, target: object, inputs: Mapping[str, object], namespace: Mapping[str, object]) -> Any:
         """Run `target` as an activation of this recording; its value, or its error raised."""
         runtime, handle = self.runtime, self.handle
         assert handle is not None
@@ -116,7 +117,9 @@ class Recording:
         answer: Future[Any] = runtime.run_loop.submit(self._open(name, plan, given, bound))
         return await asyncio.wrap_future(answer)
 
-    async def _open(self, name: str, plan: Plan, given: dict[str, Any], bound: Mapping[str, Any]) -> Any:
+    async def _open(
+        self, name: str, plan: Plan, given: dict[str, Any], bound: Mapping[str, Callable[..., object]]
+    ) -> Any:
         assert self.handle is not None
         driver = self.handle._driver
         assert driver is not None

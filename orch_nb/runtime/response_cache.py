@@ -22,6 +22,8 @@ from orch_nb.schema.events import CACHED, mark, saved_by, source_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from orch_nb.schema.events import Event
+
 ZERO = Decimal(0)
 RUNS_LOOKED_AT = 20
 """Of the runs that asked the same, the newest."""
@@ -147,7 +149,7 @@ class ResponseCache:
         self._book, self._run, self._now = book, run, now
         self._askers: dict[str, list[str]] = {}
 
-    def remember(self, events: Iterable[Any]) -> None:
+    def remember(self, events: Iterable[Event]) -> None:
         """Count what the run asked before it was resumed: occurrences go on where they were."""
         for event in events:
             if isinstance(event, ev.Sent) and event.kind == "model":

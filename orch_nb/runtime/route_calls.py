@@ -42,7 +42,7 @@ class Routes:
         Where a check's function is bound.
     """
 
-    def __init__(self, runtime: Services, namespace: Mapping[str, Any]) -> None:
+    def __init__(self, runtime: Services, namespace: Mapping[str, object]) -> None:
         self.runtime, self.namespace = runtime, namespace
 
     def prepare(self, call: Call, scopes: Scopes, node: PlanNode) -> Prepared:
@@ -134,7 +134,9 @@ class Routes:
         return made
 
     # ---------------------------------------------------------------- nodes
-    async def by_fit(self, plan: Plan, chooser: Chooser, text: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    async def by_fit(
+        self, plan: Plan, chooser: Chooser, text: str, facts: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, Any]:
         """The decision of `by fit`: who says that it does this, can be asked, and finds what it needs."""
         from orch_nb.routing.fit import by_fit
 
@@ -264,7 +266,7 @@ PASSES = 0.5
 """Of a check that gives a number: more likely right than not."""
 
 
-def _arguments(target: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def _arguments(target: Callable[..., object], given: Mapping[str, Any]) -> dict[str, object]:
     """The answer as the first parameter; each further one is a read of the agent, by name."""
     first, *rest = inspect.signature(target).parameters.values()
     made = {first.name: given["answer"]}

@@ -406,7 +406,7 @@ class Services:
             self._embedder = default_embedder()
         return self._embedder
 
-    async def run_tool(self, name: str, arguments: str, namespace: Mapping[str, Any]) -> Any:
+    async def run_tool(self, name: str, arguments: str, namespace: Mapping[str, object]) -> Any:
         """A tool's result; sync tools run on a thread."""
         from orch_nb.tools.registry import find_tool, run_tool
 

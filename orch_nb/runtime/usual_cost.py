@@ -20,7 +20,7 @@ HISTORY = 20
 """Earlier runs of the same graph that are looked at."""
 
 
-def baseline_of(runtime: Services, plan: Plan, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
+def baseline_of(runtime: Services, plan: Plan, inputs: Mapping[str, object]) -> dict[str, Any] | None:
     """The median cost of this graph's earlier runs; without any, what its agents cost when each is asked once.
 
     Returns
@@ -57,7 +57,7 @@ def agents_of(plan: Plan) -> Iterator[PlanNode]:
         yield from agents_of(sub)
 
 
-def _cold(runtime: Services, agents: list[PlanNode], inputs: Mapping[str, Any]) -> Decimal:
+def _cold(runtime: Services, agents: list[PlanNode], inputs: Mapping[str, object]) -> Decimal:
     """Each agent asked once with its prompt as written and all inputs; what has no price counts nothing.
 
     Of a route's candidates the dearest counts, and whom it asks besides: going up a ladder is no alarm, going up it again and

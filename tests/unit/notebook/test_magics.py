@@ -301,7 +301,7 @@ def test_batch_binds_columns_by_name_or_as_told(support):
     assert support.good("%orch cost").value.total.calls == 1
     assert [r.output for r in support.good("%orch trace 1").value] == [f"Is this friendly? {t}" for t in "abc"]
     assert "a batch of 3 rows: 3 done" in support.good("%orch trace 1").text
-    assert "no column" in support("%orch batch mood other").error
+    assert "needs `message`, which the table does not have" in support("%orch batch mood other").error
 
 
 def test_help_lists_every_verb_and_tells_one(shell):

@@ -162,11 +162,11 @@ def test_the_line_to_type_is_the_line_without_the_flag():
 
 
 def test_batch_prices_need_a_batch_interface(priced):
-    """`--batch-price` on a model that cannot be asked in batches is refused before anything is sent, with the way out."""
+    """`--batch-price` on a model without a batch interface is refused before anything is sent, with the way out."""
     shell, provider = priced
     shell.good("rows = [{'message': 'a'}, {'message': 'b'}]")
     done = shell("%orch batch ask rows --batch-price")
-    assert "`house` cannot be asked in batches here" in done.error
+    assert "`house` must have a batch interface, and has none here" in done.error
     assert "leave the batch price out" in done.error
     assert provider.requests == []
     assert "not every model has a batch price" in repr(shell.good("%orch quote ask rows --batch-price"))

@@ -312,7 +312,7 @@ def test_models_without_a_batch_interface_are_called_at_once_at_the_ordinary_pri
 def test_without_any_batch_interface_it_is_refused(rt, scripted):
     """Nobody is billed a batch price for calls that are made at once; another word than "batch" is refused too."""
     scripted(lambda _: "ok")
-    with pytest.raises(BadOption, match="`m` cannot be asked in batches here"):
+    with pytest.raises(BadOption, match="`m` must have a batch interface"):
         start_batch(rt, agent(), ROWS[:1], price="batch")
     with pytest.raises(BadOption, match="`price` is 'cheap'"):
         start_batch(rt, agent(), ROWS[:1], price="cheap")
