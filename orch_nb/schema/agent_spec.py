@@ -90,11 +90,11 @@ class AgentSpec(BaseModel):
     name: str
     prompt: str
     model: str = "small"
-    route: Any = None
+    route: object = None
     role: str = ""
     goal: str = ""
     backstory: str = ""
-    out: Any = None
+    out: object = None
     enforce: Literal["provider", "constrained", "validate"] = "provider"
     tools: tuple[str, ...] = ()
     effects: tuple[str, ...] = ()
@@ -105,8 +105,8 @@ class AgentSpec(BaseModel):
     timeout: float | None = None
     retry: int = 3
     fallback: tuple[str, ...] = ()
-    second_opinion: Any = None
-    sla: Any = None
+    second_opinion: dict[str, Any] | None = None
+    sla: dict[str, float] | None = None
     cache: str | None = None
     writes: dict[str, str] = {}
     on_failure: Literal["fail", "skip", "else"] = "fail"
@@ -120,7 +120,7 @@ class AgentSpec(BaseModel):
 
     @field_validator("prompt", mode="before")
     @classmethod
-    def _has_words(cls, value: Any) -> str:
+    def _has_words(cls, value: object) -> str:
         if not isinstance(value, str) or not value.strip():
             raise ValueError("is empty: write what the agent is to do below the line")
         if len(value) > MAX_PROMPT:
@@ -129,19 +129,19 @@ class AgentSpec(BaseModel):
 
     @field_validator("model", mode="before")
     @classmethod
-    def _model_name(cls, value: Any) -> str:
+    def _model_name(cls, value: object) -> str:
         return _word(value)
 
     @field_validator(*_TEXTS, mode="before")
     @classmethod
-    def _words_of_text(cls, value: Any) -> str:
+    def _words_of_text(cls, value: object) -> str:
         if not isinstance(value, str):
             raise ValueError("must be text")  # noqa: TRY004
         return value.strip()
 
     @field_validator(*WORDS, mode="before")
     @classmethod
-    def _list_of_names(cls, value: Any) -> tuple[str, ...]:
+    def _list_of_names(cls, value: object) -> tuple[str, ...]:
         return word_list(value)
 
     @field_validator("effects")
@@ -151,7 +151,7 @@ class AgentSpec(BaseModel):
 
     @field_validator("examples", mode="before")
     @classmethod
-    def _list_of_texts(cls, value: Any) -> tuple[str, ...]:
+    def _list_of_texts(cls, value: object) -> tuple[str, ...]:
         items = [value] if isinstance(value, str) else value
         if not isinstance(items, list | tuple) or len(items) > MAX_LIST:
             raise ValueError(f"must be a text or a list of at most {MAX_LIST} texts")
@@ -161,7 +161,7 @@ class AgentSpec(BaseModel):
 
     @field_validator("budget", mode="before")
     @classmethod
-    def _limits(cls, value: Any) -> Decimal | Budget | None:
+    def _limits(cls, value: object) -> Decimal | Budget | None:
         if value is None or isinstance(value, Budget):
             return value
         if hasattr(value, "items") or (isinstance(value, str) and re.search(r"[\s,=]", value.strip())):
@@ -170,27 +170,27 @@ class AgentSpec(BaseModel):
 
     @field_validator("max_tokens", mode="before")
     @classmethod
-    def _tokens(cls, value: Any) -> int:
+    def _tokens(cls, value: object) -> int:
         return _whole(value, least=1, most=MAX_TOKENS)
 
     @field_validator("retry", mode="before")
     @classmethod
-    def _tries(cls, value: Any) -> int:
+    def _tries(cls, value: object) -> int:
         return _whole(value, least=1, most=MAX_ATTEMPTS)
 
     @field_validator("seed", mode="before")
     @classmethod
-    def _seed(cls, value: Any) -> int | None:
+    def _seed(cls, value: object) -> int | None:
         return None if value is None else _whole(value, least=0, most=MAX_SEED)
 
     @field_validator("temperature", mode="before")
     @classmethod
-    def _temperature(cls, value: Any) -> float:
+    def _temperature(cls, value: object) -> float:
         return _round(_decimal(value, least=Decimal(0), most=Decimal(2)))
 
     @field_validator("timeout", mode="before")
     @classmethod
-    def _seconds(cls, value: Any) -> float | None:
+    def _seconds(cls, value: object) -> float | None:
         if value is None:
             return None
         got = _round(_decimal(value, least=Decimal(0), most=Decimal(MAX_TIMEOUT_S), unit="seconds"))
@@ -200,34 +200,34 @@ class AgentSpec(BaseModel):
 
     @field_validator("cache", mode="before")
     @classmethod
-    def _duration(cls, value: Any) -> str | None:
+    def _duration(cls, value: object) -> str | None:
         if value is not None:
             duration_s(value)
-        return None if value is None else value.strip()
+        return value.strip() if isinstance(value, str) else None
 
     @field_validator("writes", mode="before")
     @classmethod
-    def _reducers(cls, value: Any) -> dict[str, str]:
+    def _reducers(cls, value: object) -> dict[str, str]:
         return reducer_pairs(value)
 
     @field_validator("route", mode="before")
     @classmethod
-    def _route(cls, value: Any) -> Any:
+    def _route(cls, value: object) -> object:
         return check_route(value)
 
     @field_validator("second_opinion", mode="before")
     @classmethod
-    def _second_opinion(cls, value: Any) -> Any:
+    def _second_opinion(cls, value: object) -> object:
         return check_second_opinion(value)
 
     @field_validator("sla", mode="before")
     @classmethod
-    def _sla(cls, value: Any) -> Any:
+    def _sla(cls, value: object) -> object:
         return check_sla(value)
 
     @field_validator("out", mode="before")
     @classmethod
-    def _out(cls, value: Any) -> Any:
+    def _out(cls, value: object) -> object:
         return value.strip() if isinstance(value, str) else value
 
 
@@ -237,7 +237,7 @@ KEYS = tuple(key for key in AgentSpec.model_fields if key not in ("name", "promp
 
 # ------------------------------------------------------------------ single values
 # ValueError throughout, for wrong types too: it is what pydantic gathers, with the key.
-def _word(value: Any) -> str:
+def _word(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError("must be a name")
     word = value.strip()
@@ -246,7 +246,7 @@ def _word(value: Any) -> str:
     return word
 
 
-def word_list(value: Any) -> tuple[str, ...]:
+def word_list(value: object) -> tuple[str, ...]:
     """``[a, b]`` or ``"a, b"`` as names without repeats."""
     items = value.split(",") if isinstance(value, str) else value
     if not isinstance(items, list | tuple) or len(items) > MAX_LIST:
@@ -254,7 +254,7 @@ def word_list(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_word(item) for item in items))
 
 
-def _decimal(value: Any, *, least: Decimal, most: Decimal, unit: str = "", is_whole: bool = False) -> Decimal:
+def _decimal(value: object, *, least: Decimal, most: Decimal, unit: str = "", is_whole: bool = False) -> Decimal:
     """A finite number within bounds. Text must be plain digits with at most one point."""
     of = (
         DOLLARS
@@ -267,7 +267,7 @@ def _decimal(value: Any, *, least: Decimal, most: Decimal, unit: str = "", is_wh
         raise ValueError(str(error.args[0]).removeprefix("it ").rpartition(", got ")[0]) from error
 
 
-def _budget(value: Any) -> Decimal | Budget:
+def _budget(value: object) -> Decimal | Budget:
     """A budget of more than dollars; of dollars alone, these."""
     try:
         made = parse_budget(value)
@@ -281,7 +281,7 @@ def _round(amount: Decimal) -> float:
     return float(round(amount, 6))
 
 
-def _whole(value: Any, *, least: int, most: int) -> int:
+def _whole(value: object, *, least: int, most: int) -> int:
     is_text = isinstance(value, str)  # then the hint shows whole numbers only
     got = _decimal(value, least=Decimal(least), most=Decimal(most), is_whole=is_text)
     if isinstance(value, float) or got != got.to_integral_value() or "." in str(value):
@@ -289,7 +289,7 @@ def _whole(value: Any, *, least: int, most: int) -> int:
     return int(got)
 
 
-def reducer_pairs(value: Any) -> dict[str, str]:
+def reducer_pairs(value: object) -> dict[str, str]:
     """``{findings: append}``, ``"findings=append, seen"`` or a list of such; a bare key gets "last"."""
     if isinstance(value, str):
         value = [part for part in value.split(",") if part.strip()]
@@ -314,7 +314,7 @@ MAX_S = 3_660 * UNITS["d"]
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*([smhdw])")
 
 
-def duration_s(text: str) -> float:
+def duration_s(text: object) -> float:
     """The seconds of a duration: a number and one of s, m, h, d, w.
 
     Raises

@@ -28,11 +28,11 @@ _OTHER_SIGNS = str.maketrans("٫．٬，＄＋", "..,,$+")
 
 
 def read_amount(
-    value: Any,
+    value: object,
     subject: str,
     *,
-    most: Any,
-    least: Any = 0,
+    most: int | Decimal,
+    least: int | Decimal = 0,
     of: str = DOLLARS,
     is_whole: bool = False,
     typed: str = "",
@@ -86,7 +86,7 @@ def read_amount(
     return got or Decimal(0)  # not -0
 
 
-def read_exact(value: Any, subject: str, *, most: Any = 10**12, **rules: Any) -> Fraction:
+def read_exact(value: object, subject: str, *, most: int | Decimal = 10**12, **rules: Any) -> Fraction:
     """Read an amount as `read_amount` does, or a `Fraction` within the same bounds, as an exact number."""
     if isinstance(value, Fraction) and rules.get("least", 0) <= value <= most:
         return value
@@ -141,13 +141,13 @@ def _plain(digits: str, exponent: str, more: str) -> str:
     return more + text if _PLAIN.fullmatch(text) else ""
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value that was refused, as an error shows it."""
     text = str(value) if isinstance(value, int | float | Decimal) else repr(value)
     return text if len(text) <= 42 else f"{text[:40]}…"
 
 
-def _number(value: Any, *, is_usd: bool) -> Decimal | None:
+def _number(value: object, *, is_usd: bool) -> Decimal | None:
     if isinstance(value, str):
         text = str.__str__(value).strip()
         text = text.removeprefix("$") if is_usd else text
@@ -158,13 +158,16 @@ def _number(value: Any, *, is_usd: bool) -> Decimal | None:
         return value
     if isinstance(value, Integral):
         return Decimal(int(value))
-    if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
-        value = value.item()
+    item = getattr(value, "item", None)
+    if item is not None and type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
+        value = item()
     return Decimal(float.__repr__(value)) if isinstance(value, float) else None
 
 
-def _hint(value: Any, typed: str, *, is_whole: bool) -> str:
-    ways = corrected(value).split(" or ") if isinstance(value, str) else []
+def _hint(value: object, typed: str, *, is_whole: bool) -> str:
+    if not isinstance(value, str):
+        return ""
+    ways = corrected(value).split(" or ")
     way = " or ".join(w for w in ways if not (is_whole and "." in w))
     if not way or way == value:
         return ""

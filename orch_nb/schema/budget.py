@@ -75,16 +75,16 @@ class Budget:
         """Whether anything is limited."""
         return bool(self.limits())
 
-    def beside_usd(self) -> dict[str, Any] | None:
+    def beside_usd(self) -> dict[str, str] | None:
         """What an event keeps beside its `limit_usd`; None when that says everything. `budget_of` undoes it."""
-        out: dict[str, Any] = {unit: str(limit) for unit, limit in self.limits().items() if unit != "usd"}
+        out: dict[str, str] = {unit: str(limit) for unit, limit in self.limits().items() if unit != "usd"}
         if self.at_limit != "stop":
             out["at_limit"] = self.at_limit
         if self.degrade:
             out["degrade"] = self.degrade
         return out or None
 
-    def as_data(self) -> Any:
+    def as_data(self) -> str | dict[str, str] | None:
         """Plain data that `parse_budget` reads: a text where only dollars are limited, else a mapping."""
         beside = self.beside_usd()
         if beside is None:
@@ -111,7 +111,7 @@ BudgetLike: TypeAlias = "Budget | Decimal | float | str | Mapping[str, object] |
 """A budget as it is given in Python: dollars, a text in the grammar above, a mapping, or a `Budget`; None for no limit."""
 
 
-def budget_of(limit_usd: Decimal | None, beside: Mapping[str, Any] | None) -> Budget:
+def budget_of(limit_usd: Decimal | None, beside: Mapping[str, str] | None) -> Budget:
     """The budget that an event kept as `limit_usd` and what `Budget.beside_usd` gave."""
     if not beside:
         return Budget(limit_usd)
@@ -119,7 +119,7 @@ def budget_of(limit_usd: Decimal | None, beside: Mapping[str, Any] | None) -> Bu
     return Budget(limit_usd, **limits, at_limit=beside.get("at_limit", "stop"), degrade=beside.get("degrade", ""))
 
 
-def parse_budget(value: Any, key: str = "budget", *, before: Budget | None = None) -> Budget:
+def parse_budget(value: object, key: str = "budget", *, before: Budget | None = None) -> Budget:
     """The budget that `value` says: a number of dollars, a text in the grammar above, a mapping, or a `Budget`.
 
     Parameters
@@ -146,17 +146,17 @@ def parse_budget(value: Any, key: str = "budget", *, before: Budget | None = Non
     return _apply_parts(made, [("usd", value)], key)
 
 
-def _data_of(budget: Budget) -> list[tuple[str, Any]]:
+def _data_of(budget: Budget) -> list[tuple[str, object]]:
     """A budget that was made in Python as parts, so that its limits are checked like any others."""
     return [*budget.limits().items(), ("degrade", budget.degrade) if budget.degrade else ("at_limit", budget.at_limit)]
 
 
-def _parts_of(text: str, key: str) -> list[tuple[str, Any]]:
+def _parts_of(text: str, key: str) -> list[tuple[str, object]]:
     """(word, amount) of each part of a text: ``20 calls``, ``calls=20``, ``0.05``, ``ask``. A comma alone parts nothing."""
     words = _BETWEEN.split(re.sub(r"\s*=\s*", "=", text).strip())
     if not words[0]:
         raise BadOption(f"`{key}` is empty.", hint=EXAMPLE)
-    out: list[tuple[str, Any]] = []
+    out: list[tuple[str, object]] = []
     while words:
         word = words.pop(0)
         name, equals, amount = word.partition("=")
@@ -173,10 +173,10 @@ def _parts_of(text: str, key: str) -> list[tuple[str, Any]]:
     return out
 
 
-def _apply_parts(before: Budget, parts: list[tuple[str, Any]], key: str, *, typed: str = "") -> Budget:
+def _apply_parts(before: Budget, parts: list[tuple[str, object]], key: str, *, typed: str = "") -> Budget:
     """`before` with these parts of it changed; each can be given once."""
     changed: dict[str, Any] = {}
-    given: dict[str, Any] = {}
+    given: dict[str, object] = {}
     for word, amount in parts:
         name = _WORDS.get(word, word)
         if name not in _KEYS:
@@ -210,7 +210,7 @@ def _unknown(word: str, key: str) -> BadOption:
     return BadOption(f"`{key}` has no `{word:.40}`.", hint=hint)
 
 
-def _one_of(word: Any, key: str) -> str:
+def _one_of(word: object, key: str) -> str:
     if word not in AT_LIMIT:
         near = nearest(str(word), AT_LIMIT)
         raise BadOption(
@@ -220,19 +220,20 @@ def _one_of(word: Any, key: str) -> str:
     return str(word)
 
 
-def _name(value: Any, key: str) -> str:
+def _name(value: object, key: str) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"[\w./:-]{1,200}", value):
         raise BadOption(f"`{key}` degrades to {value!r:.40}, which is no name of a model.", hint="e.g. `degrade=small`")
     return value
 
 
-def _amount(value: Any, unit: str, key: str, before: Decimal | None, typed: str) -> Decimal | None:
+def _amount(value: object, unit: str, key: str, before: Decimal | None, typed: str) -> Decimal | None:
     """A limit in `unit`: an amount, ``+`` an amount, or "none"."""
     if value is None or value == "none":
         return None
-    is_more = isinstance(value, str) and value.strip().startswith("+")
+    text = value.strip() if isinstance(value, str) else ""
+    is_more = text.startswith("+")
     got = read_amount(
-        value.strip().removeprefix("+") if is_more else value,
+        text.removeprefix("+") if is_more else value,
         f"`{key}`" if unit == "usd" else f"`{key}`: {unit}",
         of=DOLLARS if unit == "usd" else f"a number of {unit}",
         most=MOST[unit], is_whole=unit in WHOLE, typed=typed, example=f"in plain digits; {EXAMPLE}",

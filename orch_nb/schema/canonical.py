@@ -28,7 +28,7 @@ _encode = _ENCODER.encode
 _PLAIN = frozenset({int, bool, type(None), str})
 
 
-def canonical(value: Any) -> str:
+def canonical(value: object) -> str:
     """The canonical JSON text of plain data (tuples count as lists).
 
     Raises
@@ -43,7 +43,7 @@ def canonical(value: Any) -> str:
     return _encode(_tag(value, "value", 0))
 
 
-def digest(value: Any, *, size: int = DIGEST_BYTES) -> str:
+def digest(value: object, *, size: int = DIGEST_BYTES) -> str:
     """The BLAKE2b digest of `canonical(value)` as hexadecimal text, two characters a byte (32 unless told otherwise).
 
     References
@@ -58,7 +58,7 @@ def digest_text(text: str, *, size: int = DIGEST_BYTES) -> str:
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).hexdigest()
 
 
-def _tag(value: Any, where: str, depth: int) -> Any:
+def _tag(value: Any, where: str, depth: int) -> object:
     cls = value.__class__
     if cls in _PLAIN:
         return value
@@ -75,7 +75,7 @@ def _tag(value: Any, where: str, depth: int) -> Any:
     return _tagged_rest(value, where)
 
 
-def _tagged_dict(value: dict[Any, Any], where: str, depth: int) -> dict[str, Any]:
+def _tagged_dict(value: dict[object, object], where: str, depth: int) -> dict[str, object]:
     out = {}
     for key, item in value.items():
         if key.__class__ is not str:
@@ -85,7 +85,7 @@ def _tagged_dict(value: dict[Any, Any], where: str, depth: int) -> dict[str, Any
     return out
 
 
-def _tagged_rest(value: Any, where: str) -> Any:
+def _tagged_rest(value: object, where: str) -> object:
     if isinstance(value, bytes | bytearray):
         return {"$bytes": b64encode(value).decode("ascii")}
     if isinstance(value, Decimal):

@@ -1,24 +1,30 @@
-"""The facts of a run. A run is the list of its events; everything else is a reading of that list.
+"""The events of a run. A run is the list of its events; everything else is computed from that list.
 
-Slotted dataclasses, written once and never changed afterwards (not `frozen=True`: that alone costs 0.6 us an event).
-pydantic validates what is read from outside; a row written here is read back by `from_row`.
+Events are slotted dataclasses, written once and never changed afterwards (not `frozen=True`, which costs 0.6 us an event).
+`to_row` writes an event and `from_row` reads it.
 
-Where a node ran is said by four fields: `frame` (the key of the enclosing activation, "" for the run itself), `node`,
-`round` (from 1) and `item` (from 0, None outside a map). `key_of` writes them as one: ``outer/inner[2][7]``.
+Four fields say where a node ran: `frame` (the key of the enclosing activation, "" for the run itself), `node`, `round` (from
+1) and `item` (from 0, None outside a map). `key_of` joins them: ``outer/inner[2][7]``.
 
-Instants are UTC seconds since 1970 (float); they are shown as aware datetimes. Money is Decimal US dollars or None
-(unknown). Changing an event's fields needs a new `SCHEMA`, an upcaster and a stored history (tests/histories).
+Times are UTC seconds since 1970 (float); they are shown as aware datetimes. Money is Decimal US dollars or None (unknown). A
+change of an event's fields needs a new `SCHEMA`, an upcaster and a stored history (tests/histories).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from decimal import Decimal
 from operator import attrgetter
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from orch_nb.errors import CorruptStore, SchemaTooNew
 from orch_nb.schema.messages import Usage
+
+if TYPE_CHECKING:
+    from orch_nb.schema.values import JsonObject
+else:
+    JsonObject = dict  # `schema.secrets` resolves the fields' types, and cannot resolve the recursive one
 
 SCHEMA = 1
 """Version of the events below."""
@@ -26,14 +32,14 @@ SCHEMA = 1
 
 OURS = "made by orch_nb"
 Digest = Annotated[str, OURS]
-"""A hash that we made. Like every text that is marked as `OURS` it can hold nothing of a user, a model or a provider."""
+"""A hash computed by orch_nb. A text marked as `OURS` contains no data of a user, a model or a provider."""
 Word = Annotated[str, OURS]
-"""A word out of a list of ours."""
+"""A word from a list of orch_nb."""
 
 
 @dataclass(slots=True)
 class ErrorInfo:
-    """A failure as data: what `Failed` and `Settled` carry. `failure`: transient | semantic | catastrophic | cancelled."""
+    """A failure as data, in `Failed` and `Settled`. `failure`: transient | semantic | catastrophic | cancelled."""
 
     code: str
     type: str
@@ -45,10 +51,10 @@ class ErrorInfo:
 
 @dataclass(slots=True)
 class RunStarted:
-    """The first event. `plan` is the whole frozen plan as data, so that resume needs nothing else.
+    """The first event. `plan` is the whole frozen plan as data, so that a resume needs nothing else.
 
-    `limit_usd` and `limits` (`Budget.beside_usd`) are the run's own budget; `baseline` is what it usually costs, where that
-    is from, and how many times as much is worth an alert.
+    `limit_usd` and `limits` (`Budget.beside_usd`) are the run's own budget. `baseline` has the usual cost of the run, the
+    source of that figure, and the multiple of it that causes an alert.
     """
 
     TYPE: ClassVar[str] = "run_started"
@@ -59,21 +65,21 @@ class RunStarted:
     at: float
     limit_usd: Decimal | None = None
     notebook: str = ""
-    parent: dict[str, Any] | None = None
+    parent: JsonObject | None = None
     version: str = ""
     attended: bool = True
-    limits: dict[str, Any] | None = None
-    baseline: dict[str, Any] | None = None
+    limits: dict[str, str] | None = None
+    baseline: JsonObject | None = None
     secrets: dict[str, int] | None = None
-    """Kind -> how many secrets were replaced in the inputs."""
+    """Kind -> number of secrets replaced in the inputs."""
 
 
 @dataclass(slots=True)
 class Finished:
-    """An activation ended well. Also the record of a gate that let its input pass (`status` "passed").
+    """An activation succeeded. Also the record of a gate that passed its input (`status` "passed").
 
-    `taken` lists positions in the node's own list of out-edges: the outcome of every predicate and chooser, evaluated
-    once, by the driver. None: all of them. `writes` are contributions to state keys. `decision` says how a chooser chose.
+    `taken` lists positions in the node's own list of out-edges: the outcome of every predicate and chooser, evaluated once,
+    by the driver. None: all of them. `writes` are contributions to state keys. `decision` records how a chooser chose.
     """
 
     TYPE: ClassVar[str] = "finished"
@@ -95,8 +101,8 @@ class Finished:
 
 @dataclass(slots=True)
 class Failed:
-    """One attempt failed. `final` False: it is due again at `retry_at`. Final with `taken` None: the run fails; with a tuple
-    the run goes on by those edges (empty: the node counts as skipped)."""
+    """One attempt failed. `final` False: it is due again at `retry_at`. Final with `taken` None: the run fails. Final with a
+    tuple: the run continues along those edges (empty: the node counts as skipped)."""
 
     TYPE: ClassVar[str] = "failed"
     frame: str
@@ -116,10 +122,10 @@ class Failed:
 
 @dataclass(slots=True)
 class Sent:
-    """A call is about to leave (model, tool) or a declared effect to happen. On disk before the first byte is.
+    """A call (of a model or a tool) or a declared effect is about to start. It is on the disk before the first byte is sent.
 
-    `request` is what was said (messages for a model; arguments for a tool), `request_hash` its identity.
-    `reserved_usd` is an upper bound; None means the price is unknown and no budget is in force.
+    `request` has the messages for a model or the arguments for a tool; `request_hash` identifies it. `reserved_usd` is an
+    upper bound; None means that the price is unknown and no budget is in force.
     """
 
     TYPE: ClassVar[str] = "sent"
@@ -143,14 +149,14 @@ class Sent:
 
 
 BROKEN = frozenset({"retry", "cancelled"})
-"""First clauses of the notes of calls that are, or will be, made again."""
+"""First clauses of the notes of calls that are or will be repeated."""
 
 
 @dataclass(slots=True)
 class Settled:
-    """A call came back. `cost_usd` is what it is billed at here (capped at the reservation); what a provider bills above
-    is `overrun_usd`. `reply` is {"text", "tool_calls", ...} for a model, the result for a tool. `note` has clauses joined by
-    "; ": what becomes of the call (`fate`), then what was wrong with its bill (`remark`)."""
+    """A call returned. `cost_usd` is its bill, capped at the reservation; the part above it is `overrun_usd`. `reply` is
+    {"text", "tool_calls", ...} for a model, the result for a tool. `note` has clauses joined by "; ": the future of the call
+    (`fate`), then a problem with its bill (`remark`)."""
 
     TYPE: ClassVar[str] = "settled"
     frame: str
@@ -172,19 +178,19 @@ class Settled:
 
     @property
     def fate(self) -> str:
-        """What becomes of a call that a conversation does not count, "retry" or "cancelled"; "" for all others."""
+        """The fate of a call that a conversation does not count, "retry" or "cancelled"; "" for all other calls."""
         first = self.note.partition("; ")[0]
         return first if first in BROKEN else ""
 
     @property
     def remark(self) -> str:
-        """What was not as it should be with its bill, in one clause."""
+        """The problem with the call's bill, in one clause; "" for none."""
         return self.note.removeprefix(self.fate).removeprefix("; ")
 
 
 @dataclass(slots=True)
 class Mapped:
-    """A map opened: its node will be activated `count` times, items 0 .. count-1."""
+    """A map started: its node will be activated `count` times, items 0 .. count-1."""
 
     TYPE: ClassVar[str] = "mapped"
     frame: str
@@ -196,9 +202,9 @@ class Mapped:
 
 @dataclass(slots=True)
 class Opened:
-    """An activation became a frame: a nested graph, or (with `plan`) a graph that a node grew at run time.
+    """An activation became a frame: a nested graph, or (with `plan`) a graph that a node built at run time.
 
-    The frame's key is this activation's key; its nodes are activations inside it.
+    The frame's key is the activation's key; its nodes are activations inside it.
     """
 
     TYPE: ClassVar[str] = "opened"
@@ -215,7 +221,7 @@ class Opened:
 
 @dataclass(slots=True)
 class Waiting:
-    """A person is due. `shown` is what they are shown, `shown_hash` binds the answer to it."""
+    """The activation waits for a person. `shown` is the data shown to them; `shown_hash` ties the answer to it."""
 
     TYPE: ClassVar[str] = "waiting"
     frame: str
@@ -232,7 +238,7 @@ class Waiting:
 
 @dataclass(slots=True)
 class Answered:
-    """A person answered. `value` is what goes on: the shown value (approve), the edited one (edit), the typed one (answer)."""
+    """A person answered. `value` is the result: the shown value (approve), the edited one (edit), the typed one (answer)."""
 
     TYPE: ClassVar[str] = "answered"
     frame: str
@@ -251,7 +257,7 @@ class Answered:
 
 @dataclass(slots=True)
 class Reused:
-    """An activation's result was taken from an earlier run: $0, `saved_usd` is what it cost then."""
+    """An activation's result was taken from an earlier run, for $0. `saved_usd` is its cost in that run."""
 
     TYPE: ClassVar[str] = "reused"
     frame: str
@@ -260,7 +266,7 @@ class Reused:
     item: int | None
     value: Any
     at: float
-    source: dict[str, Any]
+    source: JsonObject
     taken: tuple[int, ...] | None = None
     writes: dict[str, Any] | None = None
     saved_usd: Decimal | None = None
@@ -270,7 +276,7 @@ class Reused:
 
 @dataclass(slots=True)
 class Refused:
-    """A call was not admitted to a budget: nothing was sent. The figures are in `unit`; their names are those of the usual one."""
+    """A budget refused a call: nothing was sent. The figures are in `unit`, whatever their names say."""
 
     TYPE: ClassVar[str] = "refused"
     frame: str
@@ -288,18 +294,18 @@ class Refused:
 
 @dataclass(slots=True)
 class LimitChanged:
-    """The budget of the run was set to another figure, or that of the `scope` inside it."""
+    """The budget of the run, or of the `scope` inside it, was changed."""
 
     TYPE: ClassVar[str] = "limit_changed"
     limit_usd: Decimal | None
     at: float
-    limits: dict[str, Any] | None = None
+    limits: dict[str, str] | None = None
     scope: str = ""
 
 
 @dataclass(slots=True)
 class Resumed:
-    """A process took the run up again. Calls that were sent and not settled are in doubt from here on."""
+    """A process resumed the run. Calls that were sent and not settled are in doubt from now on."""
 
     TYPE: ClassVar[str] = "resumed"
     at: float
@@ -308,7 +314,7 @@ class Resumed:
 
 @dataclass(slots=True)
 class RunEnded:
-    """The run ended: `done`, `failed` or `cancelled`. A `Resumed` after it opens the run again."""
+    """The run ended: `done`, `failed` or `cancelled`. A later `Resumed` opens it again."""
 
     TYPE: ClassVar[str] = "run_ended"
     status: Word
@@ -332,50 +338,51 @@ TYPES: dict[str, type] = {
 }  # fmt: skip
 
 
-def key_of(frame: str, node: str, round: int, item: int | None = None) -> str:  # noqa: A002  (DESIGN's word)
-    """The activation's key: ``node``, ``node[2]`` (round 2), ``node[1][7]`` (item 7), prefixed by its frame's key."""
+def key_of(frame: str, node: str, round: int, item: int | None = None) -> str:  # noqa: A002  (the word in the log)
+    """Return the activation's key: ``node``, ``node[2]`` (round 2), ``node[1][7]`` (item 7), after its frame's key."""
     name = node if round == 1 and item is None else f"{node}[{round}]" if item is None else f"{node}[{round}][{item}]"
     return f"{frame}/{name}" if frame else name
 
 
 def key(event: Any) -> str:
-    """The key of the activation that `event` is about; "" for an event about the run."""
+    """Return the key of the event's activation, "" for an event of the whole run."""
     node = getattr(event, "node", "")
     if not node or isinstance(event, RunEnded):
         return ""
     return key_of(event.frame, node, event.round, getattr(event, "item", None))
 
 
-_DEFAULTS: dict[type, tuple[Any, tuple[str, ...], tuple[Any, ...], dict[str, Any]]] = {}
-_USUAL: dict[str, Any] = {"frame": "", "round": 1, "item": None}
-"""Fields without a default that are left out of a row when they have their usual value: where most events happen."""
+_Layout = tuple[Callable[[object], tuple[Any, ...]], tuple[str, ...], tuple[object, ...], dict[str, object]]
+_LAYOUTS: dict[type, _Layout] = {}
+_USUAL: dict[str, object] = {"frame": "", "round": 1, "item": None}
+"""Fields without a default that are omitted from a row at this usual value, which most events have."""
 _DECIMALS = frozenset(
     {"limit_usd", "reserved_usd", "cost_usd", "overrun_usd", "saved_usd", "spent_usd", "held_usd", "asked_usd"}
 )
 _USER_VALUES = frozenset({"value", "writes", "plan", "inputs", "shown", "request", "reply", "output"})
-"""Fields that hold users' or models' data: they may be large, and are stored as blobs above a size."""
+"""Fields with data of users or models. They may be large, and are stored as blobs above a size."""
 
 
-def _plan_of(cls: type) -> tuple[Any, tuple[str, ...], tuple[Any, ...], dict[str, Any]]:
-    """A getter of all fields at once (in C), their names, what each is left out at, and what to fill in when reading."""
-    got = _DEFAULTS.get(cls)
+def _layout_of(cls: type) -> _Layout:
+    """Return a getter of all fields (in C), their names, the values at which each is left out, and the values to fill in."""
+    got = _LAYOUTS.get(cls)
     if got is None:
         names = tuple(f.name for f in fields(cls))
         usual = {f.name: _USUAL[f.name] for f in fields(cls) if f.default is MISSING and f.name in _USUAL}
         defaults = tuple(usual.get(f.name, f.default) for f in fields(cls))
-        got = _DEFAULTS[cls] = (attrgetter(*names), names, defaults, usual)
+        got = _LAYOUTS[cls] = (attrgetter(*names), names, defaults, usual)
     return got
 
 
-def _parts(value: Any) -> dict[str, Any]:
-    getter, names, defaults, _ = _plan_of(value.__class__)
+def _parts(value: object) -> dict[str, object]:
+    getter, names, defaults, _ = _layout_of(value.__class__)
     return {n: v for n, v, d in zip(names, getter(value), defaults, strict=True) if v != d}
 
 
 def to_row(event: Event) -> dict[str, Any]:
-    """The event as plain data, fields at their default (or usual value) left out. Decimals become strings; `from_row` undoes it."""
+    """Return the event as plain data, without fields at their default or usual value. Decimals become text."""
     out: dict[str, Any] = {}
-    getter, names, defaults, _ = _plan_of(event.__class__)
+    getter, names, defaults, _ = _layout_of(event.__class__)
     for name, value, default in zip(names, getter(event), defaults, strict=True):
         if value is default:
             continue
@@ -393,14 +400,14 @@ def to_row(event: Event) -> dict[str, Any]:
 
 
 def from_row(type_name: str, row: dict[str, Any], *, schema: int = SCHEMA) -> Event:
-    """The event that `to_row` wrote, upcast when an earlier version wrote it.
+    """Return the event that `to_row` wrote, upcast if an earlier version wrote it.
 
     Raises
     ------
     SchemaTooNew
         A later version wrote it.
     CorruptStore
-        It is no event of this version.
+        The row is not an event of this version.
     """
     if schema > SCHEMA:
         raise SchemaTooNew(f"an event has schema {schema}; this version reads up to {SCHEMA}.", hint="upgrade orch_nb")
@@ -408,8 +415,8 @@ def from_row(type_name: str, row: dict[str, Any], *, schema: int = SCHEMA) -> Ev
         type_name, row = UPCASTERS[version](type_name, row)
     cls = TYPES.get(type_name)
     if cls is None:
-        raise CorruptStore(f"`{type_name}` is no event of schema {SCHEMA}.")
-    got = {**_plan_of(cls)[3], **row}
+        raise CorruptStore(f"schema {SCHEMA} has no event `{type_name}`.")
+    got = {**_layout_of(cls)[3], **row}
     for name in _DECIMALS & got.keys():
         if got[name] is not None:
             got[name] = Decimal(got[name])
@@ -427,30 +434,30 @@ def from_row(type_name: str, row: dict[str, Any], *, schema: int = SCHEMA) -> Ev
     return event
 
 
-UPCASTERS: dict[int, Any] = {}
-"""Version -> function that turns a row of that version into one of the next. Empty while there is only one."""
+UPCASTERS: dict[int, Callable[[str, dict[str, Any]], tuple[str, dict[str, Any]]]] = {}
+"""Version -> function that turns a row of that version into one of the next. Empty while there is only one version."""
 
 
 # ------------------------------------------------------------------ replies from the cache
-# The mark of an answer that was given before: part of a call's `reply`, so that a log says by itself what cost nothing and why.
+# A cached answer is marked in the call's `reply`, so that the log itself shows which calls cost nothing, and why.
 
 CACHED = "cached"
 """The key in the reply, and the note of the call."""
 
 
 def mark(run: str, at: float, usd: Decimal | None) -> dict[str, Any]:
-    """Where an answer was made, when, and what it was billed (None: unknown)."""
+    """Return the mark of a cached answer: the run and time of the original call, and its bill (None: unknown)."""
     return {"run": run, "at": at, "saved_usd": None if usd is None else str(usd)}
 
 
 def source_of(settled: Settled) -> dict[str, Any] | None:
-    """Where a call's answer was taken from ({"run", "at", "saved_usd"}); None for a call that was made."""
+    """Return the source of a call's cached answer, None for a call that was made."""
     reply = settled.reply
     found = reply.get(CACHED) if isinstance(reply, dict) and CACHED in settled.note else None
     return found if isinstance(found, dict) else None
 
 
 def saved_by(settled: Settled) -> Decimal | None:
-    """What a cached answer was billed when it was made; None for a call that was made, and where that is unknown."""
+    """Return the bill of a cached answer's original call; None if it is unknown, and for a call that was made."""
     found = source_of(settled)
     return None if found is None or found["saved_usd"] is None else Decimal(found["saved_usd"])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 Json = Any
 """Plain data: None, bool, int, finite float, str, list, str-keyed dict."""
@@ -199,7 +199,12 @@ class _Folding:
     calls: list[ToolCall] = field(default_factory=list)
 
 
-async def collect(stream: AsyncIterator[ModelEvent], *, on_text: Any = None, on_event: Any = None) -> Reply:
+async def collect(
+    stream: AsyncIterator[ModelEvent],
+    *,
+    on_text: Callable[[str], object] | None = None,
+    on_event: Callable[[], object] | None = None,
+) -> Reply:
     """One `Reply` from a stream; `on_text(piece)` is called for each piece of text as it arrives, `on_event()` for each event."""
     got = _Folding()
     async for event in stream:

@@ -1,47 +1,48 @@
-"""How two writes to one state key become one value.
+"""Reducers, which combine several writes to one state key into one value.
 
-A reducer is a pure function ``(old, new) -> value``, folded over the writes in canonical order: round, then the
-writing node's place in the plan, then item. Order of arrival never matters (DESIGN invariant 3).
+A reducer is a pure function ``(old, new) -> value``, folded over the writes in canonical order: round, then the writing node's
+position in the plan, then item. The order of arrival never matters.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
 
 from orch_nb.errors import BadType, nearest
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+T = TypeVar("T")
+Reducer: TypeAlias = Callable[[Any, Any], object]
 
 
-def last(old: Any, new: Any) -> Any:
-    """The latest write. Only for writers that follow one another; refused among concurrent ones."""
+def last(old: object, new: T) -> T:
+    """Return the latest write. Only for writers that follow one another; refused for concurrent ones."""
     return new
 
 
-def append(old: Any, new: Any) -> Any:
-    """A list that grows: a written list adds its items, anything else adds itself."""
+def append(old: list[object] | None, new: object) -> list[object]:
+    """Return a list that grows: a written list adds its items, any other value adds itself."""
     base = [] if old is None else old
     return base + new if isinstance(new, list) else [*base, new]
 
 
-def add(old: Any, new: Any) -> Any:
-    """The sum."""
+def add(old: Any, new: Any) -> object:
+    """Return the sum."""
     return new if old is None else old + new
 
 
-def largest(old: Any, new: Any) -> Any:
-    """The largest."""
+def largest(old: Any, new: Any) -> object:
+    """Return the largest value."""
     return new if old is None or new > old else old
 
 
-def smallest(old: Any, new: Any) -> Any:
-    """The smallest."""
+def smallest(old: Any, new: Any) -> object:
+    """Return the smallest value."""
     return new if old is None or new < old else old
 
 
-def union(old: Any, new: Any) -> Any:
-    """A list without repeats, in order of first write."""
+def union(old: list[object] | None, new: object) -> list[object]:
+    """Return a list without repeats, in the order of first writes."""
     out = [] if old is None else list(old)
     for item in new if isinstance(new, list) else [new]:
         if item not in out:
@@ -49,32 +50,32 @@ def union(old: Any, new: Any) -> Any:
     return out
 
 
-def merge(old: Any, new: Any) -> Any:
-    """A mapping with the keys of both; the later write wins a key written twice."""
+def merge(old: dict[str, object] | None, new: dict[str, object]) -> dict[str, object]:
+    """Return a mapping with the keys of both. The later write wins if both have a key."""
     return {**(old or {}), **new}
 
 
-REDUCERS: dict[str, Callable[[Any, Any], Any]] = {
+REDUCERS: dict[str, Reducer] = {
     "last": last, "append": append, "add": add, "max": largest, "min": smallest, "union": union, "merge": merge,
 }  # fmt: skip
 
 SEQUENTIAL_ONLY = frozenset({"last"})
-"""Reducers whose result depends on who is later, which concurrent writers do not have."""
+"""Reducers whose result depends on the order of writes, which concurrent writers do not have."""
 
 
-def reducer(name: str) -> Callable[[Any, Any], Any]:
-    """The reducer of this name.
+def reducer(name: str) -> Reducer:
+    """Return the reducer of this name.
 
     Raises
     ------
     BadType
-        There is none; the nearest name is given.
+        The name is unknown; the error suggests the nearest one.
     """
     try:
         return REDUCERS[name]
     except KeyError:
         near = nearest(name, REDUCERS)
         raise BadType(
-            f"`{name}` is no reducer.",
+            f"the reducer `{name}` does not exist.",
             hint=f"did you mean `{near}`?" if near else f"one of {', '.join(REDUCERS)}",
         ) from None

@@ -23,7 +23,7 @@ from orch_nb.errors import BadOption, CellError, nearest
 from orch_nb.schema.amount import read_amount
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 AUTO = "auto"
 OPTIONS: dict[str, tuple[str, ...]] = {
@@ -84,7 +84,7 @@ class Measure(NamedTuple):
         return self.how
 
 
-def measure(value: Any) -> Measure:
+def measure(value: object) -> Measure:
     """What `by` says.
 
     Raises
@@ -110,7 +110,7 @@ def measure(value: Any) -> Measure:
 
 
 # ------------------------------------------------------------------ the key
-def check_route(value: Any) -> Any:
+def check_route(value: object) -> Any:
     """The route as it is kept: "auto", or a mapping with its keys in one order and nothing that was not said.
 
     Raises
@@ -133,7 +133,7 @@ def check_route(value: Any) -> Any:
     return made
 
 
-def _from_text(text: str) -> Any:
+def _from_text(text: str) -> object:
     """A mapping that was written on the magic line, in the form of the front matter."""
     from orch_nb.schema.yaml import load_yaml
 
@@ -143,7 +143,7 @@ def _from_text(text: str) -> Any:
         raise ValueError(f"cannot be read: {str(error).partition(chr(10))[0]}") from None
 
 
-def _how(value: Mapping[str, Any]) -> str:
+def _how(value: Mapping[str, object]) -> str:
     """The way that a route's keys name."""
     ways = [key for key in value if key in OPTIONS]
     if len(ways) > 1:
@@ -182,21 +182,21 @@ def _check_whole(how: str, made: dict[str, Any]) -> None:
         raise ValueError(f"has the else `{other}`, which is none of {', '.join(made['models'])}")
 
 
-def _model(value: Any) -> str:
+def _model(value: object) -> str:
     word = value.strip() if isinstance(value, str) else ""
     if not word or len(word) > 200 or any(c.isspace() or not c.isprintable() for c in word):
         raise ValueError(f"names a model {value!r:.40}, which is no name")
     return word
 
 
-def _models(value: Any) -> list[str]:
+def _models(value: object) -> list[str]:
     items = value.split(",") if isinstance(value, str) else value
     if not isinstance(items, list | tuple) or not 1 <= len(items) <= MAX_MODELS:
         raise ValueError(f"needs a list of 1 to {MAX_MODELS} models")
     return list(dict.fromkeys(_model(item) for item in items))
 
 
-def _rules(value: Any) -> list[dict[str, str]]:
+def _rules(value: object) -> list[dict[str, str]]:
     if not isinstance(value, list | tuple) or not 1 <= len(value) <= MAX_RULES:
         raise ValueError(f"needs 1 to {MAX_RULES} rules: [{{when: CONDITION, model: NAME}}]")
     made = []
@@ -207,7 +207,7 @@ def _rules(value: Any) -> list[dict[str, str]]:
     return made
 
 
-def _texts_by_model(value: Any) -> dict[str, list[str]]:
+def _texts_by_model(value: object) -> dict[str, list[str]]:
     if not isinstance(value, dict) or not 1 <= len(value) <= MAX_MODELS:
         raise ValueError("needs a mapping of models to lists of texts")
     made = {}
@@ -221,7 +221,7 @@ def _texts_by_model(value: Any) -> dict[str, list[str]]:
     return made
 
 
-def share(value: Any) -> float:
+def share(value: object) -> float:
     """A number from 0 to 1.
 
     Raises
@@ -235,23 +235,23 @@ def share(value: Any) -> float:
         raise ValueError(f"has {value!r:.40} where a number from 0 to 1 belongs") from error
 
 
-def _above(value: Any) -> float:
+def _above(value: object) -> float:
     return share(value)
 
 
-def _minimum(value: Any) -> int:
+def _minimum(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1_000_000:
         raise ValueError(f"has {value!r:.40} as its minimum; a whole number from 1 on belongs there")
     return value
 
 
-def _criteria(value: Any) -> str:
+def _criteria(value: object) -> str:
     if not isinstance(value, str) or not value.strip() or len(value) > MAX_TEXT:
         raise ValueError(f"has criteria that are no text of 1 to {MAX_TEXT:,} characters")
     return value.strip()
 
 
-def _by(value: Any) -> str:
+def _by(value: object) -> str:
     found = measure(value)
     if found.how == "stated":
         raise ValueError(
@@ -260,11 +260,11 @@ def _by(value: Any) -> str:
     return found.text
 
 
-_CHECKS: dict[str, Any] = {
+_CHECKS: dict[str, Callable[[object], object]] = {
     "rules": _rules, "keywords": _texts_by_model, "similar": _texts_by_model, "judge": _model, "cascade": _models,
     "learned": _models,
 }  # fmt: skip
-_OPTION_CHECKS: dict[str, Any] = {
+_OPTION_CHECKS: dict[str, Callable[[object], object]] = {
     "else": _model, "above": _above, "models": _models, "criteria": _criteria, "confidence": share, "by": _by,
     "tradeoff": share, "minimum": _minimum, "baseline": _model,
 }  # fmt: skip
@@ -319,7 +319,7 @@ def conditions(route: Any) -> list[str]:
 
 
 # ------------------------------------------------------------------ neighbours of the key
-def check_second_opinion(value: Any) -> dict[str, Any] | None:
+def check_second_opinion(value: object) -> dict[str, Any] | None:
     """``{model: big, below: 0.7, by: agreement(3)}`` with what was said; None for none.
 
     Raises
@@ -355,7 +355,7 @@ def complete_second_opinion(value: Mapping[str, Any]) -> dict[str, Any]:
     return {"below": CONFIDENCE, "by": "agreement(3)", **value}
 
 
-def check_sla(value: Any) -> dict[str, float] | None:
+def check_sla(value: object) -> dict[str, float] | None:
     """``{seconds: 5}``.
 
     Raises

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ ORDINARY = frozenset(
 """Words for what is served at the list price. Capacity that was paid in advance (``scale``) is none dearer."""
 
 
-def service_in(fields: Mapping[str, Any]) -> dict[str, str]:
+def service_in(fields: Mapping[str, object]) -> dict[str, str]:
     """The service that these fields ask for or report, ordinary words included; what is no text is passed over.
 
     Examples

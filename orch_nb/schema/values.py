@@ -12,9 +12,12 @@ import json
 import math
 from enum import Enum
 from hashlib import blake2b
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from orch_nb.errors import UnstorableValue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 """A value of JSON, as it was read or as it is written."""
@@ -23,7 +26,7 @@ JsonObject: TypeAlias = dict[str, Json]
 
 MAX_DEPTH = 64
 _SCALARS = frozenset({int, bool, type(None)})
-_DATA_OF: tuple[tuple[type, Any], ...] = (
+_DATA_OF: tuple[tuple[type, Callable[[Any], object]], ...] = (
     (str, str.__str__), (int, int.__int__), (float, float.__float__), (list, list), (dict, dict), (tuple, tuple),
     (bytes, lambda value: bytes(memoryview(value))),
 )  # fmt: skip
@@ -80,7 +83,7 @@ def _plain(value: Any, where: str, depth: int) -> Any:
     return _plain_object(value, where, depth)
 
 
-def _plain_dict(value: dict[Any, Any], where: str, depth: int) -> dict[str, Any]:
+def _plain_dict(value: dict[object, object], where: str, depth: int) -> dict[str, object]:
     out = {}
     for key, item in value.items():
         if key.__class__ is not str:
@@ -91,7 +94,7 @@ def _plain_dict(value: dict[Any, Any], where: str, depth: int) -> dict[str, Any]
     return out
 
 
-def _key(key: Any, where: str) -> str:
+def _key(key: object, where: str) -> str:
     """The text that a key holds, of an `Enum` or another subclass of text."""
     held = key.value if isinstance(key, Enum) else key
     if not isinstance(held, str):
@@ -150,7 +153,7 @@ def fingerprint_of(value: Any) -> bytes:
     return blake2b(value, digest_size=16, person=b"b").digest()
 
 
-def _dict_digest(value: dict[str, Any]) -> bytes:
+def _dict_digest(value: dict[str, object]) -> bytes:
     h = blake2b(digest_size=16, person=b"m")
     for key in sorted(value):
         part = fingerprint_of(key) + b"\x1f" + fingerprint_of(value[key])
@@ -163,12 +166,12 @@ class ListDigest:
 
     __slots__ = ("_h",)
 
-    def __init__(self, items: list[Any] | None = None) -> None:
+    def __init__(self, items: list[object] | None = None) -> None:
         self._h = blake2b(digest_size=16, person=b"l")
         if items:
             self.extend(items)
 
-    def extend(self, items: list[Any]) -> None:
+    def extend(self, items: list[object]) -> None:
         """Add items at the end."""
         for item in items:
             part = fingerprint_of(item)
@@ -179,7 +182,7 @@ class ListDigest:
         return self._h.copy().digest()
 
 
-def compact(value: Any) -> str:
+def compact(value: object) -> str:
     """Compact JSON of plain data, as it goes into a prompt."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=lambda b: f"<{len(b)} bytes>")
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     import yaml
 
+    from orch_nb.schema.values import Json, JsonObject
+
 MAX_YAML_BYTES = 64 * 1024
 MAX_DEPTH = 16
 MAX_VALUES = 10_000
@@ -37,7 +39,7 @@ _HINTS = {
 _FENCE = re.compile(r"---[ \t]*")
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,30})")
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,30})\.[0-9]{1,30}")
-_WORDS: dict[str, Any] = {"true": True, "false": False, "null": None, "~": None, "": None}
+_WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
 class FrontMatter(NamedTuple):
@@ -149,17 +151,17 @@ class _Builder:
                 self.fail("the front matter is no mapping.", event, "write lines such as: model: small")
         return self.found
 
-    def _is_empty(self, event: Any) -> bool:
+    def _is_empty(self, event: yaml.Event) -> bool:
         return getattr(event, "value", None) == "" and getattr(event, "style", "x") in (None, "")
 
-    def _no_directives(self, event: Any) -> None:
+    def _no_directives(self, event: yaml.Event) -> None:
         if event.version or event.tags:
             self.fail("`%` directives are not supported.", event, "leave the line out")
         if self.values:
             self.fail("a second document begins here.", event, "one mapping is all")
 
     # -------------------------------------------------------------- events
-    def _checked_events(self) -> Iterator[Any]:
+    def _checked_events(self) -> Iterator[yaml.Event]:
         """The parser's events, with its errors and what is forbidden turned into ours."""
         import yaml
 
@@ -177,7 +179,7 @@ class _Builder:
         except (OverflowError, ValueError) as error:  # an escape of a character that there is not
             self._raise(f"the front matter is no YAML: {error}.", 1, 0)
 
-    def _check(self, event: Any) -> None:
+    def _check(self, event: yaml.Event) -> None:
         self.values += type(event).__name__ in ("ScalarEvent", "MappingStartEvent", "SequenceStartEvent")
         if self.values > MAX_VALUES:
             self.fail(f"the front matter holds more than {MAX_VALUES:,} values.", event)
@@ -188,7 +190,7 @@ class _Builder:
         if getattr(event, "tag", None):
             self.fail(f"tags (`{event.tag}`) are not supported.", event, "write plain text, or quote it")
 
-    def fail(self, message: str, event: Any, hint: str = "") -> NoReturn:
+    def fail(self, message: str, event: yaml.Event, hint: str = "") -> NoReturn:
         mark = event.start_mark
         self._raise(message, mark.line + 1, mark.column + 1, hint)
 
@@ -204,7 +206,7 @@ class _Builder:
         raise CellError(message, line=line + self.offset, column=column, source=source, hint=hint) from None
 
     # -------------------------------------------------------------- values
-    def _value(self, event: Any, path: tuple[str, ...], depth: int) -> Any:
+    def _value(self, event: yaml.Event, path: tuple[str, ...], depth: int) -> Json:
         kind = type(event).__name__
         if depth > MAX_DEPTH:
             self.fail(f"the front matter is nested deeper than {MAX_DEPTH}.", event)
@@ -214,8 +216,8 @@ class _Builder:
             return self._sequence(path, depth + 1)
         return self._scalar(event, path)
 
-    def _mapping(self, path: tuple[str, ...], depth: int) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+    def _mapping(self, path: tuple[str, ...], depth: int) -> JsonObject:
+        found: JsonObject = {}
         for event in self.events:
             if type(event).__name__ == "MappingEndEvent":
                 break
@@ -228,14 +230,14 @@ class _Builder:
             found[key] = self._value(next(self.events), here, depth)
         return found
 
-    def _key(self, event: Any) -> str:
+    def _key(self, event: yaml.Event) -> str:
         if type(event).__name__ != "ScalarEvent":
             self.fail("a key is a word, not a list or a mapping.", event, "write lines such as: model: small")
         if event.value == "<<":
             self.fail("merging (`<<`) is not supported.", event, "write the keys out")
         return self._text(event)
 
-    def _text(self, event: Any) -> str:
+    def _text(self, event: yaml.Event) -> str:
         text = str(event.value).replace(self.mark, "?")
         if text.isascii():
             return text
@@ -245,15 +247,15 @@ class _Builder:
         except UnicodeDecodeError:
             self.fail("a text holds half a character (an unpaired surrogate).", event, "type the character itself")
 
-    def _sequence(self, path: tuple[str, ...], depth: int) -> list[Any]:
-        found: list[Any] = []
+    def _sequence(self, path: tuple[str, ...], depth: int) -> list[Json]:
+        found: list[Json] = []
         for event in self.events:
             if type(event).__name__ == "SequenceEndEvent":
                 break
             found.append(self._value(event, (*path, str(len(found))), depth))
         return found
 
-    def _scalar(self, event: Any, path: tuple[str, ...]) -> Any:
+    def _scalar(self, event: yaml.Event, path: tuple[str, ...]) -> Json:
         text = self._text(event)
         if not event.implicit[0]:
             return text

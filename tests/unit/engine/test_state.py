@@ -70,7 +70,7 @@ def test_a_class_without_fields_is_no_state():
     """What has no annotated fields, or names a reducer that is none, is refused by name."""
     with pytest.raises(BadType, match="no annotated fields"):
         state_fields(type("Empty", (), {}))
-    with pytest.raises(BadType, match="`apend` is no reducer"):
+    with pytest.raises(BadType, match="the reducer `apend` does not exist"):
         state_fields(TypedDict("T", {"x": Annotated[list, "apend"]}))
 
 

@@ -83,7 +83,7 @@ def test_a_key_may_be_given_twice_only_when_both_agree():
         ("a --seed -4", "x", BadOption, 1, "`seed`", ""),
         ("a --enforce provder", "x", BadOption, 1, "did you mean `provider`", ""),
         ("a --on-failure stop", "x", BadOption, 1, "fail, skip, else", ""),
-        ("a", "---\nwrites: {log: apend}\n---\nx", BadType, 3, "`apend` is no reducer", "`append`"),
+        ("a", "---\nwrites: {log: apend}\n---\nx", BadType, 3, "the reducer `apend` does not exist", "`append`"),
         ("a --effects 'send mail'", "x", BadOption, 1, "one word", ""),
         ("a --effects a-b", "x", BadName, 1, "identifier", ""),
         ("a-b", "x", BadName, 1, "identifier", "a letter"),
