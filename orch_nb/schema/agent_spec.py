@@ -1,7 +1,6 @@
-"""An agent's definition as data: the keys that a cell, a file and Python share, each checked the same way.
+"""An agent's definition as data: the keys that a cell, a file and Python share, all checked in the same way.
 
-A key exists from the day it acts. Numbers are taken strictly: what YAML or a command line makes of ``1e3``, ``nan``,
-``-1`` or ``true`` is refused with the key, the value and its line.
+Numbers are read strictly: ``1e3``, ``nan``, ``-1`` and ``true`` are refused, and the error has the key, the value and its line.
 """
 
 from __future__ import annotations
@@ -38,51 +37,51 @@ class AgentSpec(BaseModel):
     Parameters
     ----------
     name
-        An identifier; the object the cell binds.
+        An identifier: the name of the object that the cell defines.
     prompt
         The user message, with its declared reads.
     model
-        The notebook's name for a model.
+        The notebook's name of a model.
     route
-        How the model is chosen, instead of `model` (see `schema.route_spec`); None: `model` answers.
+        A way to choose the model, instead of `model` (see `schema.route_spec`). None: `model` answers.
     role, goal, backstory
-        Job-description style; they compile to the system prompt.
+        A job description, which becomes the system prompt.
     out
         The answer's type: the small type language, a JSON Schema, or the name of a pydantic class. None: text.
     enforce
-        Who holds the model to `out` besides us: "provider" (its JSON mode), "constrained" (the local runtime's constrained
-        decoding), "validate" (nobody: it is only asked for). The answer is validated here in every case.
+        How the form of the answer is enforced, beside the validation here: "provider" (the provider's JSON mode),
+        "constrained" (the local runtime's constrained decoding), "validate" (only by the prompt).
     tools, effects
-        Names of the tools it may call, and of what they may do to the world.
+        Names of the tools that it may call, and of the effects that they may have outside the run.
     budget
-        What all activations of the node may use in one run: US dollars, or a `Budget` in its grammar (``{usd: 0.01, calls: 5}``);
-        None: only the run's budget holds.
+        Limit of all activations of the node in one run: US dollars, or a `Budget` in its grammar (``{usd: 0.01, calls: 5}``).
+        None: only the run's budget applies.
     max_tokens
-        Tokens of one answer at most; part of every reservation. 1024 unless told: a page of text.
+        Largest number of tokens of one answer, a part of every reservation. The default, 1024, is a page of text.
     temperature
-        0 to 2. 0 unless told: equal input, equal answer, so that reuse and comparison mean something.
+        0 to 2. The default, 0, gives equal answers to equal inputs, so that results can be reused and compared.
     seed
-        Passed to providers that take one.
+        Seed for providers that take one.
     timeout
-        Seconds for one activation, all its calls included; None: each call has its own deadline only.
+        Seconds for one activation with all its calls. None: only each call has a deadline.
     retry
-        Tries at a transient failure, the first one included, 1 to 10.
+        Number of attempts at a transient failure, including the first one, 1 to 10.
     fallback
-        Models that are asked when the one before failed for good.
+        Models to ask, in order, when the model before failed permanently.
     second_opinion
-        ``{model: big, below: 0.7, by: agreement(3)}``: where the answer is less sure than `below`, this model answers too and
-        both are weighed. Apart from any review by a person, and from its threshold.
+        ``{model: big, below: 0.7, by: agreement(3)}``: if the confidence of the answer is below `below`, this model answers,
+        too, and both answers are compared. It is independent of a review by a person and of its threshold.
     sla
-        ``{seconds: 5}``: a route leaves out models whose recent calls took longer in the median.
+        ``{seconds: 5}``: a route omits models whose recent calls had a longer median latency.
     cache
-        How long an answer of an earlier run to the very same request is given again, for $0: ``30m``, ``12h``, ``1d``. None:
-        every answer is asked for. Not with `effects`: what an answer leads to would happen again unseen.
+        How long the answer of an earlier run to an equal request is reused, for $0: ``30m``, ``12h``, ``1d``. None: never.
+        Not with `effects`, which would be repeated unseen.
     writes
         State key -> reducer, beside the agent's own result.
     on_failure
-        "fail" (the run ends), "skip" (it goes on without this node), "else" (the failure leaves by the else-arrow).
+        "fail" (the run ends), "skip" (the run continues without this node), "else" (the failure follows the else-arrow).
     describe, examples
-        What a switch by similarity compares a text with.
+        The texts with which a switch by similarity compares its input.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -122,9 +121,9 @@ class AgentSpec(BaseModel):
     @classmethod
     def _has_words(cls, value: object) -> str:
         if not isinstance(value, str) or not value.strip():
-            raise ValueError("is empty: write what the agent is to do below the line")
+            raise ValueError("is empty: write the agent's task below the line")
         if len(value) > MAX_PROMPT:
-            raise ValueError(f"has {len(value):,} characters; {MAX_PROMPT:,} is the most")
+            raise ValueError(f"must have at most {MAX_PROMPT:,} characters, got {len(value):,}")
         return value.strip("\n").rstrip()
 
     @field_validator("model", mode="before")
@@ -156,7 +155,7 @@ class AgentSpec(BaseModel):
         if not isinstance(items, list | tuple) or len(items) > MAX_LIST:
             raise ValueError(f"must be a text or a list of at most {MAX_LIST} texts")
         if not all(isinstance(item, str) and item.strip() for item in items):
-            raise ValueError("holds something that is no text")
+            raise ValueError("must hold texts only")
         return tuple(item.strip() for item in items)
 
     @field_validator("budget", mode="before")
@@ -236,7 +235,7 @@ KEYS = tuple(key for key in AgentSpec.model_fields if key not in ("name", "promp
 
 
 # ------------------------------------------------------------------ single values
-# ValueError throughout, for wrong types too: it is what pydantic gathers, with the key.
+# All errors are ValueError, also for wrong types, because pydantic collects these, with the key.
 def _word(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError("must be a name")
@@ -247,7 +246,7 @@ def _word(value: object) -> str:
 
 
 def word_list(value: object) -> tuple[str, ...]:
-    """``[a, b]`` or ``"a, b"`` as names without repeats."""
+    """Return the names in ``[a, b]`` or ``"a, b"``, without repeats."""
     items = value.split(",") if isinstance(value, str) else value
     if not isinstance(items, list | tuple) or len(items) > MAX_LIST:
         raise ValueError("must be a name or a list of names")
@@ -255,7 +254,7 @@ def word_list(value: object) -> tuple[str, ...]:
 
 
 def _decimal(value: object, *, least: Decimal, most: Decimal, unit: str = "", is_whole: bool = False) -> Decimal:
-    """A finite number within bounds. Text must be plain digits with at most one point."""
+    """Return a finite number within bounds. Text must be plain digits with at most one point."""
     of = (
         DOLLARS
         if unit == DOLLARS
@@ -268,7 +267,7 @@ def _decimal(value: object, *, least: Decimal, most: Decimal, unit: str = "", is
 
 
 def _budget(value: object) -> Decimal | Budget:
-    """A budget of more than dollars; of dollars alone, these."""
+    """Return a `Budget`, or its dollars if it has nothing else."""
     try:
         made = parse_budget(value)
     except BadOption as error:
@@ -277,7 +276,7 @@ def _budget(value: object) -> Decimal | Budget:
 
 
 def _round(amount: Decimal) -> float:
-    """Six decimal places: finer ones mean nothing here, and could not be written without an exponent."""
+    """Round to six decimal places: more are not significant here, and could not be written without an exponent."""
     return float(round(amount, 6))
 
 
@@ -290,7 +289,10 @@ def _whole(value: object, *, least: int, most: int) -> int:
 
 
 def reducer_pairs(value: object) -> dict[str, str]:
-    """``{findings: append}``, ``"findings=append, seen"`` or a list of such; a bare key gets "last"."""
+    """Return the mapping in ``{findings: append}``, ``"findings=append, seen"`` or a list of such texts.
+
+    A key without a reducer gets "last".
+    """
     if isinstance(value, str):
         value = [part for part in value.split(",") if part.strip()]
     if isinstance(value, list | tuple):
@@ -301,13 +303,13 @@ def reducer_pairs(value: object) -> dict[str, str]:
     for key, name in value.items():
         check_name(key, "state key")
         if not isinstance(name, str):
-            raise ValueError(f"gives `{key}` no reducer's name")  # noqa: TRY004
+            raise ValueError(f"must map `{key}` to the name of a reducer")  # noqa: TRY004
         reducer(name)
     return value
 
 
 # ------------------------------------------------------------------ durations
-# Durations as people write them: ``90s``, ``30m``, ``12h``, ``1d``, ``2w``.
+# Durations are written as ``90s``, ``30m``, ``12h``, ``1d``, ``2w``.
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 MAX_S = 3_660 * UNITS["d"]
@@ -315,12 +317,12 @@ _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*([smhdw])")
 
 
 def duration_s(text: object) -> float:
-    """The seconds of a duration: a number and one of s, m, h, d, w.
+    """Return the seconds of a duration: a number and one of s, m, h, d, w.
 
     Raises
     ------
     ValueError
-        It is none, is 0, or is longer than ten years.
+        It is not a duration, is 0, or is longer than ten years.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Amounts as people type them: plain ASCII digits and one point. Everything that reads an amount reads it here.
+"""Amounts as people type them: plain ASCII digits and one point. All amounts are read here.
 
-A comma is refused wherever it stands: ``0,50`` is half a dollar to one reader and fifty to another. So are exponents, digits
-of other scripts and a second sign, each with the amount as it would be accepted.
+A comma is always refused: one reader takes ``0,50`` for half a dollar and another for fifty. Exponents, digits of other
+scripts and a second sign are refused, too. Each error shows the amount as it would be accepted.
 """
 
 from __future__ import annotations
@@ -43,22 +43,22 @@ def read_amount(
     Parameters
     ----------
     subject
-        What it is an amount of, for errors: "`budget`".
+        The subject of the error: "`budget`".
     least, most
-        The bounds, both allowed.
+        The bounds, both included.
     of
-        The thing that the subject must be. Dollars may have a ``$`` before them.
+        What the subject must be. Dollars may have a ``$`` before them.
     is_whole
         Whether it must be a whole number.
     typed
-        The line that a text is a part of; the hint shows it corrected.
+        The line that contains the amount. The hint shows the corrected line.
     example
-        The hint where it cannot be told what was meant, and where it is out of bounds.
+        The hint if no correction is possible, and if the amount is out of bounds.
 
     Raises
     ------
     BadOption
-        It is none; what was given is shown, and how it is written, where that can be told.
+        It is not an amount, or is out of bounds. The error shows the value and, if possible, the correct form.
 
     Examples
     --------
@@ -80,14 +80,14 @@ def read_amount(
     if not least <= got <= most or (is_whole and got != got.to_integral_value()):
         whole = "a whole number " if is_whole else ""
         raise BadOption(f"{subject} must be {whole}from {least} to {most:,}, got {shown(value)}.", hint=example)
-    if int(got.as_tuple().exponent) < -MAX_PLACES:  # a float's noise, which no text could say
+    if int(got.as_tuple().exponent) < -MAX_PLACES:  # rounding errors of a float, which a text could not have
         with localcontext(prec=100):
             got = round(got, MAX_PLACES)
     return got or Decimal(0)  # not -0
 
 
 def read_exact(value: object, subject: str, *, most: int | Decimal = 10**12, **rules: Any) -> Fraction:
-    """Read an amount as `read_amount` does, or a `Fraction` within the same bounds, as an exact number."""
+    """Read an amount as `read_amount` does, or a `Fraction` within the same bounds; return an exact number."""
     if isinstance(value, Fraction) and rules.get("least", 0) <= value <= most:
         return value
     if isinstance(value, Fraction):
@@ -96,7 +96,7 @@ def read_exact(value: object, subject: str, *, most: int | Decimal = 10**12, **r
 
 
 def is_amount_like(text: str) -> bool:
-    """Whether a text is meant as an amount, well written or not: it begins with a digit, after a sign perhaps.
+    """Return whether a text looks like an amount, correct or not: it begins with a digit, perhaps after a sign.
 
     >>> [is_amount_like(text) for text in ("0.50", "$5", "0,50", "4o/mini", "small", "-1", ".5")]
     [True, True, True, False, False, True, True]
@@ -106,7 +106,7 @@ def is_amount_like(text: str) -> bool:
 
 
 def corrected(text: str) -> str:
-    """An amount as `read_amount` accepts it, of one that it refuses; "" where that cannot be told.
+    """Return a refused amount in a form that `read_amount` accepts, "" if its meaning is unclear.
 
     >>> [corrected(text) for text in ("0,50", "1.234,56", ".5", "1e3", "$$2", "+0,10", "1,000", "many")]
     ['0.50', '1234.56', '0.5', '1000', '2', '+0.10', '1000 or 1.000', '']
@@ -142,7 +142,7 @@ def _plain(digits: str, exponent: str, more: str) -> str:
 
 
 def shown(value: object) -> str:
-    """A value that was refused, as an error shows it."""
+    """Return a refused value as an error shows it."""
     text = str(value) if isinstance(value, int | float | Decimal) else repr(value)
     return text if len(text) <= 42 else f"{text[:40]}…"
 

@@ -1,7 +1,7 @@
-"""A budget as data: limits in dollars, tokens, calls and seconds, and what happens at them. One grammar everywhere.
+"""A budget as data: limits in dollars, tokens, calls and seconds, and the action at a limit. The grammar is the same everywhere.
 
-``0.05`` · ``$0.05, 20 calls`` · ``0.50 tokens=200000 calls=100 seconds=600`` · ``0.05, ask`` · ``0.05 degrade=small`` in a
-line; ``budget: {usd: 0.01, calls: 5}`` in an agent's cell; a number, a text or a mapping in Python.
+In a line: ``0.05`` · ``$0.05, 20 calls`` · ``0.50 tokens=200000 calls=100 seconds=600`` · ``0.05, ask`` · ``0.05
+degrade=small``. In an agent's cell: ``budget: {usd: 0.01, calls: 5}``. In Python: a number, a text or a mapping.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 UNITS = ("usd", "tokens", "calls", "seconds")
-"""What a budget counts: US dollars, tokens (of prompts and answers), model calls, seconds (of model and tool calls)."""
+"""Units of a budget: US dollars, tokens (of prompts and answers), model calls, seconds (of model and tool calls)."""
 WHOLE = frozenset({"tokens", "calls"})
 MOST = {"usd": 1_000_000, "tokens": 10**12, "calls": 10**9, "seconds": 10**9}
 AT_LIMIT = ("stop", "degrade", "ask")
@@ -38,19 +38,19 @@ class Budget:
     Parameters
     ----------
     usd
-        US dollars: reserved at an upper bound before each call, settled at what it cost.
+        US dollars: reserved at an upper bound before each call, settled at its cost.
     tokens
-        Of prompts and answers together: reserved and settled in the same way.
+        Tokens of prompts and answers together, reserved and settled in the same way.
     calls
-        Model calls; one that failed, was retried or repaired counts like any other.
+        Model calls. Calls that fail, retries and repairs count, too.
     seconds
-        Of model and tool calls, added up. Nothing is reserved, because a call's time-out would be far too much: a call is not
-        begun once the limit is reached, and one that is under way then is not cut off. What passed the limit is overrun.
+        Total seconds of model and tool calls. None are reserved, because a call's timeout would be far too much: a new call
+        does not start once the limit is reached, and a running call is not stopped. Seconds above the limit are overrun.
     at_limit
-        "stop": the run ends with what it has. "degrade": the call goes to a cheaper model that fits. "ask": a person is
-        asked for more; unattended, it stops.
+        "stop": the run ends with the results so far. "degrade": the call goes to a cheaper model that fits. "ask": a person
+        is asked for a higher limit; an unattended run stops.
     degrade
-        The notebook's name of the model to degrade to; "": the cheapest of the notebook's models that can take the request.
+        The notebook's name of the model to degrade to. "": the cheapest of the notebook's models that can take the request.
     """
 
     usd: Decimal | None = None
@@ -61,7 +61,7 @@ class Budget:
     degrade: str = ""
 
     def limit(self, unit: str) -> Decimal | None:
-        """The limit in this unit."""
+        """Return the limit in this unit, None for none."""
         got: Decimal | None = getattr(self, unit)
         return got
 
@@ -72,11 +72,14 @@ class Budget:
 
     @property
     def has_limit(self) -> bool:
-        """Whether anything is limited."""
+        """True if the budget has a limit in any unit."""
         return bool(self.limits())
 
     def beside_usd(self) -> dict[str, str] | None:
-        """What an event keeps beside its `limit_usd`; None when that says everything. `budget_of` undoes it."""
+        """Return the part of the budget that an event stores beside its `limit_usd`, None for dollars alone.
+
+        `budget_of` is the inverse.
+        """
         out: dict[str, str] = {unit: str(limit) for unit, limit in self.limits().items() if unit != "usd"}
         if self.at_limit != "stop":
             out["at_limit"] = self.at_limit
@@ -85,14 +88,14 @@ class Budget:
         return out or None
 
     def as_data(self) -> str | dict[str, str] | None:
-        """Plain data that `parse_budget` reads: a text where only dollars are limited, else a mapping."""
+        """Return plain data that `parse_budget` reads: a text if only dollars are limited, else a mapping."""
         beside = self.beside_usd()
         if beside is None:
             return None if self.usd is None else format(self.usd, "f")
         return {**({} if self.usd is None else {"usd": format(self.usd, "f")}), **beside}
 
     def __str__(self) -> str:
-        """As it can be typed: ``0.05, 20 calls, ask``."""
+        """Return the budget as it can be typed: ``0.05, 20 calls, ask``."""
         return ", ".join(self._parts())
 
     def _parts(self) -> Iterator[str]:
@@ -112,7 +115,7 @@ BudgetLike: TypeAlias = "Budget | Decimal | float | str | Mapping[str, object] |
 
 
 def budget_of(limit_usd: Decimal | None, beside: Mapping[str, str] | None) -> Budget:
-    """The budget that an event kept as `limit_usd` and what `Budget.beside_usd` gave."""
+    """Return the budget that an event stored as `limit_usd` and the result of `Budget.beside_usd`."""
     if not beside:
         return Budget(limit_usd)
     limits = {u: Decimal(beside[u]) for u in UNITS[1:] if u in beside}
@@ -120,19 +123,19 @@ def budget_of(limit_usd: Decimal | None, beside: Mapping[str, str] | None) -> Bu
 
 
 def parse_budget(value: object, key: str = "budget", *, before: Budget | None = None) -> Budget:
-    """The budget that `value` says: a number of dollars, a text in the grammar above, a mapping, or a `Budget`.
+    """Read a budget: a number of dollars, a text in the grammar above, a mapping, or a `Budget`.
 
     Parameters
     ----------
     key
-        What it is called in errors.
+        The name of the budget in errors.
     before
-        The budget so far. It is what ``+0.50`` and ``calls=+20`` add to, and what is not mentioned stays as it was.
+        The budget so far. ``+0.50`` and ``calls=+20`` add to it, and the limits that are not mentioned remain.
 
     Raises
     ------
     BadOption
-        It is none of these; the amount, or the word that is nearest to a known one, is named.
+        It is none of these. The error shows the wrong amount, or suggests the nearest word.
     """
     made = before or Budget()
     if isinstance(value, Budget):
@@ -147,12 +150,15 @@ def parse_budget(value: object, key: str = "budget", *, before: Budget | None = 
 
 
 def _data_of(budget: Budget) -> list[tuple[str, object]]:
-    """A budget that was made in Python as parts, so that its limits are checked like any others."""
+    """Return the parts of a budget that was made in Python, so that its limits are checked like any others."""
     return [*budget.limits().items(), ("degrade", budget.degrade) if budget.degrade else ("at_limit", budget.at_limit)]
 
 
 def _parts_of(text: str, key: str) -> list[tuple[str, object]]:
-    """(word, amount) of each part of a text: ``20 calls``, ``calls=20``, ``0.05``, ``ask``. A comma alone parts nothing."""
+    """Return (word, amount) of each part of a text: ``20 calls``, ``calls=20``, ``0.05``, ``ask``.
+
+    A comma without a space does not separate parts.
+    """
     words = _BETWEEN.split(re.sub(r"\s*=\s*", "=", text).strip())
     if not words[0]:
         raise BadOption(f"`{key}` is empty.", hint=EXAMPLE)
@@ -174,7 +180,7 @@ def _parts_of(text: str, key: str) -> list[tuple[str, object]]:
 
 
 def _apply_parts(before: Budget, parts: list[tuple[str, object]], key: str, *, typed: str = "") -> Budget:
-    """`before` with these parts of it changed; each can be given once."""
+    """Return `before` with these parts changed. Each part can be given once."""
     changed: dict[str, Any] = {}
     given: dict[str, object] = {}
     for word, amount in parts:
@@ -203,7 +209,7 @@ def _apply_parts(before: Budget, parts: list[tuple[str, object]], key: str, *, t
 def _unknown(word: str, key: str) -> BadOption:
     if is_amount_like(word):  # YAML reads `{usd: 0,50}` as `{usd: 0, 50: null}`
         return BadOption(
-            f"`{key}` must have names before its amounts, got `{word:.40}`.", hint=f"a comma is no point; {EXAMPLE}"
+            f"`{key}` must have names before its amounts, got `{word:.40}`.", hint=f"write 0.50 with a point; {EXAMPLE}"
         )
     near = nearest(word, _KEYS)
     hint = f"did you mean `{near}`?" if near else f"one of {', '.join(_KEYS)}"
@@ -214,7 +220,7 @@ def _one_of(word: object, key: str) -> str:
     if word not in AT_LIMIT:
         near = nearest(str(word), AT_LIMIT)
         raise BadOption(
-            f"`{key}` cannot {str(word)[:40]!r} at its limit.",
+            f"`{key}` must stop, degrade or ask at its limit, got {str(word)[:40]!r}.",
             hint=f"did you mean `{near}`?" if near else f"one of {', '.join(AT_LIMIT)}",
         )
     return str(word)
@@ -222,12 +228,12 @@ def _one_of(word: object, key: str) -> str:
 
 def _name(value: object, key: str) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"[\w./:-]{1,200}", value):
-        raise BadOption(f"`{key}` degrades to {value!r:.40}, which is no name of a model.", hint="e.g. `degrade=small`")
+        raise BadOption(f"`{key}` must degrade to a model's name, got {value!r:.40}.", hint="e.g. `degrade=small`")
     return value
 
 
 def _amount(value: object, unit: str, key: str, before: Decimal | None, typed: str) -> Decimal | None:
-    """A limit in `unit`: an amount, ``+`` an amount, or "none"."""
+    """Read a limit in `unit`: an amount, ``+`` an amount, or "none"."""
     if value is None or value == "none":
         return None
     text = value.strip() if isinstance(value, str) else ""

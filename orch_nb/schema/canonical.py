@@ -1,9 +1,9 @@
-"""One text for equal data: the canonical JSON that every hash in the project is taken of.
+"""The canonical JSON of data, of which all hashes in the project are computed. Equal data have equal texts.
 
-Keys sorted, no white space, UTF-8, floats in their shortest exact form. What JSON lacks is tagged (``{"$bytes": …}``,
-``{"$decimal": …}``); a mapping's own key that begins with ``$`` gets a second one, so that no data can imitate a tag.
-So two values have the same text exactly when they are equal and of equal types: ``1``, ``1.0``, ``True`` and ``"1"``
-are four texts.
+Keys are sorted, without white space, in UTF-8, and floats are in their shortest exact form. Data that JSON lacks are tagged
+(``{"$bytes": …}``, ``{"$decimal": …}``). A mapping's own key that begins with ``$`` gets a second ``$``, so that no data can
+imitate a tag. Two values have the same text exactly if they are equal and of equal types: ``1``, ``1.0``, ``True`` and
+``"1"`` are four texts.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _PLAIN = frozenset({int, bool, type(None), str})
 
 
 def canonical(value: object) -> str:
-    """The canonical JSON text of plain data (tuples count as lists).
+    """Return the canonical JSON of plain data (tuples count as lists).
 
     Raises
     ------
     UnstorableValue
-        A part of it is no plain data, is NaN or infinite, or lies deeper than 100 levels; the path is named.
+        A part of it is not plain data, is NaN or infinite, or is deeper than 100 levels. The error has its path.
 
     Notes
     -----
@@ -44,7 +44,7 @@ def canonical(value: object) -> str:
 
 
 def digest(value: object, *, size: int = DIGEST_BYTES) -> str:
-    """The BLAKE2b digest of `canonical(value)` as hexadecimal text, two characters a byte (32 unless told otherwise).
+    """Return the BLAKE2b digest of `canonical(value)` as hexadecimal text, two characters a byte (32 by default).
 
     References
     ----------
@@ -54,7 +54,7 @@ def digest(value: object, *, size: int = DIGEST_BYTES) -> str:
 
 
 def digest_text(text: str, *, size: int = DIGEST_BYTES) -> str:
-    """The digest of a text as it is, without JSON around it."""
+    """Return the digest of a text itself, without JSON around it."""
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).hexdigest()
 
 
@@ -79,7 +79,7 @@ def _tagged_dict(value: dict[object, object], where: str, depth: int) -> dict[st
     out = {}
     for key, item in value.items():
         if key.__class__ is not str:
-            raise _bad(where, f"a mapping with the key {key!r:.40}, which is no text")
+            raise _bad(where, f"a mapping with the key {key!r:.40}, not a text")
         name = f"${key}" if key.startswith("$") else key
         out[name] = item if item.__class__ in _PLAIN else _tag(item, f"{where}.{key}", depth + 1)
     return out

@@ -1,4 +1,4 @@
-"""The key `route` of an agent: how its model is chosen. Checked here, kept as it was written, completed for the plan.
+"""The key `route` of an agent: the way to choose its model. It is checked here, stored as written, completed for the plan.
 
 ::
 
@@ -10,14 +10,14 @@
     route: {cascade: [small, big], confidence: 0.7, by: agreement(3)}
     route: {learned: [small, big], tradeoff: 0.7, minimum: 30, baseline: big}
 
-The one key that names the way says which other keys there may be. Errors are `ValueError`: pydantic gathers them, with
-the agent's key and its line.
+The key that names the way determines the other allowed keys. Errors are `ValueError`: pydantic collects them, with the
+agent's key and its line.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from orch_nb.errors import BadOption, CellError, nearest
 from orch_nb.schema.amount import read_amount
@@ -25,20 +25,23 @@ from orch_nb.schema.amount import read_amount
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+Route: TypeAlias = dict[str, Any] | str | None
+"""A route as it is stored: a mapping, "auto", or None."""
 AUTO = "auto"
 OPTIONS: dict[str, tuple[str, ...]] = {
     "rules": ("else",), "keywords": ("else",), "similar": ("above", "else"), "judge": ("models", "criteria", "else"),
     "cascade": ("confidence", "by"), "learned": ("tradeoff", "minimum", "baseline"),
 }  # fmt: skip
-"""Way to choose -> the other keys it takes."""
+"""Way to choose -> its other keys."""
 
 CONFIDENCE = 0.7
-"""Least confidence at which a cascade stops and no second opinion is asked, unless told. Apart from the review threshold."""
+"""Default of the least confidence at which a cascade stops, and below which a second opinion is asked. It is independent of
+the review threshold."""
 MINIMUM = 30
-"""Outcomes of each model that a learned route rests on at least, unless told: below, a mean of 0/1 outcomes is known to
-no better than 0.18 either way."""
+"""Default of the least number of outcomes of each model for a learned route: with fewer, the error of a mean of 0/1 outcomes
+is above 0.18."""
 TRADEOFF = 0.7
-"""Of a learned route: 1 counts quality only, 0 cost only."""
+"""Default tradeoff of a learned route: 1 counts only quality, 0 only cost."""
 MAX_MODELS = 32
 MAX_RULES = 64
 MAX_SAMPLES = 15
@@ -46,7 +49,7 @@ MAX_TEXT = 4_000
 
 _FORMS = "auto, or one of {rules: …}, {keywords: …}, {similar: …}, {judge: …}, {cascade: …}, {learned: …}"
 MEASURES = ("schema", "probability", "agreement", "check", "stated")
-"""Ways to tell how sure an answer is: what `by` may say."""
+"""Ways to measure the confidence of an answer: the values of `by`."""
 SECOND_OPINION = ("model", "below", "by")
 """Keys of a second opinion."""
 SLA = ("seconds",)
@@ -60,10 +63,10 @@ _BY = re.compile(
 
 
 class Measure(NamedTuple):
-    """How sure an answer is: `how` is schema | probability | agreement | check | stated.
+    """The measure of an answer's confidence: `how` is schema | probability | agreement | check | stated.
 
-    `k` samples for agreement, of the whole answer or of one `field`; `name` is the function of a check. `stated` takes the
-    number that the model writes into `field`: it is marked wherever it is shown, because nothing measured it.
+    "agreement" takes `k` samples, of the whole answer or of one `field`; `name` is the function of a "check". "stated" takes
+    the number that the model writes into `field`. Displays mark this number, because it is not measured.
     """
 
     how: str
@@ -73,7 +76,7 @@ class Measure(NamedTuple):
 
     @property
     def text(self) -> str:
-        """As it is written."""
+        """The measure as it is written."""
         match self.how:
             case "agreement":
                 return f"agreement({self.k}{f' of {self.field}' if self.field else ''})"
@@ -85,22 +88,22 @@ class Measure(NamedTuple):
 
 
 def measure(value: object) -> Measure:
-    """What `by` says.
+    """Return the measure in `by`.
 
     Raises
     ------
     ValueError
-        It is no way to be sure.
+        It is not a measure.
     """
     found = _BY.fullmatch(value.strip()) if isinstance(value, str) else None
     if found is None:
         raise ValueError(
-            "has a `by` that is none of schema, agreement(3), agreement(3 of FIELD), probability, check(FUNCTION)"
+            "must have a `by` of schema, agreement(3), agreement(3 of FIELD), probability or check(FUNCTION)"
         )
     if found["k"] is not None:
         k = int(found["k"])
         if not 2 <= k <= MAX_SAMPLES:
-            raise ValueError(f"asks for the agreement of {k}; 2 to {MAX_SAMPLES} answers can agree")
+            raise ValueError(f"must have an agreement of 2 to {MAX_SAMPLES} answers, got {k}")
         return Measure("agreement", k, found["field"] or "")
     if found["check"]:
         return Measure("check", name=found["check"])
@@ -110,18 +113,18 @@ def measure(value: object) -> Measure:
 
 
 # ------------------------------------------------------------------ the key
-def check_route(value: object) -> Any:
-    """The route as it is kept: "auto", or a mapping with its keys in one order and nothing that was not said.
+def check_route(value: object) -> Route:
+    """Return the route as it is stored: "auto", or a mapping with its keys in a fixed order and without defaults.
 
     Raises
     ------
     ValueError
-        It is no route; the message says which part is wrong.
+        It is not a route; the message names the wrong part.
     """
     if isinstance(value, str) and value.strip().startswith("{"):
         value = _from_text(value)
     if value is None or value == AUTO:
-        return value
+        return None if value is None else AUTO
     if not isinstance(value, dict):
         raise ValueError(f"must be {_FORMS}")  # noqa: TRY004  (pydantic gathers ValueErrors)
     how = _how(value)
@@ -134,7 +137,7 @@ def check_route(value: object) -> Any:
 
 
 def _from_text(text: str) -> object:
-    """A mapping that was written on the magic line, in the form of the front matter."""
+    """Read a mapping that was written on the magic line, in the form of the front matter."""
     from orch_nb.schema.yaml import load_yaml
 
     try:
@@ -144,48 +147,46 @@ def _from_text(text: str) -> object:
 
 
 def _how(value: Mapping[str, object]) -> str:
-    """The way that a route's keys name."""
+    """Return the way that a route's keys name."""
     ways = [key for key in value if key in OPTIONS]
     if len(ways) > 1:
-        raise ValueError(f"chooses in two ways, by `{ways[0]}` and by `{ways[1]}`; keep one")
+        raise ValueError(f"must have one way to choose, got `{ways[0]}` and `{ways[1]}`; keep one")
     if not ways:
         near = nearest(str(next(iter(value), "")), OPTIONS)
         raise ValueError(f"must be {_FORMS}" + (f"; did you mean `{near}`?" if near else ""))
     for key in value:
         if key != ways[0] and key not in OPTIONS[ways[0]]:
             near = nearest(str(key), OPTIONS[ways[0]])
-            known = (
-                f"did you mean `{near}`?" if near else f"beside `{ways[0]}` there may be {', '.join(OPTIONS[ways[0]])}"
-            )
-            raise ValueError(f"has a key `{key}` that `{ways[0]}` does not take; {known}")
+            known = f"did you mean `{near}`?" if near else f"`{ways[0]}` takes {', '.join(OPTIONS[ways[0]])}"
+            raise ValueError(f"has an unknown key `{key}` for `{ways[0]}`; {known}")
     return ways[0]
 
 
 def _check_whole(how: str, made: dict[str, Any]) -> None:
-    """What the parts of a route owe each other."""
+    """Check that the parts of a route fit together."""
     if how in ("rules", "keywords") and "else" not in made:
-        raise ValueError("needs `else: MODEL`: what answers where nothing of it is true")
+        raise ValueError("needs `else: MODEL`: the model that answers if no condition is true")
     if how == "similar" and made.get("above") and "else" not in made:
-        raise ValueError("has `above`, and so needs `else: MODEL` for what is similar to nothing")
+        raise ValueError("has `above`, and so needs `else: MODEL` for a text that is not similar to any other")
     if how == "judge" and "models" not in made:
-        raise ValueError("needs `models: [small, big]`: what the judge chooses from")
+        raise ValueError("needs `models: [small, big]`: the models from which the judge chooses")
     if "confidence" in made and made.get("by", "schema") == "schema":
         raise ValueError(
-            f"has the confidence {made['confidence']:g}, but nothing measures one: an answer fits its form or does not; "
-            "add `by: agreement(3)` or `by: probability`, or leave `confidence` out"
+            f"has the confidence {made['confidence']:g}, but does not measure a confidence; "
+            "add `by: agreement(3)` or `by: probability`, or remove `confidence`"
         )
     baseline = made.get("baseline")
     if baseline is not None and baseline not in made["learned"]:
-        raise ValueError(f"has the baseline `{baseline}`, which is none of {', '.join(made['learned'])}")
+        raise ValueError(f"must have a baseline of {', '.join(made['learned'])}, got `{baseline}`")
     other = made.get("else")
     if how == "judge" and other is not None and other not in made["models"]:
-        raise ValueError(f"has the else `{other}`, which is none of {', '.join(made['models'])}")
+        raise ValueError(f"must have an else of {', '.join(made['models'])}, got `{other}`")
 
 
 def _model(value: object) -> str:
     word = value.strip() if isinstance(value, str) else ""
     if not word or len(word) > 200 or any(c.isspace() or not c.isprintable() for c in word):
-        raise ValueError(f"names a model {value!r:.40}, which is no name")
+        raise ValueError(f"must name a model, got {value!r:.40}")
     return word
 
 
@@ -202,7 +203,7 @@ def _rules(value: object) -> list[dict[str, str]]:
     made = []
     for number, row in enumerate(value, 1):
         if not isinstance(row, dict) or set(row) != {"when", "model"} or not isinstance(row["when"], str):
-            raise ValueError(f"has a rule {number} that is not {{when: CONDITION, model: NAME}}")
+            raise ValueError(f"must have rules {{when: CONDITION, model: NAME}}; rule {number} is different")
         made.append({"when": " ".join(row["when"].split()), "model": _model(row["model"])})
     return made
 
@@ -214,40 +215,36 @@ def _texts_by_model(value: object) -> dict[str, list[str]]:
     for name, texts in value.items():
         rows = [texts] if isinstance(texts, str) else texts
         if not isinstance(rows, list | tuple) or not rows or len(rows) > 1_000:
-            raise ValueError(f"gives `{name}` no list of texts")
+            raise ValueError(f"must give `{name}` a list of 1 to 1,000 texts")
         if not all(isinstance(text, str) and text.strip() and len(text) <= MAX_TEXT for text in rows):
-            raise ValueError(f"gives `{name}` something that is no text of 1 to {MAX_TEXT:,} characters")
+            raise ValueError(f"must give `{name}` texts of 1 to {MAX_TEXT:,} characters")
         made[_model(name)] = [text.strip() for text in rows]
     return made
 
 
 def share(value: object) -> float:
-    """A number from 0 to 1.
+    """Return a number from 0 to 1.
 
     Raises
     ------
     ValueError
-        It is none.
+        It is anything else.
     """
     try:
         return round(float(read_amount(value, "a share", most=1, of="a number")), 6)
     except BadOption as error:
-        raise ValueError(f"has {value!r:.40} where a number from 0 to 1 belongs") from error
-
-
-def _above(value: object) -> float:
-    return share(value)
+        raise ValueError(f"must have a number from 0 to 1, got {value!r:.40}") from error
 
 
 def _minimum(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1_000_000:
-        raise ValueError(f"has {value!r:.40} as its minimum; a whole number from 1 on belongs there")
+        raise ValueError(f"must have a minimum that is a whole number from 1 to 1,000,000, got {value!r:.40}")
     return value
 
 
 def _criteria(value: object) -> str:
     if not isinstance(value, str) or not value.strip() or len(value) > MAX_TEXT:
-        raise ValueError(f"has criteria that are no text of 1 to {MAX_TEXT:,} characters")
+        raise ValueError(f"must have criteria of 1 to {MAX_TEXT:,} characters")
     return value.strip()
 
 
@@ -255,7 +252,7 @@ def _by(value: object) -> str:
     found = measure(value)
     if found.how == "stated":
         raise ValueError(
-            "cannot climb by a number that the model states; by agreement(3), probability or check(FUNCTION)"
+            "cannot use a confidence that the model states; use agreement(3), probability or check(FUNCTION)"
         )
     return found.text
 
@@ -265,14 +262,14 @@ _CHECKS: dict[str, Callable[[object], object]] = {
     "learned": _models,
 }  # fmt: skip
 _OPTION_CHECKS: dict[str, Callable[[object], object]] = {
-    "else": _model, "above": _above, "models": _models, "criteria": _criteria, "confidence": share, "by": _by,
+    "else": _model, "above": share, "models": _models, "criteria": _criteria, "confidence": share, "by": _by,
     "tradeoff": share, "minimum": _minimum, "baseline": _model,
 }  # fmt: skip
 
 
 # ------------------------------------------------------------------ for the plan
 def candidates(route: Any, known: list[str]) -> list[str]:
-    """The models that a route may choose, in the order in which it names them.
+    """Return the models that a route may choose, in the order in which it names them.
 
     Parameters
     ----------
@@ -285,8 +282,6 @@ def candidates(route: Any, known: list[str]) -> list[str]:
     match how:
         case "rules":
             named = [row["model"] for row in route["rules"]]
-        case "keywords" | "similar":
-            named = list(route[how])
         case "judge":
             named = list(route["models"])
         case _:
@@ -296,7 +291,7 @@ def candidates(route: Any, known: list[str]) -> list[str]:
 
 
 def complete(route: Any) -> dict[str, Any]:
-    """The route with every default filled in: what a plan keeps. `how` names the way."""
+    """Return the route with all defaults, as a plan stores it. `how` names the way."""
     if route == AUTO:
         return {"how": AUTO, "confidence": CONFIDENCE, "by": "schema", "tradeoff": TRADEOFF, "minimum": MINIMUM}
     how = _how(route)
@@ -313,19 +308,19 @@ def complete(route: Any) -> dict[str, Any]:
     return made
 
 
-def conditions(route: Any) -> list[str]:
-    """The conditions of a route by rules, in order; what they read, the agent reads."""
+def conditions(route: object) -> list[str]:
+    """Return the conditions of a route by rules, in order. The agent reads the values that they read."""
     return [row["when"] for row in route["rules"]] if isinstance(route, dict) and "rules" in route else []
 
 
 # ------------------------------------------------------------------ neighbours of the key
 def check_second_opinion(value: object) -> dict[str, Any] | None:
-    """``{model: big, below: 0.7, by: agreement(3)}`` with what was said; None for none.
+    """Check ``{model: big, below: 0.7, by: agreement(3)}`` and return it without defaults; None for none.
 
     Raises
     ------
     ValueError
-        It is no second opinion.
+        It is not a second opinion.
     """
     if value is None:
         return None
@@ -337,8 +332,7 @@ def check_second_opinion(value: object) -> dict[str, Any] | None:
         if key not in SECOND_OPINION:
             near = nearest(str(key), SECOND_OPINION)
             raise ValueError(
-                f"has a key `{key}` that it does not take; "
-                + (f"did you mean `{near}`?" if near else ", ".join(SECOND_OPINION))
+                f"has an unknown key `{key}`; " + (f"did you mean `{near}`?" if near else ", ".join(SECOND_OPINION))
             )
     if "model" not in value:
         raise ValueError("must be a model, or {model: big, below: 0.7, by: agreement(3)}")
@@ -350,18 +344,18 @@ def check_second_opinion(value: object) -> dict[str, Any] | None:
     return made
 
 
-def complete_second_opinion(value: Mapping[str, Any]) -> dict[str, Any]:
-    """A second opinion with every default filled in. Agreement is measured, and any model can give it."""
+def complete_second_opinion(value: Mapping[str, object]) -> dict[str, Any]:
+    """Return a second opinion with all defaults. The default measure is agreement, which works with every model."""
     return {"below": CONFIDENCE, "by": "agreement(3)", **value}
 
 
 def check_sla(value: object) -> dict[str, float] | None:
-    """``{seconds: 5}``.
+    """Check ``{seconds: 5}`` and return it.
 
     Raises
     ------
     ValueError
-        It is no promise of seconds.
+        It is anything else.
     """
     if value is None:
         return None
@@ -369,9 +363,9 @@ def check_sla(value: object) -> dict[str, float] | None:
         raise ValueError("must be {seconds: 5}")
     got = value["seconds"]
     try:
-        seconds = round(float(read_amount(got, "the promise", most=86_400, of="a number of seconds")), 6)
-    except BadOption as error:
-        raise ValueError(f"has {got!r:.40} seconds; a number above 0 and up to 86,400 belongs there") from error
+        seconds = round(float(read_amount(got, "the sla", most=86_400, of="a number of seconds")), 6)
+    except BadOption:
+        seconds = 0.0
     if not seconds:
-        raise ValueError(f"has {got!r:.40} seconds; a number above 0 and up to 86,400 belongs there")
+        raise ValueError(f"must have a number of seconds above 0 and up to 86,400, got {got!r:.40}")
     return {"seconds": seconds}

@@ -50,23 +50,23 @@ def test_the_magic_line_takes_a_route_too():
         ({"rule": []}, "did you mean `rules`"),
         ({"rules": [{"when": "x > 1", "model": "big"}]}, "needs `else: MODEL`"),
         ({"rules": [{"if": "x > 1", "model": "big"}], "else": "a"}, "rule 1"),
-        ({"cascade": ["a"], "judge": "b"}, "two ways"),
+        ({"cascade": ["a"], "judge": "b"}, "must have one way"),
         ({"cascade": ["a", "b"], "confidense": 0.7}, "did you mean `confidence`"),
-        ({"cascade": ["a", "b"], "confidence": 0.7}, "nothing measures one"),
+        ({"cascade": ["a", "b"], "confidence": 0.7}, "does not measure a confidence"),
         ({"cascade": ["a", "b"], "confidence": 0.7, "by": "schema"}, "add `by: agreement(3)`"),
         ({"cascade": ["a", "b"], "confidence": 7}, "from 0 to 1"),
         ({"cascade": ["a", "b"], "confidence": float("nan")}, "from 0 to 1"),
         ({"cascade": ["a", "b"], "by": "agreement(1)"}, "2 to 15"),
-        ({"cascade": ["a", "b"], "by": "vibes"}, "none of schema"),
+        ({"cascade": ["a", "b"], "by": "vibes"}, "a `by` of schema"),
         ({"cascade": ["a", "b"], "by": "stated(confidence)"}, "states"),
         ({"cascade": []}, "1 to 32 models"),
         ({"judge": "b"}, "needs `models"),
-        ({"judge": "b", "models": ["a", "b"], "else": "c"}, "none of a, b"),
+        ({"judge": "b", "models": ["a", "b"], "else": "c"}, "an else of a, b"),
         ({"similar": {"a": ["x"]}, "above": 0.4}, "needs `else: MODEL`"),
-        ({"similar": {"a": [""]}}, "no text"),
-        ({"learned": ["a", "b"], "baseline": "c"}, "none of a, b"),
+        ({"similar": {"a": [""]}}, "texts of 1 to"),
+        ({"learned": ["a", "b"], "baseline": "c"}, "a baseline of a, b"),
         ({"learned": ["a", "b"], "minimum": 0}, "whole number"),
-        ({"keywords": {"a b": ["x"]}, "else": "a"}, "no name"),
+        ({"keywords": {"a b": ["x"]}, "else": "a"}, "must name a model"),
         ("{cascade: [a", "cannot be read"),
     ],
 )
@@ -87,7 +87,7 @@ def test_a_route_and_a_model_exclude_each_other():
 
 def test_a_confidence_that_nothing_measures_is_refused_at_its_line():
     """`confidence: 0.7` without `by` would be read and do nothing: the cell says so before a run relies on it."""
-    with pytest.raises(BadOption, match=r"has the confidence 0\.7, but nothing measures one") as caught:
+    with pytest.raises(BadOption, match=r"has the confidence 0\.7, but does not measure a confidence") as caught:
         parse_agent_cell("a", "---\nout: str\nroute: {cascade: [small, big], confidence: 0.7}\n---\nx")
     assert caught.value.line == 4
 
