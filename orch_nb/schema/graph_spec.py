@@ -1,7 +1,7 @@
-"""An edited graph as data: what `%%graph` says and what `Graph` holds. `compile` turns it into a `Plan`.
+"""An edited graph as data, from a `%%graph` cell or a `Graph`. `compile` turns it into a `Plan`.
 
-Texts (conditions, paths, bindings) stay as written; they are parsed by `predicate` and `template`, and resolved at
-compile time. `line` is the line in the cell (0 when made in Python).
+Texts (conditions, paths, bindings) remain as written. `lang.condition` and `lang.template` parse them, and they are resolved
+at compile time. `line` is the line in the cell (0 if made in Python).
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from typing import Any
 
 @dataclass(slots=True)
 class NodeSpec:
-    """``NAME: KIND OBJECT with a = x.y, b = 3 when EXPR``. All but the name may be absent.
+    """One node: ``NAME: KIND OBJECT with a = x.y, b = 3 when EXPR``. All parts but the name are optional.
 
     kind
-        agent | function | human | switch | graph | tool | barrier, or "" when the object of this name decides.
+        agent | function | human | switch | graph | tool | barrier, or "" if the object of this name decides.
     of
-        Name of the object it is an instance of; "" means its own name.
+        Name of the node's object; "" means the name of the node.
     bindings
         Parameter -> text of a path or a JSON literal (``with``).
     gate
-        Text of the predicate of ``when``; "" for none.
+        Text of the condition of ``when``; "" for none.
     question
-        What a person is asked (``approve: human "Send this?"``).
+        The question to a person (``approve: human "Send this?"``).
     target
-        The object itself when given in Python (an Agent, a function, a Graph); None when bound by name at run time.
+        The object itself if given in Python (an Agent, a function, a Graph); None if it is bound by name at run time.
     """
 
     name: str
@@ -40,16 +40,17 @@ class NodeSpec:
 
 @dataclass(slots=True)
 class EdgeSpec:
-    """One arrow between two names (groups already spread), with its modifiers.
+    """One arrow between two names (groups are expanded), with its modifiers.
 
-    kind: "plain", "when" (`condition`), "by", "else".
+    kind
+        "plain", "when" (with `condition`), "by" or "else".
     by
-        For kind "by": the text between ``by`` and its end: a path, ``similarity(PATH)``, ``judge(MODEL)`` or ``fit``; `threshold` is ``above X``.
-        All by-edges of one source share one text. ``by … else NAME`` gives one more edge of kind "else".
+        For kind "by", the text after ``by``: a path, ``similarity(PATH)``, ``judge(MODEL)`` or ``fit``. `threshold` is the X
+        of ``above X``. All by-edges of one source share one text. ``by … else NAME`` gives another edge of kind "else".
     at_most
-        n of ``at most n``: this edge closes a loop.
+        The n of ``at most n``: this edge closes a loop.
     each, each_as
-        ``each PATH as NAME``: the target is mapped over the list.
+        The parts of ``each PATH as NAME``: the target is mapped over the list.
     """
 
     source: str
@@ -66,7 +67,7 @@ class EdgeSpec:
 
 @dataclass(slots=True)
 class GraphSpec:
-    """The whole: nodes in order of first mention, edges in order of writing."""
+    """The whole graph: nodes in order of first mention, edges in the order of the text."""
 
     name: str
     nodes: dict[str, NodeSpec] = field(default_factory=dict)

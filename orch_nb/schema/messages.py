@@ -1,7 +1,7 @@
-"""What is said to a model and what comes back, free of any vendor's wire format.
+"""Requests to models and their replies, independent of any vendor's wire format.
 
-A provider turns one `ModelRequest` into a stream of `ModelEvent`; `collect` folds the stream into one `Reply`.
-Streaming is the only path. Slotted dataclasses, not pydantic: they live in the engine's hot path. They are
+A provider turns one `ModelRequest` into a stream of `ModelEvent`; `collect` folds the stream into one `Reply`. All replies
+are streamed. These are slotted dataclasses and not pydantic models, because they are in the engine's hot path. They are
 written once and never changed afterwards.
 """
 
@@ -17,7 +17,7 @@ Json = Any
 """Plain data: None, bool, int, finite float, str, list, str-keyed dict."""
 
 UNSENT = "nothing was sent"
-"""Argument of the `CancelledError` of a call that was broken off before anything of it was sent: it is booked at 0."""
+"""Argument of the `CancelledError` of a call that was cancelled before it was sent. Such a call costs 0."""
 
 Role = Literal["system", "user", "assistant", "tool"]
 Enforce = Literal["provider", "constrained", "validate"]
@@ -25,7 +25,7 @@ Enforce = Literal["provider", "constrained", "validate"]
 
 @dataclass(slots=True)
 class ToolCall:
-    """A model's wish to call a tool. `arguments` is the raw JSON text: it is validated by the caller."""
+    """A model's request to call a tool. `arguments` is the raw JSON text, which the caller validates."""
 
     id: str
     name: str
@@ -58,20 +58,20 @@ class ModelRequest:
     Parameters
     ----------
     model
-        The provider's own id of the model (not the notebook's name for it).
+        The provider's id of the model (not the notebook's name).
     schema
         JSON Schema that the answer must satisfy, or None for text.
     enforce
-        "provider": ask the provider's JSON-schema mode; "constrained": the same, on a runtime that constrains
-        decoding (the local one); "validate": say it in the prompt only. It is validated here in every case.
+        "provider": use the provider's JSON-schema mode. "constrained": the same, on a runtime that constrains decoding (the
+        local one). "validate": only write the schema into the prompt. The answer is validated in every case.
     max_tokens
-        Upper bound of the answer; part of the reservation.
+        Upper bound of the answer, a part of the reservation.
     timeout_s
-        Total deadline of the call in seconds, connection to last byte.
+        Deadline of the whole call in seconds, from the connection to the last byte.
     idempotency_key
-        Sent as `Idempotency-Key` where the provider takes one.
+        Sent as `Idempotency-Key` if the provider takes one.
     logprobs
-        Ask for the log-probabilities of the answer's tokens, where the interface gives them.
+        Ask for the log probabilities of the answer's tokens, if the interface has them.
     """
 
     model: str
@@ -93,8 +93,8 @@ class Usage:
     """Tokens of one call. Buckets are inclusive: `cached_tokens` (read from a provider's cache) and `cache_write_tokens` are
     part of `input_tokens`, `reasoning_tokens` of `output_tokens`. Adapters normalise to that.
 
-    `estimated` is True when we counted ourselves (broken stream, no usage sent); `bad` names what was wrong with
-    the usage the provider sent ("" when it was fine), in which case the call settles at its reservation.
+    `estimated` is True if orch_nb counted the tokens (broken stream, no usage sent). `bad` names the error in the usage that
+    the provider sent, "" for none; a call with a bad usage settles at its reservation.
     """
 
     input_tokens: int = 0
@@ -122,13 +122,12 @@ class ToolCallEvent:
 
 @dataclass(slots=True)
 class Completed:
-    """Last event of a stream that ended as the protocol says.
+    """Last event of a stream that ended correctly.
 
-    `finish_reason` is one of "stop", "length", "tool_calls", "content_filter" or the provider's own word.
-    `usage` is None when the provider sent none (the caller then estimates). `logprobs` are the answer's tokens
-    with their log-probabilities; none where they were not asked for, not sent, or not numbers. `reasoned` says that the
-    model was seen to think before it answered; `served` in which way the provider says that it served the call
-    (`schema.service`).
+    `finish_reason` is one of "stop", "length", "tool_calls", "content_filter" or the provider's own word. `usage` is None if
+    the provider sent none; the caller then estimates it. `logprobs` are the answer's tokens with their log probabilities,
+    empty if they were not requested, not sent, or not numbers. `reasoned` is True if the stream had reasoning before the
+    answer. `served` is the service that the provider reports (`schema.service`).
     """
 
     finish_reason: str = "stop"
@@ -140,7 +139,7 @@ class Completed:
     served: dict[str, str] = field(default_factory=dict)
 
     def reply(self, text: str, tool_calls: tuple[ToolCall, ...]) -> Reply:
-        """The whole reply that it ends."""
+        """Return the whole reply, with the text and tool calls before this event."""
         return Reply(
             text, tool_calls, self.finish_reason, self.usage, self.model, self.request_id, self.logprobs, self.reasoned,
             self.served,
@@ -167,12 +166,12 @@ class Reply:
 
 @runtime_checkable
 class Provider(Protocol):
-    """Turns one request into a stream of events. Knows the wire; knows nothing of graphs or money.
+    """Turns one request into a stream of events. It knows the wire format, but nothing of graphs or money.
 
-    `stream` yields `TextDelta` and `ToolCallEvent`, then exactly one `Completed`, or raises one `ProviderError`
-    (never a raw httpx, json, Unicode or Recursion error). It never retries: the engine owns retries, because they
-    are events. Closing the iterator early closes the connection. A provider that is cancelled, and knows that nothing was sent
-    yet, may raise ``CancelledError(UNSENT)``; any other broken-off call is booked at its reservation.
+    `stream` yields `TextDelta` and `ToolCallEvent`, then exactly one `Completed`, or raises one `ProviderError` (never a raw
+    httpx, json, Unicode or Recursion error). It never retries: the engine retries, because retries are events. Closing the
+    iterator early closes the connection. A provider that is cancelled before it sent anything may raise
+    ``CancelledError(UNSENT)``; any other cancelled call costs its reservation.
     """
 
     name: str
@@ -183,13 +182,13 @@ class Provider(Protocol):
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Turns texts into unit vectors, in process, deterministic, at no cost."""
+    """Turns texts into unit vectors: in this process, deterministic, free of charge."""
 
     name: str
     dimensions: int
 
     def embed(self, texts: list[str], /) -> Any:
-        """Unit vectors as a float32 numpy array, shape (n_texts, dimensions)."""
+        """Return unit vectors as a float32 numpy array, shape (n_texts, dimensions)."""
         ...
 
 
@@ -205,7 +204,7 @@ async def collect(
     on_text: Callable[[str], object] | None = None,
     on_event: Callable[[], object] | None = None,
 ) -> Reply:
-    """One `Reply` from a stream; `on_text(piece)` is called for each piece of text as it arrives, `on_event()` for each event."""
+    """Return one `Reply` from a stream. Call `on_text(piece)` for each piece of text, and `on_event()` for each event."""
     got = _Folding()
     async for event in stream:
         if on_event is not None:
@@ -221,4 +220,4 @@ async def collect(
                 return end.reply("".join(got.text), tuple(got.calls))
     from orch_nb.errors import MalformedReply
 
-    raise MalformedReply("the provider's stream ended without saying that it is complete.", billed=True)
+    raise MalformedReply("the provider's stream ended without an end mark.", billed=True)

@@ -1,10 +1,9 @@
-"""Names of agents, nodes, graphs, models, inputs: NFC identifiers, so that no two look alike by encoding."""
+"""Names of agents, nodes, graphs, models and inputs: NFC identifiers, so that no two names look alike."""
 
 from __future__ import annotations
 
 import keyword
 import unicodedata
-from typing import Any
 
 from orch_nb.errors import BadName
 
@@ -18,7 +17,7 @@ MAX_NAME = 64
 
 
 def check_name(name: str, what: str = "name", *, line: int = 0, source: str = "") -> str:
-    """`name` itself when it may name something.
+    """Return `name` if it is a valid name.
 
     Raises
     ------
@@ -26,29 +25,32 @@ def check_name(name: str, what: str = "name", *, line: int = 0, source: str = ""
         It is empty, longer than 64 characters, not an identifier, not in Unicode form NFC, mixes scripts with
         look-alikes (Cyrillic or Greek letters beside Latin ones), or is a word of the graph notation or of Python.
     """
-    where: dict[str, Any] = {"line": line, "source": source}
     if not isinstance(name, str) or not name:
-        raise BadName(f"{what} is empty.", hint="a letter, then letters, digits and _", **where)
-    if len(name) > MAX_NAME:
-        raise BadName(f"{what} `{name[:20]}…` has {len(name)} characters; {MAX_NAME} is the most.", **where)
-    if not name.isidentifier():
-        raise BadName(
+        wrong, hint = f"{what} is empty.", "a letter, then letters, digits and _"
+    elif len(name) > MAX_NAME:
+        wrong, hint = f"{what} `{name[:20]}…` must have at most {MAX_NAME} characters, got {len(name)}.", ""
+    elif not name.isidentifier():
+        wrong, hint = (
             f"{what} `{name}` is not an identifier.",
-            hint="a letter, then letters, digits and _: no spaces, - or .",
-            **where,
+            "a letter, then letters, digits and _: no spaces, - or .",
         )
-    if unicodedata.normalize("NFC", name) != name or unicodedata.normalize("NFKC", name) != name:
-        raise BadName(
-            f"{what} `{name}` is not in Unicode form NFC.", hint="type the name again with plain letters", **where
-        )
+    elif unicodedata.normalize("NFC", name) != name or unicodedata.normalize("NFKC", name) != name:
+        wrong, hint = f"{what} `{name}` is not in Unicode form NFC.", "type the name again with plain letters"
+    elif len(alike := _alike_scripts(name)) > 1:
+        wrong, hint = f"{what} `{name}` mixes letters that look alike ({', '.join(alike)}).", ""
+    elif name.lower() in RESERVED or keyword.iskeyword(name):
+        wrong, hint = f"{what} `{name}` is a word of the notation.", "choose another name"
+    elif name.startswith("__"):
+        wrong, hint = f"{what} `{name}` begins with two underscores, which are reserved for the engine.", ""
+    else:
+        return name
+    raise BadName(wrong, hint=hint, line=line, source=source)
+
+
+def _alike_scripts(name: str) -> list[str]:
+    """Return the scripts of a name that has Latin letters and letters that look like them; [] for any other name."""
     scripts = {_script(c) for c in name if c.isalpha()}
-    if "LATIN" in scripts and scripts & {"CYRILLIC", "GREEK", "ARMENIAN"}:
-        raise BadName(f"{what} `{name}` mixes letters that look alike ({', '.join(sorted(scripts))}).", **where)
-    if name.lower() in RESERVED or keyword.iskeyword(name):
-        raise BadName(f"{what} `{name}` is a word of the notation.", hint="choose another name", **where)
-    if name.startswith("__"):
-        raise BadName(f"{what} `{name}` begins with two underscores, which is kept for the engine.", **where)
-    return name
+    return sorted(scripts) if "LATIN" in scripts and scripts & {"CYRILLIC", "GREEK", "ARMENIAN"} else []
 
 
 def option_problem(name: str) -> tuple[str, str]:

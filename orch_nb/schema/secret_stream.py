@@ -1,4 +1,4 @@
-"""Secrets in a text that comes in pieces: found across the boundaries of pieces, replaced before anything of them is shown."""
+"""Secrets in a streamed text: found across the boundaries of pieces, and replaced before any part of them is shown."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import re
 from orch_nb.schema.secrets import LEAST, REDACTOR, Redactor
 
 MOST_HELD = 4096
-"""Characters that are held back at most. Of a longer secret a mark is given, and the rest of it is left out."""
+"""Largest number of characters that are buffered. A longer secret is replaced by a mark, and the rest of it is omitted."""
 _OVERLAP = 1024
-"""Characters that stay held where more than `MOST_HELD` came without a blank: more than the beginning of any secret needs."""
+"""Characters that remain buffered after more than `MOST_HELD` without a blank: enough for the beginning of any secret."""
 _BEARER = re.compile(r"[Bb]earer {1,4}\Z")
 _BLOCK = "-----BEGIN"
 _OPEN_BLOCK = re.compile(
@@ -18,11 +18,11 @@ _OPEN_BLOCK = re.compile(
 _END_OF_BLOCK = re.compile(r"-----END[A-Z ]{0,60}-----()")
 _END_OF_WORD = re.compile(r"()\s")
 _IN_ADDRESS = ("://", "?", "&")
-"""An address is one word although it may have letters outside ASCII; other secrets have none."""
+"""Signs of an address, which may have letters outside ASCII. Other secrets are ASCII."""
 
 
 class StreamRedactor:
-    """Redacts one stream of text. What may be the beginning of a secret is held back until it is known what it is.
+    """Redacts one stream of text. The possible beginning of a secret is buffered until the rest arrives.
 
     Examples
     --------
@@ -35,10 +35,10 @@ class StreamRedactor:
         self._redactor = REDACTOR if redactor is None else redactor
         self._held = ""
         self._until: re.Pattern[str] | None = None
-        """Inside a secret that is too long to be held: what ends it."""
+        """Inside a secret that is too long for the buffer: the pattern of its end."""
 
     def feed(self, piece: str) -> str:
-        """What can be shown now, marks in the place of secrets."""
+        """Add a piece and return the text that can be shown now, with marks in place of secrets."""
         text = self._held + piece
         if self._until is not None:
             end = self._until.search(text)
@@ -53,12 +53,12 @@ class StreamRedactor:
         return self._redactor.text(text[:start])
 
     def flush(self, *, is_cut: bool = False) -> str:
-        """The rest, once the stream has ended.
+        """Return the rest after the end of the stream.
 
         Parameters
         ----------
         is_cut
-            Whether it broke off: then the beginning of a key in use is left out, too.
+            Whether the stream broke off. Then the beginning of a key in use is omitted, too.
         """
         text, self._held = self._held, ""
         if self._until is not None:
@@ -67,7 +67,7 @@ class StreamRedactor:
         return self._redactor.text(text[:begun] if len(text) - begun >= LEAST else text)
 
     def _start(self, text: str) -> int:
-        """Where that begins which may go on as a secret: the last word, a private key, what agrees with a key in use so far."""
+        """Return the start of the text that may become a secret: the last word, a private key, or the beginning of a key in use."""
         word = text.rsplit(None, 1)[-1] if text and not text[-1].isspace() else ""
         if not any(sign in word for sign in _IN_ADDRESS):
             word = word[max((n for n, char in enumerate(word) if not char.isascii()), default=-1) + 1 :]
@@ -80,13 +80,13 @@ class StreamRedactor:
         return self._not_within(text, min(start, self._redactor.beginning(text)))
 
     def _not_within(self, text: str, place: int) -> int:
-        """`place`, or where the secret begins that it would cut."""
+        """Return `place`, or the start of the secret that it would cut."""
         if not self._redactor.is_in(text):
             return place
         return next((start for start, stop in self._redactor.spans(text) if start < place < stop), place)
 
     def _within(self, text: str, start: int) -> int:
-        """Where to hold back from when more than `MOST_HELD` characters could be a secret's: not in the middle of one."""
+        """Return the start of the buffer if more than `MOST_HELD` characters could be a secret: never inside one."""
         inside = self._not_within(text, len(text) - _OVERLAP)
         if start < inside and len(text) - inside <= MOST_HELD:
             return inside

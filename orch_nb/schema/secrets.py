@@ -1,10 +1,11 @@
-"""Keys and passwords found in values, replaced by whatever writes: the store, displays, comms, tracebacks, requests, files.
+"""Finding keys and passwords in values and replacing them before they are stored, shown or sent.
 
-Two things are looked for: well-known shapes of keys, and the exact values of the keys that are in use here. A mark names the
-kind, and a part of the secret's hash where it is long enough not to be guessed from that: equal secrets give equal marks, so
-that a run can still be compared with another one.
+The redactor looks for well-known shapes of keys and for the exact values of the keys in use. A mark in place of a secret has
+its kind, and a part of its hash if the secret is long enough not to be guessed from that. Equal secrets give equal marks, so
+that runs can still be compared.
 
-Writers call `REDACTOR`, the one of this process: it knows the keys that were resolved here (`providers.keys`, `Runtime.redactor`).
+Writers (store, displays, comms, tracebacks, requests, files) call `REDACTOR`, the redactor of this process. It knows the keys
+that were resolved here (`providers.keys`, `Runtime.redactor`).
 
 References
 ----------
@@ -23,13 +24,15 @@ from functools import cache, partial
 from hashlib import blake2b
 from operator import attrgetter
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 from orch_nb import errors
 from orch_nb.schema import events as ev
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+
+T = TypeVar("T")
 
 SHAPES: dict[str, tuple[tuple[str, ...], str]] = {
     "anthropic": (("sk-ant-",), r"sk-ant-[A-Za-z0-9_-]{20,}"),
@@ -58,7 +61,7 @@ SHAPES: dict[str, tuple[tuple[str, ...], str]] = {
         r"[?&](?:api[_-]?key|key|access_token|auth_token|token|sig|signature|password)=[^&\s#‹]{8,}",
     ),
 }
-"""Kind -> what every text with it has (found much faster than the shape), and the shape. More special ones come first."""
+"""Kind -> texts of which every secret of this kind has one (a fast first check), and the shape. More special kinds come first."""
 
 
 def _sign(hint: str) -> str:
@@ -66,22 +69,22 @@ def _sign(hint: str) -> str:
 
 
 LEAST = 8
-"""Characters that a key in use must have to be looked for: shorter ones would be found in ordinary words."""
+"""Least length of a key in use that is looked for: shorter ones would be found in ordinary words."""
 CUT_FROM, CUT_AT = 24, 16
-"""Of a key in use that has so many characters, its first `CUT_AT` are looked for: a text that was cut may end within it."""
+"""Of a key in use with at least `CUT_FROM` characters, the first `CUT_AT` are looked for: a cut text may end within the key."""
 _WORD = re.compile(r"(?=.{1,19}$)[a-z]+(?:-[a-z]+)*")
-"""A short word, as it is given where a local server wants any key. As a secret it would be found in ordinary text."""
+"""A short word, as users give it to a local server that takes any key. It would be found in ordinary text."""
 LONG, MOST_LONG = 1_000, 8_000_000
-"""Characters from which on a text without secrets is remembered, and about how many characters are remembered at most."""
+"""Length from which a text without secrets is cached, and the approximate limit of the cache, both in characters."""
 HASHED_FROM = 20
-"""Characters from which on a mark has a part of the hash: what is shorter could be found by trying."""
+"""Length from which a mark has a part of the hash: a shorter secret could be found by trying."""
 _SHORTEST = 11
-"""Characters of the shortest text with a shape in it: ``://u:p@host``."""
+"""Length of the shortest text with a shape in it: ``://u:p@host``."""
 _SHORTEST_KEY = 15
-"""Characters of the shortest shape that is not a part of an address: ``xoxb-0123456789``."""
+"""Length of the shortest shape that is not a part of an address: ``xoxb-0123456789``."""
 _COMPILED = tuple((kind, hints, re.compile(shape)) for kind, (hints, shape) in SHAPES.items())
 _SIGNS = ("_", "=", "-", ":", "")
-"""Characters that are found at once, and rare in prose: what needs one is not looked for in a text without it."""
+"""Characters that are quick to find and rare in prose. A shape that needs one is not looked for in a text without it."""
 _GROUPS = tuple(
     (sign, tuple((h, shape.search) for _, hints, shape in _COMPILED for h in hints if _sign(h) == sign))
     for sign in _SIGNS
@@ -97,7 +100,7 @@ class Redactor:
     Parameters
     ----------
     known
-        Reference -> value of the keys in use; their values are looked for as they are, whatever they look like.
+        Reference -> value of the keys in use. The exact values are looked for, whatever their shape.
 
     Examples
     --------
@@ -112,17 +115,17 @@ class Redactor:
         self.know((known or {}).values())
 
     def forget(self) -> None:
-        """Know no keys any more."""
+        """Remove all keys in use."""
         self._known: tuple[str, ...] = ()
         self._probes: tuple[str, ...] = ()
         self._least = _SHORTEST
-        self._plans: dict[int, Any] = {}
+        self._plans: dict[int, object] = {}
         self._keys: set[str] = set()
         self._long: set[str] = set()
         self._n_long = 0
 
     def know(self, keys: Iterable[str]) -> None:
-        """Look for these values, too, from now on. Short ones and words are passed over, as local servers take: `lm-studio`."""
+        """Add keys in use. Short values and single words are ignored, such as `lm-studio`, which local servers take."""
         new = {key for key in keys if len(key) >= LEAST and not _WORD.fullmatch(key)}.difference(self._known)
         if new:
             self._known = tuple(sorted({*self._known, *new}, key=len, reverse=True))
@@ -133,7 +136,7 @@ class Redactor:
 
     # ---------------------------------------------------------------- finding
     def is_in(self, text: str) -> bool:
-        """Whether a text has a secret in it. O(characters); a long text that a growing state says again is not read again."""
+        """Return whether a text contains a secret. O(characters); a long text that a growing state repeats is read once."""
         if len(text) < LONG:
             return self._search(text)
         if text in self._long:
@@ -154,7 +157,7 @@ class Redactor:
         length = len(text)
         if length < _SHORTEST or (length < _SHORTEST_KEY and "=" not in text and "://" not in text):
             return False
-        for sign, pairs in _GROUPS:  # the hot path: every text of every value comes by here
+        for sign, pairs in _GROUPS:  # the hot path: every text of every value passes through here
             if sign in text:
                 for hint, search in pairs:
                     if hint in text and search(text) is not None:
@@ -162,14 +165,14 @@ class Redactor:
         return False
 
     def finds(self, value: Any) -> bool:
-        """Whether data have a secret anywhere: in keys of mappings, in fields, and in what the pieces of a list say together."""
+        """Return whether data contain a secret anywhere: in keys of mappings, in fields, and in the joined pieces of a list."""
         cls = value.__class__
         if cls is str:
             return self.is_in(value)
         least = self._least
         if cls is dict:
             seen = self._keys
-            for key, item in value.items():  # the hot path: what is short or was seen is passed over without a call
+            for key, item in value.items():  # the hot path: short texts and known keys are skipped without a call
                 if key not in seen and key.__class__ is str and self._is_in_key(key):
                     return True
                 cls = item.__class__
@@ -200,7 +203,7 @@ class Redactor:
         return False
 
     def _is_in_key(self, key: str) -> bool:
-        """The same for a mapping's key: most are seen again and again."""
+        """Return whether a mapping's key contains a secret; cache keys without one, because most occur many times."""
         if self.is_in(key):
             return True
         if len(self._keys) >= _MOST_KEYS:
@@ -209,8 +212,8 @@ class Redactor:
         return False
 
     def _is_in_pieces(self, value: Sequence[Any]) -> bool:
-        """Whether the items of a list say a secret together. Items that need not be one text are searched for keys in use only:
-        a shape may come about by chance where they meet."""
+        """Return whether the joined items of a list contain a secret. Items that may be separate texts are searched only for
+        keys in use: a shape may occur by chance where they meet."""
         is_one_text = value[0].__class__ is not str
         if not is_one_text and not self._probes:
             return False
@@ -222,11 +225,11 @@ class Redactor:
 
     # ---------------------------------------------------------------- replacing
     def text(self, text: str) -> str:
-        """`text` with marks in the place of secrets; the same object when there are none."""
+        """Return `text` with marks in place of secrets; the same object if it has none."""
         return self._mark(text, Counter()) if self.is_in(text) else text
 
-    def clean(self, value: Any) -> tuple[Any, Counter[str]]:
-        """`value` with marks in the place of secrets, and how many of each kind. The same object when there are none."""
+    def clean(self, value: T) -> tuple[T, Counter[str]]:
+        """Return `value` with marks in place of secrets, and their number by kind. The same object if it has none."""
         found: Counter[str] = Counter()
         if not self.finds(value):
             return value, found
@@ -248,13 +251,13 @@ class Redactor:
             return replace(value, **self._changes(value, found))
         return value
 
-    def _changes(self, value: Any, found: Counter[str]) -> dict[str, Any]:
-        """Field -> what is to be in it, of those fields of a dataclass that have a secret."""
+    def _changes(self, value: Any, found: Counter[str]) -> dict[str, object]:
+        """Return field -> new value for the fields of a dataclass that contain a secret."""
         get, names = _texts(value.__class__)
         return {n: self._clean(v, found) for n, v in zip(names, get(value), strict=True) if self.finds(v)}
 
-    def _joint(self, value: Sequence[Any], found: Counter[str]) -> Sequence[Any]:
-        """A list without the secrets that its pieces say only together: the first piece gets the mark, the others lose their part."""
+    def _joint(self, value: Sequence[object], found: Counter[str]) -> Sequence[object]:
+        """Return a list without the secrets in its joined pieces: the first piece gets the mark, the others lose their part."""
         if not value or not self._is_in_pieces(value):
             return value
         pieces = _pieces(value)
@@ -264,30 +267,30 @@ class Redactor:
         for piece in pieces:
             made, end = "", at + len(piece)
             left = at
-            for start, stop, said in spans:
+            for start, stop, replacement in spans:
                 if start < end and stop > at:
-                    made += piece[max(left, at) - at : max(start, at) - at] + (said if start >= at else "")
+                    made += piece[max(left, at) - at : max(start, at) - at] + (replacement if start >= at else "")
                     left = min(stop, end)
             parts.append(made + piece[left - at :])
             at = end
         return [_with_text(item, part) for item, part in zip(value, parts, strict=True)]
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """Where secrets begin and end in a text, in order."""
+        """Return (start, stop) of the secrets in a text, in order."""
         return [(start, stop) for start, stop, _ in self._replacements(text, Counter(), shapes=True)]
 
     def beginning(self, text: str) -> int:
-        """Where a key in use begins with which a text may go on; the text's length where none does."""
+        """Return the start of a key in use that the end of the text may begin, or the text's length."""
         ends = (len(text) - n for key in self._known for n in range(len(key) - 1, 0, -1) if text.endswith(key[:n]))
         return min(ends, default=len(text))
 
     def _replacements(self, text: str, found: Counter[str], *, shapes: bool) -> list[tuple[int, int, str]]:
-        """Where secrets begin and end in a text, and what is to be said instead, in order."""
+        """Return (start, stop, replacement) of the secrets in a text, in order."""
         spans: list[tuple[int, int, str]] = []
 
-        def add(start: int, stop: int, kind: str, said: str) -> None:
+        def add(start: int, stop: int, kind: str, replacement: str) -> None:
             if all(stop <= other or start >= end for other, end, _ in spans):
-                spans.append((start, stop, said))
+                spans.append((start, stop, replacement))
                 found[kind] += 1
 
         for key in self._known:
@@ -295,7 +298,7 @@ class Redactor:
                 add(*match.span(), "key_in_use", mark("key_in_use", key))
         for kind, _, shape in _COMPILED if shapes else ():
             for match in shape.finditer(text):
-                add(*match.span(), kind, _said_of(kind, match.group()))
+                add(*match.span(), kind, _replacement(kind, match.group()))
         for probe in self._probes:
             for match in re.finditer(re.escape(probe), text):
                 shared, key = self._nearest(probe, text[match.start() :])
@@ -316,7 +319,7 @@ class Redactor:
         return text
 
     def _without_cuts(self, text: str, probe: str, found: Counter[str]) -> str:
-        """`text` without what begins as a key in use does."""
+        """Return `text` without the parts that agree with the beginning of a key in use."""
         head, *rest = text.split(probe)
         for part in rest:
             shared, key = self._nearest(probe, probe + part)
@@ -325,14 +328,14 @@ class Redactor:
         return head
 
     def _nearest(self, probe: str, text: str) -> tuple[int, str]:
-        """How far a text that begins with a probe agrees with a key in use, and which."""
+        """Return the key in use that agrees longest with a text that begins with a probe: (length, key)."""
         return max((_shared_length(key, text), key) for key in self._known if key.startswith(probe))
 
     # ---------------------------------------------------------------- events
     def event(self, event: Any) -> None:
-        """Replace the secrets in an event that is about to be written, in its own fields, and have it say so.
+        """Replace the secrets in the fields of an event before it is written, and record their number in the event.
 
-        Whoever folds the event afterwards folds what is stored.
+        The engine then folds the event as it is stored.
         """
         get = _GETTERS.get(event.__class__) or _texts(event.__class__)[0]
         least = self._least
@@ -348,8 +351,8 @@ class Redactor:
                 return
         self._clean_event(event)
 
-    def _has_plan(self, plan: dict[str, Any] | None) -> bool:
-        """Whether a plan has a secret. A thousand runs of one graph bring the same object, which is never changed: it is read once."""
+    def _has_plan(self, plan: object) -> bool:
+        """Return whether a plan contains a secret. Runs of one graph share one plan, which never changes: it is read once."""
         if plan is None or self._plans.get(id(plan)) is plan:
             return False
         if self.finds(plan):
@@ -361,13 +364,13 @@ class Redactor:
 
     def _clean_event(self, event: Any) -> None:
         total: Counter[str] = Counter()
-        changes: dict[str, Any] = {}
+        changes: dict[str, object] = {}
         for f in fields(event):
             found: Counter[str] = Counter()
             value = getattr(event, f.name)
             if self.finds(value):
                 changes[f.name] = self._clean(value, found)
-                if f.name in _SAID[event.__class__]:
+                if f.name in _COUNTED[event.__class__]:
                     total += found
         for name, made in changes.items():
             setattr(event, name, made)
@@ -376,45 +379,49 @@ class Redactor:
         if event.__class__ is ev.Finished:
             event.decision = {**(event.decision or {}), "secrets": dict(total)}
         elif event.__class__ is ev.Settled:
-            event.note = "; ".join(filter(None, (event.note, said(total))))
+            event.note = "; ".join(filter(None, (event.note, summary(total))))
         elif event.__class__ is ev.RunStarted:
             event.secrets = dict(Counter(event.secrets or {}) + total)
 
 
 _MOST_PLANS, _MOST_KEYS = 64, 4096
-"""Plans and keys of mappings in which there is no secret, remembered."""
-_SAID: dict[type, frozenset[str]] = {
+"""Largest number of plans and of mappings' keys without secrets that are cached."""
+_COUNTED: dict[type, frozenset[str]] = {
     cls: frozenset({"inputs"} if cls is ev.RunStarted else {"value", "reply", "error"}) for cls in ev.TYPES.values()
 }
-"""Event type -> the fields of which it is counted what was replaced. `writes` are parts of the value, counted there."""
+"""Event type -> the fields whose replaced secrets are counted. `writes` are parts of the value, which is counted."""
 
 REDACTOR = Redactor()
-"""The redactor of this process, with the keys in use here; every writer asks it."""
+"""The redactor of this process, with the keys in use here. All writers use it."""
 errors.redact = REDACTOR.text
 
 
-_PLANNED: frozenset[Any] = frozenset({ev.RunStarted, ev.Opened})
-_GETTERS: dict[type, Callable[[Any], tuple[Any, ...]]] = {}
+_PLANNED: frozenset[object] = frozenset({ev.RunStarted, ev.Opened})
+_Getter: TypeAlias = "Callable[[object], tuple[Any, ...]]"
+_GETTERS: dict[type, _Getter] = {}
 
 
 @cache
-def _texts(cls: type) -> tuple[Callable[[Any], tuple[Any, ...]], tuple[str, ...]]:
-    """A getter (in C) of the fields of a dataclass that may hold text, by their types, and their names. Plans are looked at apart."""
+def _texts(cls: type) -> tuple[_Getter, tuple[str, ...]]:
+    """Return a getter (in C) of the fields of a dataclass that may contain text, by their types, and their names.
+
+    Plans are excluded: `_has_plan` reads them.
+    """
     try:
         types = get_type_hints(cls, include_extras=True)
     except NameError:  # a type that is imported for type checkers only
         types = {}
-    names = tuple(f.name for f in fields(cls) if _may_hold_text(types.get(f.name, Any)))
-    if cls in _SAID:
+    names = tuple(f.name for f in fields(cls) if _may_hold_text(types.get(f.name, object)))
+    if cls in _COUNTED:
         names = tuple(n for n in names if n != "plan")
     one = attrgetter(names[0]) if names else None
     get = attrgetter(*names) if len(names) > 1 else lambda value: () if one is None else (one(value),)
-    if cls in _SAID:
+    if cls in _COUNTED:
         _GETTERS[cls] = get
     return get, names
 
 
-def _may_hold_text(kind: Any) -> bool:
+def _may_hold_text(kind: object) -> bool:
     if (
         kind in _TEXTLESS
         or kind is Ellipsis
@@ -427,8 +434,8 @@ def _may_hold_text(kind: Any) -> bool:
 
 
 def _pieces(value: Sequence[Any]) -> list[str] | None:
-    """The texts of a list that may be one text in pieces: texts, [text, number] (tokens with their log probabilities), or the
-    text parts of a message. None for every other list."""
+    """Return the texts of a list that may be one text in pieces: texts, [text, number] (tokens with their log probabilities),
+    or the text parts of a message. None for every other list."""
     first = value[0]
     cls = first.__class__
     if cls is str:
@@ -445,17 +452,17 @@ def _pieces(value: Sequence[Any]) -> list[str] | None:
 
 
 def _shared_length(one: str, other: str) -> int:
-    """How many characters two texts share from their beginning."""
+    """Return the number of characters that two texts share from their beginning."""
     pairs = zip(one, other, strict=False)
     return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
-def _is_token(item: Any) -> bool:
-    """Whether this is a token with its log probability, which is never above 0."""
+def _is_token(item: Sequence[Any]) -> bool:
+    """Return whether this is a token with its log probability, which is never above 0."""
     return len(item) == 2 and item[0].__class__ is str and item[1].__class__ in (int, float) and item[1] <= 0
 
 
-def _with_text(item: Any, text: str) -> Any:
+def _with_text(item: Any, text: str) -> object:
     if item.__class__ is str:
         return text
     return {**item, "text": text} if item.__class__ is dict else item.__class__((text, item[1]))
@@ -463,41 +470,41 @@ def _with_text(item: Any, text: str) -> Any:
 
 def _note(kind: str, found: Counter[str], match: re.Match[str]) -> str:
     found[kind] += 1
-    return _said_of(kind, match.group())
+    return _replacement(kind, match.group())
 
 
-def _said_of(kind: str, text: str) -> str:
-    """What stands in the place of a text of this shape."""
+def _replacement(kind: str, text: str) -> str:
+    """Return the replacement of a text of this shape."""
     kept = _KEPT.get(kind)
     if kept is None:
         return mark(kind, text)
-    # What is around the secret stays: it is the address that the user knows.
+    # The address around the secret remains, because the user recognizes it.
     head, middle, _ = text.partition(kept[0])
     return f"{head}{middle}{mark(kind, '')}{kept[1]}"
 
 
 def mark(kind: str, secret: str) -> str:
-    """What stands in the place of a secret."""
+    """Return the mark that replaces a secret."""
     if len(secret) < HASHED_FROM:
         return f"‹secret:{kind}›"
     return f"‹secret:{kind}:{blake2b(secret.encode(), digest_size=4, person=b'orch secret').hexdigest()}›"
 
 
-def said(found: Mapping[str, int]) -> str:
-    """``2 secrets replaced (aws, openai)``; "" for none."""
+def summary(found: Mapping[str, int]) -> str:
+    """Return ``2 secrets replaced (aws, openai)``, "" for none."""
     count = sum(found.values())
     return f"{count} secret{'s' * (count != 1)} replaced ({', '.join(sorted(found))})" if count else ""
 
 
 def secret_error(what: str, source: str = "") -> errors.BadOption:
-    """The refusal of a definition that has a secret in it.
+    """Return the error of a definition that contains a secret.
 
     Parameters
     ----------
     what
-        The part that has it: ``the prompt of `triage```.
+        The part that contains it: ``the prompt of `triage```.
     source
-        The text of the cell: the line is shown as it may be kept.
+        The text of the cell. The error shows the line without the secret.
     """
     rows = source.splitlines()
     line = next((number for number, row in enumerate(rows, 1) if REDACTOR.is_in(row)), 0)
@@ -505,5 +512,5 @@ def secret_error(what: str, source: str = "") -> errors.BadOption:
         f"{what} has what looks like a key or a password in it.",
         line=line,
         source=source,
-        hint="take it out, and replace the key: it was in a cell. Keys stay in the environment; models never need them",
+        hint="remove it and replace the key, because it was in a cell; put keys into the environment",
     )

@@ -1,4 +1,4 @@
-"""How a provider serves a call: its service tier, speed and region, in the words of its interface. Each may have its price."""
+"""The service of a call: the provider's service tier, speed and region, in the words of its interface. Each may have a price."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ KEYS = {
     "speed": "speed",
     "inference_geo": "inference_geo",
 }
-"""Fields of requests and replies that say it -> the name that the price data use: OpenAI and those like it, Google, Anthropic."""
+"""Fields of requests and replies (OpenAI and compatible, Google, Anthropic) -> the name in the price data."""
 
 ORDINARY = frozenset(
     {"", "auto", "default", "standard", "standard_only", "unspecified", "scale", "on_demand", "global", "not_available"}
 )
-"""Words for what is served at the list price. Capacity that was paid in advance (``scale``) is none dearer."""
+"""Words for service at the list price. Capacity that was paid in advance (``scale``) costs no more."""
 
 
 def service_in(fields: Mapping[str, object]) -> dict[str, str]:
-    """The service that these fields ask for or report, ordinary words included; what is no text is passed over.
+    """Return the service in these fields, including ordinary words; ignore values that are not text.
 
     Examples
     --------
@@ -38,12 +38,12 @@ def service_in(fields: Mapping[str, object]) -> dict[str, str]:
 
 
 def special(service: Mapping[str, str]) -> dict[str, str]:
-    """The part of a service that is not the ordinary one: what may have a price of its own."""
+    """Return the part of a service that is not ordinary and may have its own price."""
     return {name: word for name, word in service.items() if word not in ORDINARY}
 
 
 def in_words(service: Mapping[str, str]) -> str:
-    """A service as one clause.
+    """Return a service as one clause.
 
     Examples
     --------

@@ -1,9 +1,8 @@
-"""Plain data: what a node may make, what a log may hold.
+"""Plain data: the values that a node may return and that a log can store.
 
-`plain` turns what a node returned into data of its own (nobody can change it afterwards from outside), or says at once, and
-where, why it cannot be stored. `share` hands such data to a reader who might change it.
-`fingerprint_of` is a Merkle digest: a list's digest is a running hash over its items' digests, so that a list that grew
-costs only what was added.
+`plain` copies a node's result, so that later changes from outside have no effect, or raises an error with the path of the
+part that cannot be stored. `share` copies such data for a reader who may change it. `fingerprint_of` is a Merkle digest: a
+list's digest is a running hash over its items' digests, so that a list that grew costs only the added items.
 """
 
 from __future__ import annotations
@@ -30,20 +29,20 @@ _DATA_OF: tuple[tuple[type, Callable[[Any], object]], ...] = (
     (str, str.__str__), (int, int.__int__), (float, float.__float__), (list, list), (dict, dict), (tuple, tuple),
     (bytes, lambda value: bytes(memoryview(value))),
 )  # fmt: skip
-"""Plain types, and what gives the data of their subclasses: not `str(value)`, which a class may answer as it likes."""
+"""Plain types, and the function that returns the data of a subclass: not `str(value)`, which a class may override."""
 
 
 def plain(value: Any, *, where: str = "value") -> Any:
-    """`value` as plain data: None, bool, int, finite float, str, bytes, list, dict with string keys.
+    """Return `value` as plain data: None, bool, int, finite float, str, bytes, list, dict with string keys.
 
-    Tuples become lists; pydantic models and dataclasses become dicts; numpy scalars become Python numbers; an `Enum` becomes
-    its value (a `Flag` its number), as a mapping's key too; any other subclass of a plain type becomes the data it holds,
-    whatever its ``__str__`` says.
+    Tuples become lists. Pydantic models and dataclasses become dicts. Numpy scalars become Python numbers. An `Enum` becomes
+    its value (a `Flag` its number), also as a mapping's key. Any other subclass of a plain type becomes its data, whatever
+    its ``__str__`` returns.
 
     Raises
     ------
     UnstorableValue
-        A part of it is something else (a function, an open file, NaN, a lone surrogate, a cycle); the path is named.
+        A part of it is something else (a function, an open file, NaN, a lone surrogate, a cycle). The error has its path.
     """
     cls = value.__class__
     if cls in _SCALARS:
@@ -95,7 +94,7 @@ def _plain_dict(value: dict[object, object], where: str, depth: int) -> dict[str
 
 
 def _key(key: object, where: str) -> str:
-    """The text that a key holds, of an `Enum` or another subclass of text."""
+    """Return the text of a key that is an `Enum` or another subclass of text."""
     held = key.value if isinstance(key, Enum) else key
     if not isinstance(held, str):
         raise _bad(where, f"a mapping with the key {key!r:.40}", "use string keys")
@@ -124,7 +123,7 @@ def _bad(where: str, what: str, hint: str) -> UnstorableValue:
 
 
 def share(value: Any) -> Any:
-    """A copy that its reader may change; scalars and text are themselves. O(size) for containers."""
+    """Return a copy that the reader may change. Scalars and texts are not copied. O(size) for containers."""
     cls = value.__class__
     if cls is list:
         return [share(v) if v.__class__ is list or v.__class__ is dict else v for v in value]
@@ -134,7 +133,7 @@ def share(value: Any) -> Any:
 
 
 def fingerprint_of(value: Any) -> bytes:
-    """The value's digest: short scalars are themselves (tagged), everything else 16 bytes. Equal data, equal digest."""
+    """Return the value's digest: a short scalar itself (tagged), or 16 bytes. Equal data have equal digests."""
     cls = value.__class__
     if cls is int:
         text = b"i%d" % value
@@ -162,7 +161,7 @@ def _dict_digest(value: dict[str, object]) -> bytes:
 
 
 class ListDigest:
-    """A list's digest that can grow: `extend` costs what is added."""
+    """The digest of a list that can grow: `extend` costs only the added items."""
 
     __slots__ = ("_h",)
 
@@ -178,22 +177,22 @@ class ListDigest:
             self._h.update(len(part).to_bytes(4, "big") + part)
 
     def digest(self) -> bytes:
-        """The digest of the list so far."""
+        """Return the digest of the list so far."""
         return self._h.copy().digest()
 
 
 def compact(value: object) -> str:
-    """Compact JSON of plain data, as it goes into a prompt."""
+    """Return compact JSON of plain data, as in a prompt."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=lambda b: f"<{len(b)} bytes>")
 
 
 def dig(value: Any, path: tuple[str, ...]) -> Any:
-    """The part of `value` at `path` (mapping keys only).
+    """Return the part of `value` at `path` (mapping keys only).
 
     Raises
     ------
     KeyError
-        With the first key that is not there.
+        With the first missing key.
     """
     for part in path:
         if value.__class__ is not dict or part not in value:

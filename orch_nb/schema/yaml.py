@@ -1,9 +1,9 @@
-"""The part of an agent's cell between two lines ``---``: YAML, read with almost nothing of YAML.
+"""The front matter of an agent's cell, between two lines ``---``: a small subset of YAML.
 
-PyYAML only finds the pieces (its parser's events, one by one); what they mean is decided here. There are no anchors, aliases,
-tags, merges, directives or duplicate keys, so nothing can be executed, expanded or silently overwritten. ``true`` and
-``false`` are the only booleans; numbers are plain (``3``, ``0.5``); everything else is text: ``yes``, ``no``, ``1e3``,
-``0o17``, ``1_000``, ``.nan`` and dates stay what was typed, so that a model may be called ``no``.
+PyYAML only parses the text into events; their meaning is defined here. Anchors, aliases, tags, merges, directives and
+duplicate keys are refused, so that nothing can be executed, expanded or silently overwritten. ``true`` and ``false`` are the
+only booleans, and numbers are plain (``3``, ``0.5``). All other values are text as typed: ``yes``, ``no``, ``1e3``, ``0o17``,
+``1_000``, ``.nan`` and dates, so that a model may be called ``no``.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ MAX_VALUES = 10_000
 MAX_SHOWN = 160
 
 _MARKED = re.compile(r"(?<=\w)\?")
-"""A question mark that ends a word (``{note?: str}``), which YAML 1.2 allows and PyYAML's scanner does not: it is another
-character while PyYAML looks, and itself again in what was found."""
+"""A question mark that ends a word (``{note?: str}``), which YAML 1.2 allows and PyYAML's scanner does not. PyYAML gets another
+character, which is replaced in the result."""
 _HINTS = {
     "\\t": "indent by spaces, not tabs",
-    "'|' that cannot": 'quote a value that goes on after a bracket: "[str] | null"',
-    "expected ',' or": 'quote a value that goes on after a bracket: "[str] | null"',
+    "'|' that cannot": 'quote a value that continues after a bracket: "[str] | null"',
+    "expected ',' or": 'quote a value that continues after a bracket: "[str] | null"',
     "expected <block end>": 'keys of one level begin in one column; quote a value such as "[str] | null"',
     "mapping values are not allowed": 'quote a text that holds ": "',
 }
@@ -43,7 +43,7 @@ _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~
 
 
 class FrontMatter(NamedTuple):
-    """A cell's body in two: `yaml` ("" for none), `prompt`, and `offset`: the lines of the cell above the prompt."""
+    """The two parts of a cell's body: `yaml` ("" for none) and `prompt`. `offset` is the number of lines above the prompt."""
 
     yaml: str
     prompt: str
@@ -51,22 +51,22 @@ class FrontMatter(NamedTuple):
 
     @property
     def yaml_offset(self) -> int:
-        """Lines of the cell above `yaml`."""
+        """The number of lines of the cell above `yaml`."""
         return max(0, self.offset - 1 - len(self.yaml.splitlines()))
 
 
 @dataclass(slots=True)
 class Located:
-    """Front matter with the place of each key.
+    """Front matter with the line of each key.
 
     Parameters
     ----------
     data
-        What was said.
+        The mapping.
     lines
         Path of keys -> line in the cell, from 1. Items of lists count as ``"0"``, ``"1"``, …
     raw
-        Path of keys -> the text that was typed, for numbers: so that a model named ``4.10`` keeps its name.
+        Path of keys -> the typed text of a number, so that a model named ``4.10`` keeps its name.
     """
 
     data: dict[str, Any] = field(default_factory=dict)
@@ -75,12 +75,12 @@ class Located:
 
 
 def split_front_matter(body: str) -> FrontMatter:
-    """The front matter and the prompt of a cell.
+    """Split a cell's body into front matter and prompt.
 
     Raises
     ------
     CellError
-        The first line is ``---`` and no other line is.
+        The first line is ``---``, but no second ``---`` follows.
     """
     rows = body.removeprefix("\ufeff").splitlines(keepends=True)
     first = next((i for i, row in enumerate(rows) if row.strip()), 0)
@@ -93,45 +93,46 @@ def split_front_matter(body: str) -> FrontMatter:
         "the front matter is opened by `---` and never closed.",
         line=first + 1,
         source=body,
-        hint="end it by a second line ---",
+        hint="add a second line ---",
     )
 
 
 def load_yaml(text: str, *, line_offset: int = 0) -> dict[str, Any]:
-    """The mapping that front matter says; {} for none. See `locate_yaml`."""
+    """Return the mapping of front matter, {} for none. See `locate_yaml`."""
     return locate_yaml(text, line_offset=line_offset).data
 
 
 def locate_yaml(text: str, *, line_offset: int = 0) -> Located:
-    """The mapping that front matter says, with the line of each key.
+    """Return the mapping of front matter, with the line of each key.
 
     Parameters
     ----------
     line_offset
-        Lines of the cell above `text`: errors count as the cell does.
+        The number of lines of the cell above `text`. Errors have the line in the cell.
 
     Raises
     ------
     CellError
-        It is no YAML, no mapping, larger than 64 kB, nested deeper than 16, holds more than 10,000 values, or uses what is
-        not supported here (an anchor, an alias, a tag, a merge, a duplicate or composed key, a directive, a second document).
+        It is not YAML or not a mapping, is larger than 64 kB, is nested deeper than 16, has more than 10,000 values, or uses
+        an unsupported feature (an anchor, an alias, a tag, a merge, a duplicate or composed key, a directive, a second
+        document).
 
     Notes
     -----
-    Linear in the text: pieces are counted as they come, so a bomb is stopped before it is built.
+    Linear in the text: values are counted as they are parsed, so that a bomb is refused before it is built.
     """
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_YAML_BYTES:
         raise CellError(
             f"the front matter has {size:,} bytes; {MAX_YAML_BYTES:,} is the most.",
             line=line_offset + 1,
-            hint="long text belongs below the second ---",
+            hint="write long text below the second ---",
         )
     return _Builder(text, line_offset).document()
 
 
 class _Builder:
-    """Data from the parser's events. Recursion is bounded by MAX_DEPTH."""
+    """Builds data from the parser's events. The recursion is bounded by MAX_DEPTH."""
 
     def __init__(self, text: str, offset: int) -> None:
         self.text, self.offset = text, offset
@@ -148,7 +149,7 @@ class _Builder:
             elif kind == "MappingStartEvent":
                 self.found.data = self._mapping((), 1)
             elif kind in ("ScalarEvent", "SequenceStartEvent") and not self._is_empty(event):
-                self.fail("the front matter is no mapping.", event, "write lines such as: model: small")
+                self.fail("the front matter must be a mapping.", event, "write lines such as: model: small")
         return self.found
 
     def _is_empty(self, event: yaml.Event) -> bool:
@@ -156,13 +157,13 @@ class _Builder:
 
     def _no_directives(self, event: yaml.Event) -> None:
         if event.version or event.tags:
-            self.fail("`%` directives are not supported.", event, "leave the line out")
+            self.fail("`%` directives are not supported.", event, "remove the line")
         if self.values:
-            self.fail("a second document begins here.", event, "one mapping is all")
+            self.fail("a second document begins here.", event, "write one mapping only")
 
     # -------------------------------------------------------------- events
     def _checked_events(self) -> Iterator[yaml.Event]:
-        """The parser's events, with its errors and what is forbidden turned into ours."""
+        """Yield the parser's events; raise CellError on its errors and on unsupported features."""
         import yaml
 
         try:
@@ -176,8 +177,8 @@ class _Builder:
         except yaml.reader.ReaderError as error:
             line, column = _position(self.text, error.position)
             self._raise(f"the character U+{error.character:04X} is not allowed here.", line, column)
-        except (OverflowError, ValueError) as error:  # an escape of a character that there is not
-            self._raise(f"the front matter is no YAML: {error}.", 1, 0)
+        except (OverflowError, ValueError) as error:  # an escape of a character that does not exist
+            self._raise(f"the front matter must be YAML: {error}.", 1, 0)
 
     def _check(self, event: yaml.Event) -> None:
         self.values += type(event).__name__ in ("ScalarEvent", "MappingStartEvent", "SequenceStartEvent")
@@ -197,7 +198,7 @@ class _Builder:
     def _fail_at(self, message: str, mark: yaml.Mark | None) -> NoReturn:
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 0)
         hint = next((hint for part, hint in _HINTS.items() if part in message), "")
-        self._raise(f"the front matter is no YAML: {message}.", line, column, hint)
+        self._raise(f"the front matter must be YAML: {message}.", line, column, hint)
 
     def _raise(self, message: str, line: int, column: int, hint: str = "") -> NoReturn:
         shown = "\n".join(row[:MAX_SHOWN] for row in self.text.splitlines())
@@ -242,10 +243,10 @@ class _Builder:
         if text.isascii():
             return text
         try:
-            # An escape may write one character beyond U+FFFF as two halves; a half alone is no text.
+            # Two escapes may write one character beyond U+FFFF as a pair of surrogates.
             return text.encode("utf-16", "surrogatepass").decode("utf-16")
         except UnicodeDecodeError:
-            self.fail("a text holds half a character (an unpaired surrogate).", event, "type the character itself")
+            self.fail("a text has an unpaired surrogate.", event, "type the character itself")
 
     def _sequence(self, path: tuple[str, ...], depth: int) -> list[Json]:
         found: list[Json] = []
@@ -268,7 +269,7 @@ class _Builder:
 
 
 def _unused_character(text: str) -> str:
-    """A character of the private use area that `text` does not hold."""
+    """Return a character of the private use area that `text` does not contain."""
     return next(chr(code) for code in range(0xE000, 0xF8FF) if chr(code) not in text)
 
 

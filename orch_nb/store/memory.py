@@ -382,14 +382,14 @@ class MemoryRunLog:
         _check(event)
         with self._store._lock:
             if hold is not None:
-                hold, _ = REDACTOR.clean(hold)
-                if hold.hold in self._holds:
-                    raise ledger_rules.name_in_use(self.run, hold.hold)
-                got = ledger_rules.admit(self._store.account, hold)
+                cleaned, _ = REDACTOR.clean(hold)
+                if cleaned.hold in self._holds:
+                    raise ledger_rules.name_in_use(self.run, cleaned.hold)
+                got = ledger_rules.admit(self._store.account, cleaned)
                 if isinstance(got, Refusal):
                     return got
-                self._holds[hold.hold] = got
-                self._store._records[self.run][len(self._events) + 1] = admit_record(hold)
+                self._holds[cleaned.hold] = got
+                self._store._records[self.run][len(self._events) + 1] = admit_record(cleaned)
             self.append((event,))
         return None
 

@@ -106,8 +106,9 @@ class SqliteRunLog:
         """
         self._check()
         if hold is not None:
-            hold, _ = REDACTOR.clean(hold)
-            ledger_rules.asked_of(hold)
+            cleaned, _ = REDACTOR.clean(hold)
+            ledger_rules.asked_of(cleaned)
+            hold = cleaned
         waiter: asyncio.Future[Refusal | None] = asyncio.get_running_loop().create_future()
         with self._journal.lock:
             packed = self._pack((event,), None if hold is None else books.admit_record(hold))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from orch_nb.errors import counted
 from orch_nb.schema import events as ev
 from orch_nb.schema.budget import UNITS, Budget, budget_of
-from orch_nb.schema.secrets import said
+from orch_nb.schema.secrets import summary
 
 if TYPE_CHECKING:
     from orch_nb.engine.state import RunState
@@ -84,7 +84,7 @@ class Watch:
 
     def _replace(self, key: str, at: float, found: Any) -> None:
         if found:
-            self.notices.append(Notice("secret", key, at, f"{said(found)} before it was stored"))
+            self.notices.append(Notice("secret", key, at, f"{summary(found)} before it was stored"))
 
     def _on_settled(self, event: ev.Settled, state: RunState) -> None:
         sent = state.open_calls.get((ev.key(event), event.call))
