@@ -7,14 +7,13 @@ higher layer.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+Drawing: TypeAlias = Callable[..., Any]
+Draw = TypeVar("Draw", bound=Drawing)
 
-Draw = TypeVar("Draw", bound="Callable[..., object]")
-
-_drawings: dict[tuple[str, str], Callable[..., Any]] = {}
+_drawings: dict[tuple[str, str], Drawing] = {}
 _loaders: list[Callable[[str], None]] = []
 
 
@@ -44,7 +43,7 @@ def figure(thing: object, *arguments: object, **options: object) -> Any:
     return _drawing(thing, "figure")(thing, *arguments, **options)
 
 
-def _drawing(thing: object, form: str) -> Callable[..., Any]:
+def _drawing(thing: object, form: str) -> Drawing:
     found = _find(thing, form)
     if found is None:
         for load in _loaders:
@@ -55,6 +54,6 @@ def _drawing(thing: object, form: str) -> Callable[..., Any]:
     return found
 
 
-def _find(thing: object, form: str) -> Callable[..., Any] | None:
+def _find(thing: object, form: str) -> Drawing | None:
     names = (f"{cls.__module__}.{cls.__qualname__}" for cls in type(thing).__mro__)
     return next((_drawings[form, name] for name in names if (form, name) in _drawings), None)

@@ -16,7 +16,7 @@ from orch_nb.schema.amount import DOLLARS, read_amount
 from orch_nb.schema.budget import Budget, parse_budget
 from orch_nb.schema.names import check_name
 from orch_nb.schema.reducers import reducer
-from orch_nb.schema.route_spec import check_route, check_second_opinion, check_sla
+from orch_nb.schema.route_spec import Route, check_route, check_second_opinion, check_sla
 
 MAX_BUDGET_USD = Decimal(1_000_000)
 MAX_TOKENS = 1_000_000
@@ -89,7 +89,7 @@ class AgentSpec(BaseModel):
     name: str
     prompt: str
     model: str = "small"
-    route: object = None
+    route: Route = None
     role: str = ""
     goal: str = ""
     backstory: str = ""
@@ -211,7 +211,7 @@ class AgentSpec(BaseModel):
 
     @field_validator("route", mode="before")
     @classmethod
-    def _route(cls, value: object) -> object:
+    def _route(cls, value: object) -> Route:
         return check_route(value)
 
     @field_validator("second_opinion", mode="before")

@@ -61,7 +61,7 @@ class RunStarted:
     run: str
     graph: str
     plan: dict[str, Any]
-    inputs: dict[str, Any]
+    inputs: dict[str, object]
     at: float
     limit_usd: Decimal | None = None
     notebook: str = ""
@@ -87,11 +87,11 @@ class Finished:
     node: str
     round: int
     item: int | None
-    value: Any
+    value: object
     at: float
     started_at: float
     taken: tuple[int, ...] | None = None
-    writes: dict[str, Any] | None = None
+    writes: dict[str, object] | None = None
     attempt: int = 1
     queued_s: float = 0.0
     fingerprint: Digest = ""
@@ -136,7 +136,7 @@ class Sent:
     call: int
     kind: str
     target: str
-    request: Any
+    request: object
     request_hash: Digest
     at: float
     reserved_usd: Decimal | None = Decimal(0)
@@ -166,7 +166,7 @@ class Settled:
     call: int
     at: float
     ok: bool = True
-    reply: Any = None
+    reply: object = None
     usage: Usage | None = None
     cost_usd: Decimal | None = Decimal(0)
     overrun_usd: Decimal = Decimal(0)
@@ -212,7 +212,7 @@ class Opened:
     node: str
     round: int
     item: int | None
-    inputs: dict[str, Any]
+    inputs: dict[str, object]
     at: float
     plan: dict[str, Any] | None = None
     started_at: float = 0.0
@@ -246,7 +246,7 @@ class Answered:
     round: int
     item: int | None
     action: str
-    value: Any
+    value: object
     by: str
     at: float
     shown_hash: Digest = ""
@@ -264,11 +264,11 @@ class Reused:
     node: str
     round: int
     item: int | None
-    value: Any
+    value: object
     at: float
     source: JsonObject
     taken: tuple[int, ...] | None = None
-    writes: dict[str, Any] | None = None
+    writes: dict[str, object] | None = None
     saved_usd: Decimal | None = None
     fingerprint: Digest = ""
     decision: dict[str, Any] | None = None
@@ -319,7 +319,7 @@ class RunEnded:
     TYPE: ClassVar[str] = "run_ended"
     status: Word
     at: float
-    output: Any = None
+    output: object = None
     error: ErrorInfo | None = None
     node: str = ""
 

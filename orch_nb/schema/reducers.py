@@ -6,6 +6,7 @@ position in the plan, then item. The order of arrival never matters.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
@@ -26,9 +27,9 @@ def append(old: list[object] | None, new: object) -> list[object]:
     return base + new if isinstance(new, list) else [*base, new]
 
 
-def add(old: Any, new: Any) -> object:
+def add(old: object, new: object) -> object:
     """Return the sum."""
-    return new if old is None else old + new
+    return new if old is None else operator.add(old, new)
 
 
 def largest(old: Any, new: Any) -> object:

@@ -268,7 +268,7 @@ _OPTION_CHECKS: dict[str, Callable[[object], object]] = {
 
 
 # ------------------------------------------------------------------ for the plan
-def candidates(route: Any, known: list[str]) -> list[str]:
+def candidates(route: Route, known: list[str]) -> list[str]:
     """Return the models that a route may choose, in the order in which it names them.
 
     Parameters
@@ -276,7 +276,7 @@ def candidates(route: Any, known: list[str]) -> list[str]:
     known
         For `auto`: the notebook's models.
     """
-    if route == AUTO:
+    if not isinstance(route, dict):  # "auto"
         return known
     how = _how(route)
     match how:
@@ -290,9 +290,9 @@ def candidates(route: Any, known: list[str]) -> list[str]:
     return list(dict.fromkeys([*named, other] if other else named))
 
 
-def complete(route: Any) -> dict[str, Any]:
+def complete(route: Route) -> dict[str, Any]:
     """Return the route with all defaults, as a plan stores it. `how` names the way."""
-    if route == AUTO:
+    if not isinstance(route, dict):  # "auto"
         return {"how": AUTO, "confidence": CONFIDENCE, "by": "schema", "tradeoff": TRADEOFF, "minimum": MINIMUM}
     how = _how(route)
     made = {"how": how, **route}

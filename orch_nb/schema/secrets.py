@@ -211,7 +211,7 @@ class Redactor:
         self._keys.add(key)
         return False
 
-    def _is_in_pieces(self, value: Sequence[Any]) -> bool:
+    def _is_in_pieces(self, value: Sequence[object]) -> bool:
         """Return whether the joined items of a list contain a secret. Items that may be separate texts are searched only for
         keys in use: a shape may occur by chance where they meet."""
         is_one_text = value[0].__class__ is not str

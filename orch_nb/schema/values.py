@@ -63,7 +63,7 @@ def _text(value: str, where: str) -> str:
     return value
 
 
-def _plain(value: Any, where: str, depth: int) -> Any:
+def _plain(value: Any, where: str, depth: int) -> object:
     cls = value.__class__
     if cls in _SCALARS or cls is bytes:
         return value
@@ -101,7 +101,7 @@ def _key(key: object, where: str) -> str:
     return str.__str__(held)
 
 
-def _plain_object(value: Any, where: str, depth: int) -> Any:
+def _plain_object(value: Any, where: str, depth: int) -> object:
     if isinstance(value, Enum):
         return _plain(value.value, where, depth + 1)
     dump = getattr(value, "model_dump", None)
