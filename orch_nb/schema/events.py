@@ -61,11 +61,11 @@ class RunStarted:
     run: str
     graph: str
     plan: dict[str, Any]
-    inputs: dict[str, object]
+    inputs: dict[str, Any]
     at: float
     limit_usd: Decimal | None = None
     notebook: str = ""
-    parent: JsonObject | None = None
+    parent: dict[str, object] | None = None
     version: str = ""
     attended: bool = True
     limits: dict[str, str] | None = None
@@ -212,7 +212,7 @@ class Opened:
     node: str
     round: int
     item: int | None
-    inputs: dict[str, object]
+    inputs: dict[str, Any]
     at: float
     plan: dict[str, Any] | None = None
     started_at: float = 0.0
