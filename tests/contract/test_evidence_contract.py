@@ -86,7 +86,7 @@ def test_nonsense_is_refused_and_nothing_is_kept(store: Any, wrong: dict[str, An
 
 
 def test_a_long_prompt_is_cut(store: Any) -> None:
-    """A prompt is kept up to its limit: evidence is no second copy of a document."""
+    """A prompt is stored up to its limit, so that evidence does not copy documents."""
     store.add_evidence([judged("a", prompt="x" * (MAX_PROMPT + 5))])
     assert store.evidence()[0].prompt == "x" * MAX_PROMPT
 

@@ -26,7 +26,7 @@ def ask(name: str, *, tokens: int = 100, calls: int = 1, usd: str = "0", node: B
 
 
 def used(tokens: int, seconds: str = "0", calls: int = 1) -> dict[str, D]:
-    """What a call used."""
+    """Return the use of a call."""
     return {"tokens": D(tokens), "calls": D(calls), "seconds": D(seconds)}
 
 
@@ -143,7 +143,7 @@ async def test_a_budget_is_kept_whole(shelf: Shelf) -> None:
 
 
 async def test_a_reset_begins_every_unit_anew(shelf: Shelf) -> None:
-    """What was used is forgotten in every unit, the limits stay, and the ledger still is what the events say."""
+    """A reset sets the use to 0 in every unit, keeps the limits, and the ledger still agrees with the events."""
     shelf.store.set_limit("notebook:n", Budget(calls=D(1)))
     log = begun(shelf.store)
     await log.admit(sent(), ask("h"))
@@ -158,7 +158,7 @@ async def test_a_reset_begins_every_unit_anew(shelf: Shelf) -> None:
 
 
 async def test_a_deleted_runs_use_stays_counted(shelf: Shelf) -> None:
-    """What a run took from the notebook's quotas is carried when the run is deleted, doubt included."""
+    """A deleted run's use of the notebook's quotas is carried over, including the use in doubt."""
     log = begun(shelf.store)
     await log.admit(sent(), ask("h"))
     log.settle([settled()], "h", D(0), D(0), used(7, "0.5"))

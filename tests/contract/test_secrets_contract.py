@@ -45,7 +45,7 @@ WITHOUT_TEXT = (int, float, bool, Decimal, NoneType)
 
 @pytest.fixture(params=sorted(SECRETS))
 def secret(request) -> str:
-    """A secret as it may stand in a text; the key that is in use is known."""
+    """Each secret of the list, with the key in use known to the redactor."""
     REDACTOR.know([SECRETS["in use"]])
     return SECRETS[request.param]
 
@@ -306,5 +306,5 @@ def test_no_error_of_ours_says_a_secret(kind, secret):
 
 
 def test_usages_are_no_exception():
-    """What was wrong with a usage is a text of the provider's."""
+    """The problem with a usage is a text from the provider."""
     assert [where for where, _ in instances(Usage, "x" * 20)] == ["bad"]

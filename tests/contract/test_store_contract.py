@@ -54,7 +54,7 @@ def test_numbers_count_from_one(store: Any) -> None:
 
 
 def test_numbers_are_never_given_twice(shelf: Shelf) -> None:
-    """A number is not given again after its run was deleted or the store was opened anew."""
+    """A number is not given again after its run was deleted or the store was reopened."""
     log = begin(shelf.store)
     log.close()
     shelf.store.delete(log.run)
@@ -79,7 +79,7 @@ def test_runs_may_have_names(store: Any, run: str) -> None:
     "run", ["", "..", "../x", "a/b", "a b", "x" * 65, "x" * 5000, "a\0b", "é", "-x", "'; DROP TABLE runs"]
 )
 def test_bad_names_are_refused(store: Any, run: str) -> None:
-    """What could not be a file's name or a word in a message is refused with a typed error."""
+    """An id that cannot be a file's name or a word in a message is refused with a typed error."""
     with pytest.raises(StoreError, match="cannot name a run"):
         store.create(run)
 
@@ -216,7 +216,7 @@ BAD: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", BAD)
 async def test_what_cannot_be_stored_is_refused(store: Any, name: str) -> None:
-    """A value that is no plain data is a typed error, nothing is appended, and the log goes on."""
+    """A value that cannot be stored is a typed error; nothing is appended, and the log can be used further."""
     log = begin(store)
     with pytest.raises(UnstorableValue):
         await done(log.append([finished(1), finished(BAD[name])]))
@@ -304,7 +304,7 @@ def test_without_a_loop(store: Any) -> None:
 
 
 def test_one_store_in_several_loops(store: Any) -> None:
-    """A log goes on in another loop after the first one ended, even with an append nobody waited for."""
+    """A log continues in another loop after the first one ended, even with an append that was not awaited."""
     log, other = begin(store), begin(store)
 
     async def leave(i: int) -> None:
@@ -343,7 +343,7 @@ def test_one_writer(store: Any) -> None:
 
 
 def test_a_closed_run_can_be_opened(shelf: Shelf) -> None:
-    """Once its writer closed, a run is opened and goes on at its end."""
+    """After its writer closed, a run can be opened and continues at its end."""
     begin(shelf.store, "x").close()
     log = shelf.again().open("x")
     log.append([finished(1)])
@@ -440,7 +440,7 @@ ANSWERED = ev.Answered("", "approve", 1, None, "approve", {"x": 1}, "ann", 5.0)
     ],
 )
 def test_status_follows_the_events(shelf: Shelf, tail: list[Any], status: str, waiting: tuple[str, ...]) -> None:
-    """A run's status is what its events make it, one by one or together, before and after opening anew."""
+    """A run's status follows from its events, appended one by one or together, before and after reopening."""
     for together in (True, False):
         run = f"together-{together}"
         log = begin(shelf.store, run)
@@ -464,7 +464,7 @@ def test_who_writes_is_shown(store: Any) -> None:
 
 
 async def test_counts_by_type(store: Any) -> None:
-    """How many events of each type a run has."""
+    """`counts` returns the number of events of each type."""
     log = begin(store)
     await done(log.append([finished(1), finished(2), ended()]))
     assert store.counts(log.run) == {"run_started": 1, "finished": 2, "run_ended": 1}
@@ -494,7 +494,7 @@ async def test_a_hold_settles(store: Any) -> None:
 
 
 async def test_the_tightest_scope_refuses(store: Any) -> None:
-    """What does not fit in one scope is held in none; the refusal has the tightest scope's figures; nothing is recorded."""
+    """A hold that does not fit in one scope is made in none; the refusal has the tightest scope's figures; nothing is recorded."""
     log = begin(store, "x")
     assert await log.admit(sent(), hold("h", "0.40", *NEST)) is None
     refusal = await log.admit(sent(1), hold("h2", "0.20", *NEST))
@@ -524,7 +524,7 @@ async def test_pennies_add_up(store: Any) -> None:
 
 
 async def test_spending_is_capped_at_the_hold(store: Any) -> None:
-    """What was billed above the hold is overrun: shown apart, and blocking every further call in that budget."""
+    """A bill above the hold is overrun: shown separately, and blocking all further calls in that budget."""
     log = begin(store, "x")
     await log.admit(sent(), hold("h", "0.10", *NEST))
     await done(log.settle([settled()], "h", D("0.15"), D("0.01")))
@@ -536,7 +536,7 @@ async def test_spending_is_capped_at_the_hold(store: Any) -> None:
 
 
 async def test_a_new_limit_acknowledges_an_overrun(store: Any) -> None:
-    """Who sets a limit has seen the overrun: it counts as spent from then on and blocks no more by itself."""
+    """Setting a limit accepts the overrun: it counts as spent from then on and no longer blocks by itself."""
     log = begin(store, "x", limit_usd=D("0.20"))
     await log.admit(sent(), hold("h", "0.10", "run:x"))
     await done(log.settle([settled()], "h", D("0.15"), D(0)))
@@ -821,7 +821,7 @@ async def test_deleting_deletes_one_run(store: Any) -> None:
 
 
 async def test_deleting_a_run_in_doubt_keeps_the_doubt(store: Any) -> None:
-    """What a deleted run had under way stays counted: nobody knows whether it was paid."""
+    """Open calls of a deleted run stay counted, because it is unknown whether they were paid."""
     log = begin(store, "x")
     await log.admit(sent(), hold("h", "0.10", "notebook:n"))
     log.close()

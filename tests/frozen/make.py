@@ -3,7 +3,7 @@
 A folder ``vN`` has a store with runs of every shape (``runs.sqlite``), the same runs as lines (``runs.jsonl``), the cells that
 define what ran (``cells.txt``), and the readings of the runs (``expected.json``). A folder that was committed is never
 written again; where a figure of its readings was wrong and is mended, ``python -m tests.frozen.make --read v1`` writes
-``expected.json`` anew from the stored runs.
+``expected.json`` again from the stored runs.
 """
 
 from __future__ import annotations

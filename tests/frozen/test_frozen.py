@@ -1,5 +1,5 @@
-"""Stores that earlier commits wrote, kept for ever: every later commit reads the same from them, and goes on with what was
-unfinished. `tests.frozen.make` writes them, and says when a file may be written anew."""
+"""Stores that earlier commits wrote. Every later commit must read the same from them and resume the unfinished runs.
+`tests.frozen.make` writes them and describes when a file may be replaced."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def calls_of(book: Any) -> int:
 
 
 def lines_of(version: Path) -> dict[str, list[str]]:
-    """Run -> its exported lines, in the order of the file; a line with the run alone stands before them."""
+    """Return run -> its exported lines, in the order of the file. A line with only the run precedes them."""
     found: dict[str, list[str]] = {}
     for line in (version / "runs.jsonl").read_text(encoding="utf-8").splitlines():
         if (header := json.loads(line)).keys() == {"run"}:

@@ -2,7 +2,7 @@
 that only they move.
 
 It speaks the public surface (`orch_nb` and the magics), so that it runs on earlier and later versions too. The few things that
-it must know of the inside stand in `ModelClock.running` and `using`.
+it must know of the inside are in `ModelClock.running` and `using`.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def test_recorded_runs_can_be_stored_again(path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", STORES, ids=lambda p: p.parent.name)
 def test_stores_of_every_version_open(path: Path, tmp_path: Path) -> None:
-    """A store of every earlier version opens: same runs, same events, same money; and goes on."""
+    """A store of every earlier version opens with the same runs, events and money, and can be continued."""
     file = tmp_path / "runs.sqlite"
     connection = sqlite3.connect(file, isolation_level=None)
     connection.executescript(path.read_text(encoding="utf-8"))

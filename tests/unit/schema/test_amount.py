@@ -110,7 +110,7 @@ def test_a_number_from_python_is_read_as_its_own_digits_which_are_read_back(valu
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), D("NaN"), D("sNaN"), D("-Infinity"), -1, -0.5, D("-0.01"), True, None, [1], Fraction(1, 3), Budget()])  # fmt: skip
 def test_a_python_value_that_is_no_finite_number_from_0_is_refused(value):
-    """Truth values, NaN, infinities and negatives are no amounts."""
+    """Truth values, NaN, infinities and negatives are refused."""
     with pytest.raises(BadOption, match="it must be"):
         read_amount(value, "it", most=100)
 
@@ -185,7 +185,7 @@ def test_what_happens_at_the_limit_does_not_depend_on_the_order_of_the_parts():
 
 
 def test_a_decimal_comma_in_front_matter_is_refused_in_each_of_its_places():
-    """YAML reads `{usd: 0,50}` as two keys: that, too, is no amount."""
+    """YAML reads `{usd: 0,50}` as two keys, which is refused, too."""
     for row in (
         "budget: 0,01",
         "budget: {usd: 0,01}",

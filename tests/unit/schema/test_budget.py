@@ -61,7 +61,7 @@ def test_what_can_be_said(said, meant):
     ],
 )
 def test_what_cannot_be_said(said, message, hint):
-    """What is no budget is refused with the part that is wrong, and how it is written."""
+    """A wrong budget is refused; the error has the wrong part and its correct form."""
     with pytest.raises(BadOption) as caught:
         parse_budget(said)
     assert message in str(caught.value)

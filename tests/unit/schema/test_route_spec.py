@@ -36,7 +36,7 @@ def _halves(cell):
 
 
 def test_the_magic_line_takes_a_route_too():
-    """Flags and front matter take the same keys: a short route goes on the line."""
+    """Flags and front matter take the same keys; a short route fits on the line."""
     assert parse_agent_cell("a --route auto", "x").route == "auto"
     spec = parse_agent_cell('a --route "{cascade: [small, big]}"', "x")
     assert spec.route == {"cascade": ["small", "big"]}
@@ -121,7 +121,7 @@ def test_a_plan_keeps_the_whole_route_and_its_candidates():
 
 
 def test_defaults_are_filled_in_for_the_plan_only():
-    """What was not said is not printed back, and is in the plan."""
+    """Defaults are not printed, but they are in the plan."""
     assert check_route({"cascade": ["a", "b"]}) == {"cascade": ["a", "b"]}
     assert complete({"cascade": ["a", "b"]}) == {
         "how": "cascade",

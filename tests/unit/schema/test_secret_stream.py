@@ -39,7 +39,7 @@ def test_a_stream_shows_the_same_whatever_its_pieces_are(secret, before, after, 
 )
 @pytest.mark.parametrize("size", [7, 5000])
 def test_a_secret_too_long_to_be_held_is_left_out_and_the_text_behind_it_is_not(secret, size):
-    """What is held is bounded; nothing of the secret is shown for that."""
+    """The buffer is bounded, and still no part of the secret is shown."""
     stream, shown = StreamRedactor(Redactor()), ""
     text = f"see {secret} and on it goes"
     for i in range(0, len(text), size):

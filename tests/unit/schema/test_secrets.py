@@ -47,7 +47,7 @@ def test_a_secret_is_found_and_replaced_in_data_of_every_kind(value):
 
 @pytest.mark.parametrize("secret", SHAPES.values(), ids=SHAPES)
 def test_a_mark_is_no_secret(secret):
-    """What was replaced once is not found again, nor counted."""
+    """A mark is not found or counted again."""
     redactor = Redactor()
     made, found = redactor.clean({"text": f"see {secret} here"})
     assert sum(found.values()) == 1

@@ -109,7 +109,7 @@ def test_an_enum_is_stored_as_its_value_wherever_it_stands(value, stored):
     ],
 )  # fmt: skip
 def test_a_subclass_of_a_plain_type_is_stored_as_its_data_whatever_its_methods_say(value, stored):
-    """What a class makes of itself for people is not what it holds."""
+    """The data of a class are stored, and not its `__str__`."""
     got = plain(value)
     assert got == stored
     assert _is_plain(got)
@@ -125,7 +125,7 @@ def test_subclasses_hold_every_value_of_their_base(text, whole, real):
     "value", [Plain.OTHER, {Level.HIGH: 1}, {Plain.PAIR: 1}, {Plain.TEXT: 1, "text": 2}, [Plain.OTHER]]
 )
 def test_an_enum_whose_value_cannot_be_stored_is_refused(value):
-    """Other objects, keys that are no text, and two keys of the same text are said, not guessed."""
+    """Other objects, keys that are not text, and two keys of the same text are refused."""
     with pytest.raises(UnstorableValue):
         plain(value)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def test_a_cell_is_split_at_its_two_lines() -> None:
-    """The YAML, the prompt, and how many lines of the cell stand above each."""
+    """A cell is split into the YAML, the prompt, and the number of lines above each."""
     got = split_front_matter("---\nmodel: small\nout: str\n---\nHello\n\n---\nworld\n")
     assert got == ("model: small\nout: str\n", "Hello\n\n---\nworld\n", 4)
     assert got.yaml_offset == 1

@@ -92,7 +92,7 @@ def test_every_reference_is_known(value: Any) -> None:
 
 @given(values)
 def test_tags_are_undone(value: Any) -> None:
-    """What JSON lacks, and keys that look like tags, survive a line of JSON."""
+    """Data that JSON lacks, and keys that look like tags, survive a line of JSON."""
     assert repr(untag(loads(dumps(tag(value))))) == repr(value)
     assert repr(from_line(to_line(3, finished(value)))) == repr((3, finished(value)))
 
@@ -145,7 +145,7 @@ def test_equal_large_values_are_stored_once() -> None:
 
 
 def test_small_values_stay_in_their_event() -> None:
-    """What fits in its row needs no blob."""
+    """A value that fits in its row needs no blob."""
     shelf = Shelf()
     shelf.pack(finished({"n": 1, "text": "x" * 3000, "list": [1, 2, 3]}))
     assert not shelf.blobs

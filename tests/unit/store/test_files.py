@@ -148,7 +148,7 @@ def test_migrations_are_remembered(tmp_path: Path) -> None:
 
 
 def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
-    """A database of another program, and a file that is no database, are left alone with a typed error."""
+    """A database of another program, and a file that is not a database, are not changed; both are a typed error."""
     other = tmp_path / "other.sqlite"
     connection = sqlite3.connect(other)
     connection.execute("CREATE TABLE cookies (name TEXT)")
@@ -230,7 +230,7 @@ def test_durability_is_a_word_we_know(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------------------ loss
 @posix
 async def test_a_deleted_folder_stops_the_next_call(tmp_path: Path) -> None:
-    """When the folder is deleted under a running store, the next call is refused before it is sent, and every later one."""
+    """If the folder of an open store is deleted, all further calls are refused before they are sent."""
     folder = tmp_path / ".orch"
     store = SqliteStore(folder / "runs.sqlite")
     log = store.create("x")
@@ -260,7 +260,7 @@ async def test_a_replaced_file_is_noticed(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing can be written, the store moves to the user's state folder and says so."""
+    """If the folder cannot be written, the store is in the user's state folder, with a notice."""
     monkeypatch.setattr(location, "state_home", lambda: tmp_path / "state")
     work, real = tmp_path / "work", location.private_folder
 
@@ -390,7 +390,7 @@ def test_a_settlement_joins_the_next_sync(tmp_path: Path, monkeypatch: pytest.Mo
 
 # ------------------------------------------------------------------------------------------------------------ place
 def test_without_locks_the_store_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where files cannot be locked the store moves to the user's state folder, the same one every time, and says so."""
+    """If files cannot be locked, the store is in the user's state folder, always the same one, with a notice."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "state"))
     monkeypatch.setattr(location, "state_home", lambda: tmp_path / "state")
@@ -432,7 +432,7 @@ def test_a_missing_folder_is_not_guessed(tmp_path: Path) -> None:
 
 
 def test_numbers_of_a_burst_are_given_back(tmp_path: Path) -> None:
-    """Who starts many runs at once reserves numbers in blocks; what is left over is given again."""
+    """Many runs at once reserve numbers in blocks; the unused numbers are given again."""
     path = tmp_path / "runs.sqlite"
     with SqliteStore(path) as store:
         assert [int(store.next_run()) for _ in range(100)] == list(range(1, 101))

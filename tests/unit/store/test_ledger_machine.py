@@ -136,7 +136,7 @@ class Ledger(RuleBasedStateMachine):
 
     @invariant()
     def open_calls_are_counted(self) -> None:
-        """What is held or in doubt is exactly what the open calls asked for."""
+        """The money held or in doubt is exactly the sum that the open calls asked for."""
         if not hasattr(self, "store"):
             return
         one = self.store.balance("notebook:n")

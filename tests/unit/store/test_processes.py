@@ -26,7 +26,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and forks ar
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the processes meet."""
+    """The store that the processes share."""
     return tmp_path / ".orch" / "runs.sqlite"
 
 
@@ -82,7 +82,7 @@ def test_a_store_is_one_file_after_a_clean_end(path: Path, child: Callable[..., 
 def test_a_store_that_one_of_two_processes_closes_is_complete_in_its_file(
     path: Path, child: Callable[..., Any]
 ) -> None:
-    """Another kernel is still there: what the first one wrote is in the file all the same, and both go on."""
+    """With another kernel still open, the file has all events of the first one, and both continue."""
     import shutil
 
     process = child("keep", path, "y")
@@ -161,7 +161,7 @@ def test_a_kill_releases_the_lock(path: Path, child: Callable[..., Any]) -> None
 
 @posix
 def test_a_dead_processs_money_is_in_doubt(path: Path, child: Callable[..., Any]) -> None:
-    """What a killed process held stays counted, as in doubt: a budget does not wait for money that nobody will release."""
+    """The holds of a killed process are counted as in doubt: a budget does not wait for money that no process will release."""
     import asyncio
 
     with SqliteStore(path) as store:
@@ -227,8 +227,8 @@ async def test_a_short_lock_is_waited_for(path: Path, child: Callable[..., Any])
 
 
 async def test_a_long_lock_is_an_error(path: Path, child: Callable[..., Any]) -> None:
-    """When the other process does not end within the patience given: a typed error for all who wait, and nothing is lost:
-    the log goes on once the lock is gone."""
+    """If the other process does not end within `patience_s`, all waiters get a typed error. Nothing is lost: the log
+    continues once the lock is released."""
     store = SqliteStore(path, patience_s=0.2)
     log, other = store.create("x"), store.create("y")
     for one in (log, other):
@@ -286,7 +286,7 @@ async def test_an_admission_that_was_cancelled_while_waiting(path: Path, child: 
 
 
 def test_a_hold_that_was_doubted_meanwhile(path: Path) -> None:
-    """When another process put a dead run's holds in doubt at the moment it was opened, they are not doubted twice."""
+    """Holds of a dead run that another process puts in doubt while the run is opened are not doubted twice."""
     import asyncio
 
     with SqliteStore(path) as store:
@@ -307,7 +307,7 @@ def test_a_hold_that_was_doubted_meanwhile(path: Path) -> None:
 @posix
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_never_touches_the_store(path: Path) -> None:
-    """A child forked from a process with a store gets a typed error from every use of it; the parent goes on."""
+    """In a child forked from a process with a store, every use of the store is a typed error; the parent continues."""
     with SqliteStore(path) as store:
         log = store.create("x")
         log.append([started("x")])
@@ -349,7 +349,7 @@ def test_a_death_while_making_tables(path: Path, child: Callable[..., Any], stat
 @posix
 @pytest.mark.parametrize("limit", [60_000, 61_000, 70_000, 90_000, 140_000, 260_000, 500_000, 900_000])
 def test_a_full_disk(path: Path, child: Callable[..., Any], limit: int) -> None:
-    """When a write fails: a typed error, no half step, a ledger that agrees; and with room again the same log goes on."""
+    """A failed write is a typed error without a half step, and the ledger agrees; with space again the same log continues."""
     process = child("limited", path, limit)
     written, error, good, wrong = line(process).split()
     process.wait()
@@ -367,7 +367,7 @@ def test_a_torn_log_is_a_prefix(shared: Path, path: Path) -> None:
 
 
 def test_a_torn_log_keeps_what_was_synced(shared: Path, path: Path) -> None:
-    """What was on the disk when a call was admitted is there after any power cut."""
+    """The events on the disk when a call was admitted are there after any power cut."""
     _torn(shared, path, ["--variants", "30"], synced=True)
 
 

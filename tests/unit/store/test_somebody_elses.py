@@ -72,7 +72,7 @@ def as_other(place: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedP
 
 
 def resume(place: Path) -> tuple[str, ...]:
-    """The command that goes on with the run."""
+    """Return the command that resumes the run."""
     return ("resume", "1", "--module", str(place / "steps.py"))
 
 
@@ -186,7 +186,7 @@ def test_a_store_of_ones_own_that_cannot_be_written_is_read(place, as_other, fol
 
 
 def test_the_runs_that_somebody_else_is_writing_are_read_as_they_stand(place, as_other):
-    """The owner's kernel has the store open, and a run goes on in it: it is listed as running, with what is in the log."""
+    """While the owner's kernel writes a run, it is listed as running, with the events so far."""
     runtime = Runtime(place)
     log = runtime.store.create("nightly")
     from tests.contract.facts import started
