@@ -1,4 +1,4 @@
-"""What happens to a call that does not fit in a budget: the run stops, a cheaper model is asked, or a person is."""
+"""A call that does not fit in a budget: the run stops, a cheaper model is called, or a person is asked."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from orch_nb.schema.budget import EXAMPLE, MOST, WHOLE, Budget, parse_budget
 from orch_nb.trace.alerts import money
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from orch_nb.engine.plan import PlanNode
     from orch_nb.engine.ports import Call, Limit, Prepared, Refusal
     from orch_nb.runtime.services import Services
+    from orch_nb.schema.events import Event
 
 NOT_ASKED = frozenset({"echo"})
-"""Providers that no call is degraded to unless a budget names them: they answer nothing."""
+"""Providers that calls are degraded to only where a budget names them: they give no real answers."""
 
 
 class LimitedRun(Protocol):
-    """What of a run decides at a limit: its budgets, and how its calls are prepared."""
+    """A run as it decides at a limit: its budgets, and how its calls are prepared."""
 
     run: str
     raised: dict[str, Limit]
@@ -37,12 +38,10 @@ class LimitedRun(Protocol):
 
 
 def budget_at(run: LimitedRun, node: PlanNode, scope: str) -> Budget:
-    """The budget of a scope around `node`: as this run has it, else as the store does (a notebook's)."""
+    """Return the budget of a scope around `node`: of this run, else of the store (a notebook's)."""
     limit = dict(run.scopes_of(node)).get(scope)
     if limit is None:
-        balance = run.runtime.store.balance(scope)
-        made: Budget = balance.budget
-        return made
+        return run.runtime.store.balance(scope).budget
     return limit if isinstance(limit, Budget) else Budget(limit)
 
 
@@ -50,13 +49,13 @@ def budget_at(run: LimitedRun, node: PlanNode, scope: str) -> Budget:
 def degraded(
     run: LimitedRun, node: PlanNode, call: Call, key: str, refused: Prepared, refusal: Refusal
 ) -> Prepared | None:
-    """The same call to the cheapest model that fits in what is left, or to the one that the budget names; None: to none.
+    """Return the same call to the cheapest model that fits in what is left, or to the one that the budget names; else None.
 
     Notes
     -----
-    Only dollars can be saved so. A model that cannot take the request (its tools, its schema, its length), that has no
-    price, no key, or whose provider is down is passed over; so is one that would be reserved at no less. The call is repaired, retried and billed like
-    any other, and its route says why it went there.
+    This saves dollars only, no other unit. A model is skipped that cannot take the request (its tools, its schema, its
+    length), has no price or no key, whose provider is down, or whose reservation would not be smaller. The call is repaired,
+    retried and billed like any other, and its route gives the reason.
     """
     room = refusal.limit - refusal.spent
     if refusal.unit != "usd" or call.kind != "model" or refusal.asked <= room - refusal.held:
@@ -74,16 +73,16 @@ def degraded(
 
 
 def _names(run: LimitedRun, call: Call) -> Iterator[str]:
-    """The notebook's models that can take the request at all."""
+    """Yield the notebook's models that can take the request."""
     for offer in run.runtime.models.offers():
         asked = call.request
         can = (offer.tools or not asked.tools) and (offer.json or asked.schema is None)
-        is_own = offer.name not in ("smollm2", "echo")  # these are there as `small`, when they can be asked
+        is_own = offer.name not in ("smollm2", "echo")  # they are offered as `small`
         if can and is_own and offer.provider not in NOT_ASKED:
             yield offer.name
 
 
-def _prepare_each(run: LimitedRun, node: PlanNode, call: Call, key: str, names: Any) -> Iterator[Prepared]:
+def _prepare_each(run: LimitedRun, node: PlanNode, call: Call, key: str, names: Iterable[str]) -> Iterator[Prepared]:
     for name in names:
         try:
             offer = run.runtime.offer(node, name)
@@ -92,11 +91,11 @@ def _prepare_each(run: LimitedRun, node: PlanNode, call: Call, key: str, names: 
                 continue
             yield run.prepare(node, replace(call, target=name), key)
         except OrchError:
-            continue  # no key, no price, does not fit: not a way out, and the refusal already is the error
+            continue  # no key, no price, or it does not fit: the refusal is the error
 
 
 def _route(chosen: Prepared, refused: Prepared, refusal: Refusal) -> dict[str, Any]:
-    """The chosen model's route, the refused one among its candidates."""
+    """Return the chosen model's route, with the refused one among its candidates."""
     left = refusal.limit - refusal.spent - refusal.held
     why = (
         f"degraded to `{chosen.target}`: the budget of {whose(refusal.scope)} has {money(left)} left, "
@@ -108,7 +107,7 @@ def _route(chosen: Prepared, refused: Prepared, refusal: Refusal) -> dict[str, A
 
 
 def whose(scope: str) -> str:
-    """A scope in words: ``run 7``, ``notebook n``, ``node `draft` of run 7``."""
+    """Return a scope in words: ``run 7``, ``notebook n``, ``node `draft` of run 7``."""
     head, _, node = scope.partition("/node:")
     kind, _, name = head.partition(":")
     return f"node `{node}` of {kind} {name}" if node else f"{kind} {name}".rstrip()
@@ -116,7 +115,7 @@ def whose(scope: str) -> str:
 
 # ------------------------------------------------------------------ a person
 def shown_to_person(refusal: Refusal) -> dict[str, str]:
-    """The figures that a person decides by; kept in the `Waiting` event."""
+    """Return the figures that a person decides by; the `Waiting` event stores them."""
     return {
         "scope": refusal.scope, "unit": refusal.unit, "limit": str(refusal.limit), "used": str(refusal.spent),
         "held": str(refusal.held), "asked": str(refusal.asked),
@@ -124,32 +123,32 @@ def shown_to_person(refusal: Refusal) -> dict[str, str]:
 
 
 def question_of(node: str, refusal: Refusal) -> str:
-    """What a person is asked."""
+    """Return the question to a person."""
 
-    def said(amount: Decimal) -> str:
+    def text(amount: Decimal) -> str:
         return money(amount) if refusal.unit == "usd" else counted(amount, refusal.unit)
 
     left = refusal.limit - refusal.spent - refusal.held
-    needs = f"`{node}` asks for up to {said(refusal.asked)}" if refusal.asked else f"`{node}` asks to go on"
+    needs = f"`{node}` asks for up to {text(refusal.asked)}" if refusal.asked else f"`{node}` asks to continue"
     return (
-        f"The budget of {whose(refusal.scope)} has {said(left)} left of {said(refusal.limit)}; {needs}. How much more?"
+        f"The budget of {whose(refusal.scope)} has {text(left)} left of {text(refusal.limit)}; {needs}. How much more?"
     )
 
 
-def raised_budget(shown: Mapping[str, str], amount: Any, before: Budget) -> Budget:
-    """The budget after a person's answer.
+def raised_budget(shown: Mapping[str, str], amount: object, before: Budget) -> Budget:
+    """Return the budget after a person's answer.
 
     Parameters
     ----------
     shown
-        What they were shown.
+        The figures that they were shown.
     amount
-        By how much, in the unit that ran out; None: just enough for the call that asked.
+        The raise, in the unit that ran out; None: just enough for the call that asked.
 
     Raises
     ------
     BadOption
-        It is no amount.
+        `amount` is not an amount.
     """
     unit = shown["unit"]
     if amount is None:
@@ -165,8 +164,8 @@ def raised_budget(shown: Mapping[str, str], amount: Any, before: Budget) -> Budg
     return parse_budget({unit: f"+{format(more, 'f')}"}, "the raise", before=before)
 
 
-def raise_limit(run: LimitedRun, node: PlanNode, shown: Mapping[str, str], amount: Any, now: float) -> list[Any]:
-    """Put a person's answer in force; the events that say so. A limit outside the run changes in the store at once."""
+def raise_limit(run: LimitedRun, node: PlanNode, shown: Mapping[str, str], amount: object, now: float) -> list[Event]:
+    """Raise a limit by a person's answer; return the events of it. A limit outside the run changes in the store at once."""
     scope, own = shown["scope"], f"run:{run.run}"
     budget = raised_budget(shown, amount, budget_at(run, node, scope))
     if scope != own and not scope.startswith(own + "/"):

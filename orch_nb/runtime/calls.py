@@ -1,4 +1,4 @@
-"""What nodes ask for, done: calls to providers priced and bounded, tools run, choices made. Implements `engine.ports.Perform`."""
+"""The calls of a run's nodes: priced and bounded calls to providers, tools, choices. Implements `engine.ports.Perform`."""
 
 from __future__ import annotations
 
@@ -44,18 +44,20 @@ if TYPE_CHECKING:
     from orch_nb.engine.plan import Chooser, Plan, PlanNode
     from orch_nb.engine.ports import Limit, Machine, Refusal
     from orch_nb.runtime.services import Services
+    from orch_nb.schema.events import Event, Settled
+    from orch_nb.schema.messages import Message
 
 ZERO = Decimal(0)
 CACHE_SLOT = "recorded"
-"""Answers that are there already wait for no provider."""
+"""Concurrency slot of recorded answers, which wait for no provider."""
 DOWN_POLL_S = 0.05
-"""How often a call that waits for a provider looks whether its time has come, or the one that tries it is back."""
+"""Seconds between the looks of a call that waits until a provider is up again."""
 FREED_POLL_S = 0.25
-"""Another process's settlement is not announced to us: look again this often."""
+"""Seconds between looks at the ledger: another process's settlement is not announced."""
 
 
 class Performer:
-    """The I/O of one run.
+    """Makes the calls of one run.
 
     Parameters
     ----------
@@ -86,8 +88,8 @@ class Performer:
         self.run, self.scopes = run, scopes
         self.on_text, self.on_call_end = on_text, on_call_end
         self.raised: dict[str, Limit] = {}
-        """Scopes inside the run whose limit was changed while it goes on."""
-        self._calls: dict[int, tuple[PlanNode, Any]] = {}
+        """Scopes inside the run whose limit was changed during the run."""
+        self._calls: dict[int, tuple[PlanNode, Callable[..., object]]] = {}
         self._said: dict[int, list[str]] = {}
         """Calls that may have been sent -> the pieces of text that were received."""
         self.routes = Routes(runtime, namespace)
@@ -96,8 +98,8 @@ class Performer:
         self.cache = ResponseCache(runtime.answers, run, now)
 
     # ---------------------------------------------------------------- functions
-    def function(self, node: PlanNode) -> Any:
-        """What the driver calls for a function or tool node."""
+    def function(self, node: PlanNode) -> Callable[..., object]:
+        """Return what the driver calls for a function or tool node."""
         known = self._calls.get(id(node))
         if known is None:
             target = self.bound.get(function_key(node)) or self.namespace.get(node.function)
@@ -105,30 +107,30 @@ class Performer:
                 raise ReplayMismatch(
                     f"the function `{node.function}` is not defined here.", hint="run the cell that defines it"
                 )
-            # The node is kept with its call: an identity is only its own while its object lives.
+            # The node is stored with its call: an `id` is unique only while its object lives.
             known = self._calls[id(node)] = (node, bound_call(node, target, self.runtime.pool))
         return known[1]
 
-    def expand(self, grown: Expand) -> tuple[dict[str, Any], dict[str, Any]]:
-        """A graph that a node returned, compiled and checked."""
+    def expand(self, grown: Expand) -> tuple[dict[str, object], dict[str, object]]:
+        """Compile and check a graph that a node returned; return its plan and its inputs as data."""
         plan = compile_in(grown.graph, self.namespace)
         self.bound = {**self.bound, **callables(plan, self.namespace, graph_spec(grown.graph))}
         check_inputs(plan, grown.inputs)
         return to_data(plan), plain(grown.inputs, where="the inputs of a grown graph")
 
     def effect_done(self, key: str) -> str | None:
-        """The earlier run in which this effect was performed."""
+        """Return the earlier run in which this effect was performed; None where none did."""
         return self.runtime.effect_done(key, self.run)
 
     # ---------------------------------------------------------------- agents
-    def machine(self, node: PlanNode, values: dict[str, Any], key: str) -> Machine:
-        """The conversation of an agent node, from its recorded definition."""
+    def machine(self, node: PlanNode, values: dict[str, object], key: str) -> Machine:
+        """Return the conversation of an agent node, from its recorded definition."""
         from orch_nb.agents.machine import AgentMachine
 
         return AgentMachine(node.spec, values)
 
     def prepare(self, node: PlanNode, call: Call, idempotency_key: str) -> Prepared:
-        """One call, ready to leave: routed, bounded, hashed."""
+        """Route, bound and hash one call, so that it can be sent."""
         scopes = self.scopes_of(node)
         if call.kind in ("route", "check"):
             return self.routes.prepare(call, scopes, node)
@@ -148,7 +150,7 @@ class Performer:
         return self._prepare_model(node, call, idempotency_key, scopes)
 
     def scopes_of(self, node: PlanNode) -> tuple[tuple[str, Limit], ...]:
-        """The budgets around a call of `node`, the outermost first, with what they were raised to since."""
+        """Return the budgets around a call of `node`, outermost first, with what they were raised to since."""
         scopes = self.scopes
         if node.budget_usd is not None or node.budget:
             usd = None if node.budget_usd is None else Decimal(node.budget_usd)
@@ -185,10 +187,12 @@ class Performer:
         return Prepared("model", offer.name, said, identity, priced.bound_usd,
                         priced.bound_tokens, scopes, route, slot, priced)  # fmt: skip
 
-    def _figures(self, node: PlanNode, offer: Offer, price: Price | None, call: str) -> dict[str, Any]:
-        """The prices in force of the models that this agent may call, with the first call that may go to each: what the run is
-        re-priced by later. A call that is prepared a second time, for a cheaper model, says them again."""
-        made: dict[str, Any] = {}
+    def _figures(self, node: PlanNode, offer: Offer, price: Price | None, call: str) -> dict[str, object]:
+        """Return the prices of the models that this agent may call, with the first call that may go to each.
+
+        The run is re-priced by them later. A call that is prepared again, for a cheaper model, repeats them.
+        """
+        made: dict[str, object] = {}
         names = dict.fromkeys([offer.name, *(m["name"] for m in node.spec.get("models", ()))])
         for name in names:
             if self._priced.setdefault(name, call) == call:
@@ -198,7 +202,7 @@ class Performer:
         return {"prices": made} if made else {}
 
     async def call(self, prepared: Prepared, key: str) -> Outcome:
-        """Do it. Never raises for the call's own failure; a cancellation goes through (see `cancelled`)."""
+        """Make the call. A failure of the call is an outcome; only a cancellation is raised (see `cancelled`)."""
         if prepared.kind in ("route", "check"):
             return await self.routes.call(prepared)
         if prepared.kind == "tool":
@@ -213,7 +217,7 @@ class Performer:
             return await self._ask(prepared, key, waited_s)
 
     async def _ask(self, prepared: Prepared, key: str, waited_s: float) -> Outcome:
-        """Ask the provider now."""
+        """Send the request and collect the reply."""
         priced: PricedRequest = prepared.payload
         offer, request = priced.offer, priced.request
         said = self._said[id(prepared)] = []
@@ -262,9 +266,9 @@ class Performer:
         return outcome
 
     async def _until_up(self, provider: str) -> float:
-        """Wait while a provider is down and another call tries it; how many seconds that took, 0 where it was up.
+        """Wait while a provider is down and another call tries it; return the seconds waited, 0 where it was up.
 
-        Stop and timeouts end it.
+        Stop and timeouts end the wait.
         """
         seen, loop = self.runtime.availability, asyncio.get_running_loop()
         began, has_waited = loop.time(), False
@@ -274,7 +278,7 @@ class Performer:
         return loop.time() - began if has_waited else 0.0
 
     async def _by_batch(self, prepared: Prepared) -> Outcome:
-        """The answer of the provider's batch interface, billed at its price."""
+        """Make the call by the provider's batch interface, billed at the batch price."""
         priced: PricedRequest = prepared.payload
         offer, request, price = priced.offer, priced.request, priced.price
         assert self.queue is not None
@@ -299,7 +303,7 @@ class Performer:
         return made
 
     def _settle(self, prepared: Prepared, reply: Reply, first_token_s: float | None) -> Outcome:
-        """The end of a call that came back: billed as it was served."""
+        """Return the outcome of a call with a reply: billed as it was served."""
         from orch_nb.catalog.billing import settle_usage
 
         priced: PricedRequest = prepared.payload
@@ -310,7 +314,7 @@ class Performer:
         s = settle_usage(
             reply.usage, priced, price, answer=said, reasoned=reply.reasoned, served="" if is_priced else in_words(service),
         )  # fmt: skip
-        data: dict[str, Any] = {"text": reply.text}
+        data: dict[str, object] = {"text": reply.text}
         if calls:
             data["tool_calls"] = calls
         if reply.model and reply.model != request.model:
@@ -327,8 +331,10 @@ class Performer:
     def _price_served(
         self, offer: Offer, price: Price | None, served: Mapping[str, str]
     ) -> tuple[Price | None, dict[str, str], bool]:
-        """The price of a call as it was served, where that is not the ordinary way how, and whether that price is known: else
-        it is the price that was reserved at. What a reply does not say was served as asked."""
+        """Return the price of a call as it was served, how that was where it is not ordinary, and whether the price is known.
+
+        An unknown price is replaced by the one that was reserved at. A reply that names no service was served as asked.
+        """
         prices = self.runtime.models.prices
         asked = prices.asked(offer.provider)
         service = special({**asked, **served})
@@ -340,12 +346,12 @@ class Performer:
         return (price if found is None else found), service, found is not None
 
     def _note_unsent(self, prepared: Prepared, stop: BaseException) -> None:
-        """Remember of a cancelled call that nothing of it was sent, where its provider says so."""
+        """Record that a cancelled call was not sent, where its provider says so."""
         if UNSENT in stop.args:
             self._said.pop(id(prepared), None)
 
     def _fail(self, prepared: Prepared, error: OrchError, *, is_answered: bool = False) -> Outcome:
-        """The end of a call that failed. It is free only if its error says so and nothing of an answer was received."""
+        """Return the outcome of a failed call. It is free only if its error says so and no part of an answer was received."""
         offer = prepared.payload.offer
         info = error_info(error)
         self.runtime.availability.note(offer.provider, offer.name, info, 0.0)
@@ -354,13 +360,13 @@ class Performer:
         return _end_unfinished(prepared, info, said, billed=billed, why="the provider may bill this failed call")
 
     def cancelled(self, prepared: Prepared) -> Outcome:
-        """The end of a call that was broken off: free if nothing was sent, else its true cost is not known."""
-        error = ErrorInfo("ORCH209", "Cancelled", "the call was broken off", "cancelled")
+        """Return the outcome of a cancelled call: free if nothing was sent, else its true cost is not known."""
+        error = ErrorInfo("ORCH209", "Cancelled", "the call was cancelled", "cancelled")
         if prepared.kind != "model" or isinstance(prepared.payload, Hit):
             return Outcome(False, cost_usd=ZERO, error=error)
         said = self._said.pop(id(prepared), None)
         return _end_unfinished(
-            prepared, error, "".join(said or ()), billed=said is not None, why="broken off before its usage was sent"
+            prepared, error, "".join(said or ()), billed=said is not None, why="cancelled before its usage was sent"
         )
 
     async def _tool(self, prepared: Prepared) -> Outcome:
@@ -373,27 +379,27 @@ class Performer:
 
     # ---------------------------------------------------------------- at a limit
     def at_limit(self, node: PlanNode, refusal: Refusal) -> str:
-        """What the budget that refused wants: "stop", "degrade" or "ask"."""
+        """Return what the refusing budget does at its limit: "stop", "degrade" or "ask"."""
         from orch_nb.runtime.budget_limit import budget_at
 
         return budget_at(self, node, refusal.scope).at_limit
 
     def degrade(self, node: PlanNode, call: Call, key: str, refused: Prepared, refusal: Refusal) -> Prepared | None:
-        """The same call to a cheaper model that fits, or None."""
+        """Return the same call to a cheaper model that fits, or None."""
         from orch_nb.runtime.budget_limit import degraded
 
         return degraded(self, node, call, key, refused, refusal)
 
     def ask_more(self, node: PlanNode, refusal: Refusal) -> tuple[str, dict[str, str]]:
-        """What a person is asked who may raise the budget, and what they are shown."""
+        """Return the question to a person who may raise the budget, and the figures shown with it."""
         from orch_nb.runtime.budget_limit import question_of, shown_to_person
 
         return question_of(node.name, refusal), shown_to_person(refusal)
 
     def raise_limit(
-        self, node: PlanNode, shown: Mapping[str, str], amount: Any, now: float, *, is_trial: bool = False
-    ) -> list[Any]:
-        """Raise the budget that was shown; a trial only checks that the answer is an amount."""
+        self, node: PlanNode, shown: Mapping[str, str], amount: object, now: float, *, is_trial: bool = False
+    ) -> list[Event]:
+        """Raise the budget that was shown; a trial only checks that `amount` is an amount."""
         from orch_nb.runtime.budget_limit import budget_at, raise_limit, raised_budget
 
         if is_trial:
@@ -402,36 +408,38 @@ class Performer:
         return raise_limit(self, node, shown, amount, now)
 
     # ---------------------------------------------------------------- the rest
-    async def choose(self, chooser: Chooser, text: str, facts: Any = None) -> dict[str, Any]:
-        """The decision of `by similarity` and `by fit`, on a thread: the embedder computes."""
+    async def choose(
+        self, chooser: Chooser, text: str, facts: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> dict[str, object]:
+        """Decide `by similarity` or `by fit`, on the thread that embeds."""
         if chooser.how == "fit":
-            return await self.routes.by_fit(self.plan, chooser, text, facts)
+            return await self.routes.by_fit(self.plan, chooser, text, facts or {})
         made = self.runtime.chooser(chooser)
         loop = asyncio.get_running_loop()
-        decision: dict[str, Any] = await loop.run_in_executor(self.runtime.embed_pool, made.choose, text)
+        decision: dict[str, object] = await loop.run_in_executor(self.runtime.embed_pool, made.choose, text)
         return {"path": ".".join((chooser.read.ref, *chooser.read.path)), **decision}
 
     def judge(self, chooser: Chooser, text: str) -> Call:
-        """The call that asks for the next node."""
+        """Return the call that asks a judge for the next node."""
         return self.routes.judge(chooser, text)
 
-    def verdict(self, chooser: Chooser, settled: Any) -> dict[str, Any]:
-        """What a judge's answer decides."""
+    def verdict(self, chooser: Chooser, settled: Settled) -> dict[str, object]:
+        """Return the decision of a judge's answer."""
         return self.routes.verdict(chooser, settled)
 
     @asynccontextmanager
     async def slot(self, name: str) -> AsyncIterator[None]:
-        """A place among the calls under way to one provider."""
+        """Wait for a place among the concurrent calls to one provider, and take it."""
         async with self.runtime.slot(name):
             yield
 
     async def freed(self) -> None:
-        """Until a hold was settled in this process, or it is worth looking at what another one settled."""
+        """Wait until a hold was settled in this process, or `FREED_POLL_S` passed."""
         await self.runtime.freed(FREED_POLL_S)
 
 
 def _fault(offer: Offer, error: BaseException, *, billed: bool) -> ProviderError:
-    """The typed form of what an adapter raised that is none of our errors."""
+    """Return an error of an adapter that is not ours as a `ProviderError`."""
     kind = ProviderUnavailable if isinstance(error, ConnectionError) else ProviderFault
     return kind(
         f"`{offer.provider}` raised {type(error).__name__}: {words_of(error)[:500]}", provider=offer.provider, model=offer.model,
@@ -440,7 +448,7 @@ def _fault(offer: Offer, error: BaseException, *, billed: bool) -> ProviderError
 
 
 def _end_unfinished(prepared: Prepared, error: ErrorInfo, said: str, *, billed: bool, why: str) -> Outcome:
-    """A call that ended without its usage."""
+    """Return the outcome of a call that ended without its usage."""
     from orch_nb.catalog.billing import settle_usage
 
     priced: PricedRequest = prepared.payload
@@ -452,13 +460,13 @@ def _end_unfinished(prepared: Prepared, error: ErrorInfo, said: str, *, billed: 
 
 
 def _cut(said: str) -> str:
-    """What was said until a call broke off, without a key that it broke off in."""
+    """Return the text that was received before a call ended, without the beginning of a key at its end."""
     stream = StreamRedactor()
     return stream.feed(said) + stream.flush(is_cut=True)
 
 
 def _activation(idempotency_key: str, run: str) -> str:
-    """The activation's key in a call's ``run/activation/call``."""
+    """Return the activation's key of a call's ``run/activation/call``."""
     return idempotency_key.removeprefix(f"{run}/").rpartition("/")[0]
 
 
@@ -466,8 +474,8 @@ def _label(price: Price | None) -> str:
     return "" if price is None else price.label
 
 
-def _message_data(message: Any) -> dict[str, Any]:
-    row: dict[str, Any] = {"role": message.role, "content": message.content}
+def _message_data(message: Message) -> dict[str, object]:
+    row: dict[str, object] = {"role": message.role, "content": message.content}
     if message.tool_calls:
         row["tool_calls"] = [{"id": c.id, "name": c.name, "arguments": c.arguments} for c in message.tool_calls]
     if message.tool_call_id:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb.errors import BadOption, MissingInput, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from orch_nb.engine.plan import Plan
     from orch_nb.engine.ports import Balance
     from orch_nb.runtime.services import Services
     from orch_nb.schema.budget import Budget
+    from orch_nb.schema.messages import Provider
 
 
 def check_inputs(plan: Plan, inputs: Mapping[str, object]) -> None:
@@ -43,12 +44,12 @@ def check_inputs(plan: Plan, inputs: Mapping[str, object]) -> None:
 
 
 def check_models(services: Services, plan: Plan, *, with_keys: bool = True) -> None:
-    """Every model that the plan may call is known, its provider can be made, and its key is there.
+    """Check that every model that the plan may call is known, that its provider exists, and that its key is found.
 
     Parameters
     ----------
     with_keys
-        False asks for the names alone: a quote needs no key.
+        False checks the names alone: a quote needs no key.
 
     Raises
     ------
@@ -57,7 +58,7 @@ def check_models(services: Services, plan: Plan, *, with_keys: bool = True) -> N
     """
     for node in plan.nodes:
         if node.kind == "agent":
-            is_routed = "route" in node.spec  # a route leaves out what has no key, and says so
+            is_routed = "route" in node.spec  # a route refuses a model without a key by itself
             for model in (*node.spec.get("models", ()), *node.spec.get("others", ())):
                 offer = services.offer(node, model["name"])
                 if with_keys and not is_routed:
@@ -70,13 +71,13 @@ def check_models(services: Services, plan: Plan, *, with_keys: bool = True) -> N
         check_models(services, sub, with_keys=with_keys)
 
 
-def check_key(provider: Any) -> None:
-    """A key that is not there is said before the run begins, not at the first call.
+def check_key(provider: Provider) -> None:
+    """Check that a provider's key is found, before the run begins.
 
     Raises
     ------
     AuthFailed
-        It is not there.
+        It is not found.
     """
     reference = getattr(provider, "key_reference", "")
     if reference:
@@ -93,7 +94,7 @@ def check_room(now: Balance, wanted: Budget) -> None:
     Raises
     ------
     BadOption
-        The unit, the limit and what is used of it are named.
+        With the unit, the limit and what is used of it.
     """
     for unit, quota in now.each().items():
         limit, bound = wanted.limit(unit), quota.spent + quota.held + quota.in_doubt
@@ -101,9 +102,9 @@ def check_room(now: Balance, wanted: Budget) -> None:
             sign, of = ("$", "") if unit == "usd" else ("", f" {unit}")
             raise BadOption(
                 f"the budget cannot be {sign}{limit}{of}: {sign}{bound} of it is spent, held or in doubt already.",
-                hint=f"at least {bound}, or `%orch budget reset` to count anew",
+                hint=f"at least {bound}, or `%orch budget reset` to count from zero",
             )
 
 
-def _names(names: Any) -> str:
+def _names(names: Iterable[str]) -> str:
     return ", ".join(f"`{n}`" for n in names)

@@ -1,7 +1,7 @@
-"""What a run says of its models: only what a test of the notebook judged, rung by rung.
+"""Evidence of a run about its models: the answers that a function of the notebook checked.
 
-That an answer has the right form says nothing of whether it is right, and neither does agreement: a model may be wrong the
-same way thrice. So evidence is written where a function of the notebook checked answers, and nowhere else.
+The right form does not make an answer right, and neither does agreement: a model may be wrong three times in the same way. So
+evidence is written only where a function of the notebook checked answers.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ ZERO = Decimal(0)
 
 
 def evidence_of(run: str, plan: Mapping[str, Any], events: Iterable[Event]) -> list[Evidence]:
-    """One row for each answer of a ladder that a check passed or refuted. O(events).
+    """Return one row for each answer of a cascade that a check passed or refuted. O(events).
 
     Parameters
     ----------
     plan
-        The run's plan as data: its agents' tasks and models.
+        The plan of the run as data.
 
     Notes
     -----
-    An answer of the wrong form counts as refuted, because the ladder took it so. A provider's failure is no judgement, and a
-    recorded answer was judged when it was given. The key is that of the activation and the model: a run that is read twice gives the same rows.
+    An answer of the wrong form counts as refuted, as it does in the cascade. A provider's failure judges nothing, and a
+    recorded answer was judged when it was given. The key is that of the activation and the model: a run that is read twice
+    gives the same rows.
     """
     checked = {name: spec for name, spec in _specs(plan, "") if _is_checked(spec)}
     if not checked:
@@ -51,7 +52,7 @@ def evidence_of(run: str, plan: Mapping[str, Any], events: Iterable[Event]) -> l
 
 
 class _Asked:
-    """What one model was asked in one activation: the prompt, what it cost, how long it took."""
+    """The calls to one model in one activation: their prompt, cost and seconds."""
 
     __slots__ = ("cost_usd", "is_cached", "prompt", "seconds", "sent_at")
 
@@ -79,15 +80,15 @@ def _note(calls: dict[str, dict[str, _Asked]], event: ev.Sent | ev.Settled) -> N
 
 def _rows(run: str, event: ev.Finished, spec: Mapping[str, Any], route: Mapping[str, Any], calls: Mapping[str, _Asked]) -> Iterator[Evidence]:  # fmt: skip
     models = {m["name"]: m for m in spec["models"]}
-    for rung in route.get("ladder", ()):
-        asked, model = calls.get(rung["offer"]), models.get(rung["offer"])
-        is_judged = "by" in rung or str(rung["because"]).startswith("SemanticFailure")
+    for step in route.get("ladder", ()):
+        asked, model = calls.get(step["offer"]), models.get(step["offer"])
+        is_judged = "by" in step or str(step["because"]).startswith("SemanticFailure")
         if asked is None or model is None or not is_judged or asked.is_cached:
             continue
         yield Evidence(
-            spec["name"], rung["offer"], model["model"], model["provider"], asked.prompt, float(rung["passed"]),
+            spec["name"], step["offer"], model["model"], model["provider"], asked.prompt, float(step["passed"]),
             asked.cost_usd, asked.seconds, "run", spec["route"]["by"], event.at,
-            f"run/{run}/{ev.key(event)}/{rung['offer']}", run, event.node,
+            f"run/{run}/{ev.key(event)}/{step['offer']}", run, event.node,
         )  # fmt: skip
 
 
@@ -107,6 +108,6 @@ def _path(event: ev.Finished) -> str:
     return "/".join(part.partition("[")[0] for part in (*filter(None, event.frame.split("/")), event.node))
 
 
-def _prompt(request: Any) -> str:
+def _prompt(request: object) -> str:
     messages = request.get("messages", ()) if isinstance(request, dict) else ()
     return next((str(m.get("content") or "") for m in messages if m.get("role") == "user"), "")

@@ -1,9 +1,12 @@
-"""Learned routes as proposals: shown with their evidence, accepted by a person, named by every decision that follows."""
+"""Learned routes as proposals: shown with their evidence, accepted by a person, named by every later decision.
+
+The functions are those of `orch_nb.api`, for a given runtime.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb.errors import BadOption
 from orch_nb.routing.confidence import calibration
@@ -12,25 +15,15 @@ from orch_nb.routing.learned.proposal import Log, Proposal, Rule, accepted_for, 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from orch_nb.agents.agent import Agent
     from orch_nb.routing.confidence import Calibration
     from orch_nb.runtime.services import Services
 
 LEARNS = ("auto", "learned")
 
 
-def propose_route(runtime: Services, agent: Any) -> Proposal:
-    """The rule that was learned for an agent's route, with its evidence; see `accept_route`.
-
-    Parameters
-    ----------
-    agent
-        An `Agent` whose route is `auto` or learned.
-
-    Raises
-    ------
-    BadOption
-        Its route learns nothing.
-    """
+def propose_route(runtime: Services, agent: Agent) -> Proposal:
+    """Return the rule that was learned for an agent's route, with its evidence."""
     rule = _rule(runtime, agent)
     offers = {name: runtime.models.resolve(name) for name in rule.offers}
     log = Log.of(runtime.evidence(rule.agent), offers)
@@ -39,21 +32,13 @@ def propose_route(runtime: Services, agent: Any) -> Proposal:
     return runtime.embed_pool.submit(propose, runtime.learning, rule, log, costs, accepted).result()
 
 
-def accept_route(runtime: Services, agent: Any, *, by: str = "") -> Proposal:
-    """Let the learned rule of an agent choose from now on; each decision names the acceptance.
-
-    It stands until the candidates, the minimum, the tradeoff or the baseline change; later outcomes go on teaching it.
-
-    Raises
-    ------
-    BadOption
-        Its route learns nothing, or there is not enough evidence.
-    """
+def accept_route(runtime: Services, agent: Agent, *, by: str = "") -> Proposal:
+    """Let the learned rule of an agent choose from now on."""
     made = propose_route(runtime, agent)
     if not made.is_enough:
         known = ", ".join(f"`{row.offer}` has {row.outcomes}" for row in made.rows)
         raise BadOption(
-            f"there is not enough evidence for `{made.rule.agent}`: {known} outcomes, and {made.rule.minimum} of two models are needed.",
+            f"`{made.rule.agent}` must have {made.rule.minimum} outcomes of two models; {known}.",
             hint="compare models on its task first (`%%compare`), or lower `minimum`",
         )
     entry = {
@@ -66,43 +51,31 @@ def accept_route(runtime: Services, agent: Any, *, by: str = "") -> Proposal:
     return propose_route(runtime, agent)
 
 
-def reject_route(runtime: Services, agent: Any) -> Proposal:
-    """Take the acceptance of an agent's learned rule back: the static choice answers again."""
+def reject_route(runtime: Services, agent: Agent) -> Proposal:
+    """Withdraw the acceptance of an agent's learned rule: its static choice is used again."""
     runtime.accepted.put("route", agent.name, None)
     return propose_route(runtime, agent)
 
 
-def calibrate(runtime: Services, agent: Any, pairs: Iterable[tuple[float, bool]], *, by: str = "") -> Calibration:
-    """Let an agent's confidences mean the rate of right answers, by labelled ones; kept beside the store.
-
-    Parameters
-    ----------
-    agent
-        An `Agent` with a cascade or a second opinion.
-    pairs
-        (confidence as it was recorded, whether the answer was right), 20 and more.
-    by
-        How the confidences were measured, such as "agreement(3)"; the agent's own way unless told.
-
-    Raises
-    ------
-    BadOption
-        Too few pairs, a confidence outside 0 to 1, or an agent that measures none.
-    """
+def calibrate(runtime: Services, agent: Agent, pairs: Iterable[tuple[float, bool]], *, by: str = "") -> Calibration:
+    """Calibrate an agent's confidences by labelled answers; the calibration is stored beside the store."""
     definition = agent.definition(runtime.models)
     ways = [part["by"] for part in (definition.get("route"), definition.get("second_opinion")) if part and "by" in part]
     if not (by or ways):
-        raise BadOption(f"`{agent.name}` measures no confidence.", hint="`route: {cascade: [...], by: agreement(3)}`")
+        raise BadOption(
+            f"`{agent.name}` must measure confidence to be calibrated.",
+            hint="`route: {cascade: [...], by: agreement(3)}`",
+        )
     made = calibration(pairs)
     runtime.accepted.put("calibration", f"{agent.name} {by or ways[0]}", made.as_data())
     return made
 
 
-def _rule(runtime: Services, agent: Any) -> Rule:
+def _rule(runtime: Services, agent: Agent) -> Rule:
     route = agent.definition(runtime.models).get("route") or {}
     if route.get("how") not in LEARNS:
         raise BadOption(
-            f"`{agent.name}` learns no route: it has {'`route: ' + route['how'] + '`' if route else 'one model'}.",
+            f"`{agent.name}` must have a route that learns, got {'`route: ' + route['how'] + '`' if route else 'one model'}.",
             hint="`route: auto`, or `route: {learned: [small, big]}`",
         )
     return Rule.of(agent.name, route)

@@ -1,8 +1,7 @@
-"""Calls that can wait: those of a batch's rows are gathered and go through the provider's batch interface, at its price.
+"""The queue of a batch's calls for a provider's batch interface, at batch prices.
 
-A row's run waits for its answer as for any call; what differs is the way. Calls that arrive within a short while are one batch of
-the provider. After a crash, the batches that were submitted are found at the provider by their mark, and their answers are taken
-instead of asking again.
+A row's run waits for its answer as for any call. Calls that arrive within a short time make one batch of the provider. After a
+crash, submitted batches are found at the provider by their mark, and their answers are used instead of asking again.
 """
 
 from __future__ import annotations
@@ -10,27 +9,42 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from orch_nb.engine.user_code import ends_task, running_task
 from orch_nb.errors import ProviderError, ProviderUnavailable
 from orch_nb.schema.messages import UNSENT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from orch_nb.catalog.prices import Price
     from orch_nb.providers.openai.batch import BatchState
-    from orch_nb.schema.messages import ModelRequest, Reply
+    from orch_nb.schema.messages import ModelRequest, Provider, Reply
 
 GATHER_S = 2.0
-"""So long nothing new must have come before what there is is submitted: rows of one batch arrive together."""
+"""Seconds without a new call before the gathered calls are submitted: rows of one batch arrive together."""
 POLL_S, POLL_MOST_S = 5.0, 60.0
-"""How often a batch is looked at: at first, and once it takes long."""
+"""Seconds between looks at a batch: at first, and at most."""
 MOST_FAULTS = 30
-"""Looks in a row that may fail before a batch is given up: half an hour without a network."""
+"""Looks in a row that may fail before a batch is given up: about half an hour without a network."""
 SLOT = "batch:"
-"""What the concurrency of such calls is named by: nobody waits for a place."""
+"""Prefix of the concurrency slot of such calls, which has no limit."""
+
+
+class BatchApi(Protocol):
+    """The batch interface of a provider."""
+
+    name: str
+
+    async def submit(self, requests: Mapping[str, ModelRequest], mark: str) -> BatchState: ...
+    async def look(self, batch: str) -> BatchState: ...
+    async def ours(self, mark: str) -> list[BatchState]:
+        """Return the batches that were submitted with this mark."""
+        ...
+
+    async def cancel(self, batch: str) -> None: ...
+    async def answers(self, state: BatchState) -> dict[str, Reply | ProviderError]: ...
 
 
 @dataclass(slots=True)
@@ -43,16 +57,16 @@ class _Asked:
 
 @dataclass(slots=True)
 class _Counter:
-    """One provider's calls: those that gather, those submitted, and what was found there of before."""
+    """One provider's calls: gathered, submitted, and found from before."""
 
-    api: Any
+    api: BatchApi
     gathering: dict[str, _Asked] = field(default_factory=dict)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     sender: asyncio.Task[None] | None = None
     batches: set[asyncio.Task[None]] = field(default_factory=set)
     before: dict[str, str] | None = None
-    """Custom id -> batch in which it was asked before this process; None: not looked yet."""
-    answers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Custom id -> batch in which it was asked before this process; None: not read yet."""
+    answers: dict[str, dict[str, Reply | ProviderError]] = field(default_factory=dict)
     open: set[str] = field(default_factory=set)
     """Batches under way."""
 
@@ -63,16 +77,16 @@ class ProviderBatchQueue:
     Parameters
     ----------
     mark
-        What its batches are known by at the provider: the same after a crash.
+        Identifies its batches at the provider; the same after a crash.
     resumes
         Whether an earlier process may have submitted something.
     gather_s, poll_s
-        See `GATHER_S` and `POLL_S`; tests are quicker.
+        See `GATHER_S` and `POLL_S`; tests use less.
     """
 
     def __init__(
         self,
-        provider: Callable[[str], Any],
+        provider: Callable[[str], Provider],
         mark: str,
         *,
         resumes: bool = False,
@@ -87,24 +101,26 @@ class ProviderBatchQueue:
         """Ids of the provider's batches, in order."""
 
     def takes(self, provider: str, price: Price | None) -> bool:
-        """Whether calls to this provider go through its batch interface: it has one, and its price is known."""
+        """Return whether calls to this provider use its batch interface: it has one, and its price is known."""
         return price is not None and price.batch is not None and self._batch_api(provider) is not None
 
-    def _batch_api(self, provider: str) -> Any:
-        made = getattr(self._provider(provider), "batch_api", None)
-        return made() if made is not None else None
+    def _batch_api(self, provider: str) -> BatchApi | None:
+        make: Callable[[], BatchApi | None] | None = getattr(self._provider(provider), "batch_api", None)
+        return make() if make is not None else None
 
     async def ask(self, provider: str, request_hash: str, request: ModelRequest) -> tuple[Reply, str]:
-        """The answer, and the id of the batch that it came by. Waits as long as the provider takes.
+        """Return the answer and the id of its batch, however long the provider takes.
 
         Raises
         ------
         ProviderError
-            The question was refused, or the batch failed, expired or was lost.
+            The request was refused, or the batch failed, expired or was lost.
         """
         counter = self._counters.get(provider)
         if counter is None:
-            counter = self._counters[provider] = _Counter(self._batch_api(provider))
+            api = self._batch_api(provider)
+            assert api is not None, "`takes` said so"
+            counter = self._counters[provider] = _Counter(api)
         nth = self._times[request_hash] = self._times.get(request_hash, 0) + 1
         name = f"{request_hash}.{nth}"
         asked = _Asked(request, asyncio.get_running_loop().create_future())
@@ -122,13 +138,13 @@ class ProviderBatchQueue:
             counter.gathering.pop(name, None)
 
     async def close(self, *, cancels: bool) -> None:
-        """Look no further.
+        """Stop to poll.
 
         Parameters
         ----------
         cancels
-            Whether batches under way are cancelled at the provider (Stop). Else they go on there, and a resume takes their
-            answers.
+            Whether batches under way are cancelled at the provider (Stop). Else they continue there, and a resume uses
+            their answers.
         """
         for counter in self._counters.values():
             for task in (*counter.batches, *filter(None, [counter.sender])):
@@ -139,7 +155,7 @@ class ProviderBatchQueue:
 
     # ---------------------------------------------------------------- one provider
     async def _gather(self, counter: _Counter) -> None:
-        """Submit what has come, once nothing more comes for a while."""
+        """Submit the gathered calls once no more arrive for a while."""
         from orch_nb.providers.openai.batch import MOST_REQUESTS
 
         while counter.gathering:
@@ -156,7 +172,7 @@ class ProviderBatchQueue:
             task.add_done_callback(counter.batches.discard)
 
     async def _serve(self, counter: _Counter, group: dict[str, _Asked]) -> None:
-        """One group from the question to the answer; whatever goes wrong is told to those who wait."""
+        """Submit one group and hand out its answers; an error goes to everyone who waits."""
         is_placed = False
         task = running_task()
         try:
@@ -164,17 +180,17 @@ class ProviderBatchQueue:
             is_placed = True
             for batch, part in placed.items():
                 await self._finish(counter, batch, part)
-        except BaseException as error:  # whatever it is, somebody waits to be told
+        except BaseException as error:  # whatever it is, somebody waits
             if ends_task(error, task):
                 raise
-            told = error if isinstance(error, ProviderError) else _broken_error(counter.api.name, error)
-            told.billed = told.billed or is_placed  # the provider goes on answering what it has taken
+            failure = error if isinstance(error, ProviderError) else _broken_error(counter.api.name, error)
+            failure.billed = failure.billed or is_placed  # the provider answers what it has accepted
             for asked in group.values():
                 if not asked.answer.done():
-                    asked.answer.set_exception(told)
+                    asked.answer.set_exception(failure)
 
     async def _place(self, counter: _Counter, group: dict[str, _Asked]) -> dict[str, dict[str, _Asked]]:
-        """Batch -> the calls that it answers: those of before that are found again, and a new one for the rest."""
+        """Return batch -> the calls that it answers: found batches of before, and a new one for the rest."""
         placed: dict[str, dict[str, _Asked]] = {}
         new = dict(group)
         if self._resumes:
@@ -188,7 +204,8 @@ class ProviderBatchQueue:
         return placed
 
     async def _before(self, counter: _Counter, group: dict[str, _Asked]) -> dict[str, str]:
-        """Which of these calls an earlier process had submitted. Its batches are waited for: only their answers say what is in them."""
+        """Return call -> batch of the calls that an earlier process submitted. Only a batch's answers say what is in it, so they are
+        waited for."""
         if counter.before is None:
             counter.before = {}
             for state in await counter.api.ours(self._mark):
@@ -214,11 +231,11 @@ class ProviderBatchQueue:
                 asked.answer.set_result((answer, batch))
 
     async def _until_ended(self, counter: _Counter, batch: str) -> BatchState:
-        """Look at a batch until nothing more comes of it."""
+        """Poll a batch until it has ended."""
         pause, faults = self._poll_s, 0
         while True:
             try:
-                state: BatchState = await counter.api.look(batch)
+                state = await counter.api.look(batch)
                 faults = 0
                 if state.has_ended:
                     counter.open.discard(batch)
@@ -232,7 +249,7 @@ class ProviderBatchQueue:
 
 
 def _broken_error(provider: str, error: BaseException) -> ProviderError:
-    """The error of a queue that itself failed: whether anything was billed is not known."""
+    """Return the error of a queue that itself failed: it is unknown whether anything was billed."""
     made = ProviderUnavailable(
         f"`{provider}`: its batch could not be followed: {type(error).__name__}: {error}",
         provider=provider,
@@ -243,7 +260,7 @@ def _broken_error(provider: str, error: BaseException) -> ProviderError:
 
 
 def _unanswered_error(provider: str, state: BatchState | None) -> ProviderError:
-    """The error of a question that its batch did not answer. What a batch did not come to is not billed."""
+    """Return the error of a request that its batch did not answer. It is not billed."""
     how = state.status if state is not None else "ended"
     why = f": {state.why}" if state is not None and state.why else ""
     return ProviderUnavailable(

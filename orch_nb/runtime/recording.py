@@ -49,7 +49,7 @@ class Recording:
         self.runtime, self.budget, self.name = runtime, budget, name
         self.handle: RunHandle | None = None
         self._rounds: dict[str, int] = {}
-        self._token: Any = None
+        self._token: contextvars.Token[Recording | None] | None = None
         self._driver: Driver | None = None
         self._performer: Performer | None = None
 
@@ -68,24 +68,14 @@ class Recording:
             name = store.next_run()
             log = store.create(name)
             event = ev.RunStarted(
-                name,
-                plan.name,
-                to_data(plan),
-                {},
-                policy.clock.now(),
-                limit.usd,
-                runtime.notebook,
-                None,
-                __version__,
-                False,
-                limit.beside_usd(),
-            )
+                run=name, graph=plan.name, plan=to_data(plan), inputs={}, at=policy.clock.now(), limit_usd=limit.usd,
+                notebook=runtime.notebook, version=__version__, attended=False, limits=limit.beside_usd(),
+            )  # fmt: skip
             kept = append_first(log, [event])
             handle = RunHandle(name, plan, [event], runtime.run_loop)
             scopes: tuple[tuple[str, Limit], ...] = ((runtime.scope, None), (f"run:{name}", limit))
-            bound: dict[str, Any] = {}
             state = fold(plan, RunState(), event)
-            runtime._launch(handle, log, state, bound, {}, scopes, policy, kept=kept)
+            runtime._launch(handle, log, state, {}, {}, scopes, policy, kept=kept)
             return handle
 
         self.handle = runtime.run_loop.ask(begin)
@@ -95,7 +85,8 @@ class Recording:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        current_recording.reset(self._token)
+        if self._token is not None:
+            current_recording.reset(self._token)
         handle = self.handle
         assert handle is not None
         if error is not None:
@@ -114,12 +105,12 @@ class Recording:
         check_models(runtime, plan)
         given, _ = runtime.redactor().clean({k: plain(v, where=f"input `{k}`") for k, v in inputs.items()})
         bound = callables(plan, namespace, graph_spec(target, name))
-        answer: Future[Any] = runtime.run_loop.submit(self._open(name, plan, given, bound))
+        answer: Future[object] = runtime.run_loop.submit(self._open(name, plan, given, bound))
         return await asyncio.wrap_future(answer)
 
     async def _open(
-        self, name: str, plan: Plan, given: dict[str, Any], bound: Mapping[str, Callable[..., object]]
-    ) -> Any:
+        self, name: str, plan: Plan, given: dict[str, object], bound: Mapping[str, Callable[..., object]]
+    ) -> object:
         assert self.handle is not None
         driver = self.handle._driver
         assert driver is not None

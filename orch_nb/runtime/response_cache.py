@@ -1,48 +1,48 @@
-"""Answers that models gave before, given again for $0 while they are fresh: an agent's `cache: 1d`.
+"""Recorded answers of models, used again for $0 while they are fresh: an agent's `cache: 1d`.
 
-There is no second copy: the answers are those in the events of the store's runs, found by the hash of the request. So they are
-there for every graph and notebook of the store, go when their run is deleted, and hold what the log holds (replaced secrets
-stay replaced). A hit is a pair of events like any call, marked ``cached``, with what the answer was billed when it was made.
+Nothing is copied: the answers are those in the events of the store's runs, found by the hash of the request. So every graph and
+notebook of the store can use them, they disappear with their run, and replaced secrets stay replaced. A hit is a pair of events
+like any call, marked ``cached``, with the dollars that the answer was billed at.
 
-What counts: answers of activations that ended well, no older than the agent's `cache`, counted from the billed call (a hit does
-not make an answer younger). The nth equal request of a run gets the nth answer of an earlier run, so that k voters stay k votes;
-answers of the same run are never given again. Tools are never answered from here.
+An answer counts if its activation ended well and the billed call is no older than the agent's `cache` (a hit does not make an
+answer younger). The nth equal request of a run gets the nth answer of an earlier run, so that k votes stay k different answers.
+Answers of the same run are not used, and tools never use the cache.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from orch_nb.engine.ports import Outcome
 from orch_nb.schema import events as ev
 from orch_nb.schema.events import CACHED, mark, saved_by, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from orch_nb.schema.events import Event
 
 ZERO = Decimal(0)
 RUNS_LOOKED_AT = 20
-"""Of the runs that asked the same, the newest."""
+"""Newest runs with the same request that are searched."""
 RUNS_KEPT = 64
-"""Runs whose answers a process remembers."""
+"""Runs whose answers a process caches in memory."""
 
 
 @dataclass(slots=True, frozen=True)
 class Hit:
-    """An answer that is there: what was said, in which run and when, and what it was billed (None: unknown)."""
+    """A recorded answer: its reply, its run and time, and the dollars it was billed at (None: unknown)."""
 
-    reply: dict[str, Any]
+    reply: dict[str, object]
     finish_reason: str
     run: str
     at: float
     saved_usd: Decimal | None
 
     def outcome(self) -> Outcome:
-        """The call's outcome: no tokens, no dollars, and where it came from."""
+        """Return the outcome of a call that this answers: no tokens, no dollars, and its run."""
         reply = {**self.reply, CACHED: mark(self.run, self.at, self.saved_usd)}
         return Outcome(
             True,
@@ -55,21 +55,22 @@ class Hit:
         )
 
 
+class AnswerStore(Protocol):
+    """What is read of a store."""
+
+    def asked_by(self, request_hash: str, *, limit: int = 20) -> list[str]: ...
+    def read(self, run: str, *, after: int = 0) -> Iterator[tuple[int, ev.Event]]: ...
+
+
 class AnswerBook:
-    """The answers of one store's runs by request, read once and then only what is new.
+    """The answers in one store's runs by request. Each run is read once, then only its new events."""
 
-    Parameters
-    ----------
-    store
-        Whose events are read.
-    """
-
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: AnswerStore) -> None:
         self._store = store
         self._runs: dict[str, _Answers] = {}
 
     def find(self, request_hash: str, nth: int, *, since: float, but: str = "") -> Hit | None:
-        """The nth (from 0) answer to this request in the newest run that has so many, no older than `since`.
+        """Return the nth (from 0) answer to this request in the newest run that has so many, no older than `since`.
 
         Parameters
         ----------
@@ -95,19 +96,21 @@ class AnswerBook:
 
 @dataclass(slots=True)
 class _Answers:
-    """What one run was answered, by request hash and in order of the calls."""
+    """The answers in one run, by request hash and in order of the calls."""
 
     run: str
     seq: int = 0
     _asked: dict[tuple[str, int], str] = field(default_factory=dict)
     _open: dict[str, list[tuple[str, Hit]]] = field(default_factory=dict)
-    """Activation key -> answers of a conversation that has not ended: they count once it ended well."""
+    """Activation key -> answers of a conversation that has not ended; they count once it ends well."""
     _ended: dict[str, list[Hit]] = field(default_factory=dict)
 
     def hits(self, request_hash: str) -> list[Hit]:
+        """Return the answers to a request."""
         return self._ended.get(request_hash, [])
 
-    def take(self, rows: Iterable[tuple[int, Any]]) -> None:
+    def take(self, rows: Iterable[tuple[int, ev.Event]]) -> None:
+        """Read further events of the run."""
         for seq, event in rows:
             self.seq = seq
             match event:
@@ -135,14 +138,14 @@ class _Answers:
 
 
 class ResponseCache:
-    """What one run may take from the answers of earlier ones.
+    """The recorded answers of earlier runs for one run.
 
     Parameters
     ----------
     run
-        The run itself: its own answers are not given again.
+        The run itself: its own answers are not used.
     now
-        The clock that its events are dated by.
+        The clock of its events.
     """
 
     def __init__(self, book: AnswerBook, run: str, now: Callable[[], float]) -> None:
@@ -150,17 +153,17 @@ class ResponseCache:
         self._askers: dict[str, list[str]] = {}
 
     def remember(self, events: Iterable[Event]) -> None:
-        """Count what the run asked before it was resumed: occurrences go on where they were."""
+        """Count the requests of the run before it was resumed."""
         for event in events:
             if isinstance(event, ev.Sent) and event.kind == "model":
                 self._nth(event.request_hash, ev.key(event))
 
     def find(self, request_hash: str, key: str, fresh_s: float) -> Hit | None:
-        """The answer for the activation `key`, no older than `fresh_s` seconds."""
+        """Return the answer for the activation `key`, no older than `fresh_s` seconds."""
         return self._book.find(request_hash, self._nth(request_hash, key), since=self._now() - fresh_s, but=self._run)
 
     def _nth(self, request_hash: str, key: str) -> int:
-        """How many other activations of this run asked the same before. A retry is not another one."""
+        """Return how many other activations of this run made the same request before. A retry does not count."""
         askers = self._askers.setdefault(request_hash, [])
         if key not in askers:
             askers.append(key)

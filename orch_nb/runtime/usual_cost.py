@@ -1,4 +1,4 @@
-"""What a run usually costs: the figure that a live run is compared with, and that it records at its start."""
+"""The usual cost of a run: recorded at its start, and compared with what the run costs."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from orch_nb.runtime.services import Services
 
 HISTORY = 20
-"""Earlier runs of the same graph that are looked at."""
+"""Earlier runs of the same graph that are read."""
 
 
-def baseline_of(runtime: Services, plan: Plan, inputs: Mapping[str, object]) -> dict[str, Any] | None:
-    """The median cost of this graph's earlier runs; without any, what its agents cost when each is asked once.
+def baseline_of(runtime: Services, plan: Plan, inputs: Mapping[str, object]) -> dict[str, str] | None:
+    """Return the median cost of this graph's earlier runs; without any, the cost of one call of each agent.
 
     Returns
     -------
     dict
-        ``{"usd", "from", "factor"}`` as `RunStarted` keeps it. None: nothing of it costs anything, or nobody knows.
+        ``{"usd", "from", "factor"}`` as `RunStarted` stores it. None: it costs nothing, or its prices are unknown.
 
     Notes
     -----
-    One look at the store, and none for a graph without agents.
+    The store is read once, and not for a graph without agents.
     """
     agents = list(agents_of(plan))
     if not agents:
@@ -49,7 +49,7 @@ def baseline_of(runtime: Services, plan: Plan, inputs: Mapping[str, object]) -> 
 
 
 def agents_of(plan: Plan) -> Iterator[PlanNode]:
-    """The agent nodes of a plan and of the graphs inside it."""
+    """Yield the agent nodes of a plan and of the graphs inside it."""
     for node in plan.nodes:
         if node.kind == "agent":
             yield node
@@ -58,10 +58,9 @@ def agents_of(plan: Plan) -> Iterator[PlanNode]:
 
 
 def _cold(runtime: Services, agents: list[PlanNode], inputs: Mapping[str, object]) -> Decimal:
-    """Each agent asked once with its prompt as written and all inputs; what has no price counts nothing.
+    """Return the cost of one call of each agent, with its prompt as written and all inputs; a model without a price counts 0.
 
-    Of a route's candidates the dearest counts, and whom it asks besides: going up a ladder is no alarm, going up it again and
-    again is.
+    Of a route's candidates the dearest counts, and the models that it asks besides: one pass of a cascade is no alert, many are.
     """
     given = compact(dict(inputs))
     total = Decimal(0)
@@ -80,7 +79,7 @@ def _asked_once(runtime: Services, spec: Mapping[str, Any], name: str, given: st
     try:
         offer = runtime.models.resolve(name)
     except OrchError:
-        return Decimal(0)  # said where it is called
+        return Decimal(0)  # the call raises it
     text = f"{spec.get('persona', '')}{spec.get('prompt', '')}{given}"
     request = ModelRequest(offer.model, (Message("user", text),), max_tokens=spec.get("max_tokens", 1024))
     return PricedRequest.of(request, offer, runtime.models.prices.price(offer)).expected_usd or Decimal(0)

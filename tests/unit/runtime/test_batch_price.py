@@ -314,7 +314,7 @@ def test_without_any_batch_interface_it_is_refused(rt, scripted):
     scripted(lambda _: "ok")
     with pytest.raises(BadOption, match="`m` must have a batch interface"):
         start_batch(rt, agent(), ROWS[:1], price="batch")
-    with pytest.raises(BadOption, match="`price` is 'cheap'"):
+    with pytest.raises(BadOption, match='`price` must be "batch" or "", got .cheap.'):
         start_batch(rt, agent(), ROWS[:1], price="cheap")
 
 

@@ -88,7 +88,7 @@ async def test_too_little_evidence_cannot_be_accepted(rt, models):
     rt.add_evidence([evidence(offer, i, 1.0) for offer in ("small", "big") for i in range(4)])
     with pytest.raises(BadOption, match="`small` has 4"):
         accept_route(rt, agent(LEARNED))
-    with pytest.raises(BadOption, match="learns no route"):
+    with pytest.raises(BadOption, match="must have a route that learns, got one model"):
         propose_route(rt, orch.Agent("a", "x", model="small"))
 
 
@@ -146,7 +146,7 @@ async def test_labelled_answers_calibrate_the_confidence_of_later_runs(rt, model
     assert [c for c in calls(before) if c == ("model", "big")] == []
     assert calls(after)[-1] == ("model", "big")
     assert len(made["small"].requests) == 3  # no second sample where no agreement could be enough
-    with pytest.raises(BadOption, match="measures no confidence"):
+    with pytest.raises(BadOption, match="must measure confidence"):
         calibrate(rt, orch.Agent("a", "x", model="small"), [])
 
 
