@@ -69,7 +69,7 @@ class RunStarted:
     version: str = ""
     attended: bool = True
     limits: dict[str, str] | None = None
-    baseline: JsonObject | None = None
+    baseline: dict[str, Any] | None = None
     secrets: dict[str, int] | None = None
     """Kind -> number of secrets replaced in the inputs."""
 

@@ -85,7 +85,7 @@ def test_what_was_unfinished_in_a_frozen_store_goes_on(version: Path, folder: Pa
         for row in rows:
             answered = [e for _, e in book.events(row.run) if isinstance(e, ev.Settled) and e.ok]
             before = calls_of(book)
-            run = book.run(f"run = await orch.resume({row.run!r}, budget_usd=0.10, attended=True)")
+            run = book.run(f"run = await orch.resume({row.run!r}, budget=0.10, attended=True)")
             if run.status == "waiting":
                 run.answer("approve", by="ann")
                 run.future.result(30)
