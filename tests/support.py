@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import random
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -198,6 +199,35 @@ class Performer:
 
     def effect_done(self, key: str) -> Any:
         return self.effects.get(key)
+
+
+class Shuffled(Performer):
+    """Calls come back in an order that a seed decides: each waits until it is drawn."""
+
+    def __init__(self, seed: int, **namespace) -> None:
+        super().__init__(**namespace)
+        self.random = random.Random(seed)
+        self.pending: list[asyncio.Future] = []
+        self.before_call = self._wait
+
+    async def _wait(self, key: str) -> None:
+        loop = asyncio.get_running_loop()
+        mine = loop.create_future()
+        self.pending.append(mine)
+        if len(self.pending) == 1:
+            loop.call_later(0, self._draw)
+        await mine
+
+    def _draw(self) -> None:
+        waiting = [f for f in self.pending if not f.done()]
+        if not waiting:
+            self.pending.clear()
+            return
+        chosen = self.random.choice(waiting)
+        chosen.set_result(None)
+        self.pending.remove(chosen)
+        if self.pending:
+            asyncio.get_running_loop().call_soon(asyncio.get_running_loop().call_soon, self._draw)
 
 
 class InstantClock:

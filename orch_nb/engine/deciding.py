@@ -73,7 +73,7 @@ def decide(
     taken, other = [], []
     for position, e in enumerate(topo.out[node]):
         edge = plan.edges[e]
-        exhausted = edge.at_most is not None and frame.traversals.get(e, 0) >= edge.at_most
+        exhausted = edge.at_most is not None and frame.traversals.get(topo.counter[e], 0) >= edge.at_most
         if edge.kind == "else":
             if not exhausted:
                 other.append(position)
@@ -88,7 +88,9 @@ def decide(
             if true and not exhausted:
                 taken.append(position)
         elif edge.kind == "by":
-            if chosen is not None and chosen.get("choice") == edge.target and not exhausted:
+            choice = None if chosen is None else chosen.get("choice")
+            is_chosen = edge.target in choice if isinstance(choice, list) else choice == edge.target
+            if is_chosen and not exhausted:
                 taken.append(position)
         elif not exhausted:
             taken.append(position)
@@ -132,12 +134,20 @@ def _find(frame: Frame, read: Read, overlay: tuple[str, Any]) -> Any:
 
 
 def choose_by_field(frame: Frame, chooser: Chooser, name: str, value: Any) -> dict[str, Any]:
-    """The decision of `by PATH`: the candidate whose name the value is."""
+    """The decision of `by PATH`: the candidate whose name the value is, or those that a list names."""
     got = resolve(frame, chooser.read, None, overlay=(name, value))
     text = path_text(chooser.read)
-    if got is not None and not isinstance(got, str):
+    if isinstance(got, list) and all(isinstance(name, str) for name in got):
+        if chooser.one and len(set(got)) > 1:
+            raise SemanticFailure(
+                f"`by {text}` must choose one target, because their group is read as one value, got {got!r:.60}.",
+                hint=f"give `{text}` a list type in `out`, such as [a | b]: then the group is read as a list",
+            )
+        choice: str | list[str] | None = [c for c in chooser.candidates if c in got] or None
+    elif got is None or isinstance(got, str):
+        choice = got if got in chooser.candidates else None
+    else:
         raise SemanticFailure(
-            f"`by {text}` chooses by name, but the value is {got!r:.60}.", hint="use `when` conditions"
+            f"`by {text}` must be a name or a list of names, got {got!r:.60}.", hint="use `when` conditions"
         )
-    choice = got if got in chooser.candidates else None
     return {"how": "field", "path": text, "value": got, "choice": choice, "candidates": list(chooser.candidates)}

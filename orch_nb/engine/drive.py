@@ -33,7 +33,7 @@ from orch_nb.engine.outcome import (
     used_by,
 )
 from orch_nb.engine.ports import Call, Hold, Outcome, Policy
-from orch_nb.engine.reading import incoming_value, read_digest, read_values, resolve, stated_paths
+from orch_nb.engine.reading import each_of, incoming_value, path_text, read_digest, read_values, resolve, stated_paths
 from orch_nb.engine.state import AGAIN, DONE, Activate, Frame, RunState
 from orch_nb.engine.user_code import ends_task, raised, running_task, tell
 from orch_nb.errors import (
@@ -382,7 +382,7 @@ class Driver:
                         gate["stated"] = stated
                     return await self._finish(act, incoming_value(frame, act.node), started, "", "passed", gate)
             if spec.each is not None and act.item is None:
-                return self._map(act, spec)
+                return self._map(act, spec.name)
             return await self._kind(act, spec, started)
         except BaseException as error:  # the node's own failure, whatever it is, is a fact of the run
             if self._is_end(error):
@@ -418,16 +418,17 @@ class Driver:
         sources = [frame.topo.source[e] for e in frame.topo.incoming[act.node]]
         return {frame.plan.nodes[i].name: frame.values[i] for i in dict.fromkeys(sources) if frame.status[i] == DONE}
 
-    def _map(self, act: Activate, spec: PlanNode) -> list[Event]:
-        assert spec.each is not None
-        items = resolve(act.frame, spec.each, None)
+    def _map(self, act: Activate, name: str) -> list[Event]:
+        each = each_of(act.frame, act.node)
+        assert each is not None
+        items = resolve(act.frame, each, None)
         if not isinstance(items, list):
-            text = ".".join((spec.each.ref or spec.each.name, *spec.each.path))
+            text = path_text(each)
             raise SemanticFailure(
-                f"`{text}`, which `{spec.name}` runs for each item of, must be a list, got {type(items).__name__}.",
+                f"`{text}`, which `{name}` runs for each item of, must be a list, got {type(items).__name__}.",
                 hint=f"let what makes `{text}` return a list",
             )
-        return [ev.Mapped(act.frame.key, spec.name, act.frame.round[act.node], len(items), self.now())]
+        return [ev.Mapped(act.frame.key, name, act.frame.round[act.node], len(items), self.now())]
 
     def _open(self, act: Activate, spec: PlanNode, started: float) -> list[Event]:
         values = read_values(act.frame, act.node, act.item)

@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.outcome import effects_of
-from orch_nb.engine.plan import from_data
+from orch_nb.engine.plan import DIRECT, END, HELD, from_data
 from orch_nb.engine.state import (
     AGAIN,
     DONE,
     FAILED,
     IDLE,
+    MISSING,
     OPEN,
     READY,
     SKIPPED,
@@ -34,7 +35,7 @@ from orch_nb.schema.events import ErrorInfo
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from orch_nb.engine.plan import Plan
+    from orch_nb.engine.plan import Plan, Reopening
     from orch_nb.engine.state import ActId
     from orch_nb.schema.events import Event
 
@@ -130,19 +131,17 @@ def _settle(state: RunState, frame: Frame, node: int, taken: tuple[int, ...] | N
 
 
 def _outcome(state: RunState, frame: Frame, e: int, is_taken: bool, todo: list[Any]) -> None:
-    topo = frame.topo
-    held = topo.hold[e]
-    if held:
-        frame.exits[held[0]].append((e, is_taken))
-    elif topo.limit[e] is not None:
-        if is_taken:
-            frame.loops[topo.edge_body[e]].append(e)
-    else:
+    way = frame.topo.way[e]
+    if way != DIRECT:
+        frame.last[e] = is_taken
+    if way != HELD:
         _resolve(state, frame, e, is_taken, todo)
 
 
 def _resolve(state: RunState, frame: Frame, e: int, is_taken: bool, todo: list[Any]) -> None:
     target = frame.topo.target[e]
+    if target == END:
+        return
     frame.pending[target] -= 1
     if is_taken:
         frame.taken[target] = 1
@@ -156,58 +155,69 @@ def _resolve(state: RunState, frame: Frame, e: int, is_taken: bool, todo: list[A
 
 
 def _count_off(state: RunState, frame: Frame, body: int, todo: list[Any]) -> None:
-    """One unit of a body is settled; when it was the last, the body reopens or closes."""
+    """One unit of a body is settled; when it was the last, the body reopens, or passes on what leaves it."""
     while True:
         frame.open_units[body] -= 1
         if frame.open_units[body]:
             return
-        if frame.loops[body]:
-            _reopen(state, frame, body)
+        here = frame.topo.bodies[body]
+        if back := [e for e in here.backs if frame.last[e]]:
+            _reopen(state, frame, body, back)
             return
-        exits, frame.exits[body] = frame.exits[body], []
-        topo = frame.topo
-        for e, is_taken in exits:
-            held = topo.hold[e]
-            at = held.index(body)
-            if at + 1 < len(held):
-                frame.exits[held[at + 1]].append((e, is_taken))
-            elif topo.limit[e] is not None:
-                if is_taken:
-                    frame.loops[topo.edge_body[e]].append(e)
-            else:
-                _resolve(state, frame, e, is_taken, todo)
-        body = topo.bodies[body].parent
+        for e in here.exits:
+            _resolve(state, frame, e, bool(frame.last[e]), todo)
+        body = here.parent
         if body < 0:
             frame.left -= 1
             return
 
 
-def _reopen(state: RunState, frame: Frame, body: int) -> None:
-    """The next round of a body: its nodes wait again for their parents inside it; its head is due."""
+def _reopen(state: RunState, frame: Frame, body: int, back: list[int]) -> None:
+    """The next round of a body: what can be reached from the targets of the arrows back runs again."""
     topo = frame.topo
-    for e in frame.loops[body]:
-        frame.traversals[e] = frame.traversals.get(e, 0) + 1
+    edges = frame.plan.edges
     here = topo.bodies[body]
-    inner = list(here.inner)
-    while inner:
-        b = inner.pop()
-        inner.extend(topo.bodies[b].inner)
-        frame.open_units[b] = topo.bodies[b].units
-        frame.body_round[b] = 1
-        frame.loops[b], frame.exits[b] = [], []
-        for e in topo.bodies[b].edges:
-            frame.traversals.pop(e, None)
-    frame.open_units[body] = here.units
+    for counter in dict.fromkeys(c for e in back for c in topo.advanced(edges[e], e, frame.last)):
+        frame.traversals[counter] = frame.traversals.get(counter, 0) + 1
+    for e in here.backs:
+        frame.last[e] = 0
+    for i in here.remembered:
+        frame.remembered[body, i] = frame.values[i] if frame.ran_in[i] > frame.entered.get(i, 0) else MISSING
     frame.body_round[body] += 1
-    frame.loops[body], frame.exits[body] = [], []
-    for i, need in here.need.items():
-        frame.status[i] = IDLE
-        frame.pending[i] = need
-        frame.taken[i] = 0
+    again = topo.reopening(body, tuple(sorted({topo.target[e] for e in back})))
+    for b, units in again.touched:
+        frame.open_units[b] = units
+        if b != body:
+            _enter_again(frame, b, again)
+    for i, pending, is_head in again.nodes:
+        frame.pending[i] = pending
+        frame.taken[i] = is_head
         frame.round[i] += 1
+        frame.status[i] = IDLE
         frame.items.pop(i, None)
-    frame.status[here.head] = READY
-    _make_ready(state, frame, here.head)
+        frame.mapped_by.pop(i, None)
+    for e in back:
+        if edges[e].each is not None:
+            frame.mapped_by[topo.target[e]] = e
+    for i, pending, _ in again.nodes:
+        if not pending:
+            frame.status[i] = READY
+            _make_ready(state, frame, i)
+
+
+def _enter_again(frame: Frame, body: int, again: Reopening) -> None:
+    """A loop inside one that reopened starts again: it counts from zero, and what its nodes made before is not seen."""
+    here = frame.topo.bodies[body]
+    frame.body_round[body] = 1
+    for counter in here.counters:
+        frame.traversals.pop(counter, None)
+    for e in here.backs:
+        frame.last[e] = 0
+    reached = {i for i, _, _ in again.nodes}
+    for i in here.remembered:
+        frame.remembered.pop((body, i), None)
+        if i in reached:
+            frame.entered[i] = frame.ran_in[i]
 
 
 def _frame_complete(state: RunState, frame: Frame) -> None:

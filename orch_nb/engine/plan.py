@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 Kind = Literal["agent", "function", "human", "switch", "graph", "tool", "barrier"]
 SourceKind = Literal["input", "node", "group", "state", "item", "const"]
@@ -22,7 +25,12 @@ class Read:
 
     `source` says where from: "input" (graph input `ref`), "node" (`ref` a node's name), "group" (`members`, in declared
     order: the one that ran, or the list of those that did), "state" (key `ref`), "item" (the map's current item),
-    "const" (`value`). `back` is True when the source reaches this node only by a loop edge: the latest completed round.
+    "const" (`value`).
+
+    `rounds` has, for each source, which of its results is seen: CURRENT (its current round's), LATEST (the latest of all rounds), or the number of a loop body,
+    whose latest reopening fixed what is seen. Empty: CURRENT. `alone` is True for a group of which one member runs at a
+    time: its value; else the list of those that ran. `back` and the rule "one that ran is a value, several are a list"
+    (`alone` None) are those of plans recorded by version 1: `back` is the latest result, whatever its round.
     """
 
     name: str
@@ -33,12 +41,16 @@ class Read:
     back: bool = False
     members: tuple[str, ...] = ()
     value: Any = None
+    rounds: tuple[int, ...] = ()
+    alone: bool | None = None
 
 
 @dataclass(slots=True)
 class Edge:
-    """An arrow. `condition` is the text of `when` and `reads` where its paths lead; `at_most` closes a loop. A "by" edge is
-    chosen by its source's `chooser`."""
+    """An arrow. `condition` is the text of `when` and `reads` where its paths lead. A "by" edge is chosen by its source's
+    `chooser`. `at_most` is its bound: how often the counter `counter` may be advanced (None: one of its own, called as its
+    position is). An arrow back without a bound advances the counters `advances` of the bounded arrows on its loop.
+    `each` is the list that an arrow back maps its target over."""
 
     source: str
     target: str
@@ -46,6 +58,9 @@ class Edge:
     condition: str = ""
     at_most: int | None = None
     reads: tuple[Read, ...] = ()
+    counter: int | None = None
+    advances: tuple[int, ...] = ()
+    each: Read | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -63,11 +78,13 @@ class Chooser:
     model: str = ""
     offer: dict[str, Any] = field(default_factory=dict)
     """What `model` stood for when the plan was made (`Offer.definition`); {} in plans that did not record it."""
+    one: bool = False
+    """True where a group of its candidates is read as one value: it may not choose several."""
 
 
 @dataclass(slots=True, frozen=True)
 class Body:
-    """A loop's body: the nodes on a path from its target to its sources. `edges`: positions in `Plan.edges`."""
+    """A loop's body. `head` is its first node; `edges` are the arrows that close it: positions in `Plan.edges`."""
 
     head: str
     nodes: tuple[str, ...]
@@ -114,6 +131,11 @@ class PlanNode:
     budget: dict[str, Any] | None = None
     """What its budget says beside dollars (`Budget.beside_usd`)."""
     describe: str = ""
+
+    def all_reads(self) -> list[Read]:
+        """Return what it reads for itself, for its gate, for its map and for its choice."""
+        more = [self.each, self.chooser.read if self.chooser else None]
+        return [*self.reads, *self.gate_reads, *(read for read in more if read is not None)]
 
 
 @dataclass(slots=True, frozen=True)
@@ -204,7 +226,7 @@ def from_data(data: dict[str, Any]) -> Plan:
     return Plan(
         name=data["name"],
         nodes=tuple(nodes),
-        edges=tuple(Edge(**{**e, "reads": tuple(_read(r) for r in e.get("reads", ()))}) for e in data.get("edges", [])),
+        edges=tuple(_edge(e) for e in data.get("edges", [])),
         inputs=tuple(data.get("inputs", ())),
         optional_inputs=tuple(data.get("optional_inputs", ())),
         out=tuple(data.get("out", ())),
@@ -218,8 +240,17 @@ def from_data(data: dict[str, Any]) -> Plan:
     )
 
 
+def _edge(row: dict[str, Any]) -> Edge:
+    got = {**row, "reads": tuple(_read(r) for r in row.get("reads", ()))}
+    got["advances"] = tuple(row.get("advances", ()))
+    if row.get("each"):
+        got["each"] = _read(row["each"])
+    return Edge(**got)
+
+
 def _read(row: dict[str, Any]) -> Read:
     got = dict(row)
+    got["rounds"] = tuple(got.get("rounds", ()))
     got["path"] = tuple(got.get("path", ()))
     got["members"] = tuple(got.get("members", ()))
     return Read(**got)
@@ -228,40 +259,83 @@ def _read(row: dict[str, Any]) -> Read:
 # ------------------------------------------------------------------ topology
 # A plan's arrows as arrays of positions: what `fold` walks. Computed once per plan, O(nodes + edges).
 #
-# Loops: an edge with `at_most` closes a body. A body's exits (and an outer loop's edge out of an inner body) are held back
-# until the body settles, so that outside sees the final round only: two rounds of one exit would race, and an effect behind
-# it could happen twice.
+# Loops: a body's exits and the arrows that go back in it are remembered as their source decided them last, and passed on when
+# the body has ended its last round: two rounds of one exit would race, and an effect behind it could happen twice. Where an
+# arrow back was taken instead, what can be reached from its target runs again, and the rest of the body keeps its results.
+
+
+CURRENT, LATEST = -1, -2
+"""Rounds that a read sees, beside the number of a body (`Read.rounds`)."""
+
+END = -1
+"""The position of `out` as the target of an arrow: the graph ends there."""
+
+
+def _reads_of(plan: Plan) -> Iterator[Read]:
+    """Yield every read of a plan: of its nodes and of its arrows."""
+    for node in plan.nodes:
+        yield from node.all_reads()
+    for edge in plan.edges:
+        yield from edge.reads
+        if edge.each is not None:
+            yield edge.each
 
 
 class BodyTopology:
-    """One loop body: its nodes, the in-degree each has from inside, and the units it waits for (nodes and inner bodies)."""
+    """One loop body: its nodes, the inner bodies, and the units it waits for (nodes and inner bodies).
 
-    __slots__ = ("edges", "head", "inner", "need", "nodes", "parent", "units")
+    `backs` are the arrows that close it; `exits` the arrows for which it is the outermost body that they leave;
+    `counters` the counters that count its rounds; `remembered` the nodes whose results its reopening fixes for readers.
+    """
 
-    def __init__(self, nodes: tuple[int, ...], head: int, edges: tuple[int, ...], parent: int) -> None:
-        self.nodes, self.head, self.edges, self.parent = nodes, head, edges, parent
-        self.need: dict[int, int] = {}
+    __slots__ = ("backs", "counters", "exits", "first", "inner", "members", "parent", "remembered", "units")
+
+    def __init__(self, nodes: frozenset[int], backs: tuple[int, ...], parent: int) -> None:
+        self.members, self.backs, self.parent = nodes, backs, parent
+        self.first = min(nodes)
         self.inner: list[int] = []
+        self.exits: list[int] = []
+        self.counters: list[int] = []
+        self.remembered: list[int] = []
         self.units = 0
+
+
+class Reopening:
+    """What runs again when a body reopens at some of its nodes: computed once for each set of them.
+
+    `nodes`: with the arrows that each waits for, and whether it is one of the targets. `touched`: the body itself and
+    the inner bodies that are entered again, with the units each waits for.
+    """
+
+    __slots__ = ("nodes", "touched")
+
+    def __init__(self, nodes: list[tuple[int, int, bool]], touched: list[tuple[int, int]]) -> None:
+        self.nodes, self.touched = nodes, touched
+
+
+DIRECT, HELD, COUNTED = range(3)
+"""How an arrow's outcome is passed on: at once; when a body has ended its last round; at once, and remembered (it is bounded)."""
 
 
 class Topology:
     """Positions for everything. `out[i]`: edge positions leaving node i, in declared order (what `taken` counts in)."""
 
-    __slots__ = ("bodies", "body_of", "chain", "direct", "edge_body", "entries", "hold", "incoming", "index", "limit", "need", "out",
-                 "plain", "simple", "source", "target", "units")  # fmt: skip
+    __slots__ = ("bodies", "body_of", "back", "chain", "counter", "counted_by", "direct", "entries", "incoming", "index", "left_body", "limit", "need",
+                 "out", "plain", "reopenings", "simple", "source", "target", "units", "way")  # fmt: skip
 
     def __init__(self, plan: Plan) -> None:
         n = len(plan.nodes)
         self.index = {node.name: i for i, node in enumerate(plan.nodes)}
         self.source = [self.index[e.source] for e in plan.edges]
-        self.target = [self.index[e.target] for e in plan.edges]
+        self.target = [self.index.get(e.target, END) for e in plan.edges]
         self.limit = [e.at_most for e in plan.edges]
+        self.counter = [e if edge.counter is None else edge.counter for e, edge in enumerate(plan.edges)]
+        back = self.back = frozenset(e for body in plan.bodies for e in body.edges)
         out: list[list[int]] = [[] for _ in range(n)]
         self.incoming: list[list[int]] = [[] for _ in range(n)]
         for e, source in enumerate(self.source):
             out[source].append(e)
-            if self.limit[e] is None:
+            if e not in back and self.target[e] != END:
                 self.incoming[self.target[e]].append(e)
         self.out = [tuple(edges) for edges in out]
         self.need = [len(edges) for edges in self.incoming]
@@ -276,44 +350,61 @@ class Topology:
         """Whether a node is a function and nothing more: the driver's shortest way."""
         self.entries = tuple(i for i in range(n) if not self.need[i])
         self._bodies(plan, n)
+        self._arrows()
 
     def _bodies(self, plan: Plan, n: int) -> None:
-        index = self.index
         self.bodies = [
-            BodyTopology(tuple(index[x] for x in b.nodes), index[b.head], b.edges, -1 if b.parent is None else b.parent)
+            BodyTopology(frozenset(self.index[x] for x in b.nodes), b.edges, -1 if b.parent is None else b.parent)
             for b in plan.bodies
         ]
-        members = [frozenset(b.nodes) for b in self.bodies]
         self.body_of = [-1] * n
         """Innermost body of each node."""
-        for b in sorted(range(len(self.bodies)), key=lambda b: -len(members[b])):
-            for i in members[b]:
+        for b in sorted(range(len(self.bodies)), key=lambda b: -len(self.bodies[b].members)):
+            for i in self.bodies[b].members:
                 self.body_of[i] = b
         self.chain = [self._chain(self.body_of[i]) for i in range(n)]
         """Bodies around each node, outermost first."""
-        self.edge_body = [-1] * len(plan.edges)
-        """The body that a loop edge closes."""
+        self.units = 0
+        for b in self.body_of:
+            if b >= 0:
+                self.bodies[b].units += 1
+            else:
+                self.units += 1
         for b, body in enumerate(self.bodies):
-            for e in body.edges:
-                self.edge_body[e] = b
-            body.need = {
-                i: sum(1 for e in self.incoming[i] if self.source[e] in members[b]) for i in sorted(members[b])
-            }
             if body.parent >= 0:
                 self.bodies[body.parent].inner.append(b)
-        for i in range(n):
-            if self.body_of[i] >= 0:
-                self.bodies[self.body_of[i]].units += 1
-        self.units = sum(1 for b in self.body_of if b < 0)
-        for body in self.bodies:
-            if body.parent >= 0:
                 self.bodies[body.parent].units += 1
             else:
                 self.units += 1
-        self.hold = [self._held_back(e, self.body_of[self.source[e]], members) for e in range(len(plan.edges))]
-        """The bodies, innermost first, that must settle before an edge's outcome is seen by its target."""
-        self.direct = [all(not self.hold[e] and self.limit[e] is None for e in edges) for edges in self.out]
+        for read in _reads_of(plan):
+            for name, body in zip(read.members or (read.ref,), read.rounds, strict=False):
+                if body >= 0 and (i := self.index[name]) not in self.bodies[body].remembered:
+                    self.bodies[body].remembered.append(i)
+        self.reopenings: dict[tuple[int, tuple[int, ...]], Reopening] = {}
+
+    def _arrows(self) -> None:
+        """Set how each arrow's outcome is passed on, and which counters each body has."""
+        self.left_body = [-1 if e in self.back else self._outermost_left(e) for e in range(len(self.source))]
+        """The outermost body that a forward arrow leaves; -1 for none."""
+        for e, b in enumerate(self.left_body):
+            if b >= 0:
+                self.bodies[b].exits.append(e)
+        self.way = [
+            HELD if e in self.back or self.left_body[e] >= 0 else DIRECT if self.limit[e] is None else COUNTED
+            for e in range(len(self.source))
+        ]
+        self.direct = [all(self.way[e] == DIRECT for e in edges) for edges in self.out]
         """Whether all of a node's arrows are seen by their targets at once."""
+        self.counted_by: dict[int, list[int]] = {}
+        """The bounded arrows of each counter."""
+        for e, limit in enumerate(self.limit):
+            if limit is not None:
+                self.counted_by.setdefault(self.counter[e], []).append(e)
+        for counter, arrows in self.counted_by.items():
+            ends = {self.source[e] for e in arrows} | {self.target[e] for e in arrows}
+            around = [b for b, body in enumerate(self.bodies) if ends <= body.members]
+            if around:
+                self.bodies[min(around, key=lambda b: len(self.bodies[b].members))].counters.append(counter)
 
     def _chain(self, b: int) -> tuple[int, ...]:
         around: list[int] = []
@@ -322,12 +413,69 @@ class Topology:
             b = self.bodies[b].parent
         return tuple(reversed(around))
 
-    def _held_back(self, e: int, b: int, members: list[frozenset[int]]) -> tuple[int, ...]:
-        held: list[int] = []
-        while b >= 0 and b != self.edge_body[e] and (self.limit[e] is not None or self.target[e] not in members[b]):
-            held.append(b)
-            b = self.bodies[b].parent
-        return tuple(held)
+    def _outermost_left(self, e: int) -> int:
+        left, b = -1, self.body_of[self.source[e]]
+        while b >= 0 and self.target[e] not in self.bodies[b].members:
+            left, b = b, self.bodies[b].parent
+        return left
+
+    def advanced(self, edge: Edge, e: int, last: bytearray) -> tuple[int, ...]:
+        """Return the counters that going back by an arrow advances: its own, or those of the bounded arrows taken on its loop."""
+        own = () if self.limit[e] is None else (self.counter[e],)
+        taken = tuple(c for c in edge.advances if any(last[x] for x in self.counted_by[c]))
+        return own + (taken or (() if own else edge.advances))
+
+    def most_rounds(self, plan: Plan, b: int) -> int:
+        """Return how often a body can reopen, once it was entered: the sum of the bounds that its arrows back advance."""
+        counters = {
+            c
+            for e in self.bodies[b].backs
+            for c in ((self.counter[e],) if self.limit[e] is not None else plan.edges[e].advances)
+        }
+        return sum(self.limit[self.counted_by[c][0]] or 0 for c in counters)
+
+    def reopening(self, b: int, heads: tuple[int, ...]) -> Reopening:
+        """Return what runs again when body `b` reopens at the nodes `heads`."""
+        made = self.reopenings.get((b, heads))
+        if made is None:
+            made = self.reopenings[b, heads] = self._reopening(b, heads)
+        return made
+
+    def _reopening(self, b: int, heads: tuple[int, ...]) -> Reopening:
+        inside = self.bodies[b].members
+        reached: set[int] = set()
+        touched = {b}
+        todo = list(heads)
+        while todo:
+            i = todo.pop()
+            if i in reached:
+                continue
+            reached.add(i)
+            todo += self._targets((i,), inside)
+            for c in self.chain[i][self.chain[i].index(b) + 1 :]:
+                if c not in touched:  # what follows an inner body waits for it, so all of that runs again
+                    touched.add(c)
+                    todo += [
+                        x for x in self._targets(self.bodies[c].members, inside) if x not in self.bodies[c].members
+                    ]
+        nodes = [
+            (
+                i,
+                sum(1 for e in self.incoming[i] if self.source[e] in reached or self.left_body[e] in touched),
+                i in heads,
+            )
+            for i in sorted(reached)
+        ]
+        units = dict.fromkeys(touched, 0)
+        for i in reached:
+            units[self.body_of[i]] += 1
+        for c in touched - {b}:
+            units[self.bodies[c].parent] += 1
+        return Reopening(nodes, sorted(units.items()))
+
+    def _targets(self, nodes: Iterable[int], inside: frozenset[int]) -> list[int]:
+        """Return where forward arrows lead from some nodes, inside a body."""
+        return [self.target[e] for i in nodes for e in self.out[i] if e not in self.back and self.target[e] in inside]
 
 
 def topology(plan: Plan) -> Topology:

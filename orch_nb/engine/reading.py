@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.fingerprint import reads_digest
-from orch_nb.engine.plan import index_of
+from orch_nb.engine.plan import CURRENT, LATEST, index_of
 from orch_nb.engine.state import DONE, MISSING
 from orch_nb.errors import SemanticFailure
 from orch_nb.schema.values import dig, fingerprint_of, share
@@ -30,6 +30,8 @@ def source_value(frame: Frame, read: Read, item: int | None) -> Any:
     match read.source:
         case "node":
             i = frame.topo.index[read.ref]
+            if read.rounds:
+                return _seen(frame, i, read.rounds[0])
             return frame.values[i] if read.back or frame.status[i] == DONE else MISSING
         case "input":
             return frame.inputs.get(read.ref, MISSING)
@@ -42,18 +44,33 @@ def source_value(frame: Frame, read: Read, item: int | None) -> Any:
     return _group(frame, read)
 
 
+def _seen(frame: Frame, node: int, rounds: int) -> Any:
+    """Return the result of a node that a reader sees: of its current round, the latest of all, or as a loop's reopening found it."""
+    if rounds >= 0:
+        return frame.remembered.get((rounds, node), MISSING)
+    return frame.values[node] if rounds == LATEST or frame.status[node] == DONE else MISSING
+
+
 def item_value(frame: Frame, read: Read, item: int | None) -> Any:
     """The map's item: entry `item` of the list that the node's `each` reads (`ref` names the node)."""
     if item is None:
         return MISSING
-    each = frame.plan.nodes[frame.topo.index[read.ref]].each
+    each = each_of(frame, frame.topo.index[read.ref])
     assert each is not None
     return resolve(frame, each, None)[item]
+
+
+def each_of(frame: Frame, node: int) -> Read | None:
+    """Return the list that a node is mapped over in its current round."""
+    by = frame.mapped_by.get(node)
+    return frame.plan.nodes[node].each if by is None else frame.plan.edges[by].each
 
 
 def _group(frame: Frame, read: Read) -> Any:
     """The member that ran, or in declared order the list of those that did (back reads: in the latest round)."""
     index, status = frame.topo.index, frame.status
+    if read.alone is not None:
+        return _members(frame, read)
     if read.back:
         latest = max((frame.ran_in[index[m]] for m in read.members), default=0)
         ran = [index[m] for m in read.members if latest and frame.ran_in[index[m]] == latest]
@@ -61,6 +78,21 @@ def _group(frame: Frame, read: Read) -> Any:
         ran = [index[m] for m in read.members if status[index[m]] == DONE]
     values = [_part(frame.values[i], read) for i in ran]
     return MISSING if not values else values[0] if len(values) == 1 else values
+
+
+def _members(frame: Frame, read: Read) -> Any:
+    """Return the value of the member that ran, where one runs at a time; else the list of those that did, in declared order."""
+    rounds = read.rounds or (CURRENT,) * len(read.members)
+    seen = [
+        (i, value)
+        for name, which in zip(read.members, rounds, strict=True)
+        if (value := _seen(frame, i := frame.topo.index[name], which)) is not MISSING
+    ]
+    if not seen:
+        return MISSING
+    if read.alone:
+        return _part(max(seen, key=lambda one: frame.ran_in[one[0]])[1], read)
+    return [_part(value, read) for _, value in seen]
 
 
 def _part(value: Any, read: Read) -> Any:
@@ -152,7 +184,11 @@ def read_values(frame: Frame, node: int, item: int | None) -> dict[str, Any]:
     spec = frame.plan.nodes[node]
     leave_out = spec.kind in ("function", "tool")
     for read in spec.reads:
-        if read.source == "node" and not read.path and frame.status[i := frame.topo.index[read.ref]] == DONE:
+        if (
+            read.source == "node"
+            and not (read.path or read.rounds)
+            and frame.status[i := frame.topo.index[read.ref]] == DONE
+        ):
             value = frame.values[i]
         else:
             value = resolve(frame, read, item)
@@ -175,7 +211,7 @@ def read_digest(frame: Frame, node: int, values: dict[str, Any]) -> bytes:
             part = fingerprint_of(value)
         elif read.source == "state" and not read.path and (digest := frame.state[read.ref].digest) is not None:
             part = digest.digest()
-        elif read.source == "node":
+        elif read.source == "node" and not read.rounds:
             part = _node_digest(frame, read, value)
         else:
             part = fingerprint_of(value)

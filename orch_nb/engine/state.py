@@ -182,8 +182,8 @@ class StateKey:
 class Frame:
     """One graph in execution. Everything is by position in `plan.nodes` / `plan.edges`."""
 
-    __slots__ = ("body_round", "digests", "exits", "inputs", "items", "key", "left", "loops", "open_units", "parent", "pending", "plan", "round",
-                 "ran_in", "started_at", "state", "status", "taken", "topo", "traversals", "values")  # fmt: skip
+    __slots__ = ("body_round", "digests", "entered", "inputs", "items", "key", "last", "left", "mapped_by", "open_units", "parent", "pending",
+                 "plan", "remembered", "round", "ran_in", "started_at", "state", "status", "taken", "topo", "traversals", "values")  # fmt: skip
 
     def __init__(
         self, key: str, plan: Plan, inputs: dict[str, Any], parent: tuple[str, int, int | None] | None, at: float
@@ -202,8 +202,14 @@ class Frame:
         self.body_round = [1] * len(topo.bodies)
         self.digests: dict[int, dict[tuple[str, ...], bytes]] = {}
         self.open_units = [b.units for b in topo.bodies]
-        self.loops: list[list[int]] = [[] for _ in topo.bodies]
-        self.exits: list[list[tuple[int, bool]]] = [[] for _ in topo.bodies]
+        self.last = bytearray(len(plan.edges))
+        """Arrows that their source took when it ran last (only of those that are not simply passed on)."""
+        self.remembered: dict[tuple[int, int], Any] = {}
+        """(body, node) -> the node's result at the body's latest reopening."""
+        self.entered: dict[int, int] = {}
+        """Node -> its latest round before the loop around it was entered again: results up to there are not seen."""
+        self.mapped_by: dict[int, int] = {}
+        """Node -> the arrow back whose `each` it is mapped over in this round."""
         self.items: dict[int, Items] = {}
         self.state: dict[str, StateKey] = {
             name: StateKey(name, row.get("reducer", "last"), inputs.get(name, row.get("default", MISSING)))
@@ -223,7 +229,7 @@ class Frame:
         """Where a write stands in canonical order: by place in the plan and, inside loops, by round."""
         at: tuple[int, ...] = ()
         for b in self.topo.chain[node]:
-            at += (self.topo.bodies[b].head, self.body_round[b])
+            at += (self.topo.bodies[b].first, self.body_round[b])
         return (*at, node, -1 if item is None else item)
 
 

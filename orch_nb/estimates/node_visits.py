@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from orch_nb.engine.plan import topology
+from orch_nb.engine.plan import END, topology
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -126,8 +126,11 @@ def _rounds(plan: Plan, i: int) -> Range:
     topo = topology(plan)
     made = ONCE
     for b in topo.chain[i]:
-        more = sum(topo.limit[e] or 0 for e in topo.bodies[b].edges)
+        more = topo.most_rounds(plan, b)
         made = made.times(Range(1.0, 2.0 - OPEN_SHARE ** min(more, 64), 1.0 + more))
+    if topo.incoming[i] and all(topo.limit[e] is not None for e in topo.incoming[i]):
+        most = sum({topo.counter[e]: topo.limit[e] or 0 for e in topo.incoming[i]}.values())
+        return Range(min(made.low, most), min(made.expected, most), min(made.high, most))
     return made
 
 
@@ -144,7 +147,8 @@ def _choices(plan: Plan) -> tuple[tuple[frozenset[int], ...], ...]:
 
 def _ways(plan: Plan, out: Iterable[int]) -> list[list[int]]:
     """Groups of a node's forward arrows of which one group is taken: each `by`, all `when` together, the `else`."""
-    forward = [e for e in out if plan.edges[e].at_most is None]
+    topo = topology(plan)
+    forward = [e for e in out if e not in topo.back]
     ways = [[e] for e in forward if plan.edges[e].kind in ("by", "else")]
     when = [e for e in forward if plan.edges[e].kind == "when"]
     return [*ways, when] if when else ways
@@ -158,7 +162,7 @@ def _only_by(plan: Plan, edges: Sequence[int]) -> frozenset[int]:
     todo = list(seen)
     while todo:
         for e in topo.out[todo.pop()]:
-            if e not in cut and plan.edges[e].at_most is None and topo.target[e] not in seen:
+            if e not in cut and e not in topo.back and topo.target[e] not in seen and topo.target[e] != END:
                 seen.add(topo.target[e])
                 todo.append(topo.target[e])
     return frozenset(range(len(plan.nodes))) - seen

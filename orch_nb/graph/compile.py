@@ -12,18 +12,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from orch_nb.engine.plan import Body, Chooser, Edge, Plan, PlanNode, Read, Retry
+from orch_nb.engine.plan import CURRENT, LATEST, Body, Chooser, Edge, Plan, PlanNode, Read, Retry
 from orch_nb.errors import BadType, GraphError, OrchError, nearest
 from orch_nb.graph import loops as graph_loops
 from orch_nb.lang.condition import Predicate
 from orch_nb.lang.tokens import parse_path
-from orch_nb.schema.graph_spec import EdgeSpec, GraphSpec, NodeSpec
+from orch_nb.schema.graph_spec import END, EdgeSpec, GraphSpec, NodeSpec
 from orch_nb.schema.names import check_name, option_problem
 from orch_nb.schema.reducers import REDUCERS, reducer
 from orch_nb.schema.values import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 MAX_NESTING = 8
 OBJECTLESS = frozenset({"human", "switch", "barrier"})
@@ -118,6 +118,11 @@ class Compiler:
         self.groups = dict(spec.groups)
         self.inputs: dict[str, bool] = {}
         self.state: dict[str, dict[str, Any]] = {}
+        self.back: set[int] = set()
+        """Arrows that go back, by position in `edges`."""
+        self.advances: dict[int, tuple[int, ...]] = {}
+        self.chooses_one: set[str] = set()
+        """Nodes whose `by` must give one value, because a group of its targets is read as one value."""
 
     def plan(self) -> Plan:
         """Run all steps."""
@@ -134,12 +139,20 @@ class Compiler:
         self._sort()
         self._stop("arrows")
         self._loops()
+        self._stop("arrows")
+        self._maps()
         self._declare_state()
         nodes = [self._node(name) for name in self.sorted]
-        edges = [self._edge(e) for e in self.edges]
+        edges = [self._edge(e, edge) for e, edge in enumerate(self.edges)]
         self._check_writers()
         self._check_inputs()
         self._stop("reads")
+        nodes = [
+            dataclasses.replace(n, chooser=dataclasses.replace(n.chooser, one=True))
+            if n.chooser and n.name in self.chooses_one
+            else n
+            for n in nodes
+        ]
         return Plan(
             name=self.spec.name, nodes=tuple(nodes), edges=tuple(edges),
             inputs=tuple(n for n, optional in self.inputs.items() if not optional),
@@ -203,20 +216,13 @@ class Compiler:
         touched: set[str] = set()
         for edge in self.edges:
             for end in (edge.source, edge.target):
-                if end not in known:
+                if end not in known and (end != END or end == edge.source):
                     self._problem(f"`{end}` is no node.", edge.line)
             touched.update((edge.source, edge.target))
         if len(known) > 1:
             for name, spec in known.items():
                 if name not in touched:
                     self._problem(f"`{name}` has no arrow: nothing leads to it or from it.", spec.line)
-        for edge in self.edges:
-            if edge.each:
-                draft = self.drafts.get(edge.target)
-                if draft is not None and draft.each is not None:
-                    self._problem(f"`{edge.target}` is mapped by two arrows.", edge.line)
-                elif draft is not None:
-                    draft.each = edge
         self._one_chooser()
 
     def _one_chooser(self) -> None:
@@ -249,61 +255,102 @@ class Compiler:
             return False
         path = parse_path(by[0].by)
         schema = self._schema_at(path.parts)
-        values = (schema or {}).get("enum") or ()
+        values = _choices_of(schema) if (schema or {}).get("type") != "array" else ()  # a list may be empty
         return bool(values) and set(values) <= {e.target for e in by}
 
     def _sort(self) -> None:
+        """Find the arrows that go back, and put the nodes in the order of the others.
+
+        A bounded arrow against the order in which nodes were first written goes back. Where cycles are left (a bounded
+        `by` or `when` leads forward on them), the arrows against that order go back.
+        """
         names = list(self.drafts)
         at = {name: i for i, name in enumerate(names)}
-        known = [e for e in self.edges if e.source in at and e.target in at]
-        forward = [(at[e.source], at[e.target]) for e in known if e.at_most is None]
-        ordered = graph_loops.order(len(names), forward)
-        if len(ordered) < len(names):
-            cycle = graph_loops.a_cycle(len(names), forward)
-            shown = " -> ".join(names[i] for i in cycle)
-            back = max(
-                (e for e in known if (e.source, e.target) in set(itertools.pairwise(names[i] for i in cycle))),
-                key=lambda e: e.line,
-            )
-            self._problem(
-                f"a loop without a bound: {shown}. Write `{back.source} -> {back.target} at most n`.", back.line
-            )
+        arrows = {
+            e: (at[x.source], at[x.target]) for e, x in enumerate(self.edges) if x.source in at and x.target in at
+        }
+        free = [arrow for e, arrow in arrows.items() if self.edges[e].at_most is None]
+        if len(graph_loops.order(len(names), free)) < len(names):
+            self._unbounded(names, graph_loops.a_cycle(len(names), free))
             return
+        against = {e for e, (source, target) in arrows.items() if target <= source}
+        self.back = {e for e in self._on_cycles(len(names), arrows) & against if self.edges[e].at_most is not None}
+        rest = {e: arrow for e, arrow in arrows.items() if e not in self.back}
+        self.back |= self._on_cycles(len(names), rest) & against
+        ordered = graph_loops.order(len(names), [arrow for e, arrow in arrows.items() if e not in self.back])
         self.sorted = [names[i] for i in ordered]
         self.at = {name: i for i, name in enumerate(self.sorted)}
-        self.forward = [(self.at[e.source], self.at[e.target]) for e in known if e.at_most is None]
+        self.forward = [
+            (self.at[x.source], self.at[x.target])
+            for e, x in enumerate(self.edges)
+            if e in arrows and e not in self.back
+        ]
         self.before = graph_loops.ancestors(len(names), self.forward, list(range(len(names))))
+
+    def _on_cycles(self, n: int, arrows: Mapping[int, tuple[int, int]]) -> set[int]:
+        """Return the arrows that lie on a cycle."""
+        if len(graph_loops.order(n, list(arrows.values()))) == n:
+            return set()
+        ring = graph_loops.cyclic_parts(list(arrows.values()))
+        return {e for e, (a, b) in arrows.items() if a == b or (a in ring and ring[a] == ring.get(b))}
+
+    def _unbounded(self, names: list[str], cycle: list[int]) -> None:
+        steps = set(itertools.pairwise(names[i] for i in cycle))
+        back = max((e for e in self.edges if (e.source, e.target) in steps), key=lambda e: e.line)
+        shown = " -> ".join(names[i] for i in cycle)
+        self._problem(f"a loop without a bound: {shown}. Write `{back.source} -> {back.target} at most n`.", back.line)
 
     # ------------------------------------------------------------ loops
     def _loops(self) -> None:
-        loops: dict[int, graph_loops.Loop] = {}
+        backs = []
+        for e in sorted(self.back):
+            edge = self.edges[e]
+            source, target = self.at[edge.source], self.at[edge.target]
+            if self.before[source] >> target & 1:
+                backs.append((e, source, target))
+            else:
+                self._problem(
+                    f"`{edge.source} -> {edge.target}` goes back, but no arrows lead from `{edge.target}` to "
+                    f"`{edge.source}`: write the arrows of the loop in the order in which its nodes run.", edge.line)  # fmt: skip
+        self._check_bounds()
+        bodies = graph_loops.Bodies(len(self.sorted), self.forward, self.before)
+        self.loops = [] if self.problems else bodies.of(backs)
+        self.advances = {
+            e: tuple(dict.fromkeys(self.counters[f] for f in self._bounded_between(source, target, bodies)))
+            for e, source, target in backs
+        }
+
+    def _check_bounds(self) -> None:
+        """Number the counters (arrows on one line share one), and refuse a bound on an arrow that is on no loop."""
+        self.counters: dict[int, int] = {}
+        shared: dict[int, int] = {}
+        ring = graph_loops.cyclic_parts(
+            [*self.forward, *((self.at[self.edges[e].source], self.at[self.edges[e].target]) for e in self.back)]
+        )
         for e, edge in enumerate(self.edges):
             if edge.at_most is None:
                 continue
-            head, source = self.at[edge.target], self.at[edge.source]
-            nodes = graph_loops.body(self.before, len(self.sorted), head, source)
+            source, target = self.at[edge.source], self.at.get(edge.target)
             if edge.at_most < 1:
                 self._problem(f"`{edge.source} -> {edge.target}` may be taken at most {edge.at_most} times.", edge.line)
-            elif not nodes:
+            elif e in self.back or (source in ring and ring[source] == ring.get(target)):
+                self.counters[e] = shared.setdefault(edge.counter, e) if edge.counter else e
+        on_loops = {self.edges[e].counter for e in self.counters}
+        for e, edge in enumerate(self.edges):
+            if edge.at_most is not None and e not in self.counters and not (edge.counter and edge.counter in on_loops):
                 self._problem(
                     f"`{edge.source} -> {edge.target} at most {edge.at_most}` goes back to nothing: no arrows lead from "
                     f"`{edge.target}` to `{edge.source}`.", edge.line)  # fmt: skip
-            elif nodes in loops:
-                loops[nodes].arrows.append(e)
-            else:
-                loops[nodes] = graph_loops.Loop(head, nodes, [e])
-        self.loops = list(loops.values())
-        overlaps = graph_loops.nest(self.loops)
-        for one, other in overlaps:
-            shown = self._shown_loops([one, other])
-            self._problem(f"the loops {shown} overlap: let one lie inside the other, or join them before going back.")
-        for waiting, arrows in [] if overlaps else graph_loops.mutual_waits(len(self.sorted), self.forward, self.loops):
-            between = ", ".join(f"`{self.sorted[a]} -> {self.sorted[b]}`" for a, b in arrows)
-            self._problem(
-                f"the loops {self._shown_loops(waiting)} wait for each other, so none of them can end: {between}. "
-                "Make them one loop (one arrow back, from a node after all of them to a node before all of them), or "
-                "take away the arrows of one direction."
-            )
+
+    def _bounded_between(self, source: int, target: int, bodies: graph_loops.Bodies) -> list[int]:
+        """Return the bounded arrows that lead forward from `target` to `source`."""
+        return [
+            e
+            for e in self.counters
+            if e not in self.back
+            and bodies.after[target] >> self.at[self.edges[e].source] & 1
+            and self.before[source] >> self.at[self.edges[e].target] & 1
+        ]
 
     def _shown_loops(self, loops: list[graph_loops.Loop]) -> str:
         return " and ".join("{" + ", ".join(self.sorted[i] for i in graph_loops.members(x.nodes)) + "}" for x in loops)
@@ -311,7 +358,7 @@ class Compiler:
     def _bodies(self) -> tuple[Body, ...]:
         return tuple(
             Body(
-                self.sorted[x.head],
+                self.sorted[next(iter(graph_loops.members(x.nodes)))],
                 tuple(self.sorted[i] for i in graph_loops.members(x.nodes)),
                 tuple(x.arrows),
                 x.parent,
@@ -319,9 +366,39 @@ class Compiler:
             for x in self.loops
         )
 
-    def _same_body(self, a: int, b: int) -> bool:
+    def _common_body(self, a: int, b: int) -> int | None:
+        """Return the number of the smallest body around two nodes; None where there is none."""
         both = 1 << a | 1 << b
-        return any(x.nodes & both == both for x in self.loops)
+        return next((k for k, x in enumerate(self.loops) if x.nodes & both == both), None)
+
+    def _is_behind_loop_of(self, a: int, b: int) -> bool:
+        """Return whether `b` lies behind a loop that `a` is in: then all rounds of `a` are over when `b` starts."""
+        return any(x.nodes >> a & 1 and not x.nodes >> b & 1 and x.nodes & self.before[b] for x in self.loops)
+
+    def _maps(self) -> None:
+        """Find what each node is mapped over: one arrow forward, and for later rounds one arrow back with the same name."""
+        forward = {
+            x.target: x for e, x in enumerate(self.edges) if x.each and e not in self.back and x.target in self.drafts
+        }
+        for e, edge in enumerate(self.edges):
+            if not edge.each or edge.target not in self.drafts:
+                continue
+            first = forward.get(edge.target)
+            if first is None:
+                self._problem(
+                    f"`{edge.target}` is mapped only by an arrow back: give the arrow that first leads to it `each … as "
+                    f"{edge.each_as}` too.", edge.line)  # fmt: skip
+            elif first.each_as != edge.each_as:
+                self._problem(f"`{edge.target}` is mapped as `{first.each_as}` and as `{edge.each_as}`.", edge.line)
+            elif e not in self.back and first is not edge:
+                self._problem(f"`{edge.target}` is mapped by two arrows.", edge.line)
+            else:
+                self.drafts[edge.target].each = first
+        for target, arrows in itertools.groupby(
+            sorted(x.target for e, x in enumerate(self.edges) if x.each and e in self.back)
+        ):
+            if len(list(arrows)) > 1:
+                self._problem(f"`{target}` is mapped by two arrows back.")
 
     # ------------------------------------------------------------ state
     def _declare_state(self) -> None:
@@ -373,7 +450,8 @@ class Compiler:
                     )
 
     def _is_ordered(self, a: int, b: int) -> bool:
-        return bool(self.before[b] >> a & 1 or self.before[a] >> b & 1)
+        after = self.before[b] >> a & 1 or self.before[a] >> b & 1
+        return bool(after) or self._is_behind_loop_of(a, b) or self._is_behind_loop_of(b, a)
 
     # ------------------------------------------------------------ reads
     def _node(self, name: str) -> PlanNode:
@@ -422,46 +500,75 @@ class Compiler:
             return Read(want.name, "item", node, rest, want.optional or path.optional)
         return self._resolve(node, want.name, head, rest, want.optional or path.optional, draft.spec.line)
 
-    def _path_read(self, node: str, text: str, name: str, line: int) -> Read | None:
+    def _path_read(self, node: str, text: str, name: str, line: int, *, optional: bool = False) -> Read | None:
         path = parse_path(text, line=line, source=self.spec.source)
-        return self._resolve(node, name, path.parts[0], path.parts[1:], path.optional, line)
+        return self._resolve(node, name, path.parts[0], path.parts[1:], path.optional or optional, line)
 
     def _resolve(
         self, node: str, name: str, head: str, path: tuple[str, ...], optional: bool, line: int, *, itself: bool = False
     ) -> Read | None:
         """Where `head` leads from `node`: a node, a group, a state key, or else a graph input."""
+        if head in self.groups and itself and node in self.groups[head]:
+            return Read(name, "node", node, path, optional)  # a member's own exits see what it made
         if head in self.groups:
             members = self.groups[head]
-            backs = {self._is_back(node, m, head, optional, line, itself=itself) for m in members}
-            return None if None in backs else Read(name, "group", head, path, optional, True in backs, members)
+            rounds = [self._rounds(node, m, head, optional, line, itself=itself) for m in members]
+            seen = tuple(r for r in rounds if r is not None)
+            if len(seen) < len(members):
+                return None
+            alone = LATEST not in seen and self._are_exclusive(members)
+            return Read(name, "group", head, path, optional, members=members, rounds=_unless_current(seen), alone=alone)
         if head in self.drafts:
-            back = self._is_back(node, head, head, optional, line, itself=itself)
+            rounds_of = self._rounds(node, head, head, optional, line, itself=itself)
             self._check_field(node, head, path, line)
-            return None if back is None else Read(name, "node", head, path, optional, back)
+            if rounds_of is None:
+                return None
+            return Read(name, "node", head, path, optional, rounds=_unless_current((rounds_of,)))
         if head in self.state:
             self.state[head]["readers"].append(node)
             return Read(name, "state", head, path, optional)
         self.inputs[head] = self.inputs.get(head, True) and optional
         return Read(name, "input", head, path, optional)
 
-    def _is_back(self, node: str, source: str, shown: str, optional: bool, line: int, *, itself: bool) -> bool | None:
+    def _rounds(self, node: str, source: str, shown: str, optional: bool, line: int, *, itself: bool) -> int | None:
+        """Return which result of `source` the node sees (`Read.rounds`); None, with a problem, where that is not certain."""
         a, b = self.at[source], self.at[node]
-        if a != b and self.before[b] >> a & 1:
-            return False
-        if a == b and itself:
-            return False
-        if self._same_body(a, b):
-            if not optional:
-                self._problem(
-                    f"`{node}` reads `{shown}` from the round before: in round 1 it is absent, so write `{shown}?` "
-                    "(a function: give the parameter a default).", line)  # fmt: skip
-                return None
-            return True
-        if a == b:
+        if (a != b and self.before[b] >> a & 1) or (a == b and itself):
+            return CURRENT
+        body = self._common_body(a, b)
+        behind = body is None and self._is_behind_loop_of(a, b)
+        if (body is not None or behind) and optional:
+            return LATEST if body is None else body
+        if body is not None:
+            self._problem(
+                f"`{node}` reads `{shown}` from the round before: in round 1 it is absent, so write `{shown}?` "
+                "(a function: give the parameter a default).", line)  # fmt: skip
+        elif behind:
+            self._problem(
+                f"`{node}` reads `{shown}`, which may never have run when its loop ends: write `{shown}?` "
+                "(a function: give the parameter a default).", line)  # fmt: skip
+        elif a == b:
             self._problem(f"`{node}` reads itself, but is in no loop.", line)
         else:
             self._problem(f"`{node}` reads `{shown}`, which does not come before it: draw an arrow, or a loop.", line)
         return None
+
+    def _are_exclusive(self, members: tuple[str, ...]) -> bool:
+        """Return whether one member of a group runs at a time: one node chooses among them by one value."""
+        forward = [x for e, x in enumerate(self.edges) if e not in self.back and x.target in members]
+        choosers = {x.source for x in forward if x.kind == "by"}
+        if len(members) < 2 or len(choosers) != 1 or any(x.kind not in ("by", "else") for x in forward):
+            return False
+        text = next(x.by for x in forward if x.kind == "by")
+        if {x.source for x in forward} != choosers or {x.target for x in forward} < set(members):
+            return False
+        if text == "fit" or text.startswith(("similarity(", "judge(")):
+            return True
+        schema = self._schema_at(parse_path(text).parts)
+        if (schema or {}).get("type") == "array":
+            return False
+        self.chooses_one.add(next(iter(choosers)))
+        return True
 
     def _check_field(self, node: str, head: str, path: tuple[str, ...], line: int) -> None:
         schema = self.drafts[head].facts.schema
@@ -474,13 +581,20 @@ class Compiler:
             self._problem(f"`{node}` reads `{head}.{path[0]}`, which `{head}` does not make.{hint}", line)
 
     # ------------------------------------------------------------ conditions
-    def _edge(self, edge: EdgeSpec) -> Edge:
+    def _edge(self, e: int, edge: EdgeSpec) -> Edge:
         reads: tuple[Read, ...] = ()
         text = edge.condition
         if edge.kind == "when":
             reads = self._predicate_reads(edge.source, edge.condition, edge.line, itself=True)
             text = Predicate.parse(edge.condition).text
-        return Edge(edge.source, edge.target, edge.kind, text, edge.at_most, reads)  # type: ignore[arg-type]
+        each = None
+        if edge.each and e in self.back:
+            each = self._path_read(edge.target, edge.each, "each", edge.line, optional=True)
+        counter = self.counters.get(e)
+        return Edge(
+            edge.source, edge.target, edge.kind, text, None if counter is None else edge.at_most, reads,  # type: ignore[arg-type]
+            None if counter == e else counter, self.advances.get(e, ()), each,
+        )  # fmt: skip
 
     def _predicate_reads(self, node: str, text: str, line: int, *, itself: bool) -> tuple[Read, ...]:
         try:
@@ -551,7 +665,7 @@ class Compiler:
         return {c: f.describe for c, f in facts.items()}, {c: f.examples for c, f in facts.items()}
 
     def _check_cases(self, name: str, parts: tuple[str, ...], candidates: Iterable[str], edges: list[EdgeSpec]) -> None:
-        values = (self._schema_at(parts) or {}).get("enum")
+        values = _choices_of(self._schema_at(parts))
         if not values:
             return
         for c in candidates:
@@ -585,8 +699,25 @@ class Compiler:
                     self._problem(f"`out {name}`: no such node" + (f"; did you mean `{near}`?" if near else "."))
             self._stop("out")
             return self.spec.out
-        sources = {e.source for e in self.edges if e.at_most is None and not e.target.endswith(EXIT)}
-        return tuple(n for n in self.sorted if n not in sources and not n.endswith(EXIT))
+        ends = {x.source for x in self.edges if x.target == END}
+        forward = {
+            x.source
+            for e, x in enumerate(self.edges)
+            if e not in self.back and x.target != END and not x.target.endswith(EXIT)
+        }
+        returning = {self.edges[e].source for e in self.back} - ends
+        last = [n for n in self.sorted if (n not in forward or n in ends) and not n.endswith(EXIT)]
+        return tuple(n for n in last if n not in returning) or tuple(last)
+
+
+def _choices_of(schema: dict[str, Any] | None) -> Sequence[Any]:
+    """Return the values that a choice, or each item of a list of choices, may have; () where they are not known."""
+    schema = schema or {}
+    return schema.get("enum") or (schema.get("items") or {}).get("enum") or ()
+
+
+def _unless_current(rounds: tuple[int, ...]) -> tuple[int, ...]:
+    return () if all(r == CURRENT for r in rounds) else rounds
 
 
 def _problems(number: int) -> str:

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -30,7 +30,7 @@ from orch_nb.errors import BadName, CellError, nearest
 from orch_nb.lang.condition import Predicate, number_value, spaced_text
 from orch_nb.lang.template import read_path
 from orch_nb.lang.tokens import Cursor, Place, Token, string_at, tokenize
-from orch_nb.schema.graph_spec import EdgeSpec, GraphSpec, NodeSpec
+from orch_nb.schema.graph_spec import END, EdgeSpec, GraphSpec, NodeSpec
 from orch_nb.schema.names import check_name
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class _Reader:
         self.good: set[str] = set()
         self.declared: dict[str, int] = {}
         self.group_lines: dict[str, int] = {}
-        self.edges = 0
+        self.edges = self.counters = 0
 
     def read(self) -> GraphSpec:
         lines = []
@@ -163,7 +163,7 @@ class _Reader:
         token = line.token
         if token.kind != "path":
             line.fail(f"a name belongs here, not {line.shown()}.", "a letter, then letters, digits and _")
-        if token.text not in self.good:
+        if token.text not in self.good and not (what == "target" and token.text == END):
             self._check(token, line, what)
         line.at += 1
         return token.text
@@ -177,12 +177,12 @@ class _Reader:
             ) from None
         self.good.add(token.text)
 
-    def _read_braces(self, line: _Line) -> list[tuple[str, Token]]:
+    def _read_braces(self, line: _Line, what: str = "node") -> list[tuple[str, Token]]:
         """The names of ``{a, b}`` (the brace is already taken), or the one name at hand."""
         found: dict[str, Token] = {}
         while True:
             token = line.token
-            name = self._name(line)
+            name = self._name(line, what)
             if name in found:
                 line.fail(f"`{name}` is twice in the braces.", token=token)
             found[name] = token
@@ -192,13 +192,13 @@ class _Reader:
             if line.take("}"):
                 return list(found.items())
 
-    def _operand(self, line: _Line) -> tuple[str, ...]:
+    def _operand(self, line: _Line, what: str = "node") -> tuple[str, ...]:
         """What stands at one end of an arrow, with groups spread."""
         if not line.take("{"):
-            name = self._name(line)
+            name = self._name(line, what)
             return self.spec.groups.get(name) or (name,)
         spread: dict[str, None] = {}
-        for name, token in self._read_braces(line):
+        for name, token in self._read_braces(line, what):
             for member in self.spec.groups.get(name) or (name,):
                 if member in spread:
                     line.fail(f"`{member}` is twice in the braces.", f"`{name}` holds it already", token)
@@ -207,7 +207,7 @@ class _Reader:
 
     def _mention(self, names: tuple[str, ...], number: int) -> None:
         for name in names:
-            if name not in self.spec.nodes:
+            if name not in self.spec.nodes and name != END:
                 self.spec.nodes[name] = NodeSpec(name, line=number)
 
     # -------------------------------------------------------------- groups, out, state
@@ -349,7 +349,10 @@ class _Reader:
             starts.append(line.at)
             if not line.text or line.token.kind == "arrow":
                 line.fail("the arrow points nowhere.", "such as: a -> b")
-            stops.append(self._operand(line))
+            stops.append(self._operand(line, "target"))
+        for names in stops[:-1]:
+            if END in names:
+                line.fail("the graph ends at `out`: no arrow leads from it.", "such as: critic -> out  else")
         if line.text and (len(stops) == 1 or line.text not in _MODIFIERS):
             self._bad_continuation(line, alone=len(stops) == 1)
         if line.text and len(stops) > 2:
@@ -366,6 +369,9 @@ class _Reader:
         self.edges += len(sources) * len(targets)
         if self.edges > MAX_EDGES:
             line.fail(f"the graph has more than {MAX_EDGES:,} arrows.", "put a node between two large groups")
+        if shape.at_most is not None and len(sources) * len(targets) > 1:
+            self.counters += 1
+            shape = replace(shape, counter=self.counters)
         for source in sources:
             for target in targets:
                 self.spec.edges.append(shaped(shape, source, target, line.place.line))
@@ -403,7 +409,7 @@ class _Reader:
         }  # fmt: skip
         shape = reader[word](line)
         if word == "by" and line.take("else"):
-            default = self._operand(line)
+            default = self._operand(line, "target")
         if line.text:
             self._after_modifier(line, word)
         return shape, default
@@ -414,7 +420,7 @@ class _Reader:
         if line.text in _MODIFIERS:
             line.fail(
                 f"`{_modifier_words(line.text)}` cannot follow `{word}`.",
-                "together go: when … at most n, else at most n, by … else NAME",
+                "together go: when … at most n, else at most n, each … at most n, by … at most n else NAME",
             )
         line.fail(f"unexpected {line.shown()} after `{word}`.", "one statement a line")
 
@@ -451,12 +457,12 @@ class _Reader:
         line.take("each")
         path = line.path()
         line.need("as", "`each PATH` is followed by `as NAME`", "such as: each plan.tasks as task")
-        return EdgeSpec("", "", each=path, each_as=self._name(line, "item"))
+        return EdgeSpec("", "", each=path, each_as=self._name(line, "item"), at_most=self._at_most(line))
 
     def _by(self, line: _Line) -> EdgeSpec:
         line.take("by")
         text, threshold = self._choice(line)
-        return EdgeSpec("", "", kind="by", by=text, threshold=threshold)
+        return EdgeSpec("", "", kind="by", by=text, threshold=threshold, at_most=self._at_most(line))
 
     def _choice(self, line: _Line) -> tuple[str, float | None]:
         call = line.peek().text == "("
@@ -470,7 +476,7 @@ class _Reader:
             model = self._name(line, "model")
             line.need(")", "`)` belongs here", "such as: by judge(big)")
             return f"judge({model})", None
-        if line.text == "fit" and line.peek().text in ("", "else", "above"):
+        if line.text == "fit" and line.peek().text in ("", "else", "above", "at"):
             line.at += 1
             return "fit", self._above(line)
         if call:
@@ -526,7 +532,8 @@ def _modifier_words(word: str) -> str:
 def shaped(shape: EdgeSpec, source: str, target: str, line: int = 0) -> EdgeSpec:
     """An edge with the modifiers of `shape` between two names."""
     return EdgeSpec(
-        source, target, shape.kind, shape.condition, shape.by, shape.threshold, shape.at_most, shape.each, shape.each_as, line
+        source, target, shape.kind, shape.condition, shape.by, shape.threshold, shape.at_most, shape.each, shape.each_as, line,
+        shape.counter,
     )  # fmt: skip
 
 
@@ -668,7 +675,7 @@ class _Printer:
     # -------------------------------------------------------------- order of first mention
     def _say(self, names: Sequence[str], line: object, of: object) -> None:
         """Write one line that mentions `names` in this order, after whatever must be mentioned before it."""
-        new = [self.place[n] for n in dict.fromkeys(names) if n not in self.seen]
+        new = [self.place[n] for n in dict.fromkeys(names) if n not in self.seen and n != END]
         if new:
             self._mention_until(_first_kept(new) - 1)
         self.lines.append(line(of))  # type: ignore[operator]
@@ -807,7 +814,7 @@ class _Order:
         """Whether `source` may stand before `targets` in a line that begins with the arrow `at`."""
         if self.first[source] < at or all(self.first[t] < at for t in targets):
             return True
-        return self.place[source] < min(self.place[t] for t in targets)
+        return self.place[source] < min((self.place[t] for t in targets if t != END), default=len(self.place))
 
 
 def _bundles(edges: list[EdgeSpec], place: dict[str, int]) -> Iterator[_Bundle]:
@@ -834,7 +841,11 @@ def _bundle(edges: list[EdgeSpec], at: int, order: _Order) -> tuple[_Bundle, int
     end = at + len(targets)
     while end < len(edges):
         source = edges[end].source
-        same = source not in sources and _targets(edges, end, shape)[: len(targets)] == targets
+        same = (
+            source not in sources
+            and (shape.at_most is None or shape.counter)
+            and _targets(edges, end, shape)[: len(targets)] == targets
+        )
         if not same or not order.may_join(source, targets, at):
             break
         sources[source] = None
@@ -850,6 +861,8 @@ def _targets(edges: list[EdgeSpec], at: int, shape: EdgeSpec) -> tuple[str, ...]
         if edge.source != source or edge.target in found or shaped(edge, "", "") != shape:
             break
         found[edge.target] = None
+        if shape.at_most is not None and not shape.counter:
+            break
     return tuple(found)
 
 

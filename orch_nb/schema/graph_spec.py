@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+END = "out"
+"""The target of an arrow that ends the graph: ``critic -> out  else``."""
+
 
 @dataclass(slots=True)
 class NodeSpec:
@@ -47,8 +50,8 @@ class EdgeSpec:
     by
         For kind "by", the text after ``by``: a path, ``similarity(PATH)``, ``judge(MODEL)`` or ``fit``. `threshold` is the X
         of ``above X``. All by-edges of one source share one text. ``by … else NAME`` gives another edge of kind "else".
-    at_most
-        The n of ``at most n``: this edge closes a loop.
+    at_most, counter
+        The n of ``at most n``: the bound of a loop. Edges with the same `counter` above 0 share it: they are on one line.
     each, each_as
         The parts of ``each PATH as NAME``: the target is mapped over the list.
     """
@@ -63,6 +66,7 @@ class EdgeSpec:
     each: str = ""
     each_as: str = ""
     line: int = 0
+    counter: int = 0
 
 
 @dataclass(slots=True)

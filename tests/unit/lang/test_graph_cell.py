@@ -138,7 +138,7 @@ WRONG = [
     ("a -> b -> c when b.ok", 1, 13, "`when` qualifies one arrow, and this line has 2", "a -> b\n    b -> c when b.ok"),
     ("a -> b -> {c, d} -> e at most 2", 1, 23, "qualifies one arrow, and this line has 3", "a -> b -> {c, d}\n    {c, d} -> e at most 2"),
     ("a -> b when a.ok -> c", 1, 18, "`when` ends the line", "line of its own"),
-    ("a -> b by a.x at most 2", 1, 15, "`at most` cannot follow `by`", "together go"),
+    ("a -> out -> b", 1, 14, "the graph ends at `out`", "critic -> out  else"),
     ("a -> b each a.x as y when a.ok", 1, 22, "`when` cannot follow `each`", "together go"),
     ("a -> b when a.ok else", 1, 18, "`else` cannot follow `when`", "together go"),
     ("a b", 1, 3, "unexpected `b`", "->"),
