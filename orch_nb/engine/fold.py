@@ -161,7 +161,7 @@ def _count_off(state: RunState, frame: Frame, body: int, todo: list[Any]) -> Non
         if frame.open_units[body]:
             return
         here = frame.topo.bodies[body]
-        if back := [e for e in here.backs if frame.last[e]]:
+        if back := tuple([e for e in here.backs if frame.last[e]]):
             _reopen(state, frame, body, back)
             return
         for e in here.exits:
@@ -172,37 +172,35 @@ def _count_off(state: RunState, frame: Frame, body: int, todo: list[Any]) -> Non
             return
 
 
-def _reopen(state: RunState, frame: Frame, body: int, back: list[int]) -> None:
+def _reopen(state: RunState, frame: Frame, body: int, back: tuple[int, ...]) -> None:
     """The next round of a body: what can be reached from the targets of the arrows back runs again."""
     topo = frame.topo
-    edges = frame.plan.edges
-    here = topo.bodies[body]
-    for counter in dict.fromkeys(c for e in back for c in topo.advanced(edges[e], e, frame.last)):
+    again = topo.reopening(body, back)
+    for counter in again.counters or topo.advanced(back, frame.last):
         frame.traversals[counter] = frame.traversals.get(counter, 0) + 1
-    for e in here.backs:
+    for e in back:
         frame.last[e] = 0
-    for i in here.remembered:
+    for i in topo.bodies[body].remembered:
         frame.remembered[body, i] = frame.values[i] if frame.ran_in[i] > frame.entered.get(i, 0) else MISSING
     frame.body_round[body] += 1
-    again = topo.reopening(body, tuple(sorted({topo.target[e] for e in back})))
     for b, units in again.touched:
         frame.open_units[b] = units
         if b != body:
             _enter_again(frame, b, again)
+    status, rounds = frame.status, frame.round
     for i, pending, is_head in again.nodes:
         frame.pending[i] = pending
         frame.taken[i] = is_head
-        frame.round[i] += 1
-        frame.status[i] = IDLE
-        frame.items.pop(i, None)
-        frame.mapped_by.pop(i, None)
-    for e in back:
-        if edges[e].each is not None:
-            frame.mapped_by[topo.target[e]] = e
-    for i, pending, _ in again.nodes:
-        if not pending:
-            frame.status[i] = READY
-            _make_ready(state, frame, i)
+        rounds[i] += 1
+        status[i] = IDLE
+    if frame.items or again.mapped_by:
+        for i, _, _ in again.nodes:
+            frame.items.pop(i, None)
+            frame.mapped_by.pop(i, None)
+        frame.mapped_by.update(again.mapped_by)
+    for i in again.ready:
+        status[i] = READY
+        _make_ready(state, frame, i)
 
 
 def _enter_again(frame: Frame, body: int, again: Reopening) -> None:

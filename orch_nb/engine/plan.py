@@ -301,16 +301,20 @@ class BodyTopology:
 
 
 class Reopening:
-    """What runs again when a body reopens at some of its nodes: computed once for each set of them.
+    """What runs again when a body reopens by some of its arrows back: computed once for each set of them.
 
-    `nodes`: with the arrows that each waits for, and whether it is one of the targets. `touched`: the body itself and
-    the inner bodies that are entered again, with the units each waits for.
+    `nodes`: with the number of arrows that each waits for, and whether it is a target; `ready` those that wait for none.
+    `touched`: the body itself and the inner bodies that are entered again, with the units each waits for. `counters`: what
+    is advanced; () where that depends on the arrows taken before. `mapped_by`: targets and the arrows that map them.
     """
 
-    __slots__ = ("nodes", "touched")
+    __slots__ = ("counters", "mapped_by", "nodes", "ready", "touched")
 
     def __init__(self, nodes: list[tuple[int, int, bool]], touched: list[tuple[int, int]]) -> None:
         self.nodes, self.touched = nodes, touched
+        self.ready = [i for i, pending, _ in nodes if not pending]
+        self.counters: tuple[int, ...] = ()
+        self.mapped_by: dict[int, int] = {}
 
 
 DIRECT, HELD, COUNTED = range(3)
@@ -321,10 +325,11 @@ class Topology:
     """Positions for everything. `out[i]`: edge positions leaving node i, in declared order (what `taken` counts in)."""
 
     __slots__ = ("bodies", "body_of", "back", "chain", "counter", "counted_by", "direct", "entries", "incoming", "index", "left_body", "limit", "need",
-                 "out", "plain", "reopenings", "simple", "source", "target", "units", "way")  # fmt: skip
+                 "out", "plain", "plan", "reopenings", "simple", "source", "target", "units", "way")  # fmt: skip
 
     def __init__(self, plan: Plan) -> None:
         n = len(plan.nodes)
+        self.plan = plan
         self.index = {node.name: i for i, node in enumerate(plan.nodes)}
         self.source = [self.index[e.source] for e in plan.edges]
         self.target = [self.index.get(e.target, END) for e in plan.edges]
@@ -377,9 +382,9 @@ class Topology:
             else:
                 self.units += 1
         for read in _reads_of(plan):
-            for name, body in zip(read.members or (read.ref,), read.rounds, strict=False):
-                if body >= 0 and (i := self.index[name]) not in self.bodies[body].remembered:
-                    self.bodies[body].remembered.append(i)
+            for name, b in zip(read.members or (read.ref,), read.rounds, strict=False):
+                if b >= 0 and (i := self.index[name]) not in self.bodies[b].remembered:
+                    self.bodies[b].remembered.append(i)
         self.reopenings: dict[tuple[int, tuple[int, ...]], Reopening] = {}
 
     def _arrows(self) -> None:
@@ -419,29 +424,36 @@ class Topology:
             left, b = b, self.bodies[b].parent
         return left
 
-    def advanced(self, edge: Edge, e: int, last: bytearray) -> tuple[int, ...]:
-        """Return the counters that going back by an arrow advances: its own, or those of the bounded arrows taken on its loop."""
-        own = () if self.limit[e] is None else (self.counter[e],)
-        taken = tuple(c for c in edge.advances if any(last[x] for x in self.counted_by[c]))
-        return own + (taken or (() if own else edge.advances))
+    def advanced(self, back: tuple[int, ...], last: bytearray) -> list[int]:
+        """Return the counters that arrows back advance: their own, and those of the bounded arrows taken on their loops."""
+        found: dict[int, None] = {}
+        for e in back:
+            own = () if self.limit[e] is None else (self.counter[e],)
+            advances = self.plan.edges[e].advances
+            taken = tuple(c for c in advances if any(last[x] for x in self.counted_by[c]))
+            found |= dict.fromkeys(own + (taken or (() if own else advances)))
+        return list(found)
 
-    def most_rounds(self, plan: Plan, b: int) -> int:
+    def most_rounds(self, b: int) -> int:
         """Return how often a body can reopen, once it was entered: the sum of the bounds that its arrows back advance."""
         counters = {
             c
             for e in self.bodies[b].backs
-            for c in ((self.counter[e],) if self.limit[e] is not None else plan.edges[e].advances)
+            for c in ((self.counter[e],) if self.limit[e] is not None else self.plan.edges[e].advances)
         }
         return sum(self.limit[self.counted_by[c][0]] or 0 for c in counters)
 
-    def reopening(self, b: int, heads: tuple[int, ...]) -> Reopening:
-        """Return what runs again when body `b` reopens at the nodes `heads`."""
-        made = self.reopenings.get((b, heads))
-        if made is None:
-            made = self.reopenings[b, heads] = self._reopening(b, heads)
-        return made
+    def reopening(self, b: int, back: tuple[int, ...]) -> Reopening:
+        """Return what runs again when body `b` reopens by the arrows `back`."""
+        found = self.reopenings.get((b, back))
+        if found is None:
+            found = self.reopenings[b, back] = self._reopening(b, {self.target[e] for e in back})
+            if not any(self.plan.edges[e].advances for e in back):
+                found.counters = tuple(dict.fromkeys(self.counter[e] for e in back))
+            found.mapped_by = {self.target[e]: e for e in back if self.plan.edges[e].each is not None}
+        return found
 
-    def _reopening(self, b: int, heads: tuple[int, ...]) -> Reopening:
+    def _reopening(self, b: int, heads: set[int]) -> Reopening:
         inside = self.bodies[b].members
         reached: set[int] = set()
         touched = {b}

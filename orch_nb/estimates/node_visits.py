@@ -126,7 +126,7 @@ def _rounds(plan: Plan, i: int) -> Range:
     topo = topology(plan)
     made = ONCE
     for b in topo.chain[i]:
-        more = topo.most_rounds(plan, b)
+        more = topo.most_rounds(b)
         made = made.times(Range(1.0, 2.0 - OPEN_SHARE ** min(more, 64), 1.0 + more))
     if topo.incoming[i] and all(topo.limit[e] is not None for e in topo.incoming[i]):
         most = sum({topo.counter[e]: topo.limit[e] or 0 for e in topo.incoming[i]}.values())

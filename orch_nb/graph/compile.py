@@ -330,7 +330,7 @@ class Compiler:
         for e, edge in enumerate(self.edges):
             if edge.at_most is None:
                 continue
-            source, target = self.at[edge.source], self.at.get(edge.target)
+            source, target = self.at[edge.source], self.at.get(edge.target, -1)
             if edge.at_most < 1:
                 self._problem(f"`{edge.source} -> {edge.target}` may be taken at most {edge.at_most} times.", edge.line)
             elif e in self.back or (source in ring and ring[source] == ring.get(target)):
