@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.outcome import effects_of
-from orch_nb.engine.plan import DIRECT, END, HELD, from_data
+from orch_nb.engine.plan import DIRECT, HELD, from_data
 from orch_nb.engine.state import (
     AGAIN,
     DONE,
@@ -140,8 +140,6 @@ def _outcome(state: RunState, frame: Frame, e: int, is_taken: bool, todo: list[A
 
 def _resolve(state: RunState, frame: Frame, e: int, is_taken: bool, todo: list[Any]) -> None:
     target = frame.topo.target[e]
-    if target == END:
-        return
     frame.pending[target] -= 1
     if is_taken:
         frame.taken[target] = 1

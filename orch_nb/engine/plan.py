@@ -268,7 +268,8 @@ CURRENT, LATEST = -1, -2
 """Rounds that a read sees, beside the number of a body (`Read.rounds`)."""
 
 END = -1
-"""The position of `out` as the target of an arrow: the graph ends there."""
+"""The position of `out` as the target of an arrow: the place after the last node, which waits for more arrows than there are."""
+NEVER = 1 << 62
 
 
 def _reads_of(plan: Plan) -> Iterator[Read]:
@@ -343,7 +344,7 @@ class Topology:
             if e not in back and self.target[e] != END:
                 self.incoming[self.target[e]].append(e)
         self.out = [tuple(edges) for edges in out]
-        self.need = [len(edges) for edges in self.incoming]
+        self.need = [*(len(edges) for edges in self.incoming), NEVER]
         self.simple = [
             all(plan.edges[e].kind == "plain" and plan.edges[e].at_most is None for e in edges) for edges in out
         ]

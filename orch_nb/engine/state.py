@@ -194,7 +194,7 @@ class Frame:
         self.values: list[Any] = [MISSING] * n
         self.status = bytearray(n)
         self.pending = topo.need.copy()
-        self.taken = bytearray(n) if n else bytearray()
+        self.taken = bytearray(n + 1)
         self.round = [1] * n
         self.ran_in = [0] * n
         self.left = topo.units
