@@ -290,6 +290,13 @@ class QuestionChanged(RunError):
     code = "ORCH217"
 
 
+class LoopExhausted(RunError):
+    """A run ended with a loop's bound used up and without an output: the arrow that would go on is named."""
+
+    code = "ORCH218"
+    failure: ClassVar[Failure] = "semantic"
+
+
 # ------------------------------------------------------------------ 3xx: providers
 class ProviderError(OrchError):
     """A provider's call failed. `failure` says which policy applies; `billed` whether tokens may have been spent.

@@ -70,38 +70,45 @@ def decide(
         return None, None
     name = plan.nodes[node].name
     seen: dict[str, Any] = {}
-    taken, other = [], []
+    taken, other, used_up = [], [], []
+    choice = None if chosen is None else chosen.get("choice")
     for position, e in enumerate(topo.out[node]):
         edge = plan.edges[e]
-        exhausted = edge.at_most is not None and frame.traversals.get(topo.counter[e], 0) >= edge.at_most
         if edge.kind == "else":
-            if not exhausted:
-                other.append(position)
-        elif exits == "else":
+            other.append((position, e))
             continue
-        elif edge.kind == "when":
+        if exits == "else":
+            continue
+        exhausted = _is_used_up(frame, e)
+        if edge.kind == "when":
             true, values = evaluate(frame, edge.condition, edge.reads, None, (name, value))
             row: dict[str, Any] = {"values": values, "result": true, "exhausted": exhausted}
             if stated := stated_paths(plan, edge.reads):
                 row["stated"] = stated
             seen[f"{edge.target}: {edge.condition}"] = row
-            if true and not exhausted:
-                taken.append(position)
         elif edge.kind == "by":
-            choice = None if chosen is None else chosen.get("choice")
-            is_chosen = edge.target in choice if isinstance(choice, list) else choice == edge.target
-            if is_chosen and not exhausted:
-                taken.append(position)
-        elif not exhausted:
-            taken.append(position)
+            true = edge.target in choice if isinstance(choice, list) else choice == edge.target
+        else:
+            true = True
+        if true:
+            (used_up if exhausted else taken).append(position)
     if not taken:
-        taken = other
+        for position, e in other:
+            (used_up if _is_used_up(frame, e) else taken).append(position)
     decision: dict[str, Any] = {}
     if seen:
         decision["predicates"] = seen
     if chosen is not None:
         decision["chooser"] = chosen
+    if used_up:
+        decision["exhausted"] = [f"{name} -> {plan.edges[topo.out[node][position]].target}" for position in used_up]
     return tuple(taken), decision or None
+
+
+def _is_used_up(frame: Frame, e: int) -> bool:
+    """Return whether an arrow's bound is used up."""
+    most = frame.topo.limit[e]
+    return most is not None and frame.traversals.get(frame.topo.counter[e], 0) >= most
 
 
 def fit_facts(frame: Frame, chooser: Chooser, name: str, value: Any) -> dict[str, dict[str, list[str]]]:

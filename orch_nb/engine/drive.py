@@ -24,7 +24,9 @@ from orch_nb.engine.outcome import (
     asked_by,
     effects_of,
     error_info,
+    exhausted,
     frame_output,
+    has_output,
     question_changed,
     settled_event,
     split_key,
@@ -34,7 +36,7 @@ from orch_nb.engine.outcome import (
 )
 from orch_nb.engine.ports import Call, Hold, Outcome, Policy
 from orch_nb.engine.reading import each_of, incoming_value, path_text, read_digest, read_values, resolve, stated_paths
-from orch_nb.engine.state import AGAIN, DONE, Activate, Frame, RunState
+from orch_nb.engine.state import AGAIN, BOUND, DONE, Activate, Frame, RunState
 from orch_nb.engine.user_code import ends_task, raised, running_task, tell
 from orch_nb.errors import (
     BudgetExceeded,
@@ -271,6 +273,9 @@ class Driver:
         state = self.state
         if state.failed and not state.record:
             await self._end("failed")
+        elif not state.record and state.complete and BOUND in state.marks and not has_output(state.root):
+            error = self.exceptions[""] = exhausted(state)
+            await self._end("failed", error_info(error))
         elif state.record or state.complete:
             await self._end("done")
         else:

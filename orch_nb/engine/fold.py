@@ -13,12 +13,15 @@ from orch_nb.engine.outcome import effects_of
 from orch_nb.engine.plan import DIRECT, HELD, from_data
 from orch_nb.engine.state import (
     AGAIN,
+    BOUND,
+    DEGRADED,
     DONE,
     FAILED,
     IDLE,
     MISSING,
     OPEN,
     READY,
+    REJECTED,
     SKIPPED,
     WAITING,
     Activate,
@@ -180,6 +183,7 @@ def _reopen(state: RunState, frame: Frame, body: int, back: tuple[int, ...]) -> 
         frame.last[e] = 0
     for i in topo.bodies[body].remembered:
         frame.remembered[body, i] = frame.values[i] if frame.ran_in[i] > frame.entered.get(i, 0) else MISSING
+        frame.remembered[body, ~i] = frame.failures.get(i, MISSING)
     frame.body_round[body] += 1
     for b, units in again.touched:
         frame.open_units[b] = units
@@ -196,6 +200,10 @@ def _reopen(state: RunState, frame: Frame, body: int, back: tuple[int, ...]) -> 
             frame.items.pop(i, None)
             frame.mapped_by.pop(i, None)
         frame.mapped_by.update(again.mapped_by)
+    if frame.marks or frame.failures:
+        for i, _, _ in again.nodes:
+            frame.marks.pop(i, None)
+            frame.failures.pop(i, None)
     for i in again.ready:
         status[i] = READY
         _make_ready(state, frame, i)
@@ -212,6 +220,7 @@ def _enter_again(frame: Frame, body: int, again: Reopening) -> None:
     reached = {i for i, _, _ in again.nodes}
     for i in here.remembered:
         frame.remembered.pop((body, i), None)
+        frame.remembered.pop((body, ~i), None)
         if i in reached:
             frame.entered[i] = frame.ran_in[i]
 
@@ -240,9 +249,12 @@ def _complete(
         key = ev.key_of(event.frame, event.node, event.round, event.item)
         state.last_call.pop(key, None)
         state.calls.pop(key, None)
-        state.degraded.pop(key, None)
+        if state.degraded.pop(key, None) is not None and not frame.plan.open:
+            frame.mark(frame.topo.index[event.node], DEGRADED)
         state.verdicts.pop(key, None)
-        state.frames.pop(key, None)
+        child = state.frames.pop(key, None)
+        if child is not None and child.marks and not frame.plan.open:
+            frame.mark(frame.topo.index[event.node], *child.marks_of_output())
         if frame.plan.open:
             state.ready.pop((key, -1, None), None)
             return
@@ -298,6 +310,9 @@ def _run_started(plan: Plan, state: RunState, event: ev.RunStarted) -> None:
 
 
 def _on_finished(plan: Plan, state: RunState, event: ev.Finished) -> None:
+    if event.decision is not None and "exhausted" in event.decision:
+        frame = state.frames[event.frame]
+        frame.mark(frame.topo.index[event.node], BOUND)
     _complete(state, event, event.value, event.taken, event.writes)
 
 
@@ -329,6 +344,11 @@ def _on_failed(plan: Plan, state: RunState, event: ev.Failed) -> None:
     elif event.item is not None:
         _item_done(state, frame, node, event.item, None)
     else:
+        output = done[-1].reply if done else None
+        frame.failures[node] = {
+            "class": event.error.type, "message": event.error.message, "attempts": event.attempt,
+            "output": output.get("text") if isinstance(output, dict) else output,
+        }  # fmt: skip
         frame.status[node] = SKIPPED
         _settle(state, frame, node, event.taken)
 
@@ -416,6 +436,10 @@ def _on_answered(plan: Plan, state: RunState, event: ev.Answered) -> None:
         reply = DONE_BY_PERSON if event.value is None else event.value
         at = (event.frame, event.node, event.round, event.item, sent.call, event.at)
         state.calls.setdefault(key, []).append(ev.Settled(*at, reply=reply))
+    if event.action == "reject":
+        frame.mark(node, REJECTED)
+        said = event.comment or f"rejected by {event.by}"
+        frame.failures[node] = {"class": "rejected", "message": said, "attempts": 1, "output": asked.shown}
     if event.action in AGAIN or tools:
         if event.item is None:
             frame.status[node] = READY

@@ -5,9 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.engine.state import DONE, MISSING, SKIPPED
+from orch_nb.engine.state import BOUND, DONE, MISSING, SKIPPED
 from orch_nb.engine.user_code import raised, words_of
-from orch_nb.errors import BadArguments, NotDone, OrchError, QuestionChanged, UnknownTool
+from orch_nb.errors import BadArguments, LoopExhausted, NotDone, OrchError, QuestionChanged, UnknownTool
 from orch_nb.schema import events as ev
 from orch_nb.schema.events import ErrorInfo
 from orch_nb.schema.secrets import REDACTOR
@@ -31,6 +31,30 @@ def frame_output(frame: Frame) -> Any:
     if len(frame.plan.out) == 1:
         return next(iter(got.values()), None)
     return got or None
+
+
+def has_output(frame: Frame) -> bool:
+    """Return whether a node of the frame's `out` ran in its last round."""
+    return any(_ran(frame, name) is not MISSING for name in frame.plan.out)
+
+
+def exhausted(state: RunState) -> LoopExhausted:
+    """Return the error of a run that has no output because a bound is used up."""
+    frame = state.root
+    topo, plan = frame.topo, frame.plan
+    arrows = [
+        f"`{edge.source} -> {edge.target}` (at most {edge.at_most})"
+        for e, edge in enumerate(plan.edges)
+        if edge.at_most is not None
+        and BOUND in frame.marks.get(topo.source[e], ())
+        and frame.traversals.get(topo.counter[e], 0) >= edge.at_most
+    ]
+    outs = ", ".join(f"`{name}`" for name in plan.out)
+    return LoopExhausted(
+        f"run {state.run} has no value of {outs}: the bound of {', '.join(arrows) or 'a loop'} is used up.",
+        hint="raise `at most`, or say with `else` what follows when the bound is used up: `critic -> out  else`",
+        run=state.run,
+    )
 
 
 def _ran(frame: Frame, name: str) -> Any:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 Kind = Literal["agent", "function", "human", "switch", "graph", "tool", "barrier"]
-SourceKind = Literal["input", "node", "group", "state", "item", "const"]
+SourceKind = Literal["input", "node", "group", "state", "item", "const", "failure"]
 EdgeKind = Literal["plain", "when", "by", "else"]
 
 
@@ -25,7 +25,7 @@ class Read:
 
     `source` says where from: "input" (graph input `ref`), "node" (`ref` a node's name), "group" (`members`, in declared
     order: the one that ran, or the list of those that did), "state" (key `ref`), "item" (the map's current item),
-    "const" (`value`).
+    "const" (`value`), "failure" (how node `ref` failed: ``class message attempts output``).
 
     `rounds` has, for each source, which of its results is seen: CURRENT (its current round's), LATEST (the latest of all rounds), or the number of a loop body,
     whose latest reopening fixed what is seen. Empty: CURRENT. `alone` is True for a group of which one member runs at a
@@ -263,6 +263,9 @@ def _read(row: dict[str, Any]) -> Read:
 # the body has ended its last round: two rounds of one exit would race, and an effect behind it could happen twice. Where an
 # arrow back was taken instead, what can be reached from its target runs again, and the rest of the body keeps its results.
 
+
+FAILURE = "failure"
+"""The field of every node that says how it failed: ``analyse.failure.message``."""
 
 CURRENT, LATEST = -1, -2
 """Rounds that a read sees, beside the number of a body (`Read.rounds`)."""

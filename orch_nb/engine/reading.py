@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from orch_nb.engine.fingerprint import reads_digest
-from orch_nb.engine.plan import CURRENT, LATEST, index_of
+from orch_nb.engine.plan import CURRENT, FAILURE, LATEST, index_of
 from orch_nb.engine.state import DONE, MISSING
 from orch_nb.errors import SemanticFailure
 from orch_nb.schema.values import dig, fingerprint_of, share
@@ -33,6 +33,11 @@ def source_value(frame: Frame, read: Read, item: int | None) -> Any:
             if read.rounds:
                 return _seen(frame, i, read.rounds[0])
             return frame.values[i] if read.back or frame.status[i] == DONE else MISSING
+        case "failure":
+            i = frame.topo.index[read.ref]
+            if read.rounds and read.rounds[0] >= 0:
+                return frame.remembered.get((read.rounds[0], ~i), MISSING)
+            return frame.failures.get(i, MISSING)
         case "input":
             return frame.inputs.get(read.ref, MISSING)
         case "state":
@@ -131,7 +136,10 @@ def resolve(frame: Frame, read: Read, item: int | None, *, overlay: tuple[str, A
     if value is MISSING:
         if read.optional:
             return None
-        raise _absent(read, "did not run" if read.source in ("node", "group") else "has no value")
+        why = {"node": "did not run", "group": "did not run", "failure": "did not fail"}.get(
+            read.source, "has no value"
+        )
+        raise _absent(read, why)
     if not read.path:
         return value
     try:
@@ -163,7 +171,7 @@ def stated_paths(plan: Plan, reads: Sequence[Read]) -> list[str]:
 
 def path_text(read: Read) -> str:
     """The read as it is written in a cell."""
-    return ".".join((read.ref or read.name, *read.path))
+    return ".".join((read.ref or read.name, *([FAILURE] if read.source == "failure" else []), *read.path))
 
 
 def _absent(read: Read, why: str) -> SemanticFailure:

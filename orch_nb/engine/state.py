@@ -11,7 +11,7 @@ import copy
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.engine.plan import topology
+from orch_nb.engine.plan import END, topology
 from orch_nb.errors import OrchError
 from orch_nb.schema.budget import Budget
 from orch_nb.schema.values import ListDigest
@@ -41,6 +41,9 @@ class Missing:
 
 
 MISSING = Missing()
+
+BOUND, REJECTED, DEGRADED = "bound used up", "rejected", "degraded"
+"""Marks of a result that is less than it looks: a loop ended by its bound, a person said no, a cheaper model answered."""
 
 ActId = tuple[str, int, int | None]
 """Identity of an activation that is due: frame key, position, item. Its round is the frame's."""
@@ -182,7 +185,7 @@ class StateKey:
 class Frame:
     """One graph in execution. Everything is by position in `plan.nodes` / `plan.edges`."""
 
-    __slots__ = ("body_round", "digests", "entered", "inputs", "items", "key", "last", "left", "mapped_by", "open_units", "parent", "pending",
+    __slots__ = ("body_round", "digests", "entered", "failures", "inputs", "items", "key", "last", "left", "mapped_by", "marks", "open_units", "parent", "pending",
                  "plan", "remembered", "round", "ran_in", "started_at", "state", "status", "taken", "topo", "traversals", "values")  # fmt: skip
 
     def __init__(
@@ -208,6 +211,10 @@ class Frame:
         """(body, node) -> the node's result at the body's latest reopening."""
         self.entered: dict[int, int] = {}
         """Node -> its latest round before the loop around it was entered again: results up to there are not seen."""
+        self.marks: dict[int, frozenset[str]] = {}
+        """Node -> what its result of this round is marked with, child frames included."""
+        self.failures: dict[int, dict[str, Any]] = {}
+        """Node -> how it failed, or was rejected, in this round: class, message, attempts, output."""
         self.mapped_by: dict[int, int] = {}
         """Node -> the arrow back whose `each` it is mapped over in this round."""
         self.items: dict[int, Items] = {}
@@ -215,6 +222,31 @@ class Frame:
             name: StateKey(name, row.get("reducer", "last"), inputs.get(name, row.get("default", MISSING)))
             for name, row in plan.state.items()
         }
+
+    def mark(self, node: int, *words: str) -> None:
+        """Mark a node's result of this round."""
+        self.marks[node] = self.marks.get(node, frozenset()).union(words)
+
+    def marks_of_output(self) -> frozenset[str]:
+        """Return the marks of the nodes that the output rests on.
+
+        These are the nodes on forward paths to an output or to ``-> out``, and all nodes of the loops that those are in.
+        """
+        if not self.marks:
+            return frozenset()
+        topo, plan = self.topo, self.plan
+        ends = [topo.index[m] for name in plan.out for m in plan.groups.get(name, (name,))]
+        ends += [topo.source[e] for e, target in enumerate(topo.target) if target == END]
+        found: set[int] = set()
+        todo = [i for i in ends if self.status[i] == DONE]
+        while todo:
+            i = todo.pop()
+            if i not in found:
+                found.add(i)
+                todo += [topo.source[e] for e in topo.incoming[i]]
+                for b in topo.chain[i]:
+                    todo += topo.bodies[b].members
+        return frozenset().union(*(words for i, words in self.marks.items() if i in found))
 
     def key_at(self, node: int, item: int | None = None) -> str:
         """The key of an activation of this frame in the node's current round."""
@@ -291,6 +323,16 @@ class RunState:
     def settled(self) -> bool:
         """Whether nothing can happen any more without a new fact from outside."""
         return not self.ready and not self.waiting
+
+    @property
+    def marks(self) -> list[str]:
+        """What the run's status is marked with: the marks of its nodes in their last rounds, in alphabetical order."""
+        return sorted(frozenset().union(*self.root.marks.values())) if self.frames else []
+
+    @property
+    def ok(self) -> bool:
+        """Whether the run is done and nothing that its output rests on is marked."""
+        return self.status == "done" and not self.root.marks_of_output()
 
     @property
     def complete(self) -> bool:

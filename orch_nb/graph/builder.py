@@ -28,7 +28,7 @@ from orch_nb.lang.graph_cell import (
     shaped,
 )
 from orch_nb.lang.tokens import parse_path
-from orch_nb.schema.graph_spec import EdgeSpec, GraphSpec, NodeSpec
+from orch_nb.schema.graph_spec import END, EdgeSpec, GraphSpec, NodeSpec
 from orch_nb.schema.names import check_name
 from orch_nb.schema.secrets import REDACTOR, secret_error
 
@@ -118,7 +118,7 @@ class Graph:
         else_
             True: taken when nothing else was. With `by`: the name of the node that is then chosen.
         at_most
-            How often the arrow may be taken; it closes a loop.
+            The bound of a loop: how often it may be gone round by this arrow. Arrows of one call share it.
         each
             ``("plan.tasks", "task")``: the target runs once for each item of the list.
 
@@ -131,10 +131,10 @@ class Graph:
         shape = _shape(when=when, by=by, above=above, else_=else_ is True, at_most=at_most, each=each)
         if default and shape.kind != "by":
             raise BadOption(f"`else_={default!r}` names a node, which only `by` needs.", hint="write else_=True")
-        sources, targets = self._stop(source), self._stop(target)
+        sources, targets = self._stop(source), self._stop(target, ends=True)
         self._connect(sources, targets, shape)
         if default:
-            self._connect(sources, self._stop(default), EdgeSpec("", "", kind="else"))
+            self._connect(sources, self._stop(default, ends=True), EdgeSpec("", "", kind="else"))
         return self
 
     def node(
@@ -198,7 +198,10 @@ class Graph:
         self.nx.graph["state"] = cls
         return self
 
-    def _stop(self, stop: Any) -> tuple[str, ...]:
+    def _stop(self, stop: Any, *, ends: bool = False) -> tuple[str, ...]:
+        """Return the nodes at one end of an arrow; with `ends`, ``"out"`` is where the graph ends."""
+        if ends and stop == END:
+            return (END,)
         names = self._operand(stop)
         for name in names:
             self._mention(name)
@@ -206,7 +209,8 @@ class Graph:
 
     def _operand(self, stop: Any) -> tuple[str, ...]:
         if isinstance(stop, list | tuple):
-            return tuple(dict.fromkeys(name for one in stop for name in self._operand(one)))
+            ends = (END,) if END in stop else ()
+            return tuple(dict.fromkeys([name for one in stop if one != END for name in self._operand(one)])) + ends
         if isinstance(stop, str):
             return self.nx.graph["groups"].get(stop) or (check_name(stop, "node"),)
         name = _name_of(stop)
@@ -235,6 +239,9 @@ class Graph:
             self.nx.add_node(name, spec=NodeSpec(name))
 
     def _connect(self, sources: tuple[str, ...], targets: tuple[str, ...], shape: EdgeSpec) -> None:
+        if shape.at_most is not None and len(sources) * len(targets) > 1:
+            counters = [data["spec"].counter for _, _, data in self.nx.edges(data=True) if "spec" in data]
+            shape = replace(shape, counter=max(counters, default=0) + 1)
         for source in sources:
             for target in targets:
                 order = self.nx.graph["next"] = self.nx.graph.get("next", 0) + 1
@@ -275,7 +282,8 @@ class Graph:
         if not graph.is_directed():
             raise GraphError("an undirected graph has no arrows.", hint="networkx.DiGraph(g), or MultiDiGraph")
         for node in graph.nodes:
-            _checked_node(node)
+            if node != END:
+                _checked_node(node)
         made.nx.add_nodes_from((node, dict(attributes)) for node, attributes in graph.nodes(data=True))
         made.nx.add_edges_from((a, b, dict(attributes)) for a, b, attributes in graph.edges(data=True))
         kept = {k: v for k, v in graph.graph.items() if k in ("groups", "out", "state", "next")}
@@ -291,7 +299,7 @@ class Graph:
         CellError
             A name or an attribute set by networkx calls cannot be understood, or things do not fit together.
         """
-        nodes = {_checked_node(n): _node_of(n, data) for n, data in self.nx.nodes(data=True)}
+        nodes = {_checked_node(n): _node_of(n, data) for n, data in self.nx.nodes(data=True) if n != END}
         edges = sorted(self.nx.edges(data=True), key=lambda e: e[2].get("order", float("inf")))
         state = self.nx.graph.get("state")
         made = GraphSpec(
@@ -384,7 +392,7 @@ class Graph:
 
     # -------------------------------------------------------------- showing
     def __repr__(self) -> str:
-        return f"Graph({self.name!r}: {self.nx.number_of_nodes()} nodes, {self.nx.number_of_edges()} arrows)"
+        return f"Graph({self.name!r}: {self.nx.number_of_nodes() - (END in self.nx)} nodes, {self.nx.number_of_edges()} arrows)"
 
     def plot(self) -> Any:
         """The graph as a `matplotlib.figure.Figure` that shows itself: ``graph.plot().savefig("graph.pdf")``.
@@ -537,7 +545,7 @@ def _checked_node(name: Any) -> str:
 def _check_whole(spec: GraphSpec) -> None:
     """What the notation would refuse, where networkx calls could have written it."""
     for edge in spec.edges:
-        if edge.kind == "else" and edge.target not in spec.nodes:
+        if edge.kind == "else" and edge.target not in spec.nodes and edge.target != END:
             spec.nodes[edge.target] = NodeSpec(check_name(edge.target, "node"))
     for name, members in spec.groups.items():
         for member in (name, *members):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from orch_nb.engine.plan import CURRENT, LATEST, Body, Chooser, Edge, Plan, PlanNode, Read, Retry
+from orch_nb.engine.plan import CURRENT, FAILURE, LATEST, Body, Chooser, Edge, Plan, PlanNode, Read, Retry
 from orch_nb.errors import BadType, GraphError, OrchError, nearest
 from orch_nb.graph import loops as graph_loops
 from orch_nb.lang.condition import Predicate
@@ -518,6 +518,11 @@ class Compiler:
                 return None
             alone = LATEST not in seen and self._are_exclusive(members)
             return Read(name, "group", head, path, optional, members=members, rounds=_unless_current(seen), alone=alone)
+        if head in self.drafts and path[:1] == (FAILURE,) and not self._has_field(head, FAILURE):
+            rounds_of = self._rounds(node, head, f"{head}.{FAILURE}", optional, line, itself=itself)
+            if rounds_of is None:
+                return None
+            return Read(name, "failure", head, path[1:], optional, rounds=_unless_current((rounds_of,)))
         if head in self.drafts:
             rounds_of = self._rounds(node, head, head, optional, line, itself=itself)
             self._check_field(node, head, path, line)
@@ -569,6 +574,10 @@ class Compiler:
             return False
         self.chooses_one.add(next(iter(choosers)))
         return True
+
+    def _has_field(self, head: str, field: str) -> bool:
+        """Return whether the type of a node's value is known to have a field."""
+        return field in ((self.drafts[head].facts.schema or {}).get("properties") or ())
 
     def _check_field(self, node: str, head: str, path: tuple[str, ...], line: int) -> None:
         schema = self.drafts[head].facts.schema

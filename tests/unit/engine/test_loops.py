@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import random
@@ -15,7 +16,19 @@ from orch_nb.graph.compile import compile_graph
 from orch_nb.graph.loops import Bodies, ancestors, members
 from orch_nb.schema import events as ev
 from orch_nb.schema.graph_spec import EdgeSpec, GraphSpec, NodeSpec
-from tests.support import Scripted, Shuffled, facts_of, plan_of, run_plan, run_text
+from orch_nb.tools.function import node
+from tests.support import (
+    Graphlike,
+    ListLog,
+    Performer,
+    Scripted,
+    Shuffled,
+    driver_for,
+    facts_of,
+    plan_of,
+    run_plan,
+    run_text,
+)
 
 ROUTES = {
     "type": "object",
@@ -386,3 +399,91 @@ def test_bodies_are_closed_and_nest():
             }
             assert between == one, seed
         assert sorted(e for x in found for e in x.arrows) == list(range(len(chosen))), seed
+
+
+# ------------------------------------------------------------------ endings and failures
+def test_a_bound_that_is_used_up_marks_the_run_and_its_result_is_not_ok():
+    """The run is done with the writer's last draft, marked; one whose critic was satisfied is ok."""
+    text = "writer -> critic\ncritic -> writer when critic.score < 0.8 at most 2\ncritic -> out else\nout writer"
+    bad, log, _ = run_text(text, writer=says("1", "2", "3"), critic=says({"score": 0.1}))
+    assert (bad.status, bad.output, bad.marks, bad.ok) == ("done", "3", ["bound used up"], False)
+    last = [e for e in log.events if isinstance(e, ev.Finished)][-1]
+    assert last.decision["exhausted"] == ["critic -> writer"]
+    good, _, _ = run_text(text, writer=says("1", "2"), critic=says({"score": 0.1}, {"score": 0.9}))
+    assert (good.status, good.marks, good.ok) == ("done", [], True)
+
+
+def test_a_bound_used_up_in_an_earlier_round_of_an_outer_loop_does_not_mark_the_result():
+    """Superseded rounds do not count."""
+    text = "a -> b\nb -> b when b.n < 2 at most 1\nb -> c else\nc -> a when c.again == true at most 1\nc -> out else\nout b"
+    state, _, _ = run_text(
+        text, a=says(1), b=says({"n": 0}, {"n": 0}, {"n": 5}), c=says({"again": True}, {"again": False})
+    )
+    assert (state.status, state.marks, state.ok) == ("done", [], True)
+
+
+def test_a_mark_beside_the_output_is_shown_and_leaves_the_result_ok():
+    """A loop that no path leads from to the output marks the run, not its result."""
+    text = "s -> {x, y}\nx -> x when true at most 1\nx -> log else\nout y"
+    state, _, _ = run_text(text, s=says(0), x=says(1), y=says("y"), log=says("logged"))
+    assert (state.output, state.marks, state.ok) == ("y", ["bound used up"], True)
+
+
+def test_a_mark_inside_a_nested_graph_counts_for_the_graph_around_it():
+    """The nested graph's result is marked, and so is what rests on it."""
+    inner = Graphlike("inner", "w -> c\nc -> w when c.score < 0.8 at most 1\nc -> out else\nout w")
+    state, _, _ = run_text(
+        "inner -> end\nout end", inner=inner, w=says("w"), c=says({"score": 0}), end=lambda inner: inner
+    )
+    assert (state.output, state.marks, state.ok) == ("w", ["bound used up"], False)
+
+
+def test_a_run_without_a_value_of_out_fails_as_exhausted_and_names_the_arrow():
+    """Nothing is live and `out` has no value: never a silent `done`."""
+    text = "boss -> {w1, w2, finish} by boss.next else finish\n{w1, w2} -> boss at most 2\nout finish"
+    state, _, _ = run_text(text, boss=says({"next": "w1"}), w1=says(1), w2=says(2), finish=says("end"))
+    assert (state.status, state.error.type, state.error.code) == ("failed", "LoopExhausted", "ORCH218")
+    assert "`finish`: the bound of `w1 -> boss` (at most 2)" in state.error.message
+
+
+def test_a_failure_is_read_on_the_else_branch():
+    """`analyse.failure` has class, message, attempts and output; a field called `error` of the type stays free."""
+
+    @node(on_failure="else")
+    def analyse():
+        raise ValueError("no rows")
+
+    def fix(why, attempts):
+        return f"{why} after {attempts}"
+
+    text = (
+        "analyse -> report\nanalyse -> fix else\n"
+        "fix: function fix with why = analyse.failure.message, attempts = analyse.failure.attempts\nout report, fix"
+    )
+    state, _, _ = run_text(text, analyse=analyse, report=lambda analyse: analyse, fix=fix)
+    assert state.output == {"fix": "no rows after 1"}
+    fine = text.replace("out report, fix", "out report")
+    state, _, performer = run_text(fine, analyse=says(1), report=lambda analyse: analyse, fix=fix)
+    assert (state.output, performer.performed) == (1, ["analyse", "report"])
+
+
+def test_a_rejection_is_read_as_a_failure_of_class_rejected():
+    """What the person wrote reaches the step that repairs."""
+    text = 'draft -> ok\nok: human "Send?"\nok -> send\nok -> redo else\nredo: function redo with why = ok.failure.message, kind = ok.failure.class\nout send, redo'
+    names = {"draft": says("d"), "send": says("sent"), "redo": lambda why, kind: f"{kind}: {why}"}
+    plan, log = plan_of(text, **names), ListLog()
+
+    async def reject():
+        driver = driver_for(plan, log, Performer(**names), {}, attended=True)
+
+        def on_waiting():
+            ((key, asked),) = driver.state.waiting.items()
+            answer = lambda: driver.answer_events(key, "reject", None, "me", "too long", shown_hash=asked.shown_hash)  # noqa: E731
+            driver.post(answer)
+
+        driver.on_waiting = on_waiting
+        return await driver.run()
+
+    state = asyncio.run(reject())
+    assert state.output == {"redo": "rejected: too long"}
+    assert (state.marks, state.ok) == (["rejected"], False)

@@ -175,7 +175,6 @@ def test_node_bindings_are_paths_or_constants() -> None:
         lambda g: g.edge("a", "b", when="f(x)"),
         lambda g: g.edge("a", "b", when="a.x < 1 at most 3"),
         lambda g: g.edge("a", "b", when="a.x", by="a.y"),
-        lambda g: g.edge("a", "b", by="a.y", at_most=2),
         lambda g: g.edge("a", "b", at_most=0),
         lambda g: g.edge("a", "b", at_most=True),
         lambda g: g.edge("a", "b", each="a.tasks"),
@@ -303,3 +302,20 @@ async def test_run_and_batch(runtime: None) -> None:
 def test_run_sync(runtime: None) -> None:
     """Scripts need no event loop."""
     assert Graph("g").chain(double, told).run_sync(n=5).result() == "got 10"
+
+
+def test_out_as_a_target_and_shared_bounds_survive_every_form():
+    """Cell, Graph, networkx and cell again say the same: where the graph ends, and which arrows share a bound."""
+    text = "a -> {b, c}   by a.next   at most 3   else out\n{b, c} -> a\nc -> a   when c.n > 1   at most 2\nb -> a   when c.n > 1   at most 2\nout a\n"
+    graph = Graph.from_cell("g", text)
+    assert [e.counter for e in graph.spec().edges if e.at_most] == [1, 1, 0, 0]
+    again = Graph.from_networkx(graph.nx, name="g")
+    assert again.spec().edges == graph.spec().edges
+    printed = graph.to_cell()
+    assert Graph.from_cell("g", printed).to_cell() == printed
+    assert [e.counter for e in Graph.from_cell("g", printed).spec().edges if e.at_most] == [1, 1, 0, 0]
+    drawn = Graph("g").edge("a", ["b", "c"], by="a.next", at_most=3, else_="out").edge("c", "out")
+    assert [(e.target, e.kind, e.counter) for e in drawn.spec().edges] == [
+        ("b", "by", 1), ("c", "by", 1), ("out", "else", 0), ("out", "plain", 0)
+    ]  # fmt: skip
+    assert "out" not in drawn.spec().nodes
