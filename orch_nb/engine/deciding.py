@@ -70,7 +70,9 @@ def decide(
         return None, None
     name = plan.nodes[node].name
     seen: dict[str, Any] = {}
-    taken, other, used_up = [], [], []
+    taken: list[int] = []
+    used_up: list[int] = []
+    other: list[tuple[int, int]] = []
     choice = None if chosen is None else chosen.get("choice")
     for position, e in enumerate(topo.out[node]):
         edge = plan.edges[e]

@@ -274,8 +274,8 @@ class Driver:
         if state.failed and not state.record:
             await self._end("failed")
         elif not state.record and state.complete and BOUND in state.marks and not has_output(state.root):
-            error = self.exceptions[""] = exhausted(state)
-            await self._end("failed", error_info(error))
+            self.exceptions[""] = exhausted(state)
+            await self._end("failed", error_info(self.exceptions[""]))
         elif state.record or state.complete:
             await self._end("done")
         else:
