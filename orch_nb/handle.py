@@ -393,6 +393,16 @@ class RunHandle:
         return run_view(self.events, alive=not self.done() and self._driver is not None)
 
     @property
+    def ok(self) -> bool:
+        """True if the run is done and nothing that its output rests on is marked: see `marks`."""
+        return self.view.ok
+
+    @property
+    def marks(self) -> list[str]:
+        """Words that qualify the status: ``bound used up``, ``rejected``, ``degraded``. Empty for most runs."""
+        return self.view.marks
+
+    @property
     def messages(self) -> list[Message]:
         """Who called whom, in order of time: along arrows, to models and tools and back, to people."""
         from orch_nb.trace.message import messages

@@ -46,6 +46,9 @@ class RunView:
     ----------
     status
         running | waiting | done | failed | cancelled; "interrupted" where its process died.
+    marks, ok
+        Words beside the status (``bound used up``, ``rejected``, ``degraded``), and True if the run is done and nothing that its
+        output rests on is marked.
     wall_s
         Running time in seconds; pauses between two processes do not count.
     graphs
@@ -81,6 +84,8 @@ class RunView:
     notices: list[Notice]
     changes: list[tuple[float, StateStep]]
     changes_left_out: int
+    marks: list[str]
+    ok: bool
 
     @property
     def picture(self) -> GraphView:
@@ -138,6 +143,7 @@ def view_of(walk: Walk, *, alive: bool = False) -> RunView:
         bill=money, graphs=_graphs(walk, rows, money, alive), state=_state(walk), waiting=dict(walk.state.waiting),
         refused=walk.refused, events=walk.count, notices=list(walk.watch.notices),
         changes=[(walk.elapsed(step.at), step) for step in walk.changes.steps], changes_left_out=walk.changes.left_out,
+        marks=walk.state.marks, ok=walk.state.ok,
     )  # fmt: skip
 
 

@@ -201,7 +201,7 @@ def _fitting(view: RunView, critical: set[int], room: int) -> tuple[list[Row], d
 
 def _head(view: RunView, *, has_pictures: bool = True) -> dict[str, Any]:
     return {
-        "kind": "run", "run": view.run, "graph": view.graph, "status": view.status, "started_at": view.started_at,
+        "kind": "run", "run": view.run, "graph": view.graph, "status": view.status, **({"marks": view.marks, "ok": view.ok} if view.marks else {}), "started_at": view.started_at,
         "wall_s": round(view.wall_s, 4), "resumed": view.resumed, "pictures": [graph_data(g) for g in view.graphs] if has_pictures else [],
         "bill": _bill(view.bill), "state": [_state(row) for row in view.state],
         "waiting": [{"key": k, "question": clean(w.question, FIELD), "shown": clean(brief(w.shown, FIELD), FIELD),

@@ -176,7 +176,7 @@ def run_text(view: RunView, *, as_of: str = "", notes: Sequence[str] = ()) -> st
 def head_line(view: RunView, as_of: str = "") -> str:
     """The run in one line."""
     parts = [
-        line(view.graph, 64), f"run {line(view.run, 40)}", f"{glyph(view.status)} {word(view.status)}", seconds(view.wall_s),
+        line(view.graph, 64), f"run {line(view.run, 40)}", f"{glyph(view.status)} {word(view.status)}", *view.marks, seconds(view.wall_s),
         count(view.bill.total.tokens, "token"), money_text(view.bill), *_asides(view), as_of,
     ]  # fmt: skip
     return " · ".join(p for p in parts if p)
@@ -185,7 +185,7 @@ def head_line(view: RunView, as_of: str = "") -> str:
 def _head_html(view: RunView, as_of: str) -> str:
     left = [
         html.strong(line(view.graph, 64)), html.quiet(f"run {line(view.run, 40)}"), html.state(view.status),
-        html.quiet(seconds(view.wall_s)), html.quiet(count(view.bill.total.tokens, "token")),
+        *(html.strong(mark) for mark in view.marks), html.quiet(seconds(view.wall_s)), html.quiet(count(view.bill.total.tokens, "token")),
         *(html.quiet(text) for text in _asides(view)), html.quiet(as_of) if as_of else "",
     ]  # fmt: skip
     return html.bar(*left, right=_money_html(view.bill))
