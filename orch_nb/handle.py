@@ -285,7 +285,7 @@ class RunHandle:
         keys = ", ".join(f"`{ev.key(w)}`" for w in fits or asked) or "nobody"
         if node is None or fits:
             raise OrchError(f"run {self.run}: {len(fits)} questions are open ({keys}).", hint="name the node")
-        raise OrchError(f"nobody is waiting at `{node}`.", hint=f"waiting: {keys}")
+        raise OrchError(f"no question waits at `{node}`.", hint=f"waiting: {keys}")
 
     def _answer_here(self, asked: ev.Waiting, action: str, value: Any, by: str, comment: str) -> None:
         driver, node, shown_hash = self._driver, ev.key(asked), asked.shown_hash

@@ -43,7 +43,7 @@ def evaluate(
 
 
 def gate_is_open(frame: Frame, node: int, item: int | None) -> tuple[bool, dict[str, Any]]:
-    """Whether a node with a gate runs (True) or is passed."""
+    """Return whether a node with a gate runs (True) or is passed, and the values that its condition read."""
     spec = frame.plan.nodes[node]
     return evaluate(frame, spec.gate, spec.gate_reads, item, None)
 
@@ -58,7 +58,7 @@ def decide(
     chosen
         The chooser's decision ({"choice": name or None, ...}) where the node has `by` arrows.
     exits
-        "all", or "else": only the else-arrows (a rejection, a failure that goes on).
+        "all", or "else": only the else-arrows (a rejection, a failure that is handled).
 
     Notes
     -----
@@ -114,7 +114,7 @@ def _is_used_up(frame: Frame, e: int) -> bool:
 
 
 def fit_facts(frame: Frame, chooser: Chooser, name: str, value: Any) -> dict[str, dict[str, list[str]]]:
-    """What each candidate of `by fit` would find: the reads it needs and those that are missing, the state it reads and
+    """Return what each candidate of `by fit` would find: the reads it needs, those that are missing, the state it reads and
     what of it holds something."""
     found = {}
     for candidate in chooser.candidates:
@@ -135,7 +135,7 @@ def fit_facts(frame: Frame, chooser: Chooser, name: str, value: Any) -> dict[str
 
 
 def _find(frame: Frame, read: Read, overlay: tuple[str, Any]) -> Any:
-    """What a read finds now; None for nothing."""
+    """Return the value that a read finds now; None for nothing."""
     try:
         return resolve(frame, read, None, overlay=overlay)
     except SemanticFailure:

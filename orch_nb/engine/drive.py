@@ -395,7 +395,7 @@ class Driver:
             return self._failure(act, spec, error, started, "")
 
     def _is_end(self, error: BaseException) -> bool:
-        """Whether this is the end of the activation itself (Stop, a timeout, Ctrl-C), not a failure of what it called."""
+        """Return whether this is the end of the activation itself (Stop, a timeout, Ctrl-C), not a failure of what it called."""
         if isinstance(error, Exception):
             return False
         task = running_task()
@@ -655,7 +655,7 @@ class Driver:
 
     @staticmethod
     def _has_begun(spec: PlanNode, prepared: Prepared, outcome: Outcome) -> bool:
-        """Whether a call that failed may have done something to the world."""
+        """Return whether a call that failed may have done something to the world."""
         return bool(effects_of(spec, prepared.kind, prepared.target)) and outcome.error.code not in UNTOUCHED
 
     def _doubt(self, prepared: Prepared, key: str, call: int) -> None:
@@ -685,7 +685,7 @@ class Driver:
             raise
 
     def _broken_off(self, prepared: Prepared) -> Outcome:
-        """What a call that gave no outcome has cost; its reservation where that cannot be told."""
+        """Return the cost of a call that gave no outcome; its reservation where the cost is not known."""
         try:
             return self.perform.cancelled(prepared)
         except Exception as error:
@@ -777,7 +777,7 @@ class Driver:
         question = question or spec.spec.get("question") or f"Approve `{spec.name}`?"
         options = options or ("approve", "edit", "reject")
         at = (act.frame.key, spec.name, act.frame.round[act.node], act.item)
-        # The activation is part of it: what is shown in round 2 may be what was shown in round 1, and is asked anew.
+        # The activation is part of it: what is shown in round 2 may be equal to what was shown in round 1, and is asked again.
         digest = blake2b(fingerprint_of([act.key, question, shown]), digest_size=8).hexdigest()
         return [ev.Waiting(*at, question, shown, digest, self.now(), options)]
 
@@ -790,12 +790,15 @@ class Driver:
         """
         asked = self.state.waiting.get(key)
         if asked is None:
-            due = ", ".join(f"`{k}`" for k in self.state.waiting) or "nobody"
-            raise OrchError(f"nobody is waiting at `{key}`.", hint=f"waiting: {due}")
+            due = ", ".join(f"`{k}`" for k in self.state.waiting) or "none"
+            raise OrchError(f"no question waits at `{key}`.", hint=f"waiting: {due}")
         if asked.shown_hash != shown_hash:
             raise question_changed(self.state.run, key, [asked])
         if action not in asked.options and not (action == "answer" and "approve" in asked.options):
-            raise OrchError(f"`{action}` is no answer to `{key}`.", hint=f"one of {', '.join(asked.options)}")
+            raise OrchError(
+                f"the answer to `{key}` must be {' or '.join(asked.options)}, got `{action}`.",
+                hint=f"one of {', '.join(asked.options)}",
+            )
         if action in ("approve", "reject"):
             value = asked.shown if action == "approve" else None
         frame = self.state.frames[asked.frame]
@@ -814,7 +817,7 @@ class Driver:
         return ev.Answered(*at, action, value, by, self.now(), asked.shown_hash, taken, comment, diff)
 
     def _is_of_tool(self, key: str) -> bool:
-        """Whether a question is about a tool's effect: its answer goes to the conversation, not out along the arrows."""
+        """Return whether a question is about a tool's effect: its answer goes to the conversation, not out along the arrows."""
         return any(owner == key and sent.kind == "tool" for (owner, _), sent in self.state.open_calls.items())
 
     def answer_events(

@@ -1,6 +1,6 @@
 """The fingerprint of an activation: its node's definition, the values it reads, and the how-many-th equal one it is.
 
-Names, layout, descriptions, prices and evidence are not in it (DESIGN section 5). Equal fingerprints: the same would come out.
+Names, layout, descriptions, prices and evidence are not in it. Activations with equal fingerprints have equal results.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @cache
 def label(name: str) -> bytes:
-    """A parameter's name as it stands in a digest: with its length, so that no value can pose as a name."""
+    """Return a parameter's name as a digest takes it: with its length, so that a value cannot be taken for a name."""
     written = name.encode()
     return b"%d:%b:" % (len(written), written)
 

@@ -105,7 +105,7 @@ def _make_ready(state: RunState, frame: Frame, node: int, item: int | None = Non
 
 
 def _action(state: RunState, frame: Frame, node: int, item: int | None) -> str:
-    """What is left to do of an activation that is due again: "close" where its items, or its nested graph, have ended."""
+    """Return what is left to do of an activation that is due again: "close" where its items, or its nested graph, have ended."""
     if item is None and (items := frame.items.get(node)) is not None:
         return "run" if items.left else "close"
     child = state.frames.get(frame.key_at(node, item))
@@ -336,8 +336,8 @@ def _on_failed(plan: Plan, state: RunState, event: ev.Failed) -> None:
     state.verdicts.pop(key, None)
     if event.taken is None:
         if done and (event.error.failure != "semantic" or frame.plan.nodes[node].effects):
-            # A resume goes on behind the last good answer; a semantic failure *is* those answers: it starts anew. What an effect
-            # returned stands: it was done.
+            # A resume continues behind the last good answer; a semantic failure is about those answers, so it starts again.
+            # The result of an effect is kept: it was done.
             state.calls[key] = _up_to_last_good(done)
         frame.status[node] = FAILED
         state.failed[act] = (event.error, key)
@@ -432,7 +432,7 @@ def _on_answered(plan: Plan, state: RunState, event: ev.Answered) -> None:
     node = frame.topo.index[event.node]
     in_doubt = [state.open_calls.pop(call) for call in [c for c in state.open_calls if c[0] == key]]
     tools = [sent for sent in in_doubt if sent.kind == "tool"] if event.action == "done" else []
-    for sent in tools:  # it happened: the conversation goes on with what the person says it returned
+    for sent in tools:  # it happened: the conversation continues with what the person says it returned
         reply = DONE_BY_PERSON if event.value is None else event.value
         at = (event.frame, event.node, event.round, event.item, sent.call, event.at)
         state.calls.setdefault(key, []).append(ev.Settled(*at, reply=reply))

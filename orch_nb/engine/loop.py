@@ -1,6 +1,6 @@
 """One private asyncio loop in a daemon thread owns every run: it survives what the kernel does with its own loop.
 
-Widget callbacks, magics and scripts only post to it (NOTEBOOK_FACTS 1.4). What escapes from a callback, SystemExit included,
+Widget callbacks, magics and scripts only post to it. What escapes from a callback, SystemExit included,
 does not end it. Should its thread end all the same, whoever waits for it is told, and the next call starts another.
 """
 
@@ -59,14 +59,14 @@ class RunLoop:
             _close(loop)
 
     def _run_on(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Run until `close`. An escape loses the one callback that it came from: the loop goes on with the next."""
+        """Run until `close`. An escape loses the one callback that it came from: the loop continues with the next."""
         at_once = 0
         while self._loop is loop and not loop.is_closed() and at_once < MOST_AT_ONCE:
             began = time.monotonic()
             try:
-                loop.run_forever()  # returns where somebody else stopped it: it goes on
+                loop.run_forever()  # returns where other code stopped it: it is started again
             except BaseException as error:
-                log(f"{type(error).__name__} reached the run loop, which goes on", error)
+                log(f"{type(error).__name__} reached the run loop, which continues", error)
             at_once = at_once + 1 if time.monotonic() - began < AT_ONCE_S else 0
 
     def _tell_end(self) -> None:
@@ -81,7 +81,7 @@ class RunLoop:
 
     @property
     def is_here(self) -> bool:
-        """Whether the caller is on the loop's thread."""
+        """Return whether the caller is on the loop's thread."""
         return threading.current_thread() is self._thread
 
     def check_may_wait(self, what: str) -> None:
@@ -152,5 +152,5 @@ def _close(loop: asyncio.AbstractEventLoop) -> None:
 def _ended_error() -> LoopEnded:
     return LoopEnded(
         "the thread that runs every run has ended; runs under way are interrupted, what they recorded is kept.",
-        hint="`%orch resume` goes on with a run: another thread is started for it",
+        hint="`%orch resume` continues a run: another thread is started for it",
     )

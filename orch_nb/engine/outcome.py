@@ -81,8 +81,8 @@ def question_changed(run: str, node: str, waiting: Iterable[ev.Waiting]) -> Ques
     now = [f"`{ev.key(w)}` asks: {w.question} (shown: {compact(w.shown)[:400]})" for w in waiting]
     return QuestionChanged(
         f"the question{f' of `{node}`' if node else ''} in run {run} has changed since it was shown. Now "
-        f"{'; '.join(now) or 'nobody is asked'}.",
-        hint="answer again, if that is what you want: `%orch answer`" if now else "`%orch runs` says how it stands",
+        f"{'; '.join(now) or 'no question waits'}.",
+        hint="answer again, if that is what you want: `%orch answer`" if now else "`%orch runs` shows its status",
         run=run,
         node=node,
     )
@@ -112,7 +112,7 @@ UNTOUCHED = frozenset({NotDone.code, BadArguments.code, UnknownTool.code})
 
 
 def effects_of(node: PlanNode, kind: str, target: str) -> tuple[str, ...]:
-    """What a call of `node` does to the world: a declared effect, or a tool of an agent that has some."""
+    """Return what a call of `node` does to the world: a declared effect, or a tool of an agent that has some."""
     if kind == "effect":
         return node.effects
     tools = node.spec.get("tools", ()) if kind == "tool" else ()
@@ -132,14 +132,14 @@ def text_diff(old: Any, new: Any) -> str:
 
 
 def asked_by(prepared: Prepared) -> dict[str, Decimal]:
-    """What a call asks for beside dollars. Seconds are settled only: a reservation of its time-out would be far too much."""
+    """Return what a call asks for beside dollars. Seconds are settled only: a reservation of its time-out would be far too much."""
     if prepared.kind != "model":
         return {"seconds": _ZERO}
     return {"tokens": Decimal(prepared.reserved_tokens), "calls": _ONE, "seconds": _ZERO}
 
 
 def used_by(prepared: Prepared, outcome: Outcome, took_s: float) -> dict[str, Decimal]:
-    """What a call used beside dollars."""
+    """Return what a call used beside dollars."""
     seconds = Decimal(f"{max(took_s, 0.0):.6f}")
     if prepared.kind != "model":
         return {"seconds": seconds}

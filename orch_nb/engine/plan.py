@@ -164,7 +164,7 @@ class Plan:
 
 
 def model_named(node: PlanNode, name: str) -> dict[str, Any]:
-    """What a model's name stood for when this node was planned (`Offer.definition`); {} where that is not recorded."""
+    """Return the offer that a model's name stood for when this node was planned (`Offer.definition`); {} where that is not recorded."""
     kept: dict[str, Any]
     for kept in (*node.spec.get("models", ()), *node.spec.get("others", ())):
         if kept["name"] == name:

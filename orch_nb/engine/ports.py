@@ -181,7 +181,7 @@ class SystemClock:
 class Call:
     """What a machine asks for next: one call, one I/O. `kind`: "model", "tool", "route" (a decision, $0) or "check" (a
     function judges an answer, $0). `because` says why this model is called now, where a route chose it; `chooses` is "node"
-    where its answer is no part of the node's own work, but says where to go next."""
+    where its answer chooses the next node instead of being part of the node's own work."""
 
     kind: str
     target: str
@@ -247,7 +247,7 @@ class Perform(Protocol):
     def prepare(self, node: Any, call: Call, idempotency_key: str, /) -> Prepared: ...
     async def call(self, prepared: Prepared, key: str, /) -> Outcome: ...
     def cancelled(self, prepared: Prepared, /) -> Outcome:
-        """What a call that was broken off has cost so far, by our own count."""
+        """Return the cost so far of a call that was interrupted, by our own count."""
         ...
 
     async def choose(self, chooser: Any, text: str, facts: Any = None, /) -> dict[str, Any]: ...
@@ -260,7 +260,7 @@ class Perform(Protocol):
         ...
 
     def at_limit(self, node: Any, refusal: Refusal, /) -> str:
-        """What the refusing budget wants: "stop", "degrade" or "ask"."""
+        """Return what the refusing budget asks for: "stop", "degrade" or "ask"."""
         ...
 
     def degrade(self, node: Any, call: Call, key: str, refused: Prepared, refusal: Refusal, /) -> Prepared | None:
@@ -268,7 +268,7 @@ class Perform(Protocol):
         ...
 
     def ask_more(self, node: Any, refusal: Refusal, /) -> tuple[str, Any]:
-        """What a person is asked who may raise the budget, and what they are shown."""
+        """Return the question to the person who may raise the budget, and what they are shown."""
         ...
 
     def raise_limit(self, node: Any, shown: Any, amount: Any, now: float, *, is_trial: bool = False) -> list[Any]:
@@ -288,7 +288,7 @@ class Perform(Protocol):
         ...
 
     def effect_done(self, key: str, /) -> Any:
-        """Where this effect was already performed by an earlier run (run id), or None."""
+        """Return the id of the earlier run that performed this effect, or None."""
         ...
 
 

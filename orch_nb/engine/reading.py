@@ -110,7 +110,7 @@ def _part(value: Any, read: Read) -> Any:
 
 
 def resolve(frame: Frame, read: Read, item: int | None, *, overlay: tuple[str, Any] | None = None) -> Any:
-    """What `read` sees; None for an optional read of something absent.
+    """Return the value that `read` sees; None for an optional read of something absent.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def _absent(read: Read, why: str) -> SemanticFailure:
 def read_values(frame: Frame, node: int, item: int | None) -> dict[str, Any]:
     """The node's declared reads by parameter name; containers are copies that the node may change.
 
-    A read that is optional and absent is None for an agent, and left out for a function (its default stands).
+    A read that is optional and absent is None for an agent, and left out for a function (its default is used).
     """
     out: dict[str, Any] = {}
     spec = frame.plan.nodes[node]

@@ -258,7 +258,7 @@ class Frame:
         return f"{self.key}/{name}" if self.key else name
 
     def order_of(self, node: int, item: int | None) -> tuple[int, ...]:
-        """Where a write stands in canonical order: by place in the plan and, inside loops, by round."""
+        """Return the position of a write in canonical order: by place in the plan and, inside loops, by round."""
         at: tuple[int, ...] = ()
         for b in self.topo.chain[node]:
             at += (self.topo.bodies[b].first, self.body_round[b])
@@ -321,22 +321,22 @@ class RunState:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing can happen any more without a new fact from outside."""
+        """True if nothing can happen any more without a new fact from outside."""
         return not self.ready and not self.waiting
 
     @property
     def marks(self) -> list[str]:
-        """What the run's status is marked with: the marks of its nodes in their last rounds, in alphabetical order."""
+        """The marks of the run's status: those of its nodes in their last rounds, in alphabetical order."""
         return sorted(frozenset().union(*self.root.marks.values())) if self.frames else []
 
     @property
     def ok(self) -> bool:
-        """Whether the run is done and nothing that its output rests on is marked."""
+        """True if the run is done and nothing that its output rests on is marked."""
         return self.status == "done" and not self.root.marks_of_output()
 
     @property
     def complete(self) -> bool:
-        """Whether every node of the run's graph is done or skipped."""
+        """True if every node of the run's graph is done or skipped."""
         return self.root.left == 0 and not self.record
 
     def snapshot(self) -> RunState:

@@ -31,7 +31,7 @@ class Escaped(Exception):
 
 
 def contained(call: Callable[..., T], /, *args: Any, **values: Any) -> T:
-    """``call(*args, **values)``; what is no ordinary exception is raised as an `Escaped`."""
+    """``call(*args, **values)``; an exception that does not derive from `Exception` is raised as an `Escaped`."""
     try:
         return call(*args, **values)
     except StopIteration as error:  # a future refuses it, and whoever awaits it waits for ever
@@ -45,17 +45,17 @@ def contained(call: Callable[..., T], /, *args: Any, **values: Any) -> T:
 
 
 def raised(error: BaseException) -> BaseException:
-    """What user code raised, taken out of its carrier."""
+    """Return the exception that user code raised, taken out of its carrier."""
     return error.error if isinstance(error, Escaped) else error
 
 
 def is_interrupt(error: BaseException) -> bool:
-    """Whether this is Ctrl-C in the main thread: Python raises it there, wherever that thread is."""
+    """Return whether this is Ctrl-C in the main thread: Python raises it there, wherever that thread is."""
     return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
 
 
 def ends_task(error: BaseException, task: asyncio.Task[Any] | None) -> bool:
-    """Whether `error`, caught in `task`, is the end of that task itself and not a failure of what it called.
+    """Return whether `error`, caught in `task`, is the end of that task itself and not a failure of what it called.
 
     True for a cancellation that somebody asked for (Stop, a timeout), an interrupt of the main thread, and the closing of a
     coroutine that never ends (it is not run by its task then).
@@ -84,7 +84,7 @@ def tell(what: str, callback: Callable[..., object], *args: Any) -> None:
     except BaseException as error:
         if is_interrupt(error):
             raise
-        text = f"{what} raised {type(error).__name__}: {words_of(error)}; the run goes on."
+        text = f"{what} raised {type(error).__name__}: {words_of(error)}; the run continues."
         if text not in _LOGGED:
             if len(_LOGGED) >= _MOST_LOGGED:
                 _LOGGED.clear()

@@ -1,7 +1,7 @@
 """`Graph`: a graph that is edited, over `networkx`.
 
 ``graph.nx`` is the `networkx.MultiDiGraph` itself and the only truth: the methods here write to it, `spec` reads it, so a
-node or an arrow added by a plain networkx call counts like any other. What a node or an arrow is stands in its attribute
+node or an arrow added by a plain networkx call counts like any other. What a node or an arrow is, is kept in its attribute
 ``spec``; for those without one, the attributes ``when``, ``by``, ``above``, ``else_``, ``at_most``, ``each`` (arrows) and
 ``kind``, ``of``, ``with_``, ``when``, ``question``, ``target`` (nodes) are read; where both are given the attribute wins.
 """
@@ -147,7 +147,7 @@ class Graph:
         when: str = "",
         question: str = "",
     ) -> Self:
-        """Declare a node, or declare it anew.
+        """Declare a node, or declare it again.
 
         Parameters
         ----------
@@ -216,7 +216,7 @@ class Graph:
         name = _name_of(stop)
         if not name:
             raise BadOption(
-                f"a {type(stop).__name__} cannot stand at an arrow.",
+                f"a {type(stop).__name__} cannot be the end of an arrow.",
                 hint="a name, an agent, a function, a graph, or a list of these",
             )
         self._adopt(check_name(name, "node"), stop)
@@ -276,7 +276,7 @@ class Graph:
         Raises
         ------
         BadName
-            A node is no identifier, or the graph is undirected.
+            A node's name is not an identifier, or the graph is undirected.
         """
         made = cls(name or str(graph.graph.get("name") or "") or "graph")
         if not graph.is_directed():
@@ -386,7 +386,7 @@ class Graph:
         return current.api().batch(self, frame, mapping, **options)
 
     def quote(self, /, *, namespace: Mapping[str, Any] | None = None, **inputs: Any) -> current.Estimate:
-        """What a run on these inputs is likely to cost and to take: ``graph.quote(ticket=...)``. Nothing is sent."""
+        """Estimate what a run on these inputs costs and how long it takes: ``graph.quote(ticket=...)``. Nothing is sent."""
         space = caller_namespace() if namespace is None else namespace
         return current.api().quote(self, namespace=space, **inputs)
 
@@ -407,7 +407,7 @@ class Graph:
         return display.bundle(self)
 
 
-# ------------------------------------------------------------------ what stands in attributes
+# ------------------------------------------------------------------ attributes of networkx
 def _shape(
     *, when: Any = "", by: Any = "", above: Any = None, else_: Any = False, at_most: Any = None, each: Any = None
 ) -> EdgeSpec:
@@ -482,7 +482,8 @@ def _node(
     if kind and kind not in KINDS:
         near = nearest(str(kind), KINDS)
         raise BadOption(
-            f"`{kind}` is no kind of node.", hint=f"did you mean `{near}`?" if near else f"one of {', '.join(KINDS)}"
+            f"a kind of node must be one of {', '.join(KINDS)}, got `{kind}`.",
+            hint=f"did you mean `{near}`?" if near else "",
         )
     of, held = _target(name, target)
     kind = kind or (_kind_of(held) if held is not None else "")
@@ -543,19 +544,19 @@ def _checked_node(name: Any) -> str:
 
 
 def _check_whole(spec: GraphSpec) -> None:
-    """What the notation would refuse, where networkx calls could have written it."""
+    """Refuse what the notation would refuse, where networkx calls could have written it."""
     for edge in spec.edges:
         if edge.kind == "else" and edge.target not in spec.nodes and edge.target != END:
             spec.nodes[edge.target] = NodeSpec(check_name(edge.target, "node"))
     for name, members in spec.groups.items():
         for member in (name, *members):
             if (member == name) == (member in spec.nodes):
-                what = "is both a node and a group" if member == name else f"is in the group `{name}` but is no node"
+                what = "is both a node and a group" if member == name else f"is in the group `{name}` but not a node"
                 raise GraphError(f"`{member}` {what}.", hint="add_node, or change graph.nx.graph['groups']")
     for name in spec.out:
         if name not in spec.nodes and name not in spec.groups:
             near = nearest(name, [*spec.nodes, *spec.groups])
             raise GraphError(
-                f"the output `{name}` is no node of `{spec.name}`.", hint=f"did you mean `{near}`?" if near else ""
+                f"the output `{name}` must be a node of `{spec.name}`.", hint=f"did you mean `{near}`?" if near else ""
             )
     check_choices(spec)

@@ -181,7 +181,7 @@ class Compiler:
         for name, group in self.groups.items():
             for member in group:
                 if member not in self.spec.nodes:
-                    self._problem(f"group `{name}` has a member `{member}` that is no node.")
+                    self._problem(f"group `{name}` has a member `{member}`, which must be a node.")
             if name in self.spec.nodes:
                 self._problem(f"`{name}` is both a node and a group.")
 
@@ -217,7 +217,7 @@ class Compiler:
         for edge in self.edges:
             for end in (edge.source, edge.target):
                 if end not in known and (end != END or end == edge.source):
-                    self._problem(f"`{end}` is no node.", edge.line)
+                    self._problem(f"`{end}` is not a node.", edge.line)
             touched.update((edge.source, edge.target))
         if len(known) > 1:
             for name, spec in known.items():
@@ -244,12 +244,12 @@ class Compiler:
             if source in ends or any(e.kind in ("plain", "else") for e in edges) or self._exhaustive(source, edges):
                 continue
             name = source + EXIT
-            spec = NodeSpec(name, "human", question=f"No exit of `{source}` was true. What goes on from here?")
+            spec = NodeSpec(name, "human", question=f"No exit of `{source}` was true. What follows?")
             self.drafts[name] = Draft(spec, Facts("human", definition={"question": spec.question, "exit_of": source}))
             self.edges.append(EdgeSpec(source, name, "else"))
 
     def _exhaustive(self, source: str, edges: list[EdgeSpec]) -> bool:
-        """Whether a `by` over an enum covers every value."""
+        """Return whether a `by` over an enum covers every value."""
         by = [e for e in edges if e.kind == "by"]
         if not by or by[0].by.startswith(("similarity(", "judge(")) or by[0].by == "fit":
             return False
@@ -507,7 +507,7 @@ class Compiler:
     def _resolve(
         self, node: str, name: str, head: str, path: tuple[str, ...], optional: bool, line: int, *, itself: bool = False
     ) -> Read | None:
-        """Where `head` leads from `node`: a node, a group, a state key, or else a graph input."""
+        """Return where `head` leads from `node`: a node, a group, a state key, or else a graph input."""
         if head in self.groups and itself and node in self.groups[head]:
             return Read(name, "node", node, path, optional)  # a member's own exits see what it made
         if head in self.groups:
@@ -750,7 +750,7 @@ def state_fields(cls: Any) -> dict[str, dict[str, Any]]:
     Raises
     ------
     BadType
-        `cls` is no class with annotated fields, or names a reducer that is none.
+        `cls` has no annotated fields, or names an unknown reducer.
     """
     try:
         hints = get_type_hints(cls, include_extras=True)

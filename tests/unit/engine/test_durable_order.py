@@ -65,7 +65,7 @@ def test_nothing_starts_from_what_is_not_durable() -> None:
 
 
 def test_a_paid_run_is_on_disk_before_it_is_reported() -> None:
-    """When a run that called a model says done, its last event is synced: not in a cache that a power cut empties."""
+    """The last event of a run that called a model is synced before the run says done: not in a cache that a power cut empties."""
     log = SlowLog()
     agent = Scripted("x")
     state, _ = run_plan(plan_of("a", a=agent), {"x": 1}, log=log, performer=Performer(a=agent))

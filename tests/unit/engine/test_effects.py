@@ -99,7 +99,7 @@ def test_attended_an_effect_in_doubt_is_asked_of_a_person(failure):
 
 @pytest.mark.parametrize(("action", "value", "runs"), [("done", "id 7", ["good"]), ("reject", None, ["other"])])
 def test_what_the_person_says_of_an_effect_in_doubt_is_what_counts(action, value, runs):
-    """ "done" goes on with the result they give, "reject" by the else-arrow; neither sends anything."""
+    """ "done" continues with the result they give, "reject" by the else-arrow; neither sends anything."""
     mail = Mail(ValueError("boom"))
     nodes = {"send": mail.send, "good": lambda send: send, "other": lambda: "else"}
     plan, log, performer = plan_of("send -> good\nsend -> other else", **nodes), ListLog(), Performer(**nodes)
@@ -135,7 +135,7 @@ def test_a_crash_in_an_effect_is_still_in_doubt_after_an_unattended_resume():
 
 
 def test_a_timeout_leaves_an_effect_in_doubt():
-    """What takes too long may still happen."""
+    """An effect that takes too long may still happen."""
     sent = []
 
     @node(effects="message", timeout_s=0.01)
@@ -179,7 +179,7 @@ def test_what_fails_before_the_function_is_entered_is_an_ordinary_failure():
 
 
 def test_an_effect_that_was_done_is_not_sent_again_when_what_follows_it_fails():
-    """Its result is recorded before its arrows are decided; a resume goes on from the result."""
+    """Its result is recorded before its arrows are decided; a resume continues from the result."""
     mail = Mail(None, times=0)
     nodes = {"send": mail.send, "good": lambda send: send, "other": lambda: "else"}
     plan, performer = plan_of("send -> good when send > 3\nsend -> other else", **nodes), Performer(**nodes)

@@ -1,4 +1,4 @@
-"""What a graph means (DESIGN 2.4), rule by rule: each drawn in the notation, run, and read back from its events."""
+"""The meaning of a graph, rule by rule: each drawn in the notation, run, and read back from its events."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ def test_a_nested_graph_may_be_mapped():
 
 
 def test_a_loop_reopens_its_body_only():
-    """Rounds re-run the nodes between target and source; what stands before and beside them runs once."""
+    """Rounds re-run the nodes between target and source; what lies before and beside them runs once."""
     state, log, performer = run_text(
         "before -> a -> b\nbefore -> beside\nb -> a when b.n < 3 at most 9\nb -> end else",
         before=make(), beside=lambda before: 1, a=lambda b=None: (b or {"n": 0})["n"] + 1, b=lambda a: {"n": a}, end=lambda b: b["n"],
@@ -394,7 +394,7 @@ def test_a_near_miss_of_a_name_is_an_error_not_an_input():
 
 
 def test_ten_thousand_nodes_compile_and_a_deep_chain_runs():
-    """Size is no error: a chain of 5,000 compiles and runs without recursion."""
+    """Size is not an error: a chain of 5,000 compiles and runs without recursion."""
     n = 5000
     text = "\n".join(f"n{i} -> n{i + 1}" for i in range(n))
     state, _, _ = run_text(text, **{f"n{i}": (lambda: 1) for i in range(n + 1)})
@@ -403,7 +403,7 @@ def test_ten_thousand_nodes_compile_and_a_deep_chain_runs():
 
 
 def test_a_skip_runs_down_a_deep_chain():
-    """Skips propagate iteratively: 5,000 skipped nodes are no recursion."""
+    """Skips propagate iteratively: 5,000 skipped nodes need no recursion."""
     n = 5000
     text = "t -> n0 when t.x > 1\nt -> other else\n" + "\n".join(f"n{i} -> n{i + 1}" for i in range(n))
     state, _, performer = run_text(text, t=make(x=0), other=lambda: 1, **{f"n{i}": (lambda: 1) for i in range(n + 1)})

@@ -468,7 +468,7 @@ def test_a_failure_is_read_on_the_else_branch():
 
 
 def test_a_rejection_is_read_as_a_failure_of_class_rejected():
-    """What the person wrote reaches the step that repairs."""
+    """The person's comment reaches the step that repairs."""
     text = 'draft -> ok\nok: human "Send?"\nok -> send\nok -> redo else\nredo: function redo with why = ok.failure.message, kind = ok.failure.class\nout send, redo'
     names = {"draft": says("d"), "send": says("sent"), "redo": lambda why, kind: f"{kind}: {why}"}
     plan, log = plan_of(text, **names), ListLog()

@@ -46,7 +46,7 @@ def test_a_resume_goes_on_behind_the_answers_that_were_good() -> None:
 
 
 def test_a_run_has_a_bound_on_its_activations() -> None:
-    """A run that would go on for ever ends with an error that names the bound, for plain nodes and for agents."""
+    """A run that would never end ends with an error that names the bound, for plain nodes and for agents."""
     loop = "a -> b\nb -> a   at most 1000"
     for b in (lambda a: a, Scripted("a")):
         nodes: dict[str, Any] = {"a": lambda x: x, "b": b}

@@ -1,4 +1,4 @@
-"""Typed state, reducers, and inputs that cannot leak: DESIGN 2.4 "State"."""
+"""Typed state, reducers, and inputs that cannot leak."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_dataclasses_and_pydantic_models_are_states_with_defaults(kind):
 
 
 def test_a_class_without_fields_is_no_state():
-    """What has no annotated fields, or names a reducer that is none, is refused by name."""
+    """A class without annotated fields or with an unknown reducer is refused by name."""
     with pytest.raises(BadType, match="no annotated fields"):
         state_fields(type("Empty", (), {}))
     with pytest.raises(BadType, match="the reducer `apend` does not exist"):
@@ -102,7 +102,7 @@ def test_writes_in_a_loop_are_in_order_of_rounds():
 
 
 def test_a_nodes_mutations_reach_nobody():
-    """What a node reads is a copy: changing it changes neither the record nor what others read."""
+    """The value that a node reads is a copy: changing it changes neither the record nor what others read."""
 
     def mean(src):
         src["items"].append("mine")

@@ -114,7 +114,7 @@ def test_arrows_keep_the_order_of_writing() -> None:
 
 
 def test_objects_stand_for_themselves() -> None:
-    """An object with a name may stand at an arrow; functions and graphs say their kind."""
+    """An object with a name may be the end of an arrow; functions and graphs say their kind."""
 
     def send(text: str) -> str:
         return text
@@ -127,7 +127,7 @@ def test_objects_stand_for_themselves() -> None:
     assert (spec.nodes["inner"].kind, spec.nodes["inner"].target) == ("graph", inner)
     with pytest.raises(BadName, match="another object"):
         graph.chain("a", Graph("inner"))
-    with pytest.raises(BadOption, match="cannot stand at an arrow"):
+    with pytest.raises(BadOption, match="cannot be the end of an arrow"):
         graph.chain("a", 3)
 
 
@@ -195,7 +195,7 @@ def test_node_bindings_are_paths_or_constants() -> None:
     ],
 )
 def test_wrong_calls_are_typed_errors(write: Any) -> None:
-    """What the notation would refuse, the methods refuse, at the call."""
+    """The methods refuse at the call what the notation would refuse."""
     with pytest.raises((CellError, BadOption)):
         write(Graph("g"))
 
