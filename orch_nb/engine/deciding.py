@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb.engine.reading import path_text, resolve, stated_paths
 from orch_nb.errors import SemanticFailure
@@ -25,8 +25,8 @@ def predicate(text: str) -> Predicate:
 
 
 def evaluate(
-    frame: Frame, text: str, reads: Sequence[Read], item: int | None, overlay: tuple[str, Any] | None
-) -> tuple[bool, dict[str, Any]]:
+    frame: Frame, text: str, reads: Sequence[Read], item: int | None, overlay: tuple[str, object] | None
+) -> tuple[bool, dict[str, object]]:
     """The predicate's outcome and the values it saw.
 
     Raises
@@ -36,21 +36,21 @@ def evaluate(
     """
     by_path = {tuple(read.name.split(".")): read for read in reads}
 
-    def lookup(path: tuple[str, ...]) -> Any:
+    def lookup(path: tuple[str, ...]) -> object:
         return resolve(frame, by_path[path], item, overlay=overlay)
 
     return predicate(text).evaluate(lookup)
 
 
-def gate_is_open(frame: Frame, node: int, item: int | None) -> tuple[bool, dict[str, Any]]:
+def gate_is_open(frame: Frame, node: int, item: int | None) -> tuple[bool, dict[str, object]]:
     """Return whether a node with a gate runs (True) or is passed, and the values that its condition read."""
     spec = frame.plan.nodes[node]
     return evaluate(frame, spec.gate, spec.gate_reads, item, None)
 
 
 def decide(
-    frame: Frame, node: int, value: Any, chosen: dict[str, Any] | None, *, exits: str = "all"
-) -> tuple[tuple[int, ...] | None, dict[str, Any] | None]:
+    frame: Frame, node: int, value: object, chosen: dict[str, object] | None, *, exits: str = "all"
+) -> tuple[tuple[int, ...] | None, dict[str, object] | None]:
     """Positions of the arrows taken (None: all), and how that came about.
 
     Parameters
@@ -69,7 +69,7 @@ def decide(
     if topo.simple[node] and exits == "all":
         return None, None
     name = plan.nodes[node].name
-    seen: dict[str, Any] = {}
+    seen: dict[str, object] = {}
     taken: list[int] = []
     used_up: list[int] = []
     other: list[tuple[int, int]] = []
@@ -84,7 +84,7 @@ def decide(
         exhausted = _is_used_up(frame, e)
         if edge.kind == "when":
             true, values = evaluate(frame, edge.condition, edge.reads, None, (name, value))
-            row: dict[str, Any] = {"values": values, "result": true, "exhausted": exhausted}
+            row: dict[str, object] = {"values": values, "result": true, "exhausted": exhausted}
             if stated := stated_paths(plan, edge.reads):
                 row["stated"] = stated
             seen[f"{edge.target}: {edge.condition}"] = row
@@ -97,7 +97,7 @@ def decide(
     if not taken:
         for position, e in other:
             (used_up if _is_used_up(frame, e) else taken).append(position)
-    decision: dict[str, Any] = {}
+    decision: dict[str, object] = {}
     if seen:
         decision["predicates"] = seen
     if chosen is not None:
@@ -113,7 +113,7 @@ def _is_used_up(frame: Frame, e: int) -> bool:
     return most is not None and frame.traversals.get(frame.topo.counter[e], 0) >= most
 
 
-def fit_facts(frame: Frame, chooser: Chooser, name: str, value: Any) -> dict[str, dict[str, list[str]]]:
+def fit_facts(frame: Frame, chooser: Chooser, name: str, value: object) -> dict[str, dict[str, list[str]]]:
     """Return what each candidate of `by fit` would find: the reads it needs, those that are missing, the state it reads and
     what of it holds something."""
     found = {}
@@ -134,7 +134,7 @@ def fit_facts(frame: Frame, chooser: Chooser, name: str, value: Any) -> dict[str
     return found
 
 
-def _find(frame: Frame, read: Read, overlay: tuple[str, Any]) -> Any:
+def _find(frame: Frame, read: Read, overlay: tuple[str, object]) -> object:
     """Return the value that a read finds now; None for nothing."""
     try:
         return resolve(frame, read, None, overlay=overlay)
@@ -142,7 +142,7 @@ def _find(frame: Frame, read: Read, overlay: tuple[str, Any]) -> Any:
         return None
 
 
-def choose_by_field(frame: Frame, chooser: Chooser, name: str, value: Any) -> dict[str, Any]:
+def choose_by_field(frame: Frame, chooser: Chooser, name: str, value: object) -> dict[str, object]:
     """The decision of `by PATH`: the candidate whose name the value is, or those that a list names."""
     got = resolve(frame, chooser.read, None, overlay=(name, value))
     text = path_text(chooser.read)

@@ -7,7 +7,7 @@ consumed state an error (tests switch it on).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from orch_nb.engine.outcome import effects_of
 from orch_nb.engine.plan import DIRECT, HELD, from_data
@@ -98,6 +98,10 @@ def _fresh_copy(state: RunState) -> RunState:
 
 
 # ------------------------------------------------------------------ the graph
+Todo: TypeAlias = "list[tuple[int, tuple[int, ...] | None]]"
+"""Nodes that have ended, with the arrows they took (None: all), whose consequences are still to be worked out."""
+
+
 def _make_ready(state: RunState, frame: Frame, node: int, item: int | None = None, action: str = "run") -> None:
     act = Activate(frame, node, item, action)
     state.ready[(frame.key, node, item)] = act
@@ -117,7 +121,7 @@ def _settle(state: RunState, frame: Frame, node: int, taken: tuple[int, ...] | N
 
     Iterative: a skip may run down a chain of 10,000 nodes.
     """
-    todo: list[tuple[int, tuple[int, ...] | None]] = [(node, taken)]
+    todo: Todo = [(node, taken)]
     topo = frame.topo
     while todo:
         i, chosen = todo.pop()
@@ -133,7 +137,7 @@ def _settle(state: RunState, frame: Frame, node: int, taken: tuple[int, ...] | N
         _frame_complete(state, frame)
 
 
-def _outcome(state: RunState, frame: Frame, e: int, is_taken: bool, todo: list[Any]) -> None:
+def _outcome(state: RunState, frame: Frame, e: int, is_taken: bool, todo: Todo) -> None:
     way = frame.topo.way[e]
     if way != DIRECT:
         frame.last[e] = is_taken
@@ -141,7 +145,7 @@ def _outcome(state: RunState, frame: Frame, e: int, is_taken: bool, todo: list[A
         _resolve(state, frame, e, is_taken, todo)
 
 
-def _resolve(state: RunState, frame: Frame, e: int, is_taken: bool, todo: list[Any]) -> None:
+def _resolve(state: RunState, frame: Frame, e: int, is_taken: bool, todo: Todo) -> None:
     target = frame.topo.target[e]
     frame.pending[target] -= 1
     if is_taken:
@@ -155,7 +159,7 @@ def _resolve(state: RunState, frame: Frame, e: int, is_taken: bool, todo: list[A
             todo.append((target, ()))
 
 
-def _count_off(state: RunState, frame: Frame, body: int, todo: list[Any]) -> None:
+def _count_off(state: RunState, frame: Frame, body: int, todo: Todo) -> None:
     """One unit of a body is settled; when it was the last, the body reopens, or passes on what leaves it."""
     while True:
         frame.open_units[body] -= 1
@@ -235,7 +239,7 @@ def _frame_complete(state: RunState, frame: Frame) -> None:
 
 
 def _complete(
-    state: RunState, event: Any, value: Any, taken: tuple[int, ...] | None, writes: dict[str, Any] | None
+    state: RunState, event: ev.Finished | ev.Reused, value: object, taken: tuple[int, ...] | None, writes: dict[str, object] | None
 ) -> None:
     """An activation has its value: a node settles; an item of a map is counted off."""
     frame = state.frames[event.frame]
@@ -273,7 +277,7 @@ def _complete(
         _item_done(state, frame, node, event.item, value)
 
 
-def _write(frame: Frame, event: Any, writes: dict[str, Any]) -> ErrorInfo | None:
+def _write(frame: Frame, event: ev.Finished | ev.Reused, writes: dict[str, object]) -> ErrorInfo | None:
     """The writes in their keys; the failure of the node, and none of them written, where a reducer cannot take one."""
     order = frame.order_of(frame.topo.index[event.node], event.item)
     done = []
@@ -289,7 +293,7 @@ def _write(frame: Frame, event: Any, writes: dict[str, Any]) -> ErrorInfo | None
     return None
 
 
-def _item_done(state: RunState, frame: Frame, node: int, item: int, value: Any) -> None:
+def _item_done(state: RunState, frame: Frame, node: int, item: int, value: object) -> None:
     items = frame.items[node]
     items.values[item] = value
     items.left -= 1

@@ -104,7 +104,7 @@ class RunLoop:
             self._owed.add(future)
         return future
 
-    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+    def submit(self, work: Coroutine[object, object, T]) -> Future[T]:
         """Have `work` run on the loop. Safe from any thread."""
         try:
             return self.owe(asyncio.run_coroutine_threadsafe(work, self.loop))
@@ -112,11 +112,11 @@ class RunLoop:
             work.close()
             raise _ended_error() from None
 
-    def post(self, call: Callable[..., object], *args: Any) -> None:
+    def post(self, call: Callable[..., object], *args: object) -> None:
         """Have `call(*args)` run on the loop soon. Safe from any thread; never waits."""
         self.loop.call_soon_threadsafe(call, *args)
 
-    def ask(self, call: Callable[..., T], *args: Any) -> T:
+    def ask(self, call: Callable[..., T], *args: object) -> T:
         """``call(*args)`` on the loop's thread, waited for. For short calls only (a store's read or write)."""
         if self.is_here:
             return call(*args)

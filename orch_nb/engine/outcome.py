@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb.engine.state import BOUND, DONE, MISSING, SKIPPED
 from orch_nb.engine.user_code import raised, words_of
@@ -24,7 +24,7 @@ _ZERO = Decimal(0)
 _ONE = Decimal(1)
 
 
-def frame_output(frame: Frame) -> Any:
+def frame_output(frame: Frame) -> object:
     """A frame's output: the value of its sole `out`, or a mapping of those that ran; None where none did."""
     got = {name: _ran(frame, name) for name in frame.plan.out}
     got = {name: value for name, value in got.items() if value is not MISSING}
@@ -57,7 +57,7 @@ def exhausted(state: RunState) -> LoopExhausted:
     )
 
 
-def _ran(frame: Frame, name: str) -> Any:
+def _ran(frame: Frame, name: str) -> object:
     members = frame.plan.groups.get(name)
     if members is None:
         i = frame.topo.index[name]
@@ -119,13 +119,13 @@ def effects_of(node: PlanNode, kind: str, target: str) -> tuple[str, ...]:
     return next((tuple(t.get("effects", ())) for t in tools if t["name"] == target), ())
 
 
-def text_diff(old: Any, new: Any) -> str:
+def text_diff(old: object, new: object) -> str:
     """A unified diff of two values as text."""
     import difflib
 
     from orch_nb.schema.values import compact
 
-    def lines(value: Any) -> list[str]:
+    def lines(value: object) -> list[str]:
         return (value if isinstance(value, str) else compact(value)).splitlines()
 
     return "\n".join(difflib.unified_diff(lines(old), lines(new), "shown", "answered", lineterm="", n=1))

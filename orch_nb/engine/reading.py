@@ -6,7 +6,7 @@ completed round, a state key what its writers before this node wrote.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb.engine.fingerprint import reads_digest
 from orch_nb.engine.plan import CURRENT, FAILURE, LATEST, index_of
@@ -25,7 +25,7 @@ LONG = 256
 """Characters from which a text's digest is worth remembering."""
 
 
-def source_value(frame: Frame, read: Read, item: int | None) -> Any:
+def source_value(frame: Frame, read: Read, item: int | None) -> object:
     """The whole value that `read` takes a path of, or MISSING."""
     match read.source:
         case "node":
@@ -49,20 +49,22 @@ def source_value(frame: Frame, read: Read, item: int | None) -> Any:
     return _group(frame, read)
 
 
-def _seen(frame: Frame, node: int, rounds: int) -> Any:
+def _seen(frame: Frame, node: int, rounds: int) -> object:
     """Return the result of a node that a reader sees: of its current round, the latest of all, or as a loop's reopening found it."""
     if rounds >= 0:
         return frame.remembered.get((rounds, node), MISSING)
     return frame.values[node] if rounds == LATEST or frame.status[node] == DONE else MISSING
 
 
-def item_value(frame: Frame, read: Read, item: int | None) -> Any:
+def item_value(frame: Frame, read: Read, item: int | None) -> object:
     """The map's item: entry `item` of the list that the node's `each` reads (`ref` names the node)."""
     if item is None:
         return MISSING
     each = each_of(frame, frame.topo.index[read.ref])
     assert each is not None
-    return resolve(frame, each, None)[item]
+    items = resolve(frame, each, None)
+    assert isinstance(items, list), "checked when the map began"
+    return items[item]
 
 
 def each_of(frame: Frame, node: int) -> Read | None:
@@ -71,7 +73,7 @@ def each_of(frame: Frame, node: int) -> Read | None:
     return frame.plan.nodes[node].each if by is None else frame.plan.edges[by].each
 
 
-def _group(frame: Frame, read: Read) -> Any:
+def _group(frame: Frame, read: Read) -> object:
     """The member that ran, or in declared order the list of those that did (back reads: in the latest round)."""
     index, status = frame.topo.index, frame.status
     if read.alone is not None:
@@ -85,7 +87,7 @@ def _group(frame: Frame, read: Read) -> Any:
     return MISSING if not values else values[0] if len(values) == 1 else values
 
 
-def _members(frame: Frame, read: Read) -> Any:
+def _members(frame: Frame, read: Read) -> object:
     """Return the value of the member that ran, where one runs at a time; else the list of those that did, in declared order."""
     rounds = read.rounds or (CURRENT,) * len(read.members)
     seen = [
@@ -100,7 +102,7 @@ def _members(frame: Frame, read: Read) -> Any:
     return [_part(value, read) for _, value in seen]
 
 
-def _part(value: Any, read: Read) -> Any:
+def _part(value: object, read: Read) -> object:
     try:
         return dig(value, read.path)
     except KeyError:
@@ -109,7 +111,7 @@ def _part(value: Any, read: Read) -> Any:
         raise
 
 
-def resolve(frame: Frame, read: Read, item: int | None, *, overlay: tuple[str, Any] | None = None) -> Any:
+def resolve(frame: Frame, read: Read, item: int | None, *, overlay: tuple[str, object] | None = None) -> object:
     """Return the value that `read` sees; None for an optional read of something absent.
 
     Parameters
@@ -183,12 +185,12 @@ def _absent(read: Read, why: str) -> SemanticFailure:
     )
 
 
-def read_values(frame: Frame, node: int, item: int | None) -> dict[str, Any]:
+def read_values(frame: Frame, node: int, item: int | None) -> dict[str, object]:
     """The node's declared reads by parameter name; containers are copies that the node may change.
 
     A read that is optional and absent is None for an agent, and left out for a function (its default is used).
     """
-    out: dict[str, Any] = {}
+    out: dict[str, object] = {}
     spec = frame.plan.nodes[node]
     leave_out = spec.kind in ("function", "tool")
     for read in spec.reads:
@@ -206,7 +208,7 @@ def read_values(frame: Frame, node: int, item: int | None) -> dict[str, Any]:
     return out
 
 
-def read_digest(frame: Frame, node: int, values: dict[str, Any]) -> bytes:
+def read_digest(frame: Frame, node: int, values: dict[str, object]) -> bytes:
     """One digest over the values of the node's declared reads, by name. State lists give their running digest."""
     parts = []
     for read in frame.plan.nodes[node].reads:
@@ -215,7 +217,7 @@ def read_digest(frame: Frame, node: int, values: dict[str, Any]) -> bytes:
             continue
         value = values[name]
         cls = value.__class__
-        if cls in SCALARS and (cls is not str or len(value) < LONG):
+        if cls in SCALARS and not (isinstance(value, str) and len(value) >= LONG):
             part = fingerprint_of(value)
         elif read.source == "state" and not read.path and (digest := frame.state[read.ref].digest) is not None:
             part = digest.digest()
@@ -227,7 +229,7 @@ def read_digest(frame: Frame, node: int, values: dict[str, Any]) -> bytes:
     return reads_digest(parts)
 
 
-def _node_digest(frame: Frame, read: Read, value: Any) -> bytes:
+def _node_digest(frame: Frame, read: Read, value: object) -> bytes:
     """The digest of (a part of) a node's value, worked out once however many nodes read it."""
     known = frame.digests.setdefault(frame.topo.index[read.ref], {})
     part = known.get(read.path)
@@ -236,7 +238,7 @@ def _node_digest(frame: Frame, read: Read, value: Any) -> bytes:
     return part
 
 
-def incoming_value(frame: Frame, node: int) -> Any:
+def incoming_value(frame: Frame, node: int) -> object:
     """A node's input as a person or a passed gate sees it: the value of the one parent that ran, or a mapping of them.
 
     Parents back along a loop count only when no forward parent ran.

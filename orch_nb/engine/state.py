@@ -96,7 +96,7 @@ class Items:
     __slots__ = ("left", "values")
 
     def __init__(self, count: int) -> None:
-        self.values: list[Any] = [MISSING] * count
+        self.values: list[object] = [MISSING] * count
         self.left = count
 
 
@@ -109,7 +109,7 @@ class StateKey:
 
     __slots__ = ("digest", "name", "orders", "reducer", "value", "writes")
 
-    def __init__(self, name: str, reducer: str, initial: Any = MISSING) -> None:
+    def __init__(self, name: str, reducer: str, initial: object = MISSING) -> None:
         self.name, self.reducer = name, reducer
         self.orders: list[tuple[int, ...]] = []
         self.writes: list[Any] = []
@@ -118,7 +118,7 @@ class StateKey:
         if initial is not MISSING:
             self.write((-1,), initial)
 
-    def write(self, order: tuple[int, ...], new: Any) -> None:
+    def write(self, order: tuple[int, ...], new: object) -> None:
         if self.reducer == "last":
             self.value = (
                 new  # its writers follow one another (checked at compile time): the later write is the later event
@@ -150,7 +150,7 @@ class StateKey:
         for write in self.writes:
             self._fold(write)
 
-    def _fold(self, new: Any) -> None:
+    def _fold(self, new: object) -> None:
         if self.reducer == "append":
             if self.value is MISSING:
                 self.value, self.digest = [], ListDigest()
@@ -164,7 +164,7 @@ class StateKey:
 
         self.value = reducer(self.reducer)(None if self.value is MISSING else self.value, new)
 
-    def _late(self, order: tuple[int, ...], new: Any) -> None:
+    def _late(self, order: tuple[int, ...], new: object) -> None:
         from bisect import bisect_right
 
         at = bisect_right(self.orders, order)
@@ -189,12 +189,12 @@ class Frame:
                  "plan", "remembered", "round", "ran_in", "started_at", "state", "status", "taken", "topo", "traversals", "values")  # fmt: skip
 
     def __init__(
-        self, key: str, plan: Plan, inputs: dict[str, Any], parent: tuple[str, int, int | None] | None, at: float
+        self, key: str, plan: Plan, inputs: dict[str, object], parent: tuple[str, int, int | None] | None, at: float
     ) -> None:
         topo = topology(plan)
         n = len(plan.nodes)
         self.key, self.plan, self.topo, self.inputs, self.parent, self.started_at = key, plan, topo, inputs, parent, at
-        self.values: list[Any] = [MISSING] * n
+        self.values: list[object] = [MISSING] * n
         self.status = bytearray(n)
         self.pending = topo.need.copy()
         self.taken = bytearray(n + 1)
@@ -207,13 +207,13 @@ class Frame:
         self.open_units = [b.units for b in topo.bodies]
         self.last = bytearray(len(plan.edges))
         """Arrows that their source took when it ran last (only of those that are not simply passed on)."""
-        self.remembered: dict[tuple[int, int], Any] = {}
+        self.remembered: dict[tuple[int, int], object] = {}
         """(body, node) -> the node's result at the body's latest reopening."""
         self.entered: dict[int, int] = {}
         """Node -> its latest round before the loop around it was entered again: results up to there are not seen."""
         self.marks: dict[int, frozenset[str]] = {}
         """Node -> what its result of this round is marked with, child frames included."""
-        self.failures: dict[int, dict[str, Any]] = {}
+        self.failures: dict[int, dict[str, object]] = {}
         """Node -> how it failed, or was rejected, in this round: class, message, attempts, output."""
         self.mapped_by: dict[int, int] = {}
         """Node -> the arrow back whose `each` it is mapped over in this round."""
@@ -300,10 +300,10 @@ class RunState:
         self.last_call: dict[str, int] = {}
         """Number of the latest call of each activation under way: numbers are not used twice, even for a call in doubt."""
         self.waiting: dict[str, Waiting] = {}
-        self.failed: dict[ActId, tuple[Any, str]] = {}
+        self.failed: dict[ActId, tuple[ErrorInfo, str]] = {}
         self.used: set[str] = set()
         self.error: ErrorInfo | None = None
-        self.output: Any = None
+        self.output: object = None
         self.ended = self.has_sent = False
         self.record = False
         self.budget = Budget()
@@ -343,7 +343,7 @@ class RunState:
         """An independent copy, to be kept while this one is folded on. O(size of the state)."""
         plan, self.plan = self.plan, None
         plans = {f.key: (f.plan, f.topo) for f in self.frames.values()}
-        memo: dict[int, Any] = {id(p): p for p, _ in plans.values()}
+        memo: dict[int, object] = {id(p): p for p, _ in plans.values()}
         memo.update({id(t): t for _, t in plans.values()})
         memo[id(MISSING)] = MISSING
         digests = {}

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 import traceback
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from orch_nb.schema.secrets import REDACTOR
 
@@ -30,7 +30,7 @@ class Escaped(Exception):
         self.error = error
 
 
-def contained(call: Callable[..., T], /, *args: Any, **values: Any) -> T:
+def contained(call: Callable[..., T], /, *args: object, **values: object) -> T:
     """``call(*args, **values)``; an exception that does not derive from `Exception` is raised as an `Escaped`."""
     try:
         return call(*args, **values)
@@ -54,7 +54,7 @@ def is_interrupt(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
 
 
-def ends_task(error: BaseException, task: asyncio.Task[Any] | None) -> bool:
+def ends_task(error: BaseException, task: asyncio.Task[object] | None) -> bool:
     """Return whether `error`, caught in `task`, is the end of that task itself and not a failure of what it called.
 
     True for a cancellation that somebody asked for (Stop, a timeout), an interrupt of the main thread, and the closing of a
@@ -69,7 +69,7 @@ def ends_task(error: BaseException, task: asyncio.Task[Any] | None) -> bool:
     return is_interrupt(error)
 
 
-def running_task() -> asyncio.Task[Any] | None:
+def running_task() -> asyncio.Task[object] | None:
     """The task that runs now, None outside any loop."""
     try:
         return asyncio.current_task()
@@ -77,7 +77,7 @@ def running_task() -> asyncio.Task[Any] | None:
         return None
 
 
-def tell(what: str, callback: Callable[..., object], *args: Any) -> None:
+def tell(what: str, callback: Callable[..., object], *args: object) -> None:
     """Call a callback. What it raises is logged, the same only once, and goes no further."""
     try:
         callback(*args)
