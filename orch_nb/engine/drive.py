@@ -84,7 +84,7 @@ class Expand:
         Its inputs, plain data.
     """
 
-    def __init__(self, graph: Any, **inputs: Any) -> None:
+    def __init__(self, graph: object, **inputs: object) -> None:
         self.graph, self.inputs = graph, inputs
 
 
@@ -126,14 +126,14 @@ class Driver:
         self.exceptions: dict[str, BaseException] = {}
         self.activations = 0
         self._queue: deque[Activate] = deque()
-        self._live: dict[asyncio.Task[Any], Activate] = {}
-        self._completed: list[asyncio.Task[Any]] = []
+        self._live: dict[asyncio.Task[list[Event]], Activate] = {}
+        self._completed: list[asyncio.Task[list[Event]]] = []
         self._posted: deque[Callable[[], list[Event]]] = deque()
         self._waker: asyncio.Future[None] | None = None
         self._hints: dict[bytes, int] = {}
         self._random: random.Random | None = None
         self._stopping = False
-        self._task: asyncio.Task[Any] | None = None
+        self._task: asyncio.Task[object] | None = None
         self._closing = False
 
     # ---------------------------------------------------------------- the loop
@@ -218,7 +218,7 @@ class Driver:
             live[task] = act
             task.add_done_callback(self._on_done)
 
-    def _on_done(self, task: asyncio.Task[Any]) -> None:
+    def _on_done(self, task: asyncio.Task[list[Event]]) -> None:
         self._completed.append(task)
         self._wake_up()
 
@@ -417,7 +417,7 @@ class Driver:
             case _:
                 return await self._finish(act, self._parents(act), started)
 
-    def _parents(self, act: Activate) -> dict[str, Any]:
+    def _parents(self, act: Activate) -> dict[str, object]:
         """A barrier's value: its parents that ran, by name."""
         frame = act.frame
         sources = [frame.topo.source[e] for e in frame.topo.incoming[act.node]]
@@ -485,7 +485,7 @@ class Driver:
         return [ev.Opened(*at, inputs, self.now(), plan, started, fingerprint)]
 
     async def _effect(
-        self, act: Activate, spec: PlanNode, values: dict[str, Any], bound: Any, started: float, fingerprint: str
+        self, act: Activate, spec: PlanNode, values: dict[str, object], bound: Any, started: float, fingerprint: str
     ) -> list[Event]:
         """A declared effect: its intent is on disk first; what cannot be known afterwards is asked of a person."""
         frame = act.frame
@@ -532,7 +532,13 @@ class Driver:
         return None
 
     def _in_doubt(
-        self, act: Activate, spec: PlanNode, sent: ev.Sent, error: Any, started: float, fingerprint: str
+        self,
+        act: Activate,
+        spec: PlanNode,
+        sent: ev.Sent,
+        error: BaseException | ErrorInfo | None,
+        started: float,
+        fingerprint: str,
     ) -> list[Event]:
         """Ask a person whether an effect happened. Where nobody can be asked the run halts, whatever `on_failure` says."""
         effects = ", ".join(effects_of(spec, sent.kind, sent.target))
@@ -561,7 +567,7 @@ class Driver:
             ev.Failed(*at, error_info(made), self.now(), started, act.attempt, queued_s=queued, fingerprint=fingerprint)
         ]
 
-    def _effect_key(self, spec: PlanNode, values: dict[str, Any]) -> str:
+    def _effect_key(self, spec: PlanNode, values: dict[str, object]) -> str:
         """Default idempotency key: graph, node and inputs. The same whatever the run, the round or the attempt."""
         h = blake2b(digest_size=16, person=b"effect")
         h.update(f"{self.state.graph}\x1f{spec.name}\x1f".encode())
@@ -656,7 +662,7 @@ class Driver:
     @staticmethod
     def _has_begun(spec: PlanNode, prepared: Prepared, outcome: Outcome) -> bool:
         """Return whether a call that failed may have done something to the world."""
-        return bool(effects_of(spec, prepared.kind, prepared.target)) and outcome.error.code not in UNTOUCHED
+        return bool(effects_of(spec, prepared.kind, prepared.target)) and _code(outcome.error) not in UNTOUCHED
 
     def _doubt(self, prepared: Prepared, key: str, call: int) -> None:
         """Leave a call with effects open: only a person can say how it ended. Its hold is let go into doubt."""
@@ -766,7 +772,7 @@ class Driver:
 
     # ---------------------------------------------------------------- people
     def _ask(
-        self, act: Activate, spec: PlanNode, shown: Any, question: str, options: tuple[str, ...] = ()
+        self, act: Activate, spec: PlanNode, shown: object, question: str, options: tuple[str, ...] = ()
     ) -> list[Event]:
         if not self.policy.attended:
             raise WaitingForPerson(
@@ -782,7 +788,7 @@ class Driver:
         return [ev.Waiting(*at, question, shown, digest, self.now(), options)]
 
     def answered(
-        self, key: str, action: str, value: Any, by: str, comment: str = "", *, shown_hash: str
+        self, key: str, action: str, value: object, by: str, comment: str = "", *, shown_hash: str
     ) -> ev.Answered:
         """The event of a person's answer to what is waiting at `key`; raises when it does not fit what was asked.
 
@@ -821,7 +827,7 @@ class Driver:
         return any(owner == key and sent.kind == "tool" for (owner, _), sent in self.state.open_calls.items())
 
     def answer_events(
-        self, key: str, action: str, value: Any, by: str, comment: str = "", *, shown_hash: str
+        self, key: str, action: str, value: object, by: str, comment: str = "", *, shown_hash: str
     ) -> list[Event]:
         """The events of a person's answer, what it changes included; none where that question was answered meanwhile."""
         asked = self.state.waiting.get(key)
@@ -834,7 +840,7 @@ class Driver:
         spec = frame.plan.nodes[frame.topo.index[asked.node]]
         return [*self.perform.raise_limit(spec, asked.shown, value, self.now()), answered]
 
-    def _field_choice(self, frame: Frame, node: int, value: Any) -> dict[str, Any] | None:
+    def _field_choice(self, frame: Frame, node: int, value: object) -> dict[str, object] | None:
         spec = frame.plan.nodes[node]
         if spec.chooser is None or spec.chooser.how != "field":
             return None
@@ -844,11 +850,11 @@ class Driver:
     async def _finish(
         self,
         act: Activate,
-        value: Any,
+        value: object,
         started: float,
         fingerprint: str = "",
         status: str = "success",
-        note: dict[str, Any] | None = None,
+        note: dict[str, object] | None = None,
         *,
         items: bool = False,
     ) -> list[Event]:
@@ -875,12 +881,12 @@ class Driver:
         self,
         act: Activate,
         spec: PlanNode,
-        value: Any,
+        value: object,
         started: float,
         fingerprint: str,
         status: str = "success",
         taken: tuple[int, ...] | None = None,
-        decision: dict[str, Any] | None = None,
+        decision: dict[str, object] | None = None,
         *,
         items: bool = False,
     ) -> list[Event]:
@@ -899,7 +905,9 @@ class Driver:
                         started - act.ready_at if act.ready_at else 0.0, fingerprint, status, decision)
         ]  # fmt: skip
 
-    async def _judge(self, act: Activate, spec: PlanNode, value: Any, fingerprint: str) -> dict[str, Any] | list[Event]:
+    async def _judge(
+        self, act: Activate, spec: PlanNode, value: object, fingerprint: str
+    ) -> dict[str, object] | list[Event]:
         """The decision of a judge, asked once: its call is an event like any other. Events only when money forbids it."""
         assert spec.chooser is not None
         key = act.key
@@ -910,7 +918,7 @@ class Driver:
                 return refused
         return self.perform.verdict(spec.chooser, self.state.verdicts[key][-1])
 
-    async def _choose(self, frame: Frame, spec: PlanNode, value: Any) -> dict[str, Any]:
+    async def _choose(self, frame: Frame, spec: PlanNode, value: object) -> dict[str, object]:
         chooser = spec.chooser
         assert chooser is not None
         if chooser.how == "field":
@@ -927,11 +935,19 @@ class Driver:
         return await self.perform.choose(chooser, text)
 
     def _failure(
-        self, act: Activate, spec: PlanNode, error: Any, started: float, fingerprint: str, *, retry: bool = True
+        self,
+        act: Activate,
+        spec: PlanNode,
+        error: BaseException | ErrorInfo | None,
+        started: float,
+        fingerprint: str,
+        *,
+        retry: bool = True,
     ) -> list[Event]:
         """One attempt failed: again later, on by an else-arrow, or the end of the run, as the node's policy says."""
         if self.state.open_calls and (doubtful := self._doubtful(act, spec)) is not None:
             return self._in_doubt(act, spec, doubtful, error, started, fingerprint)
+        assert error is not None, "a failure has an error"
         info = error if isinstance(error, ErrorInfo) else error_info(error)
         now = self.now()
         frame = act.frame
@@ -950,7 +966,7 @@ class Driver:
             taken, _ = deciding.decide(frame, act.node, None, None, exits="else")
         return [ev.Failed(*at, info, now, started, act.attempt, True, None, taken, queued, fingerprint)]
 
-    def _fingerprint(self, act: Activate, spec: PlanNode, values: dict[str, Any]) -> str:
+    def _fingerprint(self, act: Activate, spec: PlanNode, values: dict[str, object]) -> str:
         """Hash of the definition, the values read and the occurrence: the nth equal activation of this run.
 
         The lowest free n is taken, and items and rounds start in order, so that a resume finds the same.
@@ -975,7 +991,11 @@ def _check_cancelled() -> None:
         raise asyncio.CancelledError
 
 
-def _as_text(value: Any) -> str:
+def _code(error: ErrorInfo | None) -> str:
+    return "" if error is None else error.code
+
+
+def _as_text(value: object) -> str:
     return value if value.__class__ is str else compact(value)
 
 

@@ -239,7 +239,11 @@ def _frame_complete(state: RunState, frame: Frame) -> None:
 
 
 def _complete(
-    state: RunState, event: ev.Finished | ev.Reused, value: object, taken: tuple[int, ...] | None, writes: dict[str, object] | None
+    state: RunState,
+    event: ev.Finished | ev.Reused,
+    value: object,
+    taken: tuple[int, ...] | None,
+    writes: dict[str, object] | None,
 ) -> None:
     """An activation has its value: a node settles; an item of a map is counted off."""
     frame = state.frames[event.frame]

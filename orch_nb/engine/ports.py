@@ -12,7 +12,9 @@ from orch_nb.schema.budget import Budget
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 
-    from orch_nb.schema.events import Event
+    from orch_nb.engine.plan import Chooser, PlanNode
+    from orch_nb.schema.events import ErrorInfo, Event, Settled
+    from orch_nb.schema.messages import Usage
 
 
 @dataclass(slots=True)
@@ -194,8 +196,8 @@ class Call:
 class Result:
     """A machine is done: the value, or a failure with its class; `decision` says how it came about (routes, ladders)."""
 
-    value: Any = None
-    error: Any = None
+    value: object = None
+    error: ErrorInfo | None = None
     decision: dict[str, Any] | None = None
 
 
@@ -224,10 +226,10 @@ class Outcome:
 
     ok: bool
     reply: Any = None
-    usage: Any = None
+    usage: Usage | None = None
     cost_usd: Decimal | None = None
     overrun_usd: Decimal | None = None
-    error: Any = None
+    error: ErrorInfo | None = None
     finish_reason: str = ""
     first_token_s: float | None = None
     price: str = ""
@@ -239,39 +241,43 @@ class Outcome:
 class Perform(Protocol):
     """All I/O of nodes. The runtime implements it; the engine only asks."""
 
-    def function(self, node: Any, /) -> Any:
+    def function(self, node: PlanNode, /) -> Any:
         """The callable bound to a function or tool node (an object with `call(values) -> awaitable`)."""
         ...
 
-    def machine(self, node: Any, values: dict[str, Any], key: str, /) -> Machine: ...
-    def prepare(self, node: Any, call: Call, idempotency_key: str, /) -> Prepared: ...
+    def machine(self, node: PlanNode, values: dict[str, object], key: str, /) -> Machine: ...
+    def prepare(self, node: PlanNode, call: Call, idempotency_key: str, /) -> Prepared: ...
     async def call(self, prepared: Prepared, key: str, /) -> Outcome: ...
     def cancelled(self, prepared: Prepared, /) -> Outcome:
         """Return the cost so far of a call that was interrupted, by our own count."""
         ...
 
-    async def choose(self, chooser: Any, text: str, facts: Any = None, /) -> dict[str, Any]: ...
-    def judge(self, chooser: Any, text: str, /) -> Call:
+    async def choose(
+        self, chooser: Chooser, text: str, facts: Mapping[str, Mapping[str, object]] | None = None, /
+    ) -> dict[str, object]: ...
+    def judge(self, chooser: Chooser, text: str, /) -> Call:
         """The call that asks a judge for the next node."""
         ...
 
-    def verdict(self, chooser: Any, settled: Any, /) -> dict[str, Any]:
+    def verdict(self, chooser: Chooser, settled: Settled, /) -> dict[str, object]:
         """The decision that a judge's answer makes."""
         ...
 
-    def at_limit(self, node: Any, refusal: Refusal, /) -> str:
+    def at_limit(self, node: PlanNode, refusal: Refusal, /) -> str:
         """Return what the refusing budget asks for: "stop", "degrade" or "ask"."""
         ...
 
-    def degrade(self, node: Any, call: Call, key: str, refused: Prepared, refusal: Refusal, /) -> Prepared | None:
+    def degrade(self, node: PlanNode, call: Call, key: str, refused: Prepared, refusal: Refusal, /) -> Prepared | None:
         """The same call to a cheaper model that fits, or None."""
         ...
 
-    def ask_more(self, node: Any, refusal: Refusal, /) -> tuple[str, Any]:
+    def ask_more(self, node: PlanNode, refusal: Refusal, /) -> tuple[str, object]:
         """Return the question to the person who may raise the budget, and what they are shown."""
         ...
 
-    def raise_limit(self, node: Any, shown: Any, amount: Any, now: float, *, is_trial: bool = False) -> list[Any]:
+    def raise_limit(
+        self, node: PlanNode, shown: Any, amount: object, now: float, *, is_trial: bool = False
+    ) -> list[Event]:
         """Raise the budget that was shown, by `amount` (None: just enough); the events of it. A trial only checks."""
         ...
 
@@ -283,11 +289,11 @@ class Perform(Protocol):
         """Until some hold was settled (or a short while passed)."""
         ...
 
-    def expand(self, graph: Any, /) -> tuple[dict[str, Any], dict[str, Any]]:
+    def expand(self, grown: Any, /) -> tuple[dict[str, object], dict[str, object]]:
         """A graph that a node grew, as (plan data, inputs), checked."""
         ...
 
-    def effect_done(self, key: str, /) -> Any:
+    def effect_done(self, key: str, /) -> str | None:
         """Return the id of the earlier run that performed this effect, or None."""
         ...
 
@@ -298,7 +304,7 @@ class Machine(Protocol):
     Same outcomes, same answer: that is what lets a resume continue in mid-conversation.
     """
 
-    def next(self, settled: Sequence[Any], /) -> Call | Result: ...
+    def next(self, settled: Sequence[Settled], /) -> Call | Result: ...
 
 
 # ------------------------------------------------------------------ policy

@@ -80,7 +80,7 @@ class Graph:
         self.source = ""
 
     # -------------------------------------------------------------- writing
-    def chain(self, *stops: Any) -> Self:
+    def chain(self, *stops: object) -> Self:
         """Draw ``a -> b -> {c, d}``: plain arrows from each stop to the next.
 
         Parameters
@@ -95,8 +95,8 @@ class Graph:
 
     def edge(
         self,
-        source: Any,
-        target: Any,
+        source: object,
+        target: object,
         *,
         when: str = "",
         by: str = "",
@@ -140,10 +140,10 @@ class Graph:
     def node(
         self,
         name: str,
-        target: Any = None,
+        target: object = None,
         *,
         kind: str = "",
-        with_: Mapping[str, Any] | None = None,
+        with_: Mapping[str, object] | None = None,
         when: str = "",
         question: str = "",
     ) -> Self:
@@ -167,7 +167,7 @@ class Graph:
         self.nx.add_node(name, spec=_node(name, kind=kind, target=target, with_=with_, when=when, question=question))
         return self
 
-    def group(self, name: str, *members: Any) -> Self:
+    def group(self, name: str, *members: object) -> Self:
         """Name a set of nodes; an arrow from or to the name is one from or to each member."""
         if check_name(name, "group") in self.nx:
             raise BadName(f"`{name}` is already a node.", hint="define a group before it is used in an arrow")
@@ -188,17 +188,17 @@ class Graph:
         if name in members:
             raise BadName(f"`{name}` cannot be a member of itself.", hint="a group's members are nodes")
 
-    def out(self, *names: Any) -> Self:
+    def out(self, *names: object) -> Self:
         """Say which nodes (or groups) are the graph's result."""
         self.nx.graph["out"] = tuple(n if isinstance(n, str) else self._operand(n)[0] for n in names)
         return self
 
-    def state(self, cls: Any) -> Self:
+    def state(self, cls: object) -> Self:
         """Give the graph a state class: a pydantic model, a dataclass or a TypedDict, or its name."""
         self.nx.graph["state"] = cls
         return self
 
-    def _stop(self, stop: Any, *, ends: bool = False) -> tuple[str, ...]:
+    def _stop(self, stop: object, *, ends: bool = False) -> tuple[str, ...]:
         """Return the nodes at one end of an arrow; with `ends`, ``"out"`` is where the graph ends."""
         if ends and stop == END:
             return (END,)
@@ -207,7 +207,7 @@ class Graph:
             self._mention(name)
         return names
 
-    def _operand(self, stop: Any) -> tuple[str, ...]:
+    def _operand(self, stop: object) -> tuple[str, ...]:
         if isinstance(stop, list | tuple):
             ends = (END,) if END in stop else ()
             return tuple(dict.fromkeys([name for one in stop if one != END for name in self._operand(one)])) + ends
@@ -222,7 +222,7 @@ class Graph:
         self._adopt(check_name(name, "node"), stop)
         return (name,)
 
-    def _adopt(self, name: str, target: Any) -> None:
+    def _adopt(self, name: str, target: object) -> None:
         self._check_free(name)
         self._mention(name)
         known = self.nx.nodes[name].setdefault("spec", NodeSpec(name))
@@ -319,7 +319,7 @@ class Graph:
         """The `%%graph` cell that says this graph, in canonical form. Objects are said by their names."""
         return f"%%graph {self.name}\n{print_graph(self.spec())}"
 
-    def compile(self, namespace: Mapping[str, Any] | None = None) -> Plan:
+    def compile(self, namespace: Mapping[str, object] | None = None) -> Plan:
         """The checked, frozen plan.
 
         Parameters
@@ -372,7 +372,9 @@ class Graph:
         space = caller_namespace() if namespace is None else namespace
         return current.api().run_sync(self, budget=budget, namespace=space, attended=attended, again=again, **inputs)
 
-    def batch(self, frame: Any, mapping: Mapping[str, str] | None = None, **options: Any) -> Coroutine[Any, Any, Batch]:
+    def batch(
+        self, frame: object, mapping: Mapping[str, str] | None = None, **options: Any
+    ) -> Coroutine[Any, Any, Batch]:
         """Run the graph over the rows of a table: ``table = (await graph.batch(frame)).table``.
 
         Parameters
@@ -385,7 +387,7 @@ class Graph:
         options.setdefault("namespace", caller_namespace())
         return current.api().batch(self, frame, mapping, **options)
 
-    def quote(self, /, *, namespace: Mapping[str, Any] | None = None, **inputs: Any) -> current.Estimate:
+    def quote(self, /, *, namespace: Mapping[str, object] | None = None, **inputs: object) -> current.Estimate:
         """Estimate what a run on these inputs costs and how long it takes: ``graph.quote(ticket=...)``. Nothing is sent."""
         space = caller_namespace() if namespace is None else namespace
         return current.api().quote(self, namespace=space, **inputs)
@@ -403,13 +405,13 @@ class Graph:
         """
         return display.figure(self, names=caller_namespace())
 
-    def _repr_mimebundle_(self, **_: Any) -> Any:
+    def _repr_mimebundle_(self, **_: object) -> object:
         return display.bundle(self)
 
 
 # ------------------------------------------------------------------ attributes of networkx
 def _shape(
-    *, when: Any = "", by: Any = "", above: Any = None, else_: Any = False, at_most: Any = None, each: Any = None
+    *, when: Any = "", by: Any = "", above: Any = None, else_: Any = False, at_most: Any = None, each: object = None
 ) -> EdgeSpec:
     """The modifiers, checked by the rules of the notation."""
     if above is not None and not by:
@@ -428,7 +430,7 @@ def _shape(
     return parse_modifiers(" ".join(words))
 
 
-def _each(each: Any) -> tuple[str, str]:
+def _each(each: object) -> tuple[str, str]:
     if isinstance(each, str):
         each = tuple(each.split(" as "))
     if not isinstance(each, tuple | list) or len(each) != 2:
@@ -453,7 +455,7 @@ def _edges_of(source: str, target: str, data: dict[str, Any]) -> list[EdgeSpec]:
     return edges + ([EdgeSpec(source, default, kind="else")] if default else [])
 
 
-def _words_of(edge: EdgeSpec) -> dict[str, Any]:
+def _words_of(edge: EdgeSpec) -> dict[str, object]:
     return {
         "when": edge.condition, "by": edge.by, "above": edge.threshold, "else_": edge.kind == "else",
         "at_most": edge.at_most, "each": (edge.each, edge.each_as) if edge.each else None,
@@ -471,13 +473,13 @@ def _node_of(name: str, data: dict[str, Any]) -> NodeSpec:
     return made if base is None else replace(base, name=name, **_set_fields(made))
 
 
-def _set_fields(node: NodeSpec) -> dict[str, Any]:
+def _set_fields(node: NodeSpec) -> dict[str, object]:
     found = {f: getattr(node, f) for f in ("kind", "of", "bindings", "gate", "question", "target")}
     return {name: value for name, value in found.items() if value}
 
 
 def _node(
-    name: str, *, kind: str = "", target: Any = None, with_: Any = None, when: str = "", question: str = ""
+    name: str, *, kind: str = "", target: object = None, with_: Any = None, when: str = "", question: str = ""
 ) -> NodeSpec:
     if kind and kind not in KINDS:
         near = nearest(str(kind), KINDS)
@@ -493,7 +495,7 @@ def _node(
     return NodeSpec(name, kind, of, {k: _binding(k, v) for k, v in (with_ or {}).items()}, gate, question, held)
 
 
-def _target(name: str, target: Any) -> tuple[str, Any]:
+def _target(name: str, target: object) -> tuple[str, object]:
     """(name of the object when it differs from the node's, the object itself when given)."""
     if isinstance(target, str):
         return ("" if target == name else check_name(target, "object")), None
@@ -504,12 +506,12 @@ def _target(name: str, target: Any) -> tuple[str, Any]:
     return (own if usable else ""), target
 
 
-def _name_of(target: Any) -> str:
+def _name_of(target: object) -> str:
     name = getattr(target, "name", None) or getattr(target, "__name__", None)
     return name if isinstance(name, str) else ""
 
 
-def _kind_of(target: Any) -> str:
+def _kind_of(target: object) -> str:
     kind = getattr(target, "kind", "")
     if isinstance(kind, str) and kind in KINDS:
         return kind
@@ -518,7 +520,7 @@ def _kind_of(target: Any) -> str:
     return "function" if re.fullmatch("function|method|builtin_function_or_method", type(target).__name__) else ""
 
 
-def _binding(parameter: str, value: Any) -> str:
+def _binding(parameter: str, value: object) -> str:
     check_name(parameter, "parameter")
     try:
         if not isinstance(value, str):
@@ -534,7 +536,7 @@ def _binding(parameter: str, value: Any) -> str:
         ) from None
 
 
-def _checked_node(name: Any) -> str:
+def _checked_node(name: object) -> str:
     if not isinstance(name, str):
         raise BadName(
             f"the node {name!r} is {type(name).__name__}, not a name.",

@@ -81,7 +81,7 @@ class Draft:
         return self.facts.wants
 
 
-def compile_graph(spec: GraphSpec, namespace: Mapping[str, Any], facts_of: FactsOf, *, nesting: int = 0) -> Plan:
+def compile_graph(spec: GraphSpec, namespace: Mapping[str, object], facts_of: FactsOf, *, nesting: int = 0) -> Plan:
     """The checked, frozen plan of an edited graph.
 
     Parameters
@@ -109,7 +109,7 @@ def compile_graph(spec: GraphSpec, namespace: Mapping[str, Any], facts_of: Facts
 class Compiler:
     """One compilation. Steps are methods in the order in which they run."""
 
-    def __init__(self, spec: GraphSpec, namespace: Mapping[str, Any], facts_of: FactsOf, nesting: int) -> None:
+    def __init__(self, spec: GraphSpec, namespace: Mapping[str, object], facts_of: FactsOf, nesting: int) -> None:
         self.spec, self.namespace, self.facts_of, self.nesting = spec, namespace, facts_of, nesting
         self.problems: list[str] = []
         self.names: list[str] = []
@@ -733,7 +733,7 @@ def _problems(number: int) -> str:
     return "1 problem" if number == 1 else f"{number} problems"
 
 
-def single_node_spec(name: str, target: Any) -> GraphSpec:
+def single_node_spec(name: str, target: object) -> GraphSpec:
     """The graph of one node: what running one agent or one function is."""
     return GraphSpec(name, {name: NodeSpec(name, target=target)}, out=(name,))
 
@@ -744,7 +744,7 @@ def single_node_spec(name: str, target: Any) -> GraphSpec:
 # ``Annotated[list, "append"]`` names a field's reducer; without one, writes replace (`last`).
 
 
-def state_fields(cls: Any) -> dict[str, dict[str, Any]]:
+def state_fields(cls: object) -> dict[str, dict[str, Any]]:
     """Field -> {"reducer", "type", "default" where there is one}.
 
     Raises
@@ -768,7 +768,7 @@ def state_fields(cls: Any) -> dict[str, dict[str, Any]]:
     }
 
 
-def _row(hint: Any, default: Any) -> dict[str, Any]:
+def _row(hint: object, default: object) -> dict[str, Any]:
     how, kind = "last", hint
     if get_origin(hint) is Annotated:
         kind, *marks = get_args(hint)
@@ -783,7 +783,7 @@ def _row(hint: Any, default: Any) -> dict[str, Any]:
     return row
 
 
-def _defaults(cls: Any) -> dict[str, Any]:
+def _defaults(cls: object) -> dict[str, Any]:
     if dataclasses.is_dataclass(cls):
         return {
             f.name: f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
