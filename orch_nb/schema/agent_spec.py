@@ -6,10 +6,10 @@ Numbers are read strictly: ``1e3``, ``nan``, ``-1`` and ``true`` are refused, an
 from __future__ import annotations
 
 import re
-from decimal import Decimal
-from typing import Any, Literal
+from decimal import Decimal  # noqa: TC003  (pydantic reads the annotation)
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from orch_nb.errors import BadOption
 from orch_nb.schema.amount import DOLLARS, read_amount
@@ -18,9 +18,9 @@ from orch_nb.schema.names import check_name
 from orch_nb.schema.reducers import reducer
 from orch_nb.schema.route_spec import Route, check_route, check_second_opinion, check_sla
 
-MAX_BUDGET_USD = Decimal(1_000_000)
+MAX_BUDGET_USD = 1_000_000
 MAX_TOKENS = 1_000_000
-MAX_TIMEOUT_S = 86_400.0
+MAX_TIMEOUT_S = 86_400
 MAX_ATTEMPTS = 10
 MAX_SEED = 2**63 - 1
 MAX_LIST = 256
@@ -28,7 +28,134 @@ MAX_PROMPT = 64 * 1024
 
 WORDS = ("tools", "effects", "fallback")
 """Keys whose value is a list of names."""
-_TEXTS = ("role", "goal", "backstory", "describe")
+
+
+# ------------------------------------------------------------------ single values
+# All errors are ValueError, also for wrong types, because pydantic collects these, with the key.
+def _word(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("must be a name")
+    word = value.strip()
+    if len(word) > 200 or any(c.isspace() or not c.isprintable() for c in word):
+        raise ValueError("must be one word")
+    return word
+
+
+def word_list(value: object) -> tuple[str, ...]:
+    """Return the names in ``[a, b]`` or ``"a, b"``, without repeats."""
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, list | tuple) or len(items) > MAX_LIST:
+        raise ValueError("must be a name or a list of names")
+    return tuple(dict.fromkeys(_word(item) for item in items))
+
+
+def _decimal(value: object, *, least: int = 0, most: int, unit: str = "", is_whole: bool = False) -> Decimal:
+    """Return a finite number within bounds. Text must be plain digits with at most one point."""
+    of = (
+        DOLLARS
+        if unit == DOLLARS
+        else f"a number{f' of {unit}' if unit else ''} from {least} to {most:,}, in plain digits"
+    )
+    try:
+        return read_amount(value, "it", least=least, most=most, of=of, is_whole=is_whole)
+    except BadOption as error:
+        raise ValueError(str(error.args[0]).removeprefix("it ").rpartition(", got ")[0]) from error
+
+
+def _budget(value: object) -> Decimal | Budget:
+    """Return a `Budget`, or its dollars if it has nothing else."""
+    try:
+        made = parse_budget(value)
+    except BadOption as error:
+        raise ValueError(f"cannot be read: {str(error).splitlines()[0].rstrip('.')}") from error
+    return made.usd if made.usd is not None and made.beside_usd() is None else made
+
+
+def _round(amount: Decimal) -> float:
+    """Round to six decimal places: more are not significant here, and could not be written without an exponent."""
+    return float(round(amount, 6))
+
+
+def _whole(value: object, *, least: int, most: int) -> int:
+    is_text = isinstance(value, str)  # then the hint shows whole numbers only
+    got = _decimal(value, least=least, most=most, is_whole=is_text)
+    if isinstance(value, float) or got != got.to_integral_value() or "." in str(value):
+        raise ValueError(f"must be a whole number from {least} to {most:,}")
+    return int(got)
+
+
+def reducer_pairs(value: object) -> dict[str, str]:
+    """Return the mapping in ``{findings: append}``, ``"findings=append, seen"`` or a list of such texts.
+
+    A key without a reducer gets "last".
+    """
+    if isinstance(value, str):
+        value = [part for part in value.split(",") if part.strip()]
+    if isinstance(value, list | tuple):
+        rows = [str(item).partition("=") for item in value]
+        value = {key.strip(): (name.strip() or "last") for key, _, name in rows}
+    if not isinstance(value, dict):
+        raise ValueError("must map state keys to reducers")  # noqa: TRY004
+    for key, name in value.items():
+        check_name(key, "state key")
+        if not isinstance(name, str):
+            raise ValueError(f"must map `{key}` to the name of a reducer")  # noqa: TRY004
+        reducer(name)
+    return value
+
+
+def _prompt(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("is empty: write the agent's task below the line")
+    if len(value) > MAX_PROMPT:
+        raise ValueError(f"must have at most {MAX_PROMPT:,} characters, got {len(value):,}")
+    return value.strip("\n").rstrip()
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be text")  # noqa: TRY004
+    return value.strip()
+
+
+def _examples(value: object) -> tuple[str, ...]:
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, list | tuple) or len(items) > MAX_LIST:
+        raise ValueError(f"must be a text or a list of at most {MAX_LIST} texts")
+    if not all(isinstance(item, str) and item.strip() for item in items):
+        raise ValueError("must hold texts only")
+    return tuple(item.strip() for item in items)
+
+
+def _limits(value: object) -> Decimal | Budget | None:
+    if value is None or isinstance(value, Budget):
+        return value
+    if hasattr(value, "items") or (isinstance(value, str) and re.search(r"[\s,=]", value.strip())):
+        return _budget(value)
+    return _decimal(value, most=MAX_BUDGET_USD, unit=DOLLARS)
+
+
+def _seed(value: object) -> int | None:
+    return None if value is None else _whole(value, least=0, most=MAX_SEED)
+
+
+def _timeout(value: object) -> float | None:
+    if value is None:
+        return None
+    got = _round(_decimal(value, most=MAX_TIMEOUT_S, unit="seconds"))
+    if got == 0:
+        raise ValueError("must be above 0 seconds")
+    return got
+
+
+def _duration(value: object) -> str | None:
+    if value is not None:
+        duration_s(value)
+    return value.strip() if isinstance(value, str) else None
+
+
+_Text = Annotated[str, BeforeValidator(_text)]
+_Names = Annotated[tuple[str, ...], BeforeValidator(word_list)]
 
 
 class AgentSpec(BaseModel):
@@ -86,226 +213,35 @@ class AgentSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
-    prompt: str
-    model: str = "small"
-    route: Route = None
-    role: str = ""
-    goal: str = ""
-    backstory: str = ""
-    out: object = None
+    name: Annotated[str, AfterValidator(lambda name: check_name(name, "name of an agent"))]
+    prompt: Annotated[str, BeforeValidator(_prompt)]
+    model: Annotated[str, BeforeValidator(_word)] = "small"
+    route: Annotated[Route, BeforeValidator(check_route)] = None
+    role: _Text = ""
+    goal: _Text = ""
+    backstory: _Text = ""
+    out: Annotated[object, BeforeValidator(lambda value: value.strip() if isinstance(value, str) else value)] = None
     enforce: Literal["provider", "constrained", "validate"] = "provider"
-    tools: tuple[str, ...] = ()
-    effects: tuple[str, ...] = ()
-    budget: Decimal | Budget | None = None
-    max_tokens: int = 1024
-    temperature: float = 0.0
-    seed: int | None = None
-    timeout: float | None = None
-    retry: int = 3
-    fallback: tuple[str, ...] = ()
-    second_opinion: dict[str, Any] | None = None
-    sla: dict[str, float] | None = None
-    cache: str | None = None
-    writes: dict[str, str] = {}
+    tools: _Names = ()
+    effects: Annotated[_Names, AfterValidator(lambda names: tuple(check_name(name, "effect") for name in names))] = ()
+    budget: Annotated[Decimal | Budget | None, BeforeValidator(_limits)] = None
+    max_tokens: Annotated[int, BeforeValidator(lambda value: _whole(value, least=1, most=MAX_TOKENS))] = 1024
+    temperature: Annotated[float, BeforeValidator(lambda value: _round(_decimal(value, most=2)))] = 0.0
+    seed: Annotated[int | None, BeforeValidator(_seed)] = None
+    timeout: Annotated[float | None, BeforeValidator(_timeout)] = None
+    retry: Annotated[int, BeforeValidator(lambda value: _whole(value, least=1, most=MAX_ATTEMPTS))] = 3
+    fallback: _Names = ()
+    second_opinion: Annotated[dict[str, Any] | None, BeforeValidator(check_second_opinion)] = None
+    sla: Annotated[dict[str, float] | None, BeforeValidator(check_sla)] = None
+    cache: Annotated[str | None, BeforeValidator(_duration)] = None
+    writes: Annotated[dict[str, str], BeforeValidator(reducer_pairs)] = {}
     on_failure: Literal["fail", "skip", "else"] = "fail"
-    describe: str = ""
-    examples: tuple[str, ...] = ()
-
-    @field_validator("name")
-    @classmethod
-    def _identifier(cls, value: str) -> str:
-        return check_name(value, "name of an agent")
-
-    @field_validator("prompt", mode="before")
-    @classmethod
-    def _has_words(cls, value: object) -> str:
-        if not isinstance(value, str) or not value.strip():
-            raise ValueError("is empty: write the agent's task below the line")
-        if len(value) > MAX_PROMPT:
-            raise ValueError(f"must have at most {MAX_PROMPT:,} characters, got {len(value):,}")
-        return value.strip("\n").rstrip()
-
-    @field_validator("model", mode="before")
-    @classmethod
-    def _model_name(cls, value: object) -> str:
-        return _word(value)
-
-    @field_validator(*_TEXTS, mode="before")
-    @classmethod
-    def _words_of_text(cls, value: object) -> str:
-        if not isinstance(value, str):
-            raise ValueError("must be text")  # noqa: TRY004
-        return value.strip()
-
-    @field_validator(*WORDS, mode="before")
-    @classmethod
-    def _list_of_names(cls, value: object) -> tuple[str, ...]:
-        return word_list(value)
-
-    @field_validator("effects")
-    @classmethod
-    def _effect_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(check_name(effect, "effect") for effect in value)
-
-    @field_validator("examples", mode="before")
-    @classmethod
-    def _list_of_texts(cls, value: object) -> tuple[str, ...]:
-        items = [value] if isinstance(value, str) else value
-        if not isinstance(items, list | tuple) or len(items) > MAX_LIST:
-            raise ValueError(f"must be a text or a list of at most {MAX_LIST} texts")
-        if not all(isinstance(item, str) and item.strip() for item in items):
-            raise ValueError("must hold texts only")
-        return tuple(item.strip() for item in items)
-
-    @field_validator("budget", mode="before")
-    @classmethod
-    def _limits(cls, value: object) -> Decimal | Budget | None:
-        if value is None or isinstance(value, Budget):
-            return value
-        if hasattr(value, "items") or (isinstance(value, str) and re.search(r"[\s,=]", value.strip())):
-            return _budget(value)
-        return _decimal(value, least=Decimal(0), most=MAX_BUDGET_USD, unit=DOLLARS)
-
-    @field_validator("max_tokens", mode="before")
-    @classmethod
-    def _tokens(cls, value: object) -> int:
-        return _whole(value, least=1, most=MAX_TOKENS)
-
-    @field_validator("retry", mode="before")
-    @classmethod
-    def _tries(cls, value: object) -> int:
-        return _whole(value, least=1, most=MAX_ATTEMPTS)
-
-    @field_validator("seed", mode="before")
-    @classmethod
-    def _seed(cls, value: object) -> int | None:
-        return None if value is None else _whole(value, least=0, most=MAX_SEED)
-
-    @field_validator("temperature", mode="before")
-    @classmethod
-    def _temperature(cls, value: object) -> float:
-        return _round(_decimal(value, least=Decimal(0), most=Decimal(2)))
-
-    @field_validator("timeout", mode="before")
-    @classmethod
-    def _seconds(cls, value: object) -> float | None:
-        if value is None:
-            return None
-        got = _round(_decimal(value, least=Decimal(0), most=Decimal(MAX_TIMEOUT_S), unit="seconds"))
-        if got == 0:
-            raise ValueError("must be above 0 seconds")
-        return got
-
-    @field_validator("cache", mode="before")
-    @classmethod
-    def _duration(cls, value: object) -> str | None:
-        if value is not None:
-            duration_s(value)
-        return value.strip() if isinstance(value, str) else None
-
-    @field_validator("writes", mode="before")
-    @classmethod
-    def _reducers(cls, value: object) -> dict[str, str]:
-        return reducer_pairs(value)
-
-    @field_validator("route", mode="before")
-    @classmethod
-    def _route(cls, value: object) -> Route:
-        return check_route(value)
-
-    @field_validator("second_opinion", mode="before")
-    @classmethod
-    def _second_opinion(cls, value: object) -> object:
-        return check_second_opinion(value)
-
-    @field_validator("sla", mode="before")
-    @classmethod
-    def _sla(cls, value: object) -> object:
-        return check_sla(value)
-
-    @field_validator("out", mode="before")
-    @classmethod
-    def _out(cls, value: object) -> object:
-        return value.strip() if isinstance(value, str) else value
+    describe: _Text = ""
+    examples: Annotated[tuple[str, ...], BeforeValidator(_examples)] = ()
 
 
 KEYS = tuple(key for key in AgentSpec.model_fields if key not in ("name", "prompt"))
 """The keys of an agent's cell, in the order in which they are shown."""
-
-
-# ------------------------------------------------------------------ single values
-# All errors are ValueError, also for wrong types, because pydantic collects these, with the key.
-def _word(value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("must be a name")
-    word = value.strip()
-    if len(word) > 200 or any(c.isspace() or not c.isprintable() for c in word):
-        raise ValueError("must be one word")
-    return word
-
-
-def word_list(value: object) -> tuple[str, ...]:
-    """Return the names in ``[a, b]`` or ``"a, b"``, without repeats."""
-    items = value.split(",") if isinstance(value, str) else value
-    if not isinstance(items, list | tuple) or len(items) > MAX_LIST:
-        raise ValueError("must be a name or a list of names")
-    return tuple(dict.fromkeys(_word(item) for item in items))
-
-
-def _decimal(value: object, *, least: Decimal, most: Decimal, unit: str = "", is_whole: bool = False) -> Decimal:
-    """Return a finite number within bounds. Text must be plain digits with at most one point."""
-    of = (
-        DOLLARS
-        if unit == DOLLARS
-        else f"a number{f' of {unit}' if unit else ''} from {least} to {most:,.0f}, in plain digits"
-    )
-    try:
-        return read_amount(value, "it", least=least, most=int(most), of=of, is_whole=is_whole)
-    except BadOption as error:
-        raise ValueError(str(error.args[0]).removeprefix("it ").rpartition(", got ")[0]) from error
-
-
-def _budget(value: object) -> Decimal | Budget:
-    """Return a `Budget`, or its dollars if it has nothing else."""
-    try:
-        made = parse_budget(value)
-    except BadOption as error:
-        raise ValueError(f"cannot be read: {str(error).splitlines()[0].rstrip('.')}") from error
-    return made.usd if made.usd is not None and made.beside_usd() is None else made
-
-
-def _round(amount: Decimal) -> float:
-    """Round to six decimal places: more are not significant here, and could not be written without an exponent."""
-    return float(round(amount, 6))
-
-
-def _whole(value: object, *, least: int, most: int) -> int:
-    is_text = isinstance(value, str)  # then the hint shows whole numbers only
-    got = _decimal(value, least=Decimal(least), most=Decimal(most), is_whole=is_text)
-    if isinstance(value, float) or got != got.to_integral_value() or "." in str(value):
-        raise ValueError(f"must be a whole number from {least} to {most:,}")
-    return int(got)
-
-
-def reducer_pairs(value: object) -> dict[str, str]:
-    """Return the mapping in ``{findings: append}``, ``"findings=append, seen"`` or a list of such texts.
-
-    A key without a reducer gets "last".
-    """
-    if isinstance(value, str):
-        value = [part for part in value.split(",") if part.strip()]
-    if isinstance(value, list | tuple):
-        rows = [str(item).partition("=") for item in value]
-        value = {key.strip(): (name.strip() or "last") for key, _, name in rows}
-    if not isinstance(value, dict):
-        raise ValueError("must map state keys to reducers")  # noqa: TRY004
-    for key, name in value.items():
-        check_name(key, "state key")
-        if not isinstance(name, str):
-            raise ValueError(f"must map `{key}` to the name of a reducer")  # noqa: TRY004
-        reducer(name)
-    return value
 
 
 # ------------------------------------------------------------------ durations
