@@ -24,7 +24,7 @@ from orch_nb.schema.messages import Usage
 if TYPE_CHECKING:
     from orch_nb.schema.values import JsonObject
 else:
-    JsonObject = dict  # `schema.secrets` resolves the fields' types, and cannot resolve the recursive one
+    JsonObject = dict[str, object]  # `schema.secrets` resolves the fields' types, and cannot resolve the recursive one
 
 SCHEMA = 1
 """Version of the events below."""
@@ -47,6 +47,16 @@ class ErrorInfo:
     failure: str = "catastrophic"
     hint: str = ""
     retry_after_s: float | None = None
+
+
+@dataclass(slots=True)
+class Activation:
+    """The fields of an event about one activation of a node; see above."""
+
+    frame: str
+    node: str
+    round: int
+    item: int | None
 
 
 @dataclass(slots=True)
@@ -75,7 +85,7 @@ class RunStarted:
 
 
 @dataclass(slots=True)
-class Finished:
+class Finished(Activation):
     """An activation succeeded. Also the record of a gate that passed its input (`status` "passed").
 
     `taken` lists positions in the node's own list of out-edges: the outcome of every predicate and chooser, evaluated once,
@@ -83,10 +93,6 @@ class Finished:
     """
 
     TYPE: ClassVar[str] = "finished"
-    frame: str
-    node: str
-    round: int
-    item: int | None
     value: object
     at: float
     started_at: float
@@ -100,15 +106,11 @@ class Finished:
 
 
 @dataclass(slots=True)
-class Failed:
+class Failed(Activation):
     """One attempt failed. `final` False: it is due again at `retry_at`. Final with `taken` None: the run fails. Final with a
     tuple: the run continues along those edges (empty: the node counts as skipped)."""
 
     TYPE: ClassVar[str] = "failed"
-    frame: str
-    node: str
-    round: int
-    item: int | None
     error: ErrorInfo
     at: float
     started_at: float
@@ -121,7 +123,7 @@ class Failed:
 
 
 @dataclass(slots=True)
-class Sent:
+class Sent(Activation):
     """A call (of a model or a tool) or a declared effect is about to start. It is on the disk before the first byte is sent.
 
     `request` has the messages for a model or the arguments for a tool; `request_hash` identifies it. `reserved_usd` is an
@@ -129,10 +131,6 @@ class Sent:
     """
 
     TYPE: ClassVar[str] = "sent"
-    frame: str
-    node: str
-    round: int
-    item: int | None
     call: int
     kind: str
     target: str
@@ -153,16 +151,12 @@ BROKEN = frozenset({"retry", "cancelled"})
 
 
 @dataclass(slots=True)
-class Settled:
+class Settled(Activation):
     """A call returned. `cost_usd` is its bill, capped at the reservation; the part above it is `overrun_usd`. `reply` is
     {"text", "tool_calls", ...} for a model, the result for a tool. `note` has clauses joined by "; ": the future of the call
     (`fate`), then a problem with its bill (`remark`)."""
 
     TYPE: ClassVar[str] = "settled"
-    frame: str
-    node: str
-    round: int
-    item: int | None
     call: int
     at: float
     ok: bool = True
@@ -201,17 +195,13 @@ class Mapped:
 
 
 @dataclass(slots=True)
-class Opened:
+class Opened(Activation):
     """An activation became a frame: a nested graph, or (with `plan`) a graph that a node built at run time.
 
     The frame's key is the activation's key; its nodes are activations inside it.
     """
 
     TYPE: ClassVar[str] = "opened"
-    frame: str
-    node: str
-    round: int
-    item: int | None
     inputs: dict[str, Any]
     at: float
     plan: dict[str, Any] | None = None
@@ -220,14 +210,10 @@ class Opened:
 
 
 @dataclass(slots=True)
-class Waiting:
+class Waiting(Activation):
     """The activation waits for a person. `shown` is the data shown to them; `shown_hash` ties the answer to it."""
 
     TYPE: ClassVar[str] = "waiting"
-    frame: str
-    node: str
-    round: int
-    item: int | None
     question: str
     shown: Any
     shown_hash: Digest
@@ -237,14 +223,10 @@ class Waiting:
 
 
 @dataclass(slots=True)
-class Answered:
+class Answered(Activation):
     """A person answered. `value` is the result: the shown value (approve), the edited one (edit), the typed one (answer)."""
 
     TYPE: ClassVar[str] = "answered"
-    frame: str
-    node: str
-    round: int
-    item: int | None
     action: str
     value: object
     by: str
@@ -256,14 +238,10 @@ class Answered:
 
 
 @dataclass(slots=True)
-class Reused:
+class Reused(Activation):
     """An activation's result was taken from an earlier run, for $0. `saved_usd` is its cost in that run."""
 
     TYPE: ClassVar[str] = "reused"
-    frame: str
-    node: str
-    round: int
-    item: int | None
     value: object
     at: float
     source: JsonObject
@@ -275,14 +253,10 @@ class Reused:
 
 
 @dataclass(slots=True)
-class Refused:
+class Refused(Activation):
     """A budget refused a call: nothing was sent. The figures are in `unit`, whatever their names say."""
 
     TYPE: ClassVar[str] = "refused"
-    frame: str
-    node: str
-    round: int
-    item: int | None
     scope: str
     limit_usd: Decimal
     spent_usd: Decimal

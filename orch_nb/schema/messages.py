@@ -192,12 +192,6 @@ class Embedder(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Folding:
-    text: list[str] = field(default_factory=list)
-    calls: list[ToolCall] = field(default_factory=list)
-
-
 async def collect(
     stream: AsyncIterator[ModelEvent],
     *,
@@ -205,19 +199,20 @@ async def collect(
     on_event: Callable[[], object] | None = None,
 ) -> Reply:
     """Return one `Reply` from a stream. Call `on_text(piece)` for each piece of text, and `on_event()` for each event."""
-    got = _Folding()
+    texts: list[str] = []
+    calls: list[ToolCall] = []
     async for event in stream:
         if on_event is not None:
             on_event()
         match event:
             case TextDelta(text=text):
-                got.text.append(text)
+                texts.append(text)
                 if on_text is not None:
                     on_text(text)
             case ToolCallEvent(call=call):
-                got.calls.append(call)
+                calls.append(call)
             case Completed() as end:
-                return end.reply("".join(got.text), tuple(got.calls))
+                return end.reply("".join(texts), tuple(calls))
     from orch_nb.errors import MalformedReply
 
     raise MalformedReply("the provider's stream ended without an end mark.", billed=True)

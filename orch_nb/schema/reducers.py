@@ -60,9 +60,6 @@ REDUCERS: dict[str, Reducer] = {
     "last": last, "append": append, "add": add, "max": largest, "min": smallest, "union": union, "merge": merge,
 }  # fmt: skip
 
-SEQUENTIAL_ONLY = frozenset({"last"})
-"""Reducers whose result depends on the order of writes, which concurrent writers do not have."""
-
 
 def reducer(name: str) -> Reducer:
     """Return the reducer of this name.

@@ -171,10 +171,6 @@ class Account:
         for purse in self.purses.values():
             purse.noted = purse.overrun
 
-    def is_used(self) -> bool:
-        """Return whether anything is spent, held, in doubt or overrun."""
-        return any(purse.used() for purse in self.purses.values())
-
 
 @dataclass(slots=True)
 class OpenHold:

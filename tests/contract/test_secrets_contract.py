@@ -62,7 +62,7 @@ def holding(kind: Any, secret: str) -> Iterator[tuple[str, Any]]:
         return
     if kind is str:
         yield "", text
-    elif kind is Any:
+    elif kind is Any or kind is object:
         pieces = [text[i : i + 3] for i in range(0, len(text), 3)]
         for value in (
             text,
@@ -112,7 +112,7 @@ def filler(kind: Any) -> tuple[Any]:
         return filler(parts[0])
     if is_dataclass(kind):
         return (made(kind),)
-    plain = {str: "n", Any: 1, int: 1, float: 1.0, bool: False, Decimal: Decimal(1), NoneType: None}
+    plain = {str: "n", Any: 1, object: 1, int: 1, float: 1.0, bool: False, Decimal: Decimal(1), NoneType: None}
     return ((origin or kind)() if kind not in plain else plain[kind],)
 
 
