@@ -1,1 +1,1 @@
-"""Where runs are kept: one port (`engine.ports.Store`), in memory and in SQLite, held to one contract suite."""
+"""Stores of runs, in memory and in SQLite. Both implement `engine.ports.Store` and pass one contract suite."""

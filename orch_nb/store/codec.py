@@ -132,7 +132,7 @@ class Packer:
         if not body or '"$' in body:
             row = {k: self._tree(v)[0] if k in USER_VALUES else tag(v) for k, v in row.items()}
             if plan is not None:
-                # It is the same in every run of its graph, so it becomes a blob of its own, whatever its size.
+                # It is the same in every run of its graph, so it becomes a blob, whatever its size.
                 row["plan"] = {"$blob": self._number(JSON, self._plans.text(plan))}
             body = dumps(row)
         return (kind, SCHEMA, at, fingerprint, money, body)
@@ -167,40 +167,33 @@ class Packer:
 
     def _list(self, value: Iterable[object]) -> tuple[object, int]:
         trees: list[object] = []
-        total = 2
         sizes = []
         for item in value:
             tree, size = self._tree(item)
             trees.append(tree)
             sizes.append(size + 1)
-            total += size + 1
-        if total <= LARGE:
-            return trees, total
-        pieces, tail = _cut(trees, sizes)
-        if not pieces:
-            return trees, total
-        ids = [self._number(JSON, dumps(piece)) for piece in pieces]
-        listed, size = self._list(ids)
-        return {"$list": listed, "tail": tail}, size + sum(sizes[len(trees) - len(tail) :]) + 20
+        return self._container("$list", list, trees, sizes)
 
     def _dict(self, value: Mapping[object, object]) -> tuple[object, int]:
         trees: list[tuple[str, object]] = []
-        total = 2
         sizes = []
         for key, item in value.items():
             name = key_text(key)
             tree, size = self._tree(item)
             trees.append((name, tree))
             sizes.append(len(name) + size + 4)
-            total += sizes[-1]
-        if total <= LARGE:
-            return dict(trees), total
-        pieces, tail = _cut(trees, sizes)
+        return self._container("$dict", dict, trees, sizes)
+
+    def _container(
+        self, name: str, kind: Callable[[list[_T]], object], trees: list[_T], sizes: list[int]
+    ) -> tuple[object, int]:
+        """Return a list or mapping, with its full pieces as blobs if it is large."""
+        total = 2 + sum(sizes)
+        pieces, tail = _cut(trees, sizes) if total > LARGE else ([], trees)
         if not pieces:
-            return dict(trees), total
-        ids = [self._number(JSON, dumps(dict(piece))) for piece in pieces]
-        listed, size = self._list(ids)
-        return {"$dict": listed, "tail": dict(tail)}, size + sum(sizes[len(trees) - len(tail) :]) + 20
+            return kind(trees), total
+        listed, size = self._list([self._number(JSON, dumps(kind(piece))) for piece in pieces])
+        return {name: listed, "tail": kind(tail)}, size + sum(sizes[len(trees) - len(tail) :]) + 20
 
     def _refer(self, kind: int, content: str | bytes) -> dict[str, int]:
         return {"$blob": self._number(kind, content)}

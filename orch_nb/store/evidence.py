@@ -39,7 +39,7 @@ def _check(row: Evidence) -> Evidence:
     row, _ = REDACTOR.clean(row)  # before the prompt is cut
     for name in ("key", "task", "offer", "model"):
         if not isinstance(getattr(row, name), str) or not getattr(row, name):
-            raise _bad(row, f"has no `{name}`", "every judgement names its task, its model and a key of its own")
+            raise _bad(row, f"has no `{name}`", "a judgement needs a task, an offer, a model and a key")
     if not _is_number(row.quality) or not 0 <= row.quality <= 1:
         raise _bad(row, f"has the quality {row.quality!r}", "from 0 (wrong) to 1 (right)")
     if row.cost_usd is not None and not (

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from orch_nb.engine.ports import Hold, Limit
+    from orch_nb.engine.ports import Balance, Hold, Limit
 
 QUOTAS_SINCE = STEPS.index(m003_quotas) + 1
 """The first version of the tables with other units than dollars."""
@@ -327,13 +327,28 @@ class Tally:
         purse.in_doubt = ledger_rules.add(purse.in_doubt, in_doubt)
         purse.overrun = ledger_rules.add(purse.overrun, overrun)
 
+    def add(self, one: Account) -> None:
+        """Add the amounts of an account whose log is deleted."""
+        for purse in one.purses.values():
+            self.carry(one.scope, purse.unit, purse.spent, purse.in_doubt, purse.overrun)
 
-def differs(live: Account, made: Account) -> bool:
+    def repair(self, live: Mapping[str, Account], account: Callable[[str], Account]) -> list[tuple[Balance, Balance]]:
+        """Repair the live accounts that differ from the tally; return (before, after) of each.
+
+        `account` returns the account of a scope for writing, a new one if needed.
+        """
+        wrong = []
+        for scope in sorted(live.keys() | self.accounts.keys()):
+            made = self.account(scope)
+            if _differ(live.get(scope) or Account(scope), made):
+                one = account(scope)
+                before = one.balance()
+                for unit in {*one.purses, *made.purses}:
+                    one.purse(unit).take(made.purse(unit))
+                wrong.append((before, one.balance()))
+        return wrong
+
+
+def _differ(one: Account, other: Account) -> bool:
     """Return whether the figures that events determine differ."""
-    return any(live.purse(unit).figures() != made.purse(unit).figures() for unit in {*live.purses, *made.purses})
-
-
-def put_right(live: Account, made: Account) -> None:
-    """Copy the figures that events determine from `made`."""
-    for unit in {*live.purses, *made.purses}:
-        live.purse(unit).take(made.purse(unit))
+    return any(one.purse(unit).figures() != other.purse(unit).figures() for unit in {*one.purses, *other.purses})

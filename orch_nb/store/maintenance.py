@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from orch_nb.store import ledger_rules
 from orch_nb.store.codec import JSON, blob_ids
 from orch_nb.store.evidence import BLANK
-from orch_nb.store.ledger_rules import ZERO, Account
-from orch_nb.store.ledger_tables import Tally, differs, load_accounts, load_holds, put_right
+from orch_nb.store.ledger_rules import ZERO
+from orch_nb.store.ledger_tables import Tally, load_accounts, load_holds
 from orch_nb.store.runs import is_own, scope_of
 from orch_nb.store.tagged_json import loads
 
@@ -133,16 +133,7 @@ class Sweeper:
         tally = Tally()
         for row in self._carry_over():
             tally.carry(*row)
-        for number, _ in reader.every_run():
+        for number in reader.every_run():
             doubted = {name for name, hold in load_holds(self._db, number).items() if hold.doubted}
             tally.run(self._db.execute(MOVES, (number << 32, (number + 1) << 32)).fetchall(), doubted)
-        live = {one.scope: one for one in load_accounts(self._db, "")}
-        wrong = []
-        for scope in sorted(live.keys() | tally.accounts.keys()):
-            made = tally.account(scope)
-            before = live.get(scope) or Account(scope)
-            if differs(before, made):
-                one = self._journal.ledger.account(scope)
-                put_right(one, made)
-                wrong.append((before.balance(), one.balance()))
-        return wrong
+        return tally.repair({one.scope: one for one in load_accounts(self._db, "")}, self._journal.ledger.account)

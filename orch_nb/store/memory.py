@@ -21,7 +21,7 @@ from orch_nb.store import evidence as proof
 from orch_nb.store import ledger_rules
 from orch_nb.store.base import BaseStore, closed_error, locked_error, not_found_error, taken_error
 from orch_nb.store.ledger_rules import Account, OpenHold
-from orch_nb.store.ledger_tables import Tally, admit_record, differs, put_right, settle_record
+from orch_nb.store.ledger_tables import Tally, admit_record, settle_record
 from orch_nb.store.runs import (
     RunRow,
     StoreStats,
@@ -93,15 +93,7 @@ class MemoryStore(BaseStore):
             return str(self._last)
 
     def create(self, run: str) -> MemoryRunLog:
-        """Return the log of a new run, which exists from its first event on.
-
-        Raises
-        ------
-        StoreError
-            The id is taken or invalid.
-        RunLocked
-            The run is about to begin.
-        """
+        """Return the log of a new run, which exists from its first event on."""
         check_run(run)
         with self._lock:
             if self._runs.get(run):
@@ -115,12 +107,7 @@ class MemoryStore(BaseStore):
             return self._log(run)
 
     def open(self, run: str) -> MemoryRunLog:
-        """Return the log of an existing run, to continue writing.
-
-        Raises
-        ------
-        RunNotFound, RunLocked
-        """
+        """Return the log of an existing run, to continue writing."""
         with self._lock:
             self._events(run)
             if run in self._writing:
@@ -142,12 +129,7 @@ class MemoryStore(BaseStore):
 
     # -------------------------------------------------------------- reading
     def read(self, run: str, *, after: int = 0) -> Iterator[tuple[int, Event]]:
-        """Return (seq, event) of a run, in order, from `after` + 1 on.
-
-        Raises
-        ------
-        RunNotFound
-        """
+        """Return (seq, event) of a run, in order, from `after` + 1 on."""
         start = max(after, 0)
         return iter(list(enumerate(self._events(run)[start:], start + 1)))
 
@@ -175,12 +157,7 @@ class MemoryStore(BaseStore):
         return chosen if limit is None else chosen[: max(limit, 0)]
 
     def run(self, run: str) -> RunRow:
-        """Return the row of a run.
-
-        Raises
-        ------
-        RunNotFound
-        """
+        """Return the row of a run."""
         events = self._events(run)
         s = standing_of(events)
         scope = account_of(run, s.parent)
@@ -254,24 +231,12 @@ class MemoryStore(BaseStore):
     def rebuild_ledger(self) -> list[tuple[Balance, Balance]]:
         """Rebuild every account from the events of all runs; return (before, after) of the scopes that differed."""
         with self._lock:
-            tally = self._tally()
-            wrong = []
-            for scope in sorted(self._accounts.keys() | tally.accounts.keys()):
-                made, live = tally.account(scope), self.account(scope)
-                if differs(live, made):
-                    before = live.balance()
-                    put_right(live, made)
-                    wrong.append((before, live.balance()))
-            return wrong
-
-    def _tally(self) -> Tally:
-        tally = Tally()
-        for one in self._carried.accounts.values():
-            for purse in one.purses.values():
-                tally.carry(one.scope, purse.unit, purse.spent, purse.in_doubt, purse.overrun)
-        for run in self._runs:
-            self._tally_run(tally, run)
-        return tally
+            tally = Tally()
+            for one in self._carried.accounts.values():
+                tally.add(one)
+            for run in self._runs:
+                self._tally_run(tally, run)
+            return tally.repair(self._accounts, self.account)
 
     def _tally_run(self, tally: Tally, run: str) -> None:
         records = self._records[run]
@@ -306,8 +271,7 @@ class MemoryStore(BaseStore):
             self._tally_run(tally, run)
             for one in tally.accounts.values():
                 if not is_own(one.scope, run):
-                    for purse in one.purses.values():
-                        self._carried.carry(one.scope, purse.unit, purse.spent, purse.in_doubt, purse.overrun)
+                    self._carried.add(one)
             for scope in [s for s in self._accounts if is_own(s, run)]:
                 del self._accounts[scope]
             del self._runs[run], self._holds[run], self._records[run]
@@ -324,7 +288,7 @@ class MemoryStore(BaseStore):
 
 
 class MemoryRunLog:
-    """The one writer of one run (`engine.ports.RunLog`)."""
+    """The one writer of one run (`engine.ports.RunLog`). `SqliteRunLog` lists the errors of its methods."""
 
     __slots__ = ("_events", "_holds", "_open", "_store", "run")
 
@@ -339,13 +303,7 @@ class MemoryRunLog:
         return len(self._events)
 
     def append(self, events: Sequence[Event], /) -> Awaitable[None] | None:
-        """Append `events` and return None: they are committed.
-
-        Raises
-        ------
-        UnstorableValue
-            A value cannot be stored; nothing was appended.
-        """
+        """Append `events` and return None: they are committed."""
         if not self._open:
             raise closed_error(self.run)
         for event in events:
@@ -368,15 +326,7 @@ class MemoryRunLog:
             self._store.set_limit(scope_of(self.run), budget_of(event.limit_usd, event.limits))
 
     async def admit(self, event: Event, hold: Hold | None, /) -> Refusal | None:
-        """Append a `Sent` and make its hold, or return the refusal.
-
-        Raises
-        ------
-        UnstorableValue
-            As `append`.
-        StoreError
-            The amount is invalid, or the hold's name is in use.
-        """
+        """Append a `Sent` and make its hold, or return the refusal."""
         if not self._open:
             raise closed_error(self.run)
         _check(event)
@@ -402,15 +352,7 @@ class MemoryRunLog:
         used: Mapping[str, Decimal] | None = None,
         /,
     ) -> Awaitable[None] | None:
-        """Append a `Settled` (and what follows at once) and turn its hold into `spent_usd`.
-
-        Raises
-        ------
-        StoreError
-            An amount is invalid, or money was spent under a hold that is not open.
-        UnstorableValue
-            As `append`.
-        """
+        """Append a `Settled` (and what follows at once) and turn its hold into `spent_usd`."""
         hold = REDACTOR.text(hold)
         known = self._holds.get(hold)
         ledger_rules.check_settlement(self.run, hold, spent_usd, overrun_usd, used, is_open=known is not None)
@@ -429,13 +371,7 @@ class MemoryRunLog:
             raise closed_error(self.run)
 
     def mark_in_doubt(self, hold: str, /) -> None:
-        """Turn a hold into money in doubt, unless it is already in doubt.
-
-        Raises
-        ------
-        StoreError
-            The hold is not open.
-        """
+        """Turn a hold into money in doubt, unless it is already in doubt."""
         if not self._open:
             raise closed_error(self.run)
         hold = REDACTOR.text(hold)

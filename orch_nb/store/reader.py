@@ -211,10 +211,9 @@ class Reader:
             return []
         return [proof.from_row(row) for row in self._all(proof.READ, (task,))]
 
-    def every_run(self) -> list[tuple[int, str]]:
-        """Return (number, id) of all runs."""
-        rows = self._all("SELECT number, coalesce(name, CAST(number AS TEXT)) FROM runs ORDER BY number")
-        return [(number, run) for number, run in rows]
+    def every_run(self) -> list[int]:
+        """Return the numbers of all runs."""
+        return [number for (number,) in self._all("SELECT number FROM runs ORDER BY number")]
 
     def account(self, scope: str) -> Account:
         """Return the account of `scope`, an empty one if needed."""

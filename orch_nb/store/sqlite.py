@@ -169,7 +169,7 @@ class SqliteStore(BaseStore):
 
         Notes
         -----
-        A reservation is a commit of its own. Frequent calls get numbers from a block that doubles each time. `close` returns
+        A reservation is a separate commit. Frequent calls get numbers from a block that doubles each time. `close` returns
         the unused numbers, unless another process reserved numbers since.
         """
         journal = self._writing()

@@ -38,7 +38,7 @@ def version_of(connection: sqlite3.Connection) -> int:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if tables and application != APPLICATION:
-        raise StoreError("the file is a database of another program.", hint="give the store a path of its own")
+        raise StoreError("the file is a database of another program.", hint="give the store another path")
     if version > len(STEPS):
         raise SchemaTooNew(
             f"the store has tables of version {version}; this version knows {len(STEPS)}. The file was not changed.",

@@ -64,7 +64,7 @@ STATEMENTS = (
         doubted INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (run, hold)
     ) WITHOUT ROWID""",
-    # What deleted runs had spent, and what a reset took off: the part of an account that no log says any more.
+    # The spending of deleted runs, and the amounts that a reset removed: the part of an account that is in no log any more.
     """CREATE TABLE carried (
         scope TEXT PRIMARY KEY,
         spent_usd TEXT NOT NULL,
