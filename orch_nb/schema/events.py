@@ -16,15 +16,10 @@ from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from decimal import Decimal
 from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from orch_nb.errors import CorruptStore, SchemaTooNew
 from orch_nb.schema.messages import Usage
-
-if TYPE_CHECKING:
-    from orch_nb.schema.values import JsonObject
-else:
-    JsonObject = dict[str, object]  # `schema.secrets` resolves the fields' types, and cannot resolve the recursive one
 
 SCHEMA = 1
 """Version of the events below."""
@@ -79,7 +74,7 @@ class RunStarted:
     version: str = ""
     attended: bool = True
     limits: dict[str, str] | None = None
-    baseline: dict[str, Any] | None = None
+    baseline: dict[str, str] | None = None
     secrets: dict[str, int] | None = None
     """Kind -> number of secrets replaced in the inputs."""
 
@@ -244,7 +239,7 @@ class Reused(Activation):
     TYPE: ClassVar[str] = "reused"
     value: object
     at: float
-    source: JsonObject
+    source: dict[str, object]
     taken: tuple[int, ...] | None = None
     writes: dict[str, object] | None = None
     saved_usd: Decimal | None = None
