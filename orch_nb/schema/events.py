@@ -313,12 +313,11 @@ def key_of(frame: str, node: str, round: int, item: int | None = None) -> str:  
     return f"{frame}/{name}" if frame else name
 
 
-def key(event: Any) -> str:
+def key(event: Event) -> str:
     """Return the key of the event's activation, "" for an event of the whole run."""
-    node = getattr(event, "node", "")
-    if not node or isinstance(event, RunEnded):
-        return ""
-    return key_of(event.frame, node, event.round, getattr(event, "item", None))
+    if isinstance(event, Activation):
+        return key_of(event.frame, event.node, event.round, event.item)
+    return key_of(event.frame, event.node, event.round) if isinstance(event, Mapped) else ""
 
 
 _Layout = tuple[Callable[[object], tuple[Any, ...]], tuple[str, ...], tuple[object, ...], dict[str, object]]
@@ -350,7 +349,7 @@ def _parts(value: object) -> dict[str, object]:
 
 def to_row(event: Event) -> dict[str, Any]:
     """Return the event as plain data, without fields at their default or usual value. Decimals become text."""
-    out: dict[str, Any] = {}
+    out: dict[str, object] = {}
     getter, names, defaults, _ = _layout_of(event.__class__)
     for name, value, default in zip(names, getter(event), defaults, strict=True):
         if value is default:
@@ -403,7 +402,7 @@ def from_row(type_name: str, row: dict[str, Any], *, schema: int = SCHEMA) -> Ev
     return event
 
 
-UPCASTERS: dict[int, Callable[[str, dict[str, Any]], tuple[str, dict[str, Any]]]] = {}
+UPCASTERS: dict[int, Callable[[str, dict[str, object]], tuple[str, dict[str, object]]]] = {}
 """Version -> function that turns a row of that version into one of the next. Empty while there is only one version."""
 
 

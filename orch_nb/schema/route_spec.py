@@ -162,7 +162,7 @@ def _how(value: Mapping[str, object]) -> str:
     return ways[0]
 
 
-def _check_whole(how: str, made: dict[str, Any]) -> None:
+def _check_whole(how: str, made: Mapping[str, Any]) -> None:
     """Check that the parts of a route fit together."""
     if how in ("rules", "keywords") and "else" not in made:
         raise ValueError("needs `else: MODEL`: the model that answers if no condition is true")
@@ -314,7 +314,7 @@ def conditions(route: object) -> list[str]:
 
 
 # ------------------------------------------------------------------ neighbours of the key
-def check_second_opinion(value: object) -> dict[str, Any] | None:
+def check_second_opinion(value: object) -> dict[str, object] | None:
     """Check ``{model: big, below: 0.7, by: agreement(3)}`` and return it without defaults; None for none.
 
     Raises
@@ -336,7 +336,7 @@ def check_second_opinion(value: object) -> dict[str, Any] | None:
             )
     if "model" not in value:
         raise ValueError("must be a model, or {model: big, below: 0.7, by: agreement(3)}")
-    made: dict[str, Any] = {"model": _model(value["model"])}
+    made: dict[str, object] = {"model": _model(value["model"])}
     if "below" in value:
         made["below"] = share(value["below"])
     if "by" in value:
