@@ -1,7 +1,6 @@
-"""An agent's cell: the words on the magic line, front matter, the prompt; and the way back.
+"""An agent's cell: the magic line, front matter and the prompt, read and written.
 
-The line and the front matter take the same keys. Whatever is wrong is said with the line in the cell, the key and the
-nearest name that exists.
+The line and the front matter take the same keys. An error has its line in the cell, the key and the nearest name.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import ValidationError
 
@@ -25,16 +24,18 @@ from orch_nb.schema.secrets import REDACTOR
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pydantic_core import ErrorDetails
+
 MAX_FILE_BYTES = 256 * 1024
 ALIASES = {"tool": "tools", "effect": "effects", "example": "examples"}
-"""On the magic line a list may be given one by one: ``--tool search --tool read``."""
+"""Keys of the magic line whose list may be given one by one: ``--tool search --tool read``."""
 
 
 @dataclass(slots=True)
 class _Given:
-    """One key as it was written, and where."""
+    """One key as it was written, and its place."""
 
-    value: Any
+    value: object
     line: int
     column: int = 0
 
@@ -46,13 +47,13 @@ class _Cell:
     source: str
     given: dict[str, _Given] = field(default_factory=dict)
 
-    def error(self, kind: type[CellError], message: str, at: _Given, *, hint: str = "", **facts: Any) -> CellError:
+    def error(self, kind: type[CellError], message: str, at: _Given, *, hint: str = "", **facts: object) -> CellError:
         return kind(message, line=at.line, column=at.column, source=self.source, hint=hint, **facts)
 
     def put(self, key: str, got: _Given) -> None:
-        """Note a key; twice is an error unless both say the same."""
+        """Add a key; a second value of it is an error unless both are the same."""
         before = self.given.get(key)
-        if before is not None and before.value != got.value and _check(key, before.value) != _check(key, got.value):
+        if before is not None and before.value != got.value and _checked(key, before.value) != _checked(key, got.value):
             raise self.error(
                 BadOption,
                 f"`{key}` is given twice: {_show(before.value)} (line {before.line}) and {_show(got.value)}.",
@@ -64,7 +65,7 @@ class _Cell:
 
 
 def parse_agent_cell(line: str, body: str) -> AgentSpec:
-    """The agent of one cell: the words after ``%%agent``, and the text below.
+    """Read the agent of one cell: the line after ``%%agent``, and the text below.
 
     Parameters
     ----------
@@ -76,9 +77,9 @@ def parse_agent_cell(line: str, body: str) -> AgentSpec:
     Raises
     ------
     UnknownKey
-        A key that no agent has; the nearest is named.
+        A key that agents do not have; the nearest is named.
     BadOption, BadName, BadType
-        A value that cannot act; line 1 is the magic's own line.
+        An invalid value; line 1 is the magic line.
     """
     from orch_nb.schema.yaml import split_front_matter
 
@@ -92,15 +93,15 @@ def parse_agent_cell(line: str, body: str) -> AgentSpec:
     return build_spec({"name": name, "prompt": parts.prompt, **{k: g.value for k, g in cell.given.items()}}, cell=cell)
 
 
-def build_spec(values: Mapping[str, Any], *, cell: _Cell | None = None) -> AgentSpec:
-    """An `AgentSpec` of these values; what is wrong becomes one typed error with key, value and line.
+def build_spec(values: Mapping[str, object], *, cell: _Cell | None = None) -> AgentSpec:
+    """Return an `AgentSpec` of these values; the first fault becomes a typed error with key, value and line.
 
     Raises
     ------
     UnknownKey
-        A key that no agent has.
+        A key that agents do not have.
     BadOption, BadName, BadType
-        A value that cannot act.
+        An invalid value.
     """
     for key in values:
         if key not in AgentSpec.model_fields:
@@ -108,47 +109,52 @@ def build_spec(values: Mapping[str, Any], *, cell: _Cell | None = None) -> Agent
     _check_names(values, cell)
     _check_one_way(values, cell)
     try:
-        return AgentSpec(**values)
+        return AgentSpec.model_validate(dict(values))
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0])
-        at = (cell.given.get(key) if cell else None) or _Given(None, 1 if cell else 0)
+        at = _place_of(key, cell)
         raise _bad_value(key, values.get(key), first, at, cell) from None
 
 
-def _check_names(values: Mapping[str, Any], cell: _Cell | None) -> None:
-    """Names and reducers have errors of their own, which pydantic would not give the key's place."""
-    checks: dict[str, Callable[[Any], Any]] = {"name": check_name, "effects": _effects, "writes": reducer_pairs}
+def _place_of(key: str, cell: _Cell | None) -> _Given:
+    """Return the place of a key; the magic line for a key that the cell does not have."""
+    return (cell.given.get(key) if cell else None) or _Given(None, 1 if cell else 0)
+
+
+def _check_names(values: Mapping[str, object], cell: _Cell | None) -> None:
+    """Check names and reducers, whose errors pydantic would raise without the key's place."""
+    checks: dict[str, Callable[..., object]] = {"name": check_name, "effects": _effects, "writes": reducer_pairs}
     for key, check in checks.items():
         try:
             if key in values:
                 check(values[key])
         except CellError as error:
-            at = (cell.given.get(key) if cell else None) or _Given(None, 1 if cell else 0)
+            at = _place_of(key, cell)
             text, source = _first_line(error), cell.source if cell else ""
             raise type(error)(text, line=at.line, column=at.column, source=source, hint=error.hint) from None
         except ValueError:
-            continue  # not even the right kind of value: the model says so, with the key
+            continue  # a value of another type: the model refuses it, with the key
 
 
-def _check_one_way(values: Mapping[str, Any], cell: _Cell | None) -> None:
-    """`model` names one, `route` chooses one: both at once would hide which of them counts."""
+def _check_one_way(values: Mapping[str, object], cell: _Cell | None) -> None:
+    """Refuse `model` beside `route`, which chooses the model itself."""
     if values.get("route") is None or values.get("model") is None:
         return
-    at = (cell.given.get("route") if cell else None) or _Given(None, 1 if cell else 0)
+    at = _place_of("route", cell)
     raise BadOption(
         f"`model: {values['model']}` and `route` are both given.", line=at.line, column=at.column,
         source=cell.source if cell else "", hint="keep one: `route` chooses the model itself", key="route",
     )  # fmt: skip
 
 
-def _effects(value: Any) -> None:
+def _effects(value: object) -> None:
     for effect in word_list(value):
         check_name(effect, "effect")
 
 
-def _bad_value(key: str, value: Any, problem: Any, at: _Given, cell: _Cell | None) -> CellError:
-    says = str(problem["msg"]).removeprefix("Value error, ")
+def _bad_value(key: str, value: object, problem: ErrorDetails, at: _Given, cell: _Cell | None) -> CellError:
+    says = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "literal_error":
         choices = [c.strip(" '\"") for c in str(problem["ctx"]["expected"]).replace(" or ", ", ").split(",")]
         near = nearest(str(value), choices)
@@ -169,7 +175,7 @@ HINTS = {
     "timeout": "seconds, e.g. `timeout: 30`",
     "max_tokens": "tokens of one answer, e.g. `max_tokens: 300`",
     "temperature": "0 repeats itself, 1 varies",
-    "retry": "tries at a transient failure; 1 means once",
+    "retry": "tries at a transient failure; `retry: 1` tries once",
     "route": "`route: auto`, or e.g. `route: {cascade: [small, big], confidence: 0.7, by: agreement(3)}`",
     "second_opinion": "e.g. `second_opinion: {model: big, below: 0.7, by: agreement(3)}`",
     "sla": "e.g. `sla: {seconds: 5}`",
@@ -180,28 +186,27 @@ HINTS = {
 
 def _unknown_key(key: str, cell: _Cell | None, at: _Given | None) -> UnknownKey:
     near = nearest(key, [*KEYS, *ALIASES])
-    later = {"context", "memory", "tags"}
-    if key in later:
-        hint = f"`{key}` does nothing yet; leave it out"
+    if key in ("context", "memory", "tags"):
+        hint = f"`{key}` has no effect yet; leave it out"
     elif near:
         hint = f"did you mean `{near}`?"
     else:
         hint = f"keys: {', '.join(KEYS)}"
     at = at or _Given(None, 0)
     source = cell.source if cell else ""
-    says = f"`{key}` is no key of an agent."
+    says = f"An agent has no key `{key}`."
     return UnknownKey(says, line=at.line, column=at.column, source=source, hint=hint, key=key, nearest=near)
 
 
-def _check(key: str, value: Any) -> Any:
-    """The value as the spec keeps it, to compare two spellings of the same."""
+def _checked(key: str, value: object) -> object:
+    """Return a value as the spec stores it, to compare two spellings of it."""
     try:
         return getattr(AgentSpec.model_validate({"name": "a", "prompt": "p", key: value}), key, value)
     except (ValidationError, OrchError):
         return value
 
 
-def _show(value: Any) -> str:
+def _show(value: object) -> str:
     text = value if isinstance(value, str) else repr(value)
     return f"`{text[:60]}{'…' if len(text) > 60 else ''}`"
 
@@ -218,7 +223,7 @@ _TOKEN = re.compile(
 
 
 def _tokens(line: str, cell: _Cell) -> list[_Token]:
-    """Words and quoted texts of the magic line; a ``#`` at the start of a word begins a comment."""
+    """Return the words and quoted texts of the magic line; a ``#`` at the start of a word begins a comment."""
     out = []
     offset = len("%%agent ") + 1
     for match in _TOKEN.finditer(line):
@@ -237,19 +242,20 @@ def _tokens(line: str, cell: _Cell) -> list[_Token]:
 
 
 def _read_line(line: str, cell: _Cell) -> str:
-    """The name; flags go into `cell`."""
+    """Return the name; options go into `cell`."""
     tokens = _tokens(line, cell)
     if not tokens or tokens[0].text.startswith("--"):
         raise BadOption("the agent has no name.", line=1, source=cell.source, hint="`%%agent NAME --model small`")
     name = check_name(tokens[0].text, "name of an agent", line=1, source=cell.source)
     rest = tokens[1:]
-    lists: dict[str, _Given] = {}
+    lists: dict[str, list[str]] = {}
+    places: dict[str, _Given] = {}
     while rest:
         flag, *rest = rest
         if flag.is_quoted or not flag.text.startswith("--"):
             raise BadOption(
-                f"`{flag.text[:60]}` stands alone.", line=1, column=flag.column, source=cell.source,
-                hint="options are `--key value`; a value with spaces goes in quotes",
+                f"Unexpected argument `{flag.text[:60]}`. Options are written `--key value`.", line=1, column=flag.column,
+                source=cell.source, hint='a value with spaces goes in quotes: `--key "two words"`',
             )  # fmt: skip
         written = flag.text[2:].replace("-", "_")
         key = ALIASES.get(written, written)
@@ -262,12 +268,13 @@ def _read_line(line: str, cell: _Cell) -> str:
             )
         value, *rest = rest
         if key in (*WORDS, "examples", "writes"):
-            kept = lists.setdefault(key, _Given([], 1, flag.column))
-            kept.value.extend([value.text] if key == "examples" else [w for w in value.text.split(",") if w.strip()])
+            items = [value.text] if key == "examples" else [w for w in value.text.split(",") if w.strip()]
+            lists.setdefault(key, []).extend(items)
+            places.setdefault(key, at)
         else:
             cell.put(key, _Given(value.text, 1, flag.column))
-    for key, kept in lists.items():
-        cell.put(key, kept)
+    for key, items in lists.items():
+        cell.put(key, _Given(items, 1, places[key].column))
     return name
 
 
@@ -285,8 +292,8 @@ def _read_front_matter(text: str, offset: int, cell: _Cell) -> None:
         cell.put(key, at)
 
 
-def _as_typed(key: str, value: Any, raw: Mapping[tuple[str, ...], str]) -> Any:
-    """Numbers as they were typed: a budget keeps its digits, a model called 4.10 its name. `out` has no such texts."""
+def _as_typed(key: str, value: object, raw: Mapping[tuple[str, ...], str]) -> object:
+    """Return numbers as typed, but for `out`: a budget keeps its digits, a model called 4.10 its name."""
     if key == "out":
         return value
     if isinstance(value, list):
@@ -295,7 +302,7 @@ def _as_typed(key: str, value: Any, raw: Mapping[tuple[str, ...], str]) -> Any:
 
 
 def _in_cell(error: CellError, cell: _Cell, *, shift: int = 0) -> CellError:
-    """The same error with the cell's own text, so that the right line is shown."""
+    """Return the same error with the cell's text, so that the right line is shown."""
     first = _first_line(error)
     facts = {k: v for k, v in error.facts.items() if k not in ("line", "column")}
     return type(error)(
@@ -304,13 +311,13 @@ def _in_cell(error: CellError, cell: _Cell, *, shift: int = 0) -> CellError:
 
 
 def _first_line(error: CellError) -> str:
-    """What the error says, without the place and the line it shows."""
+    """Return the message of an error without its place and the line that it shows."""
     return re.sub(r"^line \d+: ", "", str(error.args[0]).split("\n    ", 1)[0])
 
 
 # ------------------------------------------------------------------ back to a cell
 def to_cell(spec: AgentSpec, out_text: str = "") -> str:
-    """The cell that defines this agent: `parse_agent_cell` of it gives an equal spec.
+    """Return the cell that defines this agent: `parse_agent_cell` of it gives an equal spec.
 
     Parameters
     ----------
@@ -337,7 +344,7 @@ def to_cell(spec: AgentSpec, out_text: str = "") -> str:
     return "\n".join([head, *fence, spec.prompt]) + "\n"
 
 
-def _out_row(value: Any, out_text: str) -> str:
+def _out_row(value: object, out_text: str) -> str:
     text = out_text or (value if isinstance(value, str) else "")
     if not text:
         return _yaml(value)
@@ -346,12 +353,12 @@ def _out_row(value: Any, out_text: str) -> str:
     return text if is_flow or is_words else _yaml(text)
 
 
-def _number(value: Any) -> str:
+def _number(value: object) -> str:
     return format(Decimal(str(value)), "f")
 
 
-def _yaml(value: Any) -> str:
-    """One value as flow YAML that the strict loader reads back as it was."""
+def _yaml(value: object) -> str:
+    """Return a value as flow YAML, which the strict loader reads back as it was."""
     if isinstance(value, bool) or value is None:
         return json.dumps(value)
     if isinstance(value, int):
@@ -390,13 +397,12 @@ def _escape(char: str) -> str:
 
 # ------------------------------------------------------------------ files
 def agent_path(folder: Path | str, name: str) -> Path:
-    """Where an agent of this name is kept: ``agents/NAME.agent.md`` below `folder`. The name is an identifier, so the
-    path cannot leave it."""
+    """Return the file of an agent: ``agents/NAME.agent.md`` below `folder`, which the name cannot leave."""
     return Path(folder) / "agents" / f"{check_name(name, 'name of an agent')}.agent.md"
 
 
 def save_cell(text: str, name: str, folder: Path | str = ".") -> Path:
-    """Write an agent's cell to its file and give the path; the folder is made when it is not there."""
+    """Write an agent's cell to its file, with its folder, and return the path."""
     path = agent_path(folder, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(REDACTOR.text(text), encoding="utf-8")
@@ -404,12 +410,12 @@ def save_cell(text: str, name: str, folder: Path | str = ".") -> Path:
 
 
 def read_cell(path: Path | str) -> tuple[str, str]:
-    """(magic line without ``%%agent``, body) of an agent's file.
+    """Return (magic line without ``%%agent``, body) of an agent's file.
 
     Raises
     ------
     BadOption
-        No such file, larger than 256 kB, not UTF-8, or not beginning with ``%%agent NAME``.
+        The file is missing, larger than 256 kB, not UTF-8, or does not begin with ``%%agent NAME``.
     """
     file = Path(path)
     try:
@@ -419,16 +425,18 @@ def read_cell(path: Path | str) -> tuple[str, str]:
             f"`{file}` cannot be read: {error.strerror}.", hint="`%orch load NAME` reads agents/NAME.agent.md"
         ) from None
     if len(data) > MAX_FILE_BYTES:
-        raise BadOption(f"`{file.name}` has {len(data):,} bytes; {MAX_FILE_BYTES:,} is the most for an agent.")
+        raise BadOption(f"`{file.name}` must have at most {MAX_FILE_BYTES:,} bytes, got {len(data):,} bytes.")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadOption(f"`{file.name}` is no UTF-8 text (byte {error.start}).", hint="save it as UTF-8") from None
+        raise BadOption(
+            f"`{file.name}` must be UTF-8 text, got another byte at {error.start}.", hint="save it as UTF-8"
+        ) from None
     first, _, body = text.replace("\r\n", "\n").lstrip("\n").partition("\n")
     if not first.startswith("%%agent "):
         raise BadOption(
             f"`{file.name}` does not begin with `%%agent NAME`.",
-            hint="the file is the cell, as it stands",
+            hint="the file holds the cell as it is typed",
             line=1,
             source=text,
         )

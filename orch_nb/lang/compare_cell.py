@@ -1,15 +1,19 @@
-"""The text of a ``%%compare`` cell, read: keys with their lines, nothing evaluated."""
+"""The text of a ``%%compare`` cell, read into keys with their lines. Nothing is evaluated."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from orch_nb.errors import BadOption, CellError, UnknownKey, nearest
 from orch_nb.schema.budget import parse_budget
 from orch_nb.schema.names import check_name
 from orch_nb.schema.yaml import Located, locate_yaml
+
+if TYPE_CHECKING:
+    from orch_nb.schema.budget import Budget
+    from orch_nb.schema.values import Json
 
 KEYS = (
     "prompts", "models", "inputs", "score", "budget", "repeat", "blind", "seed", "task", "fixtures", "passes",
@@ -25,34 +29,34 @@ _KEY = re.compile(r"([A-Za-z_]\w*)[ \t]*:(?=\s|$)")
 
 @dataclass(slots=True)
 class CompareCell:
-    """What a cell asks for.
+    """The comparison that a cell describes.
 
     Parameters
     ----------
     name
-        The object the cell binds.
+        The variable that the cell sets.
     prompts
-        Name -> inline text, or None for an agent of the notebook.
+        Name -> text of the prompt, or None for an agent of the notebook.
     models
-        The notebook's names of models; each prompt is asked of each.
+        Names of models; each prompt is sent to each.
     inputs
         An expression over the notebook's variables as text, or the rows themselves.
     score
-        Scorers as written (`scorers`).
+        Scorers as written (see `scorers`).
     budget
-        For everything, judges included (`schema.budget`: ``0.10``, ``0.10, 50 calls``); None for the notebook's alone.
+        Budget of all calls, judges included (`schema.budget`: ``0.10``, ``0.10, 50 calls``); None for the notebook's alone.
     repeat
-        How often each input is asked: more than once tells how much answers vary.
+        Number of times that each input is sent: more than one shows how much answers vary.
     blind
-        Whether names are hidden until somebody has picked.
+        True hides names until a person has picked.
     seed
-        Of samples and of the order in which answers are shown.
+        Seed of samples and of the order of answers.
     task
         The row of the routing matrix; "" for the agent's name where there is one agent, else the comparison's.
     fixtures
-        Whether the task's kept edge cases are added.
+        True adds the stored edge cases of the task.
     passes
-        Quality from which on a model counts as good enough for `ladder()`.
+        Lowest quality of a model that `ladder()` takes for good enough.
     source
         The cell, for errors; `lines`: key -> its line.
     """
@@ -60,9 +64,9 @@ class CompareCell:
     name: str
     prompts: dict[str, str | None]
     models: tuple[str, ...]
-    inputs: Any
+    inputs: object
     score: tuple[str, ...] = ()
-    budget: Any = None
+    budget: Budget | Json = None
     repeat: int = 1
     blind: bool = False
     seed: int = 0
@@ -72,9 +76,9 @@ class CompareCell:
     source: str = field(default="", repr=False, compare=False)
     lines: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
 
-    def error(self, key: str, message: str, *, hint: str = "", **facts: Any) -> BadOption:
-        """An error that points at the line of a key."""
-        return BadOption(message, line=self.lines.get(key, 0), source=self.source, hint=hint, key=key, **facts)
+    def error(self, key: str, message: str, *, hint: str = "") -> BadOption:
+        """Make an error that points at the line of a key."""
+        return BadOption(message, line=self.lines.get(key, 0), source=self.source, hint=hint, key=key)
 
 
 @dataclass(slots=True)
@@ -87,35 +91,35 @@ class _Chunk:
 
     @property
     def value(self) -> str:
-        """What stands after the colon."""
+        """The text after the colon."""
         return self.text.partition(":")[2]
 
 
 def read_compare_cell(line: str, body: str) -> CompareCell:
-    """The comparison that a cell describes: the words after ``%%compare``, and the text below.
+    """Read the comparison of a cell: the line after ``%%compare``, and the text below.
 
     Raises
     ------
     UnknownKey
-        A key that no comparison has; the nearest is named.
+        A key that comparisons do not have; the nearest is named.
     BadOption, BadName
-        A key is missing, given twice, or its value cannot act; the line is shown.
+        A key is missing, given twice, or has an invalid value; the line is shown.
     """
     source = f"%%compare {line}\n{body}"
     name, chunks = _name(line, source), _chunks(body, source)
     lines = {c.key: c.line for c in chunks.values()}
-    made = CompareCell(name, {}, (), None, source=source, lines=lines)
+    cell = CompareCell(name, {}, (), None, source=source, lines=lines)
     for key in ("prompts", "models", "inputs"):
         if key not in chunks:
-            raise made.error(key, f"the comparison `{name}` has no `{key}`.", hint=_HINTS[key])
+            raise cell.error(key, f"the comparison `{name}` has no `{key}`.", hint=_HINTS[key])
     data = {key: _data(c, source) for key, c in chunks.items() if key not in _RAW}
-    made.prompts = _prompts(made, data["prompts"].data["prompts"])
-    made.models = _models(made, data["models"])
-    made.inputs = _inputs(chunks["inputs"], source)
-    made.score = _scores(made, chunks["score"]) if "score" in chunks else ()
+    cell.prompts = _prompts(cell, data["prompts"].data["prompts"])
+    cell.models = _models(cell, data["models"])
+    cell.inputs = _inputs(chunks["inputs"], source)
+    cell.score = _scores(cell, chunks["score"]) if "score" in chunks else ()
     for key in data.keys() - {"prompts", "models"}:
-        _plain_key(made, key, data[key])
-    return made
+        _plain_key(cell, key, data[key])
+    return cell
 
 
 _HINTS = {
@@ -127,22 +131,21 @@ _HINTS = {
     "blind": "`true` or `false`",
     "fixtures": "`true` or `false`",
     "seed": "a whole number",
-    "task": "the row of the routing matrix: a name",
-    "passes": "a quality from 0 to 1, e.g. `passes: 0.9`",
+    "passes": "a quality from 0 to 1",
 }
 
 
 def _name(line: str, source: str) -> str:
     words = line.partition("#")[0].split()
     if len(words) != 1:
-        what = f"`{words[1]}` is one word too many" if words else "the comparison has no name"
+        what = f"Unexpected argument `{words[1]}`" if words else "A comparison needs a name"
         raise BadOption(f"{what}.", line=1, source=source, hint="`%%compare NAME`, and the rest below")
     return check_name(words[0], "name of a comparison", line=1, source=source)
 
 
 # ------------------------------------------------------------------ keys and their text
 def _chunks(body: str, source: str) -> dict[str, _Chunk]:
-    """Key -> its text. A key begins in the first column; what is indented below belongs to it."""
+    """Return key -> its text. A key begins in the first column; indented lines below belong to it."""
     found: list[_Chunk] = []
     for number, row in enumerate(body.splitlines(), 2):
         bare = row.strip()
@@ -153,7 +156,7 @@ def _chunks(body: str, source: str) -> dict[str, _Chunk]:
             found[-1].text += f"\n{row}"
         elif bare and not bare.startswith("#"):
             raise BadOption(
-                "this line belongs to no key.",
+                "A line must begin with a key, or be indented below one.",
                 line=number,
                 source=source,
                 hint=f"`KEY: value`; keys: {', '.join(KEYS)}",
@@ -166,7 +169,7 @@ def _chunks(body: str, source: str) -> dict[str, _Chunk]:
 
 
 def _several(key: str, number: int, row: str) -> list[_Chunk]:
-    """``budget: 0.10 ; repeat: 3`` is two keys on one line."""
+    """Return the keys of one line: ``budget: 0.10 ; repeat: 3`` has two."""
     if key not in _SHORT:
         return [_Chunk(key, number, row)]
     parts = re.split(rf"\s;\s+(?=(?:{'|'.join(KEYS)})\s*:)", row)
@@ -177,7 +180,7 @@ def _check_key(chunk: _Chunk, known: dict[str, _Chunk], source: str) -> None:
     if chunk.key not in KEYS:
         near = nearest(chunk.key, KEYS)
         hint = f"did you mean `{near}`?" if near else f"keys: {', '.join(KEYS)}"
-        says = f"`{chunk.key}` is no key of a comparison."
+        says = f"A comparison has no key `{chunk.key}`."
         raise UnknownKey(says, line=chunk.line, column=1, source=source, hint=hint, key=chunk.key, nearest=near)
     if chunk.key in known:
         first = known[chunk.key].line
@@ -187,7 +190,7 @@ def _check_key(chunk: _Chunk, known: dict[str, _Chunk], source: str) -> None:
 
 
 def _data(chunk: _Chunk, source: str) -> Located:
-    """A key's value as the strict YAML of agents says it."""
+    """Return the value of a key, read as the strict YAML of agents."""
     try:
         return locate_yaml(chunk.text, line_offset=chunk.line - 1)
     except CellError as error:
@@ -198,7 +201,7 @@ def _data(chunk: _Chunk, source: str) -> Located:
 
 
 # ------------------------------------------------------------------ values
-def _prompts(made: CompareCell, value: Any) -> dict[str, str | None]:
+def _prompts(cell: CompareCell, value: object) -> dict[str, str | None]:
     if isinstance(value, str):
         value = [value]
     if isinstance(value, list) and value and all(isinstance(v, str) for v in value):
@@ -206,37 +209,35 @@ def _prompts(made: CompareCell, value: Any) -> dict[str, str | None]:
     elif isinstance(value, dict) and value and all(isinstance(v, str) and v.strip() for v in value.values()):
         pairs = list(value.items())
     else:
-        raise made.error(
-            "prompts", "`prompts` is neither a list of agents nor a mapping of texts.", hint=_HINTS["prompts"]
-        )
+        raise cell.error("prompts", "`prompts` must be a list of agents or a mapping of texts.", hint=_HINTS["prompts"])
     for name, _ in pairs:
-        check_name(name, "name of a prompt", line=made.lines["prompts"], source=made.source)
+        check_name(name, "name of a prompt", line=cell.lines["prompts"], source=cell.source)
     if len({name for name, _ in pairs}) < len(pairs):
-        raise made.error("prompts", "a prompt is named twice.", hint="keep one of the two")
+        raise cell.error("prompts", "`prompts` has a name twice.", hint="keep one of the two")
     return dict(pairs)
 
 
-def _models(made: CompareCell, found: Located) -> tuple[str, ...]:
+def _models(cell: CompareCell, found: Located) -> tuple[str, ...]:
     value = found.data["models"]
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not names:
-        raise made.error("models", "`models` is no list of names.", hint=_HINTS["models"])
+        raise cell.error("models", "`models` must be a list of names.", hint=_HINTS["models"])
     names = [found.raw.get(("models", str(i)), name) for i, name in enumerate(names)]
     if not all(isinstance(n, str) for n in names) or len(set(names)) < len(names):
-        raise made.error("models", "`models` names a model twice, or something that is no name.", hint=_HINTS["models"])
+        raise cell.error("models", "`models` must be a list of different names.", hint=_HINTS["models"])
     return tuple(names)
 
 
-def _inputs(chunk: _Chunk, source: str) -> Any:
-    """Rows written out in the cell, or the text of an expression over the notebook's variables."""
+def _inputs(chunk: _Chunk, source: str) -> object:
+    """Return the rows of the cell, or the text of an expression over the notebook's variables."""
     text = chunk.value.strip()
     if text[:1] in ("[", "-", "{"):
-        value = _data(chunk, source).data["inputs"]
+        value: object = _data(chunk, source).data["inputs"]
         return [value] if isinstance(value, dict) else value
     return text
 
 
-def _scores(made: CompareCell, chunk: _Chunk) -> tuple[str, ...]:
+def _scores(cell: CompareCell, chunk: _Chunk) -> tuple[str, ...]:
     import ast
 
     rows = [r.strip() for r in chunk.value.strip().splitlines() if r.strip()]
@@ -249,23 +250,25 @@ def _scores(made: CompareCell, chunk: _Chunk) -> tuple[str, ...]:
         try:
             tree = ast.parse(text, mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
-            raise made.error("score", f"`{text[:60]}` is no scorer.", hint=_HINTS["score"]) from None
+            raise cell.error(
+                "score", f"A scorer must be a name or a call, got `{text[:60]}`.", hint=_HINTS["score"]
+            ) from None
         parts = tree.elts if isinstance(tree, ast.List | ast.Tuple) else [tree]
         out += [ast.get_source_segment(text, one) or "" for one in parts]
     return tuple(out)
 
 
-def _budget(made: CompareCell, value: Any, typed: Any) -> Any:
-    """The budget as typed, checked: digits are kept as they stand."""
-    given = value if isinstance(value, dict) else str(typed)
+def _budget(cell: CompareCell, value: Json, typed: object) -> Json:
+    """Return the budget as typed, checked."""
+    given: Json = value if isinstance(value, dict) else str(typed)
     try:
         parse_budget(given)
     except BadOption as error:
-        raise made.error("budget", str(error), hint=error.hint) from None
+        raise cell.error("budget", str(error), hint=error.hint) from None
     return given
 
 
-def _plain_key(made: CompareCell, key: str, found: Located) -> None:
+def _plain_key(cell: CompareCell, key: str, found: Located) -> None:
     value = found.data[key]
     typed = found.raw.get((key,), value)
     if key in ("blind", "fixtures"):
@@ -275,10 +278,10 @@ def _plain_key(made: CompareCell, key: str, found: Located) -> None:
     elif key == "passes":
         fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
     elif key == "budget":
-        value, fits = _budget(made, value, typed), True
+        value, fits = _budget(cell, value, typed), True
     else:
-        check_name(value, "name of a task", line=made.lines[key], source=made.source)
+        check_name(value, "name of a task", line=cell.lines[key], source=cell.source)
         fits = True
     if not fits:
-        raise made.error(key, f"`{key}` is `{str(typed)[:60]}`.", hint=_HINTS[key])
-    setattr(made, key, value)
+        raise cell.error(key, f"`{key}` must be {_HINTS[key]}, got `{str(typed)[:60]}`.")
+    setattr(cell, key, value)

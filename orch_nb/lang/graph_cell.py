@@ -23,8 +23,9 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from orch_nb.errors import BadName, CellError, nearest
 from orch_nb.lang.condition import Predicate, number_value, spaced_text
@@ -36,6 +37,8 @@ from orch_nb.schema.names import check_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from orch_nb.schema.values import Json
+
 KINDS = ("agent", "function", "human", "switch", "graph", "tool", "barrier")
 """Words that may follow ``NAME:``."""
 
@@ -46,14 +49,14 @@ MAX_QUESTION = 4_000
 
 _MODIFIERS = ("by", "when", "else", "at", "each")
 WORDS = (*_MODIFIERS, "most", "as", "with", "above", "out", "state")
-"""Words of the notation beside `KINDS`, `CHOOSERS` and the words of conditions."""
+"""Words of the notation, beside `KINDS`, `CHOOSERS` and the words of conditions."""
 _BY_FORMS = "`by PATH` chooses by a value; `by similarity(PATH)`, `by fit` and `by judge(MODEL)` by the candidates' descriptions"
 CHOOSERS = ("similarity", "judge", "fit")
-"""What may stand after `by` beside a path."""
+"""Words after `by`, beside a path."""
 
 
 def parse_graph(name: str, text: str) -> GraphSpec:
-    """The graph that a cell's text says.
+    """Read the graph of a cell's text.
 
     Parameters
     ----------
@@ -65,30 +68,30 @@ def parse_graph(name: str, text: str) -> GraphSpec:
     Raises
     ------
     CellError
-        `BadName`, `BadExpression` or plain: with line, column, the line itself and what to write instead.
+        The text cannot be read (also `BadName`, `BadExpression`): line, column and the line are shown, with what to write instead.
     """
     check_name(name, "graph")
     if len(text) > MAX_TEXT:
         raise CellError(
-            f"the graph's text has {len(text):,} characters; {MAX_TEXT:,} is the most.",
+            f"The text of a graph must have at most {MAX_TEXT:,} characters, got {len(text):,} characters.",
             hint="nest graphs, or use Python",
         )
     return _Reader(name, text).read()
 
 
 def parse_modifiers(text: str) -> EdgeSpec:
-    """What ``when … at most n`` and the like say, as an `EdgeSpec` without ends; plain for "".
+    """Read ``when … at most n`` and the like as an `EdgeSpec` without ends; plain for "".
 
     Raises
     ------
     CellError
-        It is no modifier of an arrow.
+        The text is not a modifier of an arrow.
     """
     line = _Line(1, text, text)
     if not line.tokens:
         return EdgeSpec("", "")
     if line.text not in _MODIFIERS:
-        line.fail(f"unexpected {line.shown()}.", "one of by, when, else, at most, each")
+        line.fail(f"Unexpected {line.shown()}.", "one of by, when, else, at most, each")
     return _Reader("modifiers", text).modifier(line)[0]
 
 
@@ -112,7 +115,7 @@ class _Line(Cursor):
         token = self.token
         if token.kind != "path" or token.text in _MODIFIERS:
             raise self.place.error(
-                f"a path belongs here, not {self.shown()}.", token.column, "such as: triage.category"
+                f"a path belongs here, got {self.shown()}.", token.column, "such as: triage.category"
             )
         self.at += 1
         return read_path(token.text, line=self.place.line, column=token.column, source=self.place.source).text
@@ -162,7 +165,7 @@ class _Reader:
     def _name(self, line: _Line, what: str = "node") -> str:
         token = line.token
         if token.kind != "path":
-            line.fail(f"a name belongs here, not {line.shown()}.", "a letter, then letters, digits and _")
+            line.fail(f"a name belongs here, got {line.shown()}.", "a letter, then letters, digits and _")
         if token.text not in self.good and not (what == "target" and token.text == END):
             self._check(token, line, what)
         line.at += 1
@@ -178,13 +181,13 @@ class _Reader:
         self.good.add(token.text)
 
     def _read_braces(self, line: _Line, what: str = "node") -> list[tuple[str, Token]]:
-        """The names of ``{a, b}`` (the brace is already taken), or the one name at hand."""
+        """Return the names of ``{a, b}``; its first brace is already read."""
         found: dict[str, Token] = {}
         while True:
             token = line.token
             name = self._name(line, what)
             if name in found:
-                line.fail(f"`{name}` is twice in the braces.", token=token)
+                line.fail(f"`{name}` occurs twice in the braces.", token=token)
             found[name] = token
             if line.take("}"):
                 return list(found.items())
@@ -193,7 +196,7 @@ class _Reader:
                 return list(found.items())
 
     def _operand(self, line: _Line, what: str = "node") -> tuple[str, ...]:
-        """What stands at one end of an arrow, with groups spread."""
+        """Return the nodes at one end of an arrow, with groups spread."""
         if not line.take("{"):
             name = self._name(line, what)
             return self.spec.groups.get(name) or (name,)
@@ -201,7 +204,7 @@ class _Reader:
         for name, token in self._read_braces(line, what):
             for member in self.spec.groups.get(name) or (name,):
                 if member in spread:
-                    line.fail(f"`{member}` is twice in the braces.", f"`{name}` holds it already", token)
+                    line.fail(f"`{member}` occurs twice in the braces.", f"`{name}` holds it already", token)
                 spread[member] = None
         return tuple(spread)
 
@@ -216,7 +219,7 @@ class _Reader:
         name = self._name(line, "group")
         line.need("=", "`=` belongs here")
         hint = "an arrow is ->" if line.text == ">" else f"such as: {name} = {{billing, technical}}"
-        line.need("{", "a group's members stand in braces", hint)
+        line.need("{", "the members of a group must be in braces", hint)
         members = self._read_braces(line)
         self._end(line)
         if name in self.spec.groups:
@@ -240,7 +243,7 @@ class _Reader:
             if name not in self.spec.nodes and name not in self.spec.groups:
                 near = nearest(name, [*self.spec.nodes, *self.spec.groups])
                 hint = f"did you mean `{near}`?" if near else "an output is a node or a group of this graph"
-                line.fail(f"`{name}` is no node of this graph.", hint, token)
+                line.fail(f"This graph has no node `{name}`.", hint, token)
             if name in names:
                 line.fail(f"`{name}` is already an output.", token=token)
             names.append(name)
@@ -260,7 +263,7 @@ class _Reader:
 
     def _end(self, line: _Line) -> None:
         if line.text:
-            line.fail(f"unexpected {line.shown()}: the line is already complete.", "one statement a line")
+            line.fail(f"Unexpected {line.shown()}: the line is already complete.", "one statement a line")
 
     # -------------------------------------------------------------- nodes
     def _declare(self, line: _Line, names: tuple[str, ...]) -> None:
@@ -307,7 +310,9 @@ class _Reader:
         line.at += 1
         text = string_at(token, line.place)
         if len(text) > MAX_QUESTION:
-            line.fail(f"the question has {len(text):,} characters; {MAX_QUESTION:,} is the most.", token=token)
+            line.fail(
+                f"A question must have at most {MAX_QUESTION:,} characters, got {len(text):,} characters.", token=token
+            )
         return text
 
     def _bindings(self, line: _Line) -> dict[str, str]:
@@ -337,9 +342,9 @@ class _Reader:
             return
         kind = line.raw.partition(":")[2].split(maxsplit=1)
         if kind[:1] == ["human"] and '"' not in line.raw and "'" not in line.raw:
-            line.fail("a question stands in quotes.", f'such as: human "{kind[1].strip()}"')
+            line.fail("A question must be in quotes.", f'such as: human "{kind[1].strip()}"')
         order = 'the order is NAME: KIND OBJECT "question" with a = x.y when CONDITION'
-        line.fail(f"unexpected {line.shown()} after what the node is.", order)
+        line.fail(f"Unexpected {line.shown()} after the declaration of the node.", order)
 
     # -------------------------------------------------------------- arrows
     def _arrows(self, line: _Line, first: tuple[str, ...]) -> None:
@@ -348,11 +353,11 @@ class _Reader:
             line.at += 1
             starts.append(line.at)
             if not line.text or line.token.kind == "arrow":
-                line.fail("the arrow points nowhere.", "such as: a -> b")
+                line.fail("The arrow has no target.", "such as: a -> b")
             stops.append(self._operand(line, "target"))
         for names in stops[:-1]:
             if END in names:
-                line.fail("the graph ends at `out`: no arrow leads from it.", "such as: critic -> out  else")
+                line.fail("The graph ends at `out`: no arrow leads from it.", "such as: critic -> out  else")
         if line.text and (len(stops) == 1 or line.text not in _MODIFIERS):
             self._bad_continuation(line, alone=len(stops) == 1)
         if line.text and len(stops) > 2:
@@ -379,19 +384,19 @@ class _Reader:
     def _bad_continuation(self, line: _Line, *, alone: bool) -> NoReturn:
         word = line.text
         if word == ">":
-            line.fail(f"unexpected {line.shown()}.", "an arrow is ->")
+            line.fail(f"Unexpected {line.shown()}.", "an arrow is ->")
         if word == "=":
-            line.fail("unexpected `=`.", "a group is NAME = {a, b}; a comparison is ==")
+            line.fail("Unexpected `=`.", "a group is NAME = {a, b}; a comparison is ==")
         words = "-> : =" if alone else "by, when, else, at most, each"
         near = nearest(word, _MODIFIERS)
         hint = f"did you mean `{near}`?" if near and not alone else ""
         expected = "`->`, `:` or `=`" if alone else "`by`, `when`, `else`, `at most` or `each`"
         if alone and word in (*_MODIFIERS, "with"):
             hint = f"a condition on a node is {line.tokens[0].text}: KIND {word} …; on an arrow: a -> b {word} …"
-        line.fail(f"unexpected {line.shown()}: {expected} belongs here.", hint or f"one of {words}")
+        line.fail(f"Unexpected {line.shown()}: {expected} belongs here.", hint or f"one of {words}")
 
     def _long_chain(self, line: _Line, starts: list[int]) -> NoReturn:
-        """A modifier on a chain of arrows: show the two lines that say what was meant."""
+        """Fail for a modifier on a chain of arrows; the hint is the two lines to write."""
         cut = line.tokens[starts[-2]].column - 1
         head = spaced_text(line.tokens[: starts[-1] - 1]).replace("{ ", "{").replace(" }", "}")
         tail = line.raw[cut:].strip()
@@ -401,7 +406,7 @@ class _Reader:
         )
 
     def modifier(self, line: _Line) -> tuple[EdgeSpec, tuple[str, ...]]:
-        """The modifiers of the line's arrow, and the targets of ``by … else NAME``."""
+        """Read the modifiers of the line's arrow, and the targets of ``by … else NAME``."""
         word = line.text
         default: tuple[str, ...] = ()
         reader: dict[str, Callable[[_Line], EdgeSpec]] = {
@@ -422,7 +427,7 @@ class _Reader:
                 f"`{_modifier_words(line.text)}` cannot follow `{word}`.",
                 "together go: when … at most n, else at most n, each … at most n, by … at most n else NAME",
             )
-        line.fail(f"unexpected {line.shown()} after `{word}`.", "one statement a line")
+        line.fail(f"Unexpected {line.shown()} after `{word}`.", "one statement a line")
 
     def _when(self, line: _Line) -> EdgeSpec:
         line.take("when")
@@ -447,7 +452,7 @@ class _Reader:
             or not 1 <= number_value(token, line.place) <= MAX_TRAVERSALS
         ):
             line.fail(
-                f"`at most` needs a whole number from 1 to {MAX_TRAVERSALS:,}, not {line.shown()}.",
+                f"`at most` needs a whole number from 1 to {MAX_TRAVERSALS:,}, got {line.shown()}.",
                 "such as: at most 2",
             )
         line.at += 1
@@ -482,7 +487,7 @@ class _Reader:
         if call:
             found = nearest(line.text, CHOOSERS)
             near = f"did you mean `{found}`? " if found else ""
-            raise line.place.error(f"`by {line.text}(…)` is no way to choose.", line.token.column, near + _BY_FORMS)
+            raise line.place.error(f"Unknown way to choose: `by {line.text}(…)`.", line.token.column, near + _BY_FORMS)
         path = line.path()
         if line.text == "above":
             raise line.place.error("`above` belongs to `by similarity(PATH)`.", line.token.column, _BY_FORMS)
@@ -494,7 +499,7 @@ class _Reader:
         token = line.token
         value = float(number_value(token, line.place)) if token.kind == "number" else -1.0
         if not 0 <= value <= 1:
-            line.fail(f"`above` needs a number from 0 to 1, not {line.shown()}.", "such as: above 0.3")
+            line.fail(f"`above` needs a number from 0 to 1, got {line.shown()}.", "such as: above 0.3")
         line.at += 1
         return value
 
@@ -510,14 +515,14 @@ def _no_kind(line: _Line) -> NoReturn:
     word = line.text
     near = nearest(word, KINDS) if line.token.kind == "path" else ""
     if near:
-        line.fail(f"`{word}` is no kind of node.", f"did you mean `{near}`?")
+        line.fail(f"Unknown kind of node: `{word}`.", f"did you mean `{near}`?")
     instance = f"{line.tokens[0].text}: agent {word or 'NAME'}"
     hint = f"one of {', '.join(KINDS)}; an instance of an agent: {instance}"
-    line.fail(f"a kind of node belongs here, not {line.shown()}.", hint)
+    line.fail(f"a kind of node belongs here, got {line.shown()}.", hint)
 
 
 def _end_of_condition(line: _Line) -> int:
-    """Where a condition ends: at `at most`, or at a word or an arrow that cannot be part of it."""
+    """Return the end of a condition: `at most`, or a word or an arrow that cannot be part of it."""
     for at in range(line.at, len(line.tokens)):
         if line.tokens[at].text in _MODIFIERS or line.tokens[at].kind == "arrow":
             return at
@@ -530,7 +535,7 @@ def _modifier_words(word: str) -> str:
 
 # ------------------------------------------------------------------ shared with the builder and the printer
 def shaped(shape: EdgeSpec, source: str, target: str, line: int = 0) -> EdgeSpec:
-    """An edge with the modifiers of `shape` between two names."""
+    """Return an edge with the modifiers of `shape` between two names."""
     return EdgeSpec(
         source, target, shape.kind, shape.condition, shape.by, shape.threshold, shape.at_most, shape.each, shape.each_as, line,
         shape.counter,
@@ -538,7 +543,7 @@ def shaped(shape: EdgeSpec, source: str, target: str, line: int = 0) -> EdgeSpec
 
 
 def check_choices(spec: GraphSpec) -> None:
-    """All `by` arrows of one node choose in one way.
+    """Check that all `by` arrows of a node choose in one way.
 
     Raises
     ------
@@ -552,10 +557,10 @@ def check_choices(spec: GraphSpec) -> None:
         one = first.setdefault(edge.source, edge)
         if (one.by, one.threshold) != (edge.by, edge.threshold):
             raise CellError(
-                f"`{edge.source}` chooses by `{_choice_text(one)}` and by `{_choice_text(edge)}`.",
+                f"`{edge.source}` must choose in one way, got `by {_choice_text(one)}` and `by {_choice_text(edge)}`.",
                 line=edge.line,
                 source=spec.source,
-                hint="a node chooses in one way; put a switch node between",
+                hint="put a switch node between",
             )
 
 
@@ -563,20 +568,20 @@ def _choice_text(edge: EdgeSpec) -> str:
     return edge.by if edge.threshold is None else f"{edge.by} above {edge.threshold!r}"
 
 
-def json_text(value: Any) -> str:
-    """Canonical JSON on one line: what follows ``with a =``."""
+def json_text(value: Json) -> str:
+    """Return canonical JSON on one line, as after ``with a =``."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     plain = len(text.splitlines()) == 1 and not any(0xD800 <= ord(c) <= 0xDFFF for c in text)
     return text if plain else json.dumps(value, allow_nan=False)
 
 
-def json_value(text: str) -> Any:
-    """The constant that a binding's text says.
+def json_value(text: str) -> Json:
+    """Read the constant of a binding.
 
     Raises
     ------
     ValueError
-        It is no JSON, nested too deep, or holds NaN or an infinity.
+        The text is not JSON, is nested too deep, or has NaN or an infinity.
     """
     value, end = _decode(text.strip(), 0)
     if text.strip()[end:]:
@@ -584,27 +589,25 @@ def json_value(text: str) -> Any:
     return value
 
 
-def _decode(text: str, start: int) -> tuple[Any, int]:
-    decoder = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+def _decode(text: str, start: int) -> tuple[Json, int]:
     try:
-        value, end = decoder.raw_decode(text, start)
+        return json.JSONDecoder(parse_constant=_refuse, parse_float=_finite).raw_decode(text, start)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
-    return value, end
 
 
 def _refuse(word: str) -> NoReturn:
-    raise ValueError(f"`{word}` is no JSON number")
+    raise ValueError(f"JSON has no number `{word}`")
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if math.isinf(value):
-        raise ValueError(f"`{text}` is too large a number")
+        raise ValueError(f"`{text}` is too large")
     return value
 
 
-def _json_at(raw: str, start: int, place: Place) -> tuple[Any, int]:
+def _json_at(raw: str, start: int, place: Place) -> tuple[Json, int]:
     try:
         return _decode(raw, start)
     except ValueError as error:
@@ -618,23 +621,22 @@ def _json_at(raw: str, start: int, place: Place) -> tuple[Any, int]:
 
 
 # ------------------------------------------------------------------ printing
-# A `GraphSpec` as the text of a `%%graph` cell, in one canonical form.
-#
-# Reading the text gives the same graph again (without line numbers and objects), and printing that gives the same text:
-# both are property tests. Arrows keep their order; neighbours that differ only in their ends share a line.
+# A `GraphSpec` as the text of a `%%graph` cell, in one canonical form: reading the text gives an equal graph (without line
+# numbers and objects), and printing that gives the same text. Arrows keep their order; arrows in a row that differ only in
+# their ends share a line.
 
 MAX_HOPS = 6
-"""Arrows of one printed line: more do not fit a cell's width."""
+"""Largest number of arrows in a printed line: more do not fit the width of a cell."""
 
 
 def print_graph(spec: GraphSpec) -> str:
-    """The canonical text of a graph: arrows, groups, declared nodes, outputs, state. Linear in its size."""
+    """Return the canonical text of a graph: arrows, groups, declared nodes, outputs, state. Linear in its size."""
     return _Printer(spec).text()
 
 
 @dataclass(slots=True)
 class _Bundle:
-    """Arrows that one line can say: every source to every target, with the same modifiers."""
+    """Arrows of one line: every source to every target, with the same modifiers."""
 
     sources: tuple[str, ...]
     targets: tuple[str, ...]
@@ -647,7 +649,7 @@ class _Bundle:
 
 
 class _Printer:
-    """Writes lines. What has been mentioned so far is always the beginning of the order of nodes."""
+    """A printer of lines. The nodes that are mentioned so far are always the first ones in the order of nodes."""
 
     def __init__(self, spec: GraphSpec) -> None:
         self.spec = spec
@@ -656,13 +658,13 @@ class _Printer:
         self.seen: set[str] = set()
         self.next = 0
         self.groups = list(spec.groups.items())
-        self.said: dict[tuple[str, ...], str] = {}
+        self.group_names: dict[tuple[str, ...], str] = {}
         self.undeclared = {n.name for n in spec.nodes.values() if _is_declared(n)}
         self.lines: list[str] = []
 
     def text(self) -> str:
         for chain in _chains(list(_bundles(self.spec.edges, self.place))):
-            self._say(_ends(chain), self._arrows, chain)
+            self._write(_ends(chain), partial(self._arrows, chain))
         self._rest_of_groups()
         self._declarations()
         self._mention_until(len(self.order) - 1)
@@ -673,12 +675,12 @@ class _Printer:
         return "\n".join(self.lines) + "\n" if self.lines else ""
 
     # -------------------------------------------------------------- order of first mention
-    def _say(self, names: Sequence[str], line: object, of: object) -> None:
-        """Write one line that mentions `names` in this order, after whatever must be mentioned before it."""
+    def _write(self, names: Sequence[str], line: Callable[[], str]) -> None:
+        """Write a line that mentions `names` in this order, after the nodes that must be mentioned before it."""
         new = [self.place[n] for n in dict.fromkeys(names) if n not in self.seen and n != END]
         if new:
-            self._mention_until(_first_kept(new) - 1)
-        self.lines.append(line(of))  # type: ignore[operator]
+            self._mention_until(_first_mentioned(new) - 1)
+        self.lines.append(line())
         self._see(names)
 
     def _see(self, names: Sequence[str]) -> None:
@@ -697,7 +699,7 @@ class _Printer:
             self._see(twins)
 
     def _mentioned_by_group(self) -> bool:
-        """Whether the next group's line mentions just what comes next; then it is written."""
+        """Write the line of the next group if it mentions exactly the next nodes; return if it does."""
         new = [n for n in self.groups[0][1] if n not in self.seen] if self.groups else []
         fits = bool(new) and new == self.order[self.next : self.next + len(new)]
         if fits:
@@ -714,7 +716,7 @@ class _Printer:
     def _group(self, name: str, members: tuple[str, ...]) -> None:
         self.lines.append(f"{name} = {{{', '.join(members)}}}")
         if len(members) > 1:
-            self.said.setdefault(members, name)
+            self.group_names.setdefault(members, name)
 
     def _arrows(self, chain: list[_Bundle]) -> str:
         stops = [chain[0].sources, *(b.targets for b in chain)]
@@ -727,15 +729,15 @@ class _Printer:
     def _end(self, names: tuple[str, ...]) -> str:
         if len(names) == 1:
             return names[0]
-        return self.said.get(names) or f"{{{', '.join(names)}}}"
+        return self.group_names.get(names) or f"{{{', '.join(names)}}}"
 
     def _declarations(self) -> None:
         for name in self.order:
             if name in self.undeclared:
-                self._say(tuple(self._twins(name)), self._declaration_line, name)
+                self._write(self._twins(name), partial(self._declaration_line, name))
 
     def _twins(self, name: str) -> list[str]:
-        """The nodes that share a declaration with this one: its instances of the same object that follow it."""
+        """Return the nodes that share a declaration with this one: the next instances of the same object."""
         first = self.spec.nodes[name]
         twins = [name]
         if first.of:
@@ -753,7 +755,7 @@ class _Printer:
 
 
 def modifier_text(shape: EdgeSpec) -> str:
-    """What follows an arrow: ``when qa.score < 0.6   at most 2``."""
+    """Return the text after an arrow: ``when qa.score < 0.6   at most 2``."""
     words = []
     if shape.kind == "by":
         words.append(f"by {shape.by}" + (f" above {shape.threshold!r}" if shape.threshold is not None else ""))
@@ -790,18 +792,18 @@ def _ends(chain: list[_Bundle]) -> list[str]:
     return [*names, *chain[0].default]
 
 
-def _first_kept(positions: list[int]) -> int:
-    """Where the nodes begin that a line may be the first to mention: the longest end of their order that it says in order."""
-    said = {position: at for at, position in enumerate(positions)}
+def _first_mentioned(positions: list[int]) -> int:
+    """Return the first node that a line may be the first to mention: the longest end of their order that is in order."""
+    positioned = {position: at for at, position in enumerate(positions)}
     first = max(positions)
-    while first - 1 in said and said[first - 1] < said[first]:
+    while first - 1 in positioned and positioned[first - 1] < positioned[first]:
         first -= 1
     return first
 
 
 # ------------------------------------------------------------------ edges into lines
 class _Order:
-    """Who is mentioned first, so that lines are joined only where that keeps the order of nodes."""
+    """The first mentions of nodes, so that lines are joined only where the order of nodes is the same."""
 
     def __init__(self, edges: list[EdgeSpec], place: dict[str, int]) -> None:
         self.place = place
@@ -811,7 +813,7 @@ class _Order:
             self.first.setdefault(edge.target, at)
 
     def may_join(self, source: str, targets: tuple[str, ...], at: int) -> bool:
-        """Whether `source` may stand before `targets` in a line that begins with the arrow `at`."""
+        """Return if `source` may come before `targets` in a line that begins with the arrow `at`."""
         if self.first[source] < at or all(self.first[t] < at for t in targets):
             return True
         return self.place[source] < min((self.place[t] for t in targets if t != END), default=len(self.place))
@@ -834,7 +836,7 @@ def _is_default(edge: EdgeSpec, bundle: _Bundle) -> bool:
 
 
 def _bundle(edges: list[EdgeSpec], at: int, order: _Order) -> tuple[_Bundle, int]:
-    """The longest ``{sources} -> {targets}`` that begins at `at`, and where it ends."""
+    """Return the longest ``{sources} -> {targets}`` that begins at `at`, and its end."""
     shape = shaped(edges[at], "", "")
     targets = _targets(edges, at, shape)
     sources = {edges[at].source: None}

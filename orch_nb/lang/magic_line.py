@@ -1,4 +1,4 @@
-"""A magic's line, read: words, `name=value` pairs and flags, with the place of each for errors.
+"""The line of a magic, read into words, `name=value` pairs and flags, with the place of each for errors.
 
 Nothing is evaluated: a value is a Python literal (`ast.literal_eval`) or the name of a variable.
 """
@@ -65,31 +65,31 @@ class Command:
     line: int = 1
     shift: int = 0
 
-    def error(self, message: str, at: Word | Pair | None = None, *, hint: str = "", **facts: Any) -> BadOption:
-        """A `BadOption` that points at a word of this line in the cell."""
+    def error(self, message: str, at: Word | Pair | None = None, *, hint: str = "", **facts: object) -> BadOption:
+        """Make a `BadOption` that points at a word of this line in the cell."""
         column = at.column + self.shift if at is not None else 0
         source = "\n" * (self.line - 1) + self.shown
         return BadOption(message, line=self.line, column=column, source=source, hint=hint, **facts)
 
     def pointing(self, error: OrchError) -> OrchError:
-        """The same error, showing this line with a caret below the word that it speaks of.
+        """Return the same error, with this line and a caret below the word that the message quotes.
 
-        For what is found out further inside, by whoever knows nothing of cells. Errors that show a place of their own, and
-        those of a whole graph, stay as they are.
+        It is for errors that are raised where the cell is unknown. Errors that have a place, and those of a whole graph, are
+        not changed.
         """
         if isinstance(error, GraphError) or (isinstance(error, CellError) and error.line):
             return error
         if str(error).startswith(f"line {self.line}: "):
-            return error  # it has been pointed already, by a verb that reads a part of the line itself
-        at = self._spoken_of(str(error))
+            return error  # a verb that reads a part of the line itself has given the place
+        at = self._quoted_at(str(error))
         caret = f"\n    {' ' * at}^" if at >= 0 else ""
         error.args = (f"line {self.line}: {error}\n    {self.shown}{caret}",)
         if isinstance(error, CellError):
             error.line, error.column = self.line, at + 1
         return error
 
-    def _spoken_of(self, message: str) -> int:
-        """Where the line has a word that the message quotes, from 0: an input, a flag's value, a word; -1 when none."""
+    def _quoted_at(self, message: str) -> int:
+        """Return the place of a word that the message quotes, from 0: an input, the value of a flag, a word; -1 for none."""
         flags = [str(value) for value in self.flags.values() if value is not True]
         words = [*(pair.name for pair in self.pairs), *flags, *(word.text for word in self.words)]
         for text in words:
@@ -100,7 +100,7 @@ class Command:
 
 
 def without_comment(line: str) -> str:
-    """The line without a trailing ``# comment``, and without IPython's ``;`` at its end; in quotes or brackets both are text."""
+    """Return the line without ``# comment`` and without IPython's ``;`` at its end; in quotes or brackets both are text."""
     end = len(line)
     for at, char, depth, quote in _walk(line):
         if char == "#" and not quote and not depth and (at == 0 or line[at - 1].isspace()):
@@ -114,12 +114,12 @@ def without_comment(line: str) -> str:
 
 
 def read_command(line: str, *, shown: str = "", number: int = 1, values: Collection[str] = ()) -> Command:
-    """The parts of a magic's line.
+    """Read a magic's line.
 
     Parameters
     ----------
     shown, number
-        The line in the cell, and where it stands there: for errors.
+        The line in the cell and its number, for errors.
     values
         Flags that take a value: ``--budget 0.5`` or ``--budget=0.5``. The others are switches.
 
@@ -129,50 +129,53 @@ def read_command(line: str, *, shown: str = "", number: int = 1, values: Collect
         A quote or bracket is not closed, a flag lacks its value, or the line is longer than 64 kB.
     """
     words = split(line, shown or line, number)
-    made = Command(words[0].text if words else "", shown=shown or line, line=number)
-    made.shift = max(0, made.shown.find(line.strip())) if line.strip() else 0
+    command = Command(words[0].text if words else "", shown=shown or line, line=number)
+    command.shift = max(0, command.shown.find(line.strip())) if line.strip() else 0
     if words and (words[0].text.startswith("-") or "=" in words[0].text):
-        raise made.error(f"a verb comes first, not `{words[0].text}`.", words[0], hint="`%orch help` lists the verbs")
+        raise command.error(
+            f"The first word must be a verb, got `{words[0].text}`.", words[0], hint="`%orch help` lists the verbs"
+        )
     rest = words[1:]
     while rest:
-        rest = _take(made, rest, values)
-    return made
+        rest = _take(command, rest, values)
+    return command
 
 
-def _take(made: Command, rest: list[Word], values: Collection[str]) -> list[Word]:
+def _take(command: Command, rest: list[Word], values: Collection[str]) -> list[Word]:
     word = rest.pop(0)
     if word.text.startswith("--") and len(word.text) > 2:
         name, given, value = word.text[2:].partition("=")
-        if name in made.flags:
-            raise made.error(f"`--{name}` is given twice.", word, hint="keep one of the two")
+        if name in command.flags:
+            raise command.error(f"`--{name}` is given twice.", word, hint="keep one of the two")
         if name in values:
             if not given:
                 if not rest or rest[0].text.startswith("--"):
-                    raise made.error(f"`--{name}` needs a value.", word)
+                    raise command.error(f"`--{name}` needs a value.", word)
                 value = rest.pop(0).text
-            made.flags[name] = value
+            command.flags[name] = value
         elif given:
-            raise made.error(f"`--{name}` takes no value.", word)
+            raise command.error(f"`--{name}` takes no value.", word)
         else:
-            made.flags[name] = True
+            command.flags[name] = True
         return rest
     name, equals, value = word.text.partition("=")
     if equals and name.isidentifier() and not value.startswith("="):
-        if any(pair.name == name for pair in made.pairs):
-            raise made.error(f"`{name}` is given twice.", word)
+        if any(pair.name == name for pair in command.pairs):
+            raise command.error(f"`{name}` is given twice.", word)
         if not value:
-            raise made.error(f"`{name}=` has no value.", word, hint="no blanks around `=`")
-        made.pairs.append(Pair(name, value, word.column + len(name) + 1))
+            raise command.error(f"`{name}=` has no value.", word, hint="no blanks around `=`")
+        command.pairs.append(Pair(name, value, word.column + len(name) + 1))
     else:
-        made.words.append(word)
+        command.words.append(word)
     return rest
 
 
 def split(line: str, shown: str = "", number: int = 1) -> list[Word]:
-    """Words at blanks; what is inside quotes or brackets stays together."""
+    """Split a line at blanks that are not inside quotes or brackets."""
     if len(line) > MAX_LINE:
         raise BadOption(
-            f"the line has {len(line):,} characters; {MAX_LINE:,} is the most.", hint="put the text into a variable"
+            f"The line must have at most {MAX_LINE:,} characters, got {len(line):,} characters.",
+            hint="put the text into a variable",
         )
     line = without_comment(line)
     words: list[Word] = []
@@ -199,7 +202,7 @@ def split(line: str, shown: str = "", number: int = 1) -> list[Word]:
 
 
 def _walk(line: str) -> list[tuple[int, str, int, str]]:
-    """(place, character, open brackets after it, quote that is open after it)."""
+    """Return (place, character, open brackets after it, quote that is open after it)."""
     out = []
     closing: list[str] = []
     quote = ""
@@ -223,41 +226,48 @@ def _walk(line: str) -> list[tuple[int, str, int, str]]:
 
 
 def _starts_text(line: str, at: int, inside: bool) -> bool:
-    """A quote opens a text at a word's start or after ``=`` ``(`` ``[`` ``{`` ``,`` ``:``; the one in ``don't`` does not."""
+    """Return if a quote opens a text: at the start of a word, or after one of ``=([{,:+``; not in ``don't``."""
     return at == 0 or inside or line[at - 1].isspace() or line[at - 1] in "=([{,:+"
 
 
 def is_text(text: str) -> bool:
-    """Whether a word is written as a quoted text."""
+    """Return True for a word in quotes."""
     return len(text) >= 2 and text[0] in "\"'" and text[-1] == text[0]
 
 
 def value_of(text: str, names: Mapping[str, Any], *, command: Command, at: Word | Pair) -> Any:
-    """What a value stands for: a Python literal, or the variable of this name.
+    """Return the value of a Python literal, or of the variable of this name.
 
     Raises
     ------
     BadOption
-        It is neither; the nearest variable is named.
+        The text is neither; the nearest variable is named.
     """
     if text.isidentifier() and text not in ("True", "False", "None"):
         if text in names:
             return names[text]
         near = nearest(text, [n for n in names if not n.startswith("_")])
         hint = f"did you mean `{near}`?" if near else f'a text needs quotes: `"{text}"`'
-        raise command.error(f"there is no variable `{text}`.", at, hint=hint)
+        raise command.error(f"The variable `{text}` does not exist.", at, hint=hint)
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         hint = 'a Python literal (`"text"`, `3`, `[1, 2]`) or a variable\'s name; give a result a name first'
-        raise command.error(f"`{text[:60]}` is neither a literal nor a name.", at, hint=hint) from None
+        raise command.error(f"A value must be a literal or a name, got `{text[:60]}`.", at, hint=hint) from None
 
 
-def whole_number(command: Command, text: Any) -> int:
-    """A whole number from 1, as a flag or a pair gives it."""
+def whole_number(command: Command, text: object) -> int:
+    """Read a whole number from 1, the value of a flag or a pair.
+
+    Raises
+    ------
+    BadOption
+        The text is something else; the flag is named.
+    """
     try:
-        return int(
-            read_amount(text, "it", least=1, most=10**12, of="a number", is_whole=True, example="a whole number from 1")
-        )
+        return int(read_amount(text, "it", least=1, most=10**12, of="a number", is_whole=True, example="such as 20"))
     except BadOption as error:
-        raise command.error(f"`{text}` is no number of things.", hint=error.hint or "a whole number from 1") from None
+        options = [(f"--{name}", value) for name, value in command.flags.items()]
+        options += [(pair.name, pair.text) for pair in command.pairs]
+        name = next((f"`{name}`" for name, value in options if value == text), "The value")
+        raise command.error(f"{name} must be a whole number from 1, got `{text}`.", hint=error.hint) from None

@@ -1,8 +1,8 @@
 r"""Prompts with declared reads: ``{{ name }}``, ``{{ node.field }}``, ``{{ node.field? }}``.
 
-A read is a path over data: mapping keys joined by dots, nothing else. There is no call, index, filter or logic, so a
-prompt cannot reach into Python, and what it reads is known before anything runs. Values are put in once and never
-looked at again: braces inside a customer's message stay braces. ``\{{`` writes two literal braces.
+A read is a path over data: mapping keys joined by dots, without calls, indices, filters or logic. So a prompt cannot reach
+into Python, and its reads are known before a run. Values are inserted once and never parsed: braces inside a customer's
+message stay braces. ``\{{`` writes two literal braces.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 import unicodedata
 from bisect import bisect_right
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from orch_nb.errors import BadExpression, UnstorableValue
 
@@ -41,7 +41,7 @@ class Path(NamedTuple):
 
 @dataclass(slots=True, frozen=True)
 class TemplateRead:
-    """One declared read. `line` and `column` count from 1 and say where it was first written."""
+    """One declared read. `line` and `column` are its first place, from 1."""
 
     path: tuple[str, ...]
     optional: bool
@@ -50,7 +50,7 @@ class TemplateRead:
 
     @property
     def name(self) -> str:
-        """What is read: a node, a group or a graph input."""
+        """The node, group or graph input that is read."""
         return self.path[0]
 
     @property
@@ -79,7 +79,7 @@ class Template:
 
     @classmethod
     def parse(cls, text: str, source_line_offset: int = 0) -> Template:
-        """The template of a prompt's text. Linear in its length.
+        """Read the template of a prompt's text. Linear in its length.
 
         Parameters
         ----------
@@ -89,25 +89,25 @@ class Template:
         Raises
         ------
         BadExpression
-            A read that is not a path, ``{{`` that is never closed, or more than 64 kB. Line and column are given.
+            A read is not a path, ``{{`` is not closed, or the text is larger than 64 kB. Line and column are given.
         """
         size = len(text.encode("utf-8", "surrogatepass"))
         if size > MAX_TEMPLATE_BYTES:
             raise BadExpression(
-                f"the prompt has {size:,} bytes; {MAX_TEMPLATE_BYTES:,} is the most.",
+                f"The prompt must have at most {MAX_TEMPLATE_BYTES:,} bytes, got {size:,} bytes.",
                 hint="put the long text into an input and read it with {{ name }}",
                 size_bytes=size,
             )
         parts = _split(text, source_line_offset)
         return cls(text, _distinct(parts), parts)
 
-    def render(self, values: Callable[[tuple[str, ...], bool], Any]) -> str:
-        """The prompt with its values in place.
+    def render(self, values: Callable[[tuple[str, ...], bool], object]) -> str:
+        """Return the prompt with its values in place.
 
         Parameters
         ----------
         values
-            ``values(path, optional)`` gives the value of a read. Text is put in as it is, everything else as compact
+            ``values(path, optional)`` gives the value of a read. Text is inserted as it is, other values as compact
             JSON; None of an optional read is "".
 
         Raises
@@ -119,12 +119,12 @@ class Template:
 
 
 def read_path(text: str, *, line: int = 0, column: int = 0, source: str = "", hint: str = "") -> Path:
-    """The `Path` of ``a.b.c`` or ``a.b.c?``.
+    """Return the `Path` of ``a.b.c`` or ``a.b.c?``.
 
     Raises
     ------
     BadExpression
-        It is empty, has a part that is not an identifier or begins with ``__``, or has more than 16 parts.
+        The text is empty, has a part that is not an identifier or begins with ``__``, or has more than 16 parts.
     """
     body = text.strip()
     optional = body.endswith("?")
@@ -146,10 +146,10 @@ def _problem(parts: tuple[str, ...]) -> str:
     if parts == ("",):
         return "it is empty"
     if len(parts) > MAX_PATH_PARTS:
-        return f"it has {len(parts)} parts; {MAX_PATH_PARTS} is the most"
+        return f"it may have {MAX_PATH_PARTS} parts, got {len(parts)}"
     for part in parts:
         if len(part) > MAX_PART:
-            return f"a part has {len(part)} characters; {MAX_PART} is the most"
+            return f"a part may have {MAX_PART} characters, got {len(part)}"
         if not part.isidentifier():
             return f"`{part}` is not a name" if part else "a name is missing beside a dot"
         if part.startswith("__"):
@@ -160,7 +160,7 @@ def _problem(parts: tuple[str, ...]) -> str:
 
 
 class _Rows:
-    """Where a position lies, counting lines as `str.splitlines` does (and so as errors show them)."""
+    """Lines and columns of a text, counted as `str.splitlines` does (and so as errors show them)."""
 
     def __init__(self, text: str, offset: int) -> None:
         self.text, self.offset = text, offset
@@ -227,7 +227,7 @@ def _distinct(parts: tuple[str | TemplateRead, ...]) -> tuple[TemplateRead, ...]
     return tuple(found.values())
 
 
-def _show(read: TemplateRead, value: Any) -> str:
+def _show(read: TemplateRead, value: object) -> str:
     if isinstance(value, str):
         return value
     if value is None and read.optional:
@@ -236,7 +236,7 @@ def _show(read: TemplateRead, value: Any) -> str:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
         raise UnstorableValue(
-            f"`{read.text}` is {type(value).__name__}, which cannot be put into a prompt: {error}.",
-            hint="a node's value is text, a finite number, true, false, null, a list or a mapping of these",
+            f"`{read.text}` must be plain data, got {type(value).__name__}: {error}.",
+            hint="plain data is text, a finite number, true, false, null, a list or a mapping of these",
             path=read.text,
         ) from None

@@ -67,9 +67,9 @@ def test_a_key_may_be_given_twice_only_when_both_agree():
 @pytest.mark.parametrize(
     ("line", "body", "kind", "at", "says", "hint"),
     [
-        ("a --modle big", "x", UnknownKey, 1, "`modle` is no key", "`model`"),
+        ("a --modle big", "x", UnknownKey, 1, "An agent has no key `modle`", "`model`"),
         ("a", "---\nrole: x\ntols: [search]\n---\nx", UnknownKey, 4, "`tols`", "`tools`"),
-        ("a --memory big", "x", UnknownKey, 1, "`memory`", "does nothing yet"),
+        ("a --memory big", "x", UnknownKey, 1, "`memory`", "has no effect yet"),
         ("a --budget 1e3", "x", BadOption, 1, "`budget` is `1e3`", "write 1000"),
         ("a", "---\nbudget: nan\n---\nx", BadOption, 3, "`budget` is `nan`", "0.01"),
         ("a", "---\nbudget: -1\n---\nx", BadOption, 3, "`budget` is `-1`", "0.01"),
@@ -89,7 +89,7 @@ def test_a_key_may_be_given_twice_only_when_both_agree():
         ("a-b", "x", BadName, 1, "identifier", "a letter"),
         ("", "x", BadOption, 1, "no name", "NAME"),
         ("--model big", "x", BadOption, 1, "no name", "NAME"),
-        ("a b", "x", BadOption, 1, "`b` stands alone", "quotes"),
+        ("a b", "x", BadOption, 1, "Unexpected argument `b`. Options are written `--key value`.", "quotes"),
         ("a --model", "x", BadOption, 1, "no value", ""),
         ('a --role "open', "x", BadOption, 1, "not closed", ""),
         ("a", "", BadOption, 1, "prompt is empty", "below"),
@@ -124,7 +124,7 @@ def test_an_error_shows_the_line_it_means():
 
 def test_python_gets_the_same_errors_without_lines():
     """`build_spec` (and `Agent`) checks the same keys; there is no cell to point into."""
-    with pytest.raises(UnknownKey, match=r"^`modle` is no key"):
+    with pytest.raises(UnknownKey, match=r"^An agent has no key `modle`"):
         build_spec({"name": "a", "prompt": "x", "modle": "y"})
     with pytest.raises(BadOption, match=r"^`retry` is `True`"):
         build_spec({"name": "a", "prompt": "x", "retry": True})

@@ -45,23 +45,23 @@ def test_rows_are_written_out_in_the_cell_too() -> None:
 @pytest.mark.parametrize(
     ("line", "body", "error", "says", "hint"),
     [
-        ("", BASE, BadOption, "no name", "%%compare NAME"),
-        ("a b", BASE, BadOption, "`b` is one word too many", "%%compare NAME"),
+        ("", BASE, BadOption, "A comparison needs a name", "%%compare NAME"),
+        ("a b", BASE, BadOption, "Unexpected argument `b`", "%%compare NAME"),
         ("a-b", BASE, BadName, "not an identifier", ""),
         ("x", "models: [s]\ninputs: r\n", BadOption, "no `prompts`", "prompts:"),
-        ("x", BASE + "promts: [b]\n", UnknownKey, "line 5: `promts`", "`prompts`"),
+        ("x", BASE + "promts: [b]\n", UnknownKey, "line 5: A comparison has no key `promts`", "`prompts`"),
         ("x", BASE + "models: [big]\n", BadOption, "first on line 3", "keep one"),
-        ("x", BASE + "repeat: 0\n", BadOption, "line 5: `repeat` is `0`", "from 1"),
-        ("x", BASE + "repeat: 1e3\n", BadOption, "`repeat`", "from 1"),
-        ("x", BASE + "blind: yes\n", BadOption, "`blind` is `yes`", "`true` or `false`"),
+        ("x", BASE + "repeat: 0\n", BadOption, "line 5: `repeat` must be a whole number from 1 to 100, got `0`", ""),
+        ("x", BASE + "repeat: 1e3\n", BadOption, "`repeat` must be a whole number from 1 to 100, got `1e3`", ""),
+        ("x", BASE + "blind: yes\n", BadOption, "`blind` must be `true` or `false`, got `yes`", ""),
         ("x", BASE + "budget: -1\n", BadOption, "line 5: `budget` must be an amount in dollars, got '-1'", "0.05"),
-        ("x", BASE + "passes: 90\n", BadOption, "`passes` is `90`", "0 to 1"),
+        ("x", BASE + "passes: 90\n", BadOption, "`passes` must be a quality from 0 to 1, got `90`", ""),
         ("x", BASE + "task: ../x\n", BadName, "not an identifier", ""),
-        ("x", BASE + "score: exact(\n", BadOption, "line 5: `exact(` is no scorer", "exact(category)"),
-        ("x", "prompts: [a, a]\nmodels: [s]\ninputs: r\n", BadOption, "named twice", "keep one"),
-        ("x", "prompts: 3\nmodels: [s]\ninputs: r\n", BadOption, "neither a list", "prompts:"),
-        ("x", "prompts: [a]\nmodels: [s, s]\ninputs: r\n", BadOption, "names a model twice", "models:"),
-        ("x", "hello\n" + BASE, BadOption, "line 2: this line belongs to no key", "KEY: value"),
+        ("x", BASE + "score: exact(\n", BadOption, "line 5: A scorer must be a name or a call, got `exact(`", "exact(category)"),
+        ("x", "prompts: [a, a]\nmodels: [s]\ninputs: r\n", BadOption, "has a name twice", "keep one"),
+        ("x", "prompts: 3\nmodels: [s]\ninputs: r\n", BadOption, "must be a list of agents or a mapping", "prompts:"),
+        ("x", "prompts: [a]\nmodels: [s, s]\ninputs: r\n", BadOption, "must be a list of different names", "models:"),
+        ("x", "hello\n" + BASE, BadOption, "line 2: A line must begin with a key", "KEY: value"),
         ("x", BASE + "seed: &a 3\n", BadOption, "line 5: anchors", "write the value out"),
     ],
 )
@@ -103,7 +103,7 @@ def test_a_sample_is_the_same_each_time() -> None:
 
 
 def test_a_data_frame_gives_its_index_and_empty_cells_are_none() -> None:
-    """Rows of a frame keep their index as label; what is no plain data becomes its text."""
+    """Rows of a frame keep their index as label; what is not plain data becomes its text."""
     import pandas as pd
 
     frame = pd.DataFrame({"a": [1.5, None], "day": pd.to_datetime(["2026-01-02", "2026-01-03"])}, index=["p", "q"])

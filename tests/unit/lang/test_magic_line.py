@@ -85,7 +85,7 @@ def test_an_unknown_variable_names_the_nearest():
         ("run g a=1 a=2", "`a` is given twice"),
         ("run g --budget", "`--budget` needs a value"),
         ("run g --bg=1", "`--bg` takes no value"),
-        ("--bg run", "a verb comes first"),
+        ("--bg run", "The first word must be a verb, got `--bg`"),
     ],
 )
 def test_what_is_wrong_is_said(line, says):

@@ -204,7 +204,7 @@ def test_a_failed_run_fails_its_cell_with_the_users_own_frames(support):
         ("%orch run", "`run` needs a graph or an agent", "usage: `%orch run"),
         ("%orch run support mesage='a'", "nothing in `support` reads `mesage`", "did you mean `message`?"),
         ("%orch run support", "`support` needs `message`", "inputs: `message`"),
-        ("%orch run support message=nothing", "there is no variable `nothing`", 'a text needs quotes: `"nothing"`'),
+        ("%orch run support message=nothing", "The variable `nothing` does not exist", 'a text needs quotes: `"nothing"`'),
         ("%orch run support message='a' --budgt 1", "no flag `--budgt`", "did you mean `--budget`?"),
         ("%orch run support message='a' --budget x", "budget", ""),
         ("%orch run send", "`send` needs `reply`", "inputs"),
@@ -230,7 +230,7 @@ def test_a_failed_run_fails_its_cell_with_the_users_own_frames(support):
         ("%orch notebook a/b", "`a/b` is no name", "`%orch notebook a_b`"),
         ("%orch budget ten", "budget", ""),
         ("%orch help rn", "`%orch rn` does not exist", "did you mean `run`?"),
-        ("%orch runs --limit 0", "`0` is no number of things", ""),
+        ("%orch runs --limit 0", "`--limit` must be a whole number from 1, got `0`", ""),
     ],
 )
 def test_mistakes_are_told_before_anything_is_spent(support, line, says, hint):

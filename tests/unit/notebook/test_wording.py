@@ -71,7 +71,7 @@ def test_what_a_hint_says_can_be_typed_and_points_at_what_was_meant(shell):
     shell.good("%%agent a --model echo\nx {{ t }}")
     assert 'no blanks around `=`: `t="hello"`' in shell('%orch run a t = "hello"').error
     done = shell("%%graph g\na -> ask\nask: human Which team?")
-    assert "a question stands in quotes." in done.error
+    assert "A question must be in quotes." in done.error
     assert 'human "Which team?"' in done.error
     shell.good('%%graph g\na -> ask\nask: human "Which team?"')
     shell.good('%%graph h\na -> check\nchek: human "ok?"')
