@@ -1,4 +1,4 @@
-"""Function nodes: ordinary Python functions that a graph runs, with what the graph must know about them.
+"""Function nodes: ordinary Python functions that a graph runs, with their options.
 
 The parameters are the declared reads, by name; a parameter with a default may be absent. The function itself stays an
 ordinary callable: `node` only attaches a `FunctionSpec`.
@@ -10,7 +10,7 @@ import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack, overload
 
 from orch_nb.errors import BadName, BadOption, BadType
 from orch_nb.schema.names import check_name
@@ -19,7 +19,7 @@ from orch_nb.schema.reducers import reducer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-F = TypeVar("F", bound="Callable[..., Any]")
+F = TypeVar("F", bound="Callable[..., object]")
 ATTRIBUTE = "__orch_node__"
 MAX_TIMEOUT_S = 86_400.0
 MAX_ATTEMPTS = 10
@@ -28,33 +28,33 @@ ON_FAILURE = ("fail", "skip", "else")
 
 @dataclass(slots=True, frozen=True)
 class FunctionSpec:
-    """What a graph must know about a function.
+    """The interface and the options of a function node.
 
     Parameters
     ----------
     reads
-        Parameter names that must be there, in order of the signature.
+        Names of required parameters, in the order of the signature.
     optional
-        Parameter names with a default: left out of the call when nothing is there to read.
+        Names of parameters with a default: left out of the call when their read is absent.
     effects
-        What it does to the world ("message", "payment", "file", …). Declared effects are recorded before they happen,
-        have an idempotency key, and are never reused or replayed.
+        Effects outside the run ("message", "payment", "file", …). They are recorded before they happen, have an idempotency
+        key, and are never reused or replayed.
     writes
-        State key -> name of its reducer, beside the node's own result. The function then returns a mapping.
+        State key -> name of its reducer, in addition to the node's own result. The function then returns a mapping.
     timeout_s
         Seconds after which the activation fails; None: no limit of its own.
     attempts
         Tries at a transient failure, the first one included.
     inline
-        Run on the loop instead of a thread: for functions that take microseconds. They block everything else meanwhile.
+        Run on the loop instead of a thread: for functions that take microseconds, because they block all other nodes.
     is_async
-        Whether it is a coroutine function.
+        True for a coroutine function.
     describe
         First line of its docstring.
     on_failure
-        "fail" ends the run (default), "skip" goes on without it, "else" leaves by its else-arrow.
+        "fail" ends the run (default), "skip" continues without it, "else" leaves by its else-arrow.
     examples
-        Texts that belong to it, for `by similarity`.
+        Example inputs of it, for `by similarity`.
     """
 
     name: str
@@ -98,33 +98,33 @@ def node(
     on_failure: str = "fail",
     examples: Iterable[str] = (),
 ) -> F | Callable[[F], F]:
-    """The same function, known to graphs with its effects, writes and limits. Works with and without parentheses.
+    """Declare the effects, writes and limits of a function for graphs, and return it. Works with and without parentheses.
 
     Parameters
     ----------
     effects
-        One name or several of what it does to the world; nothing means that it may be repeated and reused at will.
-        A function with effects that raises, takes too long, or returns what cannot be stored has left them *in doubt*: a
-        person is asked whether they happened, or the run halts; they are never repeated unasked. Where nothing happened,
-        it says so by ``raise orch_nb.NotDone("why")``, which is an ordinary failure.
+        One or several names of its effects outside the run; a function without effects may be repeated and reused freely.
+        A function with effects that raises, takes too long, or returns a value that cannot be stored leaves them *in doubt*:
+        a person is asked if they happened, or the run halts; they are never repeated without an answer. A function that had
+        no effect raises ``orch_nb.NotDone("why")``, which is an ordinary failure.
     writes
-        State keys it writes besides its own result: key -> reducer's name, or names alone (reducer "last").
+        State keys that it writes besides its own result: key -> reducer's name, or names alone (reducer "last").
     timeout_s
         Seconds; None for no limit of its own.
     retry
-        Tries at a transient failure, 1 to 10. 3 is the project's default everywhere.
+        Tries at a transient failure, 1 to 10; 3 by default, as everywhere.
     inline
         True runs a sync function on the loop: only for functions that take microseconds.
     on_failure
-        What its final failure does: "fail" ends the run, "skip" goes on without it (joins take what came), "else" leaves
-        by its else-arrow.
+        Effect of its final failure: "fail" ends the run, "skip" continues without it (joins take the other values), "else"
+        leaves by its else-arrow.
     examples
-        Texts that belong to it, for `by similarity`; its description is `describe` or its docstring's first line.
+        Example inputs of it, for `by similarity`; its description is `describe` or its docstring's first line.
 
     Raises
     ------
     BadOption, BadType, BadName
-        A value that cannot act, or a signature whose parameters have no names to read.
+        A value is invalid, or a parameter has no name to read.
     """
 
     def attach(function: F) -> F:
@@ -151,35 +151,40 @@ def node(
     return attach if fn is None else attach(fn)
 
 
-def function_spec(fn: Callable[..., Any]) -> FunctionSpec:
-    """The spec that `node` attached, or that of a plain function: its parameters are its reads."""
+def function_spec(fn: Callable[..., object]) -> FunctionSpec:
+    """Return the spec that `node` attached, or that of a plain function: its parameters are its reads."""
     got = getattr(fn, ATTRIBUTE, None)
     return got if isinstance(got, FunctionSpec) else _spec_of(fn)
 
 
-def _spec_of(fn: Callable[..., Any], **options: Any) -> FunctionSpec:
+class _Options(TypedDict, total=False):
+    """Fields of a `FunctionSpec` that do not come from the function."""
+
+    effects: tuple[str, ...]
+    writes: dict[str, str]
+    timeout_s: float | None
+    attempts: int
+    inline: bool
+    on_failure: str
+    examples: tuple[str, ...]
+
+
+def _spec_of(fn: Callable[..., object], describe: str = "", **options: Unpack[_Options]) -> FunctionSpec:
     name = getattr(fn, "__name__", type(fn).__name__)
     reads, optional = _parameters(fn, name)
-    describe = options.pop("describe", "") or first_line(fn)
     call = fn if inspect.isroutine(fn) else type(fn).__call__
-    return FunctionSpec(
-        name=name,
-        reads=reads,
-        optional=optional,
-        is_async=inspect.iscoroutinefunction(inspect.unwrap(call)) or inspect.iscoroutinefunction(call),
-        describe=describe,
-        **options,
-    )
+    is_async = inspect.iscoroutinefunction(inspect.unwrap(call)) or inspect.iscoroutinefunction(call)
+    return FunctionSpec(name, reads, optional, is_async=is_async, describe=describe or first_line(fn), **options)
 
 
-def _parameters(fn: Callable[..., Any], name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _parameters(fn: Callable[..., object], name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     reads: list[str] = []
     optional: list[str] = []
     try:
         signature = inspect.signature(fn)
     except (TypeError, ValueError):
         raise BadOption(
-            f"the parameters of `{name}` cannot be read, so a graph cannot know what it reads.",
+            f"`{name}` has no signature, so its reads are unknown.",
             hint=f"wrap it: `def my_{name}(text): return {name}(text)`",
         ) from None
     for parameter in signature.parameters.values():
@@ -193,19 +198,19 @@ def _parameters(fn: Callable[..., Any], name: str) -> tuple[tuple[str, ...], tup
     return tuple(reads), tuple(optional)
 
 
-def first_line(thing: Any) -> str:
-    """The first line of a docstring, "" when there is none."""
+def first_line(thing: object) -> str:
+    """Return the first line of a docstring, "" without one."""
     doc = inspect.getdoc(thing) if getattr(thing, "__doc__", None) else None
     return doc.strip().split("\n", 1)[0] if doc and doc.strip() else ""
 
 
 def effect_names(effects: str | Iterable[str]) -> tuple[str, ...]:
-    """Names of effects as a tuple without repeats; each must be an identifier.
+    """Return names of effects without repeats.
 
     Raises
     ------
     BadName
-        One is no identifier.
+        A name is not an identifier.
     """
     words = [effects] if isinstance(effects, str) else list(effects)
     out = [word.strip() for part in words for word in str(part).split(",") if word.strip()]
@@ -213,12 +218,12 @@ def effect_names(effects: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def reducer_names(writes: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
-    """State key -> reducer's name, checked; a bare key gets "last".
+    """Return state key -> reducer's name, checked; a key alone gets "last".
 
     Raises
     ------
     BadName, BadType
-        A key that is no identifier, or a reducer that does not exist.
+        A key is not an identifier, or a reducer does not exist.
     """
     if isinstance(writes, Mapping):
         pairs = dict(writes)
@@ -227,52 +232,52 @@ def reducer_names(writes: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
     for key, name in pairs.items():
         check_name(key, "state key")
         if not isinstance(name, str):
-            raise BadType(f"`writes` gives `{key}` the reducer {name!r:.40}, which is no name.", hint="e.g. `append`")
+            raise BadType(f"The reducer of `{key}` in `writes` must be a name, got {name!r:.40}.", hint="e.g. `append`")
         reducer(name)
     return pairs
 
 
 def check_seconds(value: float | None, key: str) -> float | None:
-    """Seconds above 0 and at most a day, or None.
+    """Return seconds above 0 and at most a day, or None.
 
     Raises
     ------
     BadOption
-        Anything else: NaN, infinity, 0, a negative number, a truth value, text.
+        The value is NaN, infinity, 0, a negative number, a truth value or text.
     """
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise BadOption(f"`{key}` is {value!r:.40}; it must be a number of seconds.", hint=f"e.g. `{key}=30`")
+        raise BadOption(f"`{key}` must be a number of seconds, got {value!r:.40}.", hint=f"e.g. `{key}=30`")
     if not 0 < value <= MAX_TIMEOUT_S:
-        raise BadOption(f"`{key}` is {value}; it must be above 0 and at most {MAX_TIMEOUT_S:.0f} seconds.")
+        raise BadOption(f"`{key}` must be above 0 and at most {MAX_TIMEOUT_S:.0f} seconds, got {value}.")
     return float(value)
 
 
 def check_on_failure(value: str) -> str:
-    """`value` when it is one of fail, skip, else.
+    """Return `value` if it is one of fail, skip, else.
 
     Raises
     ------
     BadOption
-        Anything else.
+        The value is another one.
     """
     if value not in ON_FAILURE:
-        raise BadOption(f"`on_failure` is {value!r:.40}.", hint=f"one of {', '.join(ON_FAILURE)}")
+        raise BadOption(f"`on_failure` must be one of {', '.join(ON_FAILURE)}, got {value!r:.40}.")
     return value
 
 
 def check_attempts(value: int) -> int:
-    """A count of tries from 1 to 10.
+    """Return a count of tries from 1 to 10.
 
     Raises
     ------
     BadOption
-        Anything else.
+        The value is another one.
     """
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_ATTEMPTS:
         raise BadOption(
-            f"`retry` is {value!r:.40}; it must be a whole number of tries from 1 to {MAX_ATTEMPTS}.",
-            hint="`retry=1` means: try once",
+            f"`retry` must be a whole number of tries from 1 to {MAX_ATTEMPTS}, got {value!r:.40}.",
+            hint="`retry=1` tries once",
         )
     return value

@@ -220,7 +220,7 @@ def test_what_networkx_wrote_wrongly_is_found_by_spec() -> None:
 def test_two_ways_to_choose_are_refused() -> None:
     """All `by` arrows of one node share one text."""
     graph = Graph("g").edge("a", "b", by="a.x").edge("a", "c", by="a.y")
-    with pytest.raises(CellError, match=r"by `a\.x` and by `a\.y`"):
+    with pytest.raises(CellError, match=r"`by a\.x` and `by a\.y`"):
         graph.spec()
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 def test_a_key_of_later_is_not_mistaken_for_another(shell):
     """`memory` is a known word of the design, so it is not taken for a slip of another key."""
-    assert "`memory` does nothing yet" in shell("%%agent a --memory notes\nx").error
+    assert "`memory` has no effect yet" in shell("%%agent a --memory notes\nx").error
 
 
 def test_an_unknown_tool_shows_its_line(shell):
     """The line with the tool's name stands under the message."""
     done = shell("%%agent a --model echo\n---\ntools: [nothing]\n---\nhi")
-    assert "line 3: no tool is called `nothing`.\n    tools: [nothing]\n" in done.error
+    assert "line 3: The tool `nothing` does not exist.\n    tools: [nothing]\n" in done.error
 
 
 def test_a_loop_without_a_bound_names_the_line_of_its_arrow(shell):
