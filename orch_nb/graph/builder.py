@@ -27,7 +27,7 @@ from orch_nb.lang.graph_cell import (
     print_graph,
     shaped,
 )
-from orch_nb.lang.tokens import parse_path
+from orch_nb.lang.template import read_path
 from orch_nb.schema.graph_spec import END, EdgeSpec, GraphSpec, NodeSpec
 from orch_nb.schema.names import check_name
 from orch_nb.schema.secrets import REDACTOR, secret_error
@@ -435,7 +435,7 @@ def _each(each: object) -> tuple[str, str]:
         each = tuple(each.split(" as "))
     if not isinstance(each, tuple | list) or len(each) != 2:
         raise BadOption(f"`each` is {each!r}.", hint='each=("plan.tasks", "task")')
-    return parse_path(each[0]).text, check_name(str(each[1]).strip(), "item")
+    return read_path(each[0]).text, check_name(str(each[1]).strip(), "item")
 
 
 def _edges_of(source: str, target: str, data: dict[str, Any]) -> list[EdgeSpec]:
@@ -528,7 +528,7 @@ def _binding(parameter: str, value: object) -> str:
         try:
             return json_text(json_value(value))
         except ValueError:
-            return parse_path(value).text
+            return read_path(value).text
     except (TypeError, ValueError, BadExpression) as error:
         raise BadExpression(
             f"`{parameter}` = {value!r:.60} is neither a path nor a constant: {error}",

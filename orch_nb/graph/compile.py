@@ -16,7 +16,7 @@ from orch_nb.engine.plan import CURRENT, FAILURE, LATEST, Body, Chooser, Edge, P
 from orch_nb.errors import BadType, GraphError, OrchError, nearest
 from orch_nb.graph import loops as graph_loops
 from orch_nb.lang.condition import Predicate
-from orch_nb.lang.tokens import parse_path
+from orch_nb.lang.template import read_path
 from orch_nb.schema.graph_spec import END, EdgeSpec, GraphSpec, NodeSpec
 from orch_nb.schema.names import check_name, option_problem
 from orch_nb.schema.reducers import REDUCERS, reducer
@@ -253,7 +253,7 @@ class Compiler:
         by = [e for e in edges if e.kind == "by"]
         if not by or by[0].by.startswith(("similarity(", "judge(")) or by[0].by == "fit":
             return False
-        path = parse_path(by[0].by)
+        path = read_path(by[0].by)
         schema = self._schema_at(path.parts)
         values = _choices_of(schema) if (schema or {}).get("type") != "array" else ()  # a list may be empty
         return bool(values) and set(values) <= {e.target for e in by}
@@ -494,14 +494,14 @@ class Compiler:
             return Read(want.name, "const", want.head, want.path, want.optional, value=json.loads(text))
         except ValueError:
             pass
-        path = parse_path(text, line=draft.spec.line, source=self.spec.source)
+        path = read_path(text, line=draft.spec.line, source=self.spec.source)
         head, rest = path.parts[0], (*path.parts[1:], *want.path)
         if draft.each is not None and head == draft.each.each_as:
             return Read(want.name, "item", node, rest, want.optional or path.optional)
         return self._resolve(node, want.name, head, rest, want.optional or path.optional, draft.spec.line)
 
     def _path_read(self, node: str, text: str, name: str, line: int, *, optional: bool = False) -> Read | None:
-        path = parse_path(text, line=line, source=self.spec.source)
+        path = read_path(text, line=line, source=self.spec.source)
         return self._resolve(node, name, path.parts[0], path.parts[1:], path.optional or optional, line)
 
     def _resolve(
@@ -569,7 +569,7 @@ class Compiler:
             return False
         if text == "fit" or text.startswith(("similarity(", "judge(")):
             return True
-        schema = self._schema_at(parse_path(text).parts)
+        schema = self._schema_at(read_path(text).parts)
         if (schema or {}).get("type") == "array":
             return False
         self.chooses_one.add(next(iter(choosers)))
@@ -640,7 +640,7 @@ class Compiler:
         if text == "fit" or text.startswith("judge("):
             return self._by_description(name, edges)
         how = "similarity" if text.startswith("similarity(") else "field"
-        path = parse_path(text[len("similarity(") : -1] if how == "similarity" else text)
+        path = read_path(text[len("similarity(") : -1] if how == "similarity" else text)
         read = self._resolve(
             name, ".".join(path.parts), path.parts[0], path.parts[1:], path.optional, edges[0].line, itself=True
         )

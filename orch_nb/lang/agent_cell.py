@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydantic import ValidationError
 
 from orch_nb.errors import BadOption, BadType, CellError, OrchError, UnknownKey, nearest
+from orch_nb.lang.tokens import message_of
 from orch_nb.schema.agent_spec import KEYS, WORDS, AgentSpec, reducer_pairs, word_list
 from orch_nb.schema.amount import PLAIN
 from orch_nb.schema.budget import Budget
@@ -131,7 +132,7 @@ def _check_names(values: Mapping[str, object], cell: _Cell | None) -> None:
                 check(values[key])
         except CellError as error:
             at = _place_of(key, cell)
-            text, source = _first_line(error), cell.source if cell else ""
+            text, source = message_of(error), cell.source if cell else ""
             raise type(error)(text, line=at.line, column=at.column, source=source, hint=error.hint) from None
         except ValueError:
             continue  # a value of another type: the model refuses it, with the key
@@ -303,16 +304,11 @@ def _as_typed(key: str, value: object, raw: Mapping[tuple[str, ...], str]) -> ob
 
 def _in_cell(error: CellError, cell: _Cell, *, shift: int = 0) -> CellError:
     """Return the same error with the cell's text, so that the right line is shown."""
-    first = _first_line(error)
+    first = message_of(error)
     facts = {k: v for k, v in error.facts.items() if k not in ("line", "column")}
     return type(error)(
         first, line=error.line + shift, column=error.column, source=cell.source, hint=error.hint, **facts
     )
-
-
-def _first_line(error: CellError) -> str:
-    """Return the message of an error without its place and the line that it shows."""
-    return re.sub(r"^line \d+: ", "", str(error.args[0]).split("\n    ", 1)[0])
 
 
 # ------------------------------------------------------------------ back to a cell

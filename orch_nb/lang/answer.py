@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, cast
+
+from orch_nb.lang.tokens import refuse_constant, strict_float
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,12 +109,20 @@ def _json(text: str) -> Json:
     try:
         return cast(
             "Json",
-            json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite, parse_int=_int),
+            json.loads(
+                text,
+                object_pairs_hook=_unique,
+                parse_constant=refuse_constant,
+                parse_float=strict_float,
+                parse_int=_int,
+            ),
         )
     except json.JSONDecodeError as error:
         raise Unreadable(f"{error.msg} at character {error.pos + 1}") from None
     except RecursionError:
         raise Unreadable(f"it is nested deeper than {MAX_DEPTH}") from None
+    except ValueError as error:
+        raise Unreadable(str(error)) from None
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> JsonObject:
@@ -122,17 +132,6 @@ def _unique(pairs: list[tuple[str, Json]]) -> JsonObject:
         twice = next(key for key in keys if keys.count(key) > 1)
         raise Unreadable(f"the key {twice[:40]!r} occurs twice")
     return data
-
-
-def _refuse(word: str) -> NoReturn:
-    raise Unreadable(f"JSON has no number {word}")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if math.isinf(value):
-        raise Unreadable(f"the number {text[:20]} is too large")
-    return value
 
 
 def _int(text: str) -> int:

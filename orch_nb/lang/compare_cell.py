@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from orch_nb.errors import BadOption, CellError, UnknownKey, nearest
+from orch_nb.lang.tokens import message_of
 from orch_nb.schema.budget import parse_budget
 from orch_nb.schema.names import check_name
 from orch_nb.schema.yaml import Located, locate_yaml
@@ -194,9 +195,7 @@ def _data(chunk: _Chunk, source: str) -> Located:
     try:
         return locate_yaml(chunk.text, line_offset=chunk.line - 1)
     except CellError as error:
-        text = re.sub(r"^line \d+: ", "", str(error.args[0]).split("\n    ", 1)[0]).replace(
-            "the front matter", "the cell"
-        )
+        text = message_of(error).replace("the front matter", "the cell")
         raise BadOption(text, line=error.line, column=error.column, source=source, hint=error.hint) from None
 
 

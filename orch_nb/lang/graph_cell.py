@@ -21,7 +21,6 @@ Reading is linear in the text and never recursive.
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -30,7 +29,7 @@ from typing import TYPE_CHECKING, NoReturn
 from orch_nb.errors import BadName, CellError, nearest
 from orch_nb.lang.condition import Predicate, number_value, spaced_text
 from orch_nb.lang.template import read_path
-from orch_nb.lang.tokens import Cursor, Place, Token, string_at, tokenize
+from orch_nb.lang.tokens import Cursor, Place, Token, refuse_constant, strict_float, string_at, tokenize
 from orch_nb.schema.graph_spec import END, EdgeSpec, GraphSpec, NodeSpec
 from orch_nb.schema.names import check_name
 
@@ -591,20 +590,9 @@ def json_value(text: str) -> Json:
 
 def _decode(text: str, start: int) -> tuple[Json, int]:
     try:
-        return json.JSONDecoder(parse_constant=_refuse, parse_float=_finite).raw_decode(text, start)
+        return json.JSONDecoder(parse_constant=refuse_constant, parse_float=strict_float).raw_decode(text, start)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
-
-
-def _refuse(word: str) -> NoReturn:
-    raise ValueError(f"JSON has no number `{word}`")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if math.isinf(value):
-        raise ValueError(f"`{text}` is too large")
-    return value
 
 
 def _json_at(raw: str, start: int, place: Place) -> tuple[Json, int]:

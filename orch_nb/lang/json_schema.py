@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from contextvars import ContextVar
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, cast
 
@@ -37,32 +36,21 @@ WORDS = {
 ENDLESS = f"the answer cannot be checked in {MAX_CHECKS:,} steps: its schema refers to itself without end, or nearly so"
 
 
-@dataclass(slots=True)
-class _Check:
-    """The check under way: where ``$ref`` looks, and the work so far."""
-
-    root: JsonObject
-    visits: int = 0
-
-
-_CHECK: ContextVar[_Check] = ContextVar("check")
-
-
 class SchemaCheck:
     """A schema for the values of one answer; the bound on work counts all of them."""
 
     def __init__(self, schema: JsonObject) -> None:
         self.root = cast("JsonObject", _without_dialect(schema))
+        self.visits = 0
         self._validator = _Validator(self.root)
-        self._check = _Check(self.root)
 
     def problems(self, value: Json) -> list[str]:
         """Return how a value does not fit, one line each, at most 20; [] for a value that fits."""
         return [line for error in self.errors(value) for line in _lines_of(error)][:MAX_PROBLEMS]
 
     def errors(self, value: Json) -> list[ValidationError]:
-        """Return jsonschema's errors: of a wrong choice the choice and not the type beside it, too."""
-        _CHECK.set(self._check)
+        """Return jsonschema's errors; of a wrong choice not the wrong type, too."""
+        _CHECK.set(self)
         try:
             errors = list(islice(self._validator.iter_errors(value), MAX_PROBLEMS + 1))
         except RecursionError:
@@ -72,12 +60,17 @@ class SchemaCheck:
 
     def fits(self, value: Json, schema: Json) -> bool:
         """Return whether a value fits a part of the schema."""
-        _CHECK.set(self._check)
+        _CHECK.set(self)
         return bool(self._validator.evolve(schema=schema).is_valid(value))
 
     def definition(self, ref: Json) -> Json:
-        """Return the schema that ``$ref`` means."""
-        return definition_in(self.root, ref)
+        """Return the schema of ``#/$defs/NAME``; an unknown name allows any value."""
+        definitions = self.root.get("$defs")
+        return definitions.get(str(ref).removeprefix("#/$defs/"), {}) if isinstance(definitions, dict) else {}
+
+
+_CHECK: ContextVar[SchemaCheck] = ContextVar("check")
+"""The check under way, for keywords: jsonschema hands them a validator of a part of the schema."""
 
 
 def problem_of_schema(schema: JsonObject, keywords: Mapping[str, Json]) -> tuple[str, str]:
@@ -95,12 +88,6 @@ def problem_of_schema(schema: JsonObject, keywords: Mapping[str, Json]) -> tuple
     if errors[0].validator == "additionalProperties":
         return f"`{path_of(errors[0].absolute_path)}` of a JSON Schema is not checked here", hint
     return f"the JSON Schema is invalid: {_lines_of(errors[0])[0]}", hint
-
-
-def definition_in(root: JsonObject, ref: Json) -> Json:
-    """Return the schema of ``#/$defs/NAME``; one that anything fits where there is none."""
-    found = root.get("$defs")
-    return found.get(str(ref).removeprefix("#/$defs/"), {}) if isinstance(found, dict) else {}
 
 
 def _without_dialect(schema: Json) -> Json:
@@ -132,7 +119,7 @@ def _counted(check: Callable[..., Iterable[ValidationError]]) -> Callable[..., I
 
 
 def _reference(validator: Validator, ref: Json, value: Json, _: JsonObject) -> Iterator[ValidationError]:
-    yield from validator.descend(value, definition_in(_CHECK.get().root, ref))
+    yield from validator.descend(value, _CHECK.get().definition(ref))
 
 
 def _type(validator: Validator, declared: Json, value: Json, _: JsonObject) -> Iterator[ValidationError]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, NoReturn
 
 from orch_nb.errors import BadExpression, CellError
-from orch_nb.lang.template import Path, read_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -150,15 +150,22 @@ class Cursor:
         raise self.kind(message, line=self.place.line, column=column, source=self.place.source, hint=hint)
 
 
-def parse_path(text: str, *, line: int = 0, column: int = 0, source: str = "") -> Path:
-    """Return the path of ``a.b.c`` or ``a.b.c?``: ``(parts, optional)``.
+def message_of(error: CellError) -> str:
+    """Return the message of an error without its place and the line that it shows."""
+    return re.sub(r"^line \d+: ", "", str(error.args[0]).split("\n    ", 1)[0])
 
-    Raises
-    ------
-    BadExpression
-        The text is not a path.
-    """
-    return read_path(text, line=line, column=column, source=source)
+
+def strict_float(text: str) -> float:
+    """Read a float of JSON; one that is too large is a ValueError, not an infinity."""
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"the number {text[:20]} is too large")
+    return value
+
+
+def refuse_constant(word: str) -> NoReturn:
+    """Refuse NaN and infinities, which JSON does not have."""
+    raise ValueError(f"JSON has no number {word}")
 
 
 def string_at(token: Token, place: Place) -> str:

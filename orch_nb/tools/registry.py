@@ -12,7 +12,7 @@ import contextvars
 import inspect
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn, cast, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from orch_nb.engine.user_code import contained, ends_task, raised, running_task
 from orch_nb.errors import (
@@ -25,7 +25,7 @@ from orch_nb.errors import (
     UnstorableValue,
     nearest,
 )
-from orch_nb.schema.messages import ToolSpec
+from orch_nb.lang.tokens import refuse_constant
 from orch_nb.schema.names import check_name
 from orch_nb.schema.values import compact, plain
 from orch_nb.tools.function import ATTRIBUTE, FunctionSpec, check_seconds, effect_names
@@ -81,11 +81,6 @@ class Tool:
     def is_async(self) -> bool:
         """True for a coroutine function; others run in a thread."""
         return inspect.iscoroutinefunction(self.function)
-
-    @property
-    def interface(self) -> ToolSpec:
-        """The tool as a model sees it."""
-        return ToolSpec(self.name, self.description, self.parameters)
 
     def fingerprint_parts(self) -> dict[str, object]:
         """Return the parts of its fingerprint, for a function that uses it as a global."""
@@ -268,7 +263,7 @@ def _load(given: str | Mapping[str, object], name: str) -> dict[str, object]:
             f"{says} at most {MAX_ARGUMENT_BYTES:,} characters, got {len(given):,} characters.", tool=name
         )
     try:
-        data = json.loads(given or "{}", parse_constant=_refuse)
+        data = json.loads(given or "{}", parse_constant=refuse_constant)
     except (ValueError, RecursionError) as error:
         raise BadArguments(f"{says} JSON: {error}", hint="send one JSON object", tool=name) from None
     if not isinstance(data, dict):
@@ -276,10 +271,6 @@ def _load(given: str | Mapping[str, object], name: str) -> dict[str, object]:
             f"{says} a JSON object, got a {type(data).__name__}.", hint="send one JSON object", tool=name
         )
     return data
-
-
-def _refuse(word: str) -> NoReturn:
-    raise ValueError(f"JSON has no number {word}")
 
 
 # ------------------------------------------------------------------ look-up

@@ -8,7 +8,7 @@ import pytest
 
 from orch_nb.errors import BadExpression, SemanticFailure
 from orch_nb.lang.condition import Predicate
-from orch_nb.lang.tokens import parse_path
+from orch_nb.lang.template import read_path
 
 DATA: dict[str, Any] = {
     "qa": {"score": 0.5, "ok": True, "label": "good", "gone": None, "n": 3, "tags": ["a"], "m": {"k": 1}},
@@ -155,11 +155,11 @@ def test_an_unpaired_surrogate_is_refused() -> None:
         Predicate.parse('t == "\\ud83d"')
 
 
-def test_parse_path() -> None:
-    """`parse_path` gives the parts and the optional mark, and errors point at the line."""
-    assert parse_path("plan.tasks") == (("plan", "tasks"), False)
+def test_read_path() -> None:
+    """`read_path` gives the parts and the optional mark, and errors point at the line."""
+    assert read_path("plan.tasks") == (("plan", "tasks"), False)
     with pytest.raises(BadExpression) as caught:
-        parse_path("a b", line=1, column=4, source="by a b")
+        read_path("a b", line=1, column=4, source="by a b")
     assert caught.value.column == 4
 
 

@@ -204,7 +204,11 @@ def test_a_failed_run_fails_its_cell_with_the_users_own_frames(support):
         ("%orch run", "`run` needs a graph or an agent", "usage: `%orch run"),
         ("%orch run support mesage='a'", "nothing in `support` reads `mesage`", "did you mean `message`?"),
         ("%orch run support", "`support` needs `message`", "inputs: `message`"),
-        ("%orch run support message=nothing", "The variable `nothing` does not exist", 'a text needs quotes: `"nothing"`'),
+        (
+            "%orch run support message=nothing",
+            "The variable `nothing` does not exist",
+            'a text needs quotes: `"nothing"`',
+        ),
         ("%orch run support message='a' --budgt 1", "no flag `--budgt`", "did you mean `--budget`?"),
         ("%orch run support message='a' --budget x", "budget", ""),
         ("%orch run send", "`send` needs `reply`", "inputs"),

@@ -60,7 +60,6 @@ def test_a_tool_is_described_by_its_function():
     assert weather.parameters["additionalProperties"] is False
     assert weather.parameters["properties"]["unit"]["enum"] == ["C", "F"]
     assert weather(Place(city="Bonn"))["city"] == "Bonn"
-    assert weather.interface.name == "weather"
 
 
 def test_a_tool_can_be_a_node_of_a_graph():
