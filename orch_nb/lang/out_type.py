@@ -338,7 +338,7 @@ class _Reader:
 
 
 def _text_of_class(cls: type) -> str:
-    """How a Python class is written in the type language, as a hint: an `Enum` is its values as labels."""
+    """Return the hint that writes a Python class in the type language: an `Enum` is its values as labels."""
     if issubclass(cls, Enum):
         return f"write {' | '.join(json.dumps(member.value, default=str) for member in cls)!r}"
     text = cls.__name__ if cls.__name__ in TYPES else _MEANT.get(cls.__name__, "")

@@ -144,7 +144,7 @@ def written(tree: Any) -> str:
 
 
 def meant(tree: Any, values: list[bool]) -> bool:
-    """What the tree means."""
+    """Evaluate the tree."""
     if tree[0] == "leaf":
         return values[tree[1]]
     if tree[0] == "not":
@@ -393,7 +393,7 @@ def test_any_answer_is_a_value_or_problems(text: str) -> None:
 # ------------------------------------------------------------------ front matter
 @given(st.text(max_size=80) | st.text(alphabet="ab:-[]{}?&*!|>'\"#% \n\t<,0.1~", max_size=80))
 def test_any_front_matter_is_data_or_a_typed_error(text: str) -> None:
-    """Whatever stands between the lines `---` is plain data or a CellError with a line."""
+    """The text between the lines `---` is plain data or a CellError with a line."""
     try:
         got = load_yaml(text)
     except CellError as error:

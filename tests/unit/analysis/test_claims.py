@@ -33,7 +33,7 @@ def checked(text: str, **more: Any) -> Claim:
 
 
 def said(text: str, **more: Any) -> str:
-    """What came of the only claim of a cell."""
+    """Return the verdict of the only claim of a cell."""
     (finding,) = checked(text, **more).findings
     return finding.summary
 
@@ -100,7 +100,7 @@ def test_arithmetic_is_exact_and_rounded_as_stated(text: str, verdict: str) -> N
     ],
 )
 def test_a_workload_is_measured(text: str, verdict: str) -> None:
-    """What is given is projected and compared with its baseline; each measure has its unit."""
+    """A workload is projected and compared with its baseline; each measure has its unit."""
     assert said(f"given: hybrid at 10000 a day\nagainst: five\n{text}") == verdict
 
 
@@ -171,7 +171,7 @@ def test_quality_is_a_mean_of_scores_on_a_scale() -> None:
 
 
 def test_stored_runs_come_with_their_interval() -> None:
-    """A claim about runs that were recorded says the interval, and whether all of it is on the claim's side."""
+    """A claim about recorded runs has an interval, and shows if all of it is on the side of the claim."""
     runs = [recorded(600 + 100 * n) for n in range(25)]
 
     def runs_of(name: str) -> list[Any]:
@@ -193,7 +193,7 @@ def test_stored_runs_come_with_their_interval() -> None:
 
 
 def test_a_forecast_can_be_claimed_about() -> None:
-    """A forecast keeps its scenario, volume and baseline; the cell may say others."""
+    """A forecast keeps its scenario, volume and baseline; the cell may give others."""
     names = {"plan": forecast(HYBRID, per_day=10_000, against=FIVE, cache_hits=0.2)}
     made = claim("given: plan\ncost = $368 a day\nsaving by cache = $92 a day", names=names)
     assert made.holds
@@ -201,7 +201,7 @@ def test_a_forecast_can_be_claimed_about() -> None:
 
 
 def test_two_bare_amounts_are_a_change() -> None:
-    """`given: A to B` and `given: B` with `against: A` say the same."""
+    """`given: A to B` and `given: B` with `against: A` are equal."""
     assert said("given: $0.50 to $0.18\nsaving = 64 %") == "holds"
     assert said("given: $0.18\nagainst: $0.50\nsaving = 64 %") == "holds"
     assert said("given: $0.50 to $0.18 at 10000 a day\nsaving = $96,000 a month") == "holds"
@@ -252,7 +252,7 @@ def test_two_bare_amounts_are_a_change() -> None:
     ],
 )
 def test_what_cannot_be_understood_is_pointed_at(text: str, line: int, message: str) -> None:
-    """Each mistake names what is wrong, and its line of the cell where it stands in one."""
+    """Each mistake names what is wrong, and its line of the cell if it has one."""
     with pytest.raises(OrchError) as caught:
         checked(text)
     shown = f"{caught.value} {caught.value.hint}"
@@ -322,7 +322,7 @@ def test_arithmetic_is_pythons(expression: str) -> None:
 
 
 def test_an_unknown_price_is_an_error_and_no_verdict() -> None:
-    """What cannot be priced is never judged."""
+    """A claim without a price is never judged."""
     with pytest.raises(UnknownPrice):
         checked("given: dark\ncost <= $1")
 

@@ -49,7 +49,7 @@ def test_a_different_form_is_flagged_with_both_values(
     ids=str,
 )  # fmt: skip
 def test_what_is_written_alike_is_not_flagged(one: Any, other: Any) -> None:
-    """Different values in the same form, and forms that cannot be told apart, are no difference of form."""
+    """Different values in the same form, and forms that cannot be told apart, do not count as a difference of form."""
     assert [d for d in differences(one, other) if d.kind != "JSON shape"] == []
     assert differences(one, one) == differences(other, other) == []
 

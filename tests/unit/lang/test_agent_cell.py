@@ -37,7 +37,7 @@ Answer {{ ticket }}.
 
 
 def test_flags_and_front_matter_are_one_set_of_keys():
-    """What is said on the line and what is said below end in one spec, exactly as typed."""
+    """The line and the front matter make one spec, exactly as typed."""
     spec = cell("billing --model big --max-tokens 200 --temperature 0.5", FRONT)
     assert (spec.name, spec.model, spec.max_tokens, spec.temperature) == ("billing", "big", 200, 0.5)
     assert (spec.role, spec.tools, spec.budget) == ("billing clerk", ("search", "read"), Decimal("0.010"))
@@ -184,7 +184,7 @@ def test_any_text_is_an_agent_or_a_typed_error(line, body):
 
 
 def test_files_are_cells_and_are_read_strictly(tmp_path):
-    """A file holds the cell as it stands; what is no cell, too large or no text is a typed error."""
+    """A file holds the cell as typed; another text, a file that is too large, and bytes are typed errors."""
     file = tmp_path / "a.agent.md"
     file.write_text("%%agent a --model big\nDo it.\n", encoding="utf-8")
     assert read_cell(file) == ("a --model big", "Do it.\n")

@@ -93,13 +93,13 @@ def test_problems_have_paths_and_are_counted() -> None:
     ],
 )
 def test_a_label_needs_no_quotes(text: str, value: str | None) -> None:
-    """Where the whole answer is a text, it may come bare."""
+    """An answer that is a text may come without quotes."""
     got, problems = OutType.parse("yes | no").validate(text)
     assert (got if not problems else None) == value
 
 
 def test_a_text_is_any_text() -> None:
-    """`str` takes what is said: numbers, words and prose with a fence stay text; quotes come off."""
+    """`str` takes any text: numbers, words and prose with a fence stay text; quotes come off."""
     out = OutType.parse("str")
     prose = "Look:\n```json\n{}\n```\nDone."
     for text, value in (
@@ -115,7 +115,7 @@ def test_a_text_is_any_text() -> None:
 
 
 def test_alternatives() -> None:
-    """The first alternative that fits is taken; where one is meant, its own problem is said."""
+    """The first alternative that fits is taken; the problems are those of the only one of its type."""
     out = OutType.parse("{a: int | [str] | {b: int}}")
     assert out.validate({"a": 3})[0] == {"a": 3}
     assert out.validate({"a": ["x"]})[1] == []
@@ -165,7 +165,7 @@ def test_bounds_of_json_schema() -> None:
 
 
 def test_a_class_has_the_last_word() -> None:
-    """A pydantic class validates after the schema, wherever it stands; its values come back as plain data."""
+    """A pydantic class validates after the schema, at any place; its values come back as plain data."""
 
     class Ticket(pydantic.BaseModel):
         id: int = pydantic.Field(alias="ticketId")

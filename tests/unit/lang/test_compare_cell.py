@@ -119,7 +119,7 @@ def test_a_data_frame_gives_its_index_and_empty_cells_are_none() -> None:
 
 
 def test_bare_texts_are_rows_of_the_only_input() -> None:
-    """A list of texts is enough where the prompts read one thing; where they read several it is said."""
+    """A list of texts is enough where the prompts read one thing; several inputs are an error."""
     assert rows_of(["hi"], {}, seed=0, only_input="ticket") == [("0", {"ticket": "hi"})]
     with pytest.raises(MissingInput, match="exactly one input"):
         rows_of(["hi"], {}, seed=0)
@@ -136,7 +136,7 @@ def test_nothing_else_is_evaluated(text: str) -> None:
 
 
 def test_an_unknown_variable_is_said_with_the_nearest() -> None:
-    """A misspelt table is said with its neighbour."""
+    """The error for a misspelt table names the nearest."""
     with pytest.raises(BadOption, match="`tickts`") as caught:
         rows_of("tickts.sample(3)", {"tickets": ROWS}, seed=0)
     assert "`tickets`" in caught.value.hint

@@ -25,7 +25,7 @@ def look(path: tuple[str, ...]) -> Any:
 
 
 def holds(text: str) -> bool:
-    """Whether a condition is true on DATA."""
+    """Return the truth of a condition on DATA."""
     return Predicate.parse(text).evaluate(look)[0]
 
 
@@ -71,7 +71,7 @@ def test_an_optional_path_may_be_absent(text: str, truth: bool) -> None:
     ],
 )  # fmt: skip
 def test_null_and_mixed_types_are_semantic_failures(text: str, said: str) -> None:
-    """What cannot be decided is a SemanticFailure that names the condition, the path and its value, with a hint."""
+    """A condition that cannot be decided is a SemanticFailure that names the condition, the path and its value, with a hint."""
     with pytest.raises(SemanticFailure) as caught:
         holds(text)
     assert said in str(caught.value)
@@ -187,7 +187,7 @@ def test_len_is_printed_as_it_is_written_and_may_still_be_a_name():
 
 
 def test_len_is_checked_against_types():
-    """What has no length is found before anything is paid."""
+    """A value without length is found before anything is paid."""
     assert "no length" in Predicate.parse("len(n) > 2").check(lambda parts: {"type": "integer"})[0]
     assert Predicate.parse("len(n) > 2").check(lambda parts: {"type": "string"}) == []
     assert "cannot be compared" in Predicate.parse("len(n) > 'x'").check(lambda parts: {"type": "string"})[0]

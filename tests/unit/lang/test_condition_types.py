@@ -15,7 +15,7 @@ TYPE = OutType.parse(
 
 
 def problems(text: str, schema: dict[str, Any] | None = None) -> list[str]:
-    """What `check` says when `qa` has the type above."""
+    """Return the problems of a condition when `qa` has the type above."""
     return Predicate.parse(text).check(
         lambda path: (TYPE.schema if schema is None else schema) if path[0] == "qa" else None
     )
@@ -55,7 +55,7 @@ def test_what_fits_is_silent(text: str) -> None:
     ],
 )
 def test_what_cannot_hold_is_said(text: str, said: str) -> None:
-    """Unknown fields, impossible comparisons and values outside a choice are named with what was meant."""
+    """Unknown fields, impossible comparisons and values outside a choice are named with the nearest."""
     found = problems(text)
     assert len(found) == 1
     assert said in found[0]
@@ -76,7 +76,7 @@ def test_references_of_a_pydantic_schema_are_followed() -> None:
 
 
 def test_open_mappings_and_unions_are_not_judged() -> None:
-    """Where more keys may come, or the type is not known, nothing is called wrong."""
+    """Without a known type, or with keys to come, nothing is a problem."""
     assert problems("qa.x > 3", {"type": "object"}) == []
     assert problems("qa.x > 3", {"type": "object", "properties": {}, "additionalProperties": True}) == []
     assert problems("qa.x > 3", {}) == []

@@ -280,7 +280,7 @@ def test_constants_are_canonical_json() -> None:
 
 
 def test_modifiers_alone() -> None:
-    """`parse_modifiers` reads what stands after an arrow, by the same rules."""
+    """`parse_modifiers` reads the text after an arrow, by the same rules."""
     assert parse_modifiers("when a.b<3 at most 2") == EdgeSpec("", "", "when", "a.b < 3", at_most=2)
     assert parse_modifiers("") == EdgeSpec("", "")
     with pytest.raises(CellError, match="Unexpected `x`"):

@@ -33,7 +33,7 @@ CANONICAL = [
 
 @pytest.mark.parametrize("text", CANONICAL, ids=range(len(CANONICAL)))
 def test_canonical_text_stays(text: str) -> None:
-    """What is printed is read as the same graph, which is printed the same."""
+    """A printed graph is read as the same graph, which is printed the same."""
     assert print_graph(parse_graph("g", text)) == text
 
 

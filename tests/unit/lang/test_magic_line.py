@@ -68,7 +68,7 @@ def test_values_are_literals_or_names_and_nothing_else():
 
 
 def test_an_unknown_variable_names_the_nearest():
-    """A misspelt variable is told with its place and the name that was meant."""
+    """The error for a misspelt variable has its place and the nearest name."""
     command = read_command("run g policy=polcy", shown="%orch run g policy=polcy")
     with pytest.raises(BadOption) as caught:
         value_of("polcy", {"policy": 1}, command=command, at=command.pairs[0])

@@ -185,7 +185,7 @@ def test_a_class_that_holds_itself() -> None:
 
 
 def test_inner_classes_of_one_name_are_refused() -> None:
-    """Two different inner classes of one name cannot stand side by side."""
+    """Two different inner classes of one name cannot be in one type."""
     other = pydantic.create_model("Ticket", x=(int, ...))
     holder = pydantic.create_model("Holder", ticket=(other, ...))
     with pytest.raises(BadType, match="two classes are called `Ticket`"):

@@ -20,7 +20,7 @@ def filled(text: str, **values: Any) -> str:
 
 
 def test_reads_are_declared_once_with_their_place() -> None:
-    """Each distinct path is one read, at the line and column where it first stands, counted as the cell counts."""
+    """Each distinct path is one read, at the line and column of its first place, counted as the cell counts."""
     reads = Template.parse("Hi {{ a }}\n{{b.c.d}} {{ a }}", source_line_offset=4).reads
     assert [(r.path, r.line, r.column) for r in reads] == [(("a",), 5, 4), (("b", "c", "d"), 6, 1)]
     assert [(r.name, r.text) for r in reads] == [("a", "a"), ("b", "b.c.d")]

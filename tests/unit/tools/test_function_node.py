@@ -95,7 +95,7 @@ def positional(x, /):
 
 @pytest.mark.parametrize("fn", [lambda *rows: rows, lambda **keys: keys, positional])
 def test_parameters_without_names_are_refused(fn):
-    """What cannot be given by name cannot be read by name."""
+    """A parameter that cannot be given by name cannot be read by name."""
     with pytest.raises(BadName, match="no name to read"):
         function_spec(fn)
 

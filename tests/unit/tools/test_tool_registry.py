@@ -87,7 +87,7 @@ def test_arguments_are_made_from_json():
     ],
 )
 def test_bad_arguments_are_typed_and_named(given, says):
-    """Whatever a model sends, the function is not called and every problem is said."""
+    """Whatever a model sends, the function is not called and every problem is named."""
     with pytest.raises(BadArguments, match=says):
         weather.arguments(given)
 
