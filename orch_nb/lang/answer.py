@@ -68,7 +68,7 @@ def fitted(answer: object, schema: JsonObject, classes: Mapping[str, type] | Non
 # ------------------------------------------------------------------ text into a value
 def _value_in(text: str, schema: JsonObject) -> Json:
     if len(text) > MAX_ANSWER_BYTES:
-        raise Unreadable(f"the answer has {len(text):,} characters; {MAX_ANSWER_BYTES:,} is the most")
+        raise Unreadable(f"the answer must have at most {MAX_ANSWER_BYTES:,} characters, got {len(text):,} characters")
     body = text.strip().removeprefix("\ufeff")
     if _is_text(schema):
         return _unquoted(body, schema)

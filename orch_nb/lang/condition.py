@@ -2,7 +2,7 @@
 
 Comparisons (chained too), ``and or not``, ``in`` a literal list, paths, ``len(path)`` and constants: nothing else. The
 text is read by a parser of its own with bounded length and depth, never by Python's, so a condition cannot call, index or
-compute. ``len`` counts a text's characters, a list's items, a mapping's keys: what rules about size need.
+compute. ``len`` counts a text's characters, a list's items, a mapping's keys.
 
 A condition never guesses: null and mixed types are a `SemanticFailure` that names the path and its value. Only a path
 marked ``?`` may be absent: then it equals ``null`` and nothing else, is neither more nor less than anything, and is not
@@ -195,7 +195,7 @@ def _check_size(text: str, place: Place, column: int) -> None:
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_PREDICATE_BYTES:
         raise Place(place.line).error(
-            f"the condition has {size:,} bytes; {MAX_PREDICATE_BYTES:,} is the most.",
+            f"the condition must have at most {MAX_PREDICATE_BYTES:,} bytes, got {size:,} bytes.",
             hint="compute it in a function node and compare its result",
         )
     if not text.strip():

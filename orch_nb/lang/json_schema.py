@@ -8,13 +8,14 @@ jsonschema is too slow to be imported with the package.
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import islice
+from types import ModuleType
 from typing import TYPE_CHECKING, cast
-
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
-from jsonschema.validators import create
 
 from orch_nb.errors import nearest
 
@@ -24,6 +25,28 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
     from orch_nb.schema.values import Json, JsonObject
+
+
+@contextmanager
+def _later_grammar() -> Iterator[None]:
+    """Let jsonschema load the grammar of IRIs, which takes over a second, when an IRI is checked; here none is."""
+    name = "rfc3987_syntax"
+    if name in sys.modules or "jsonschema" in sys.modules or find_spec(name) is None:
+        yield
+        return
+    stand_in = ModuleType(name)
+    stand_in.__dict__["is_valid_syntax"] = lambda rule, text: import_module(name).is_valid_syntax(rule, text)
+    sys.modules[name] = stand_in
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
+with _later_grammar():
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import ValidationError
+    from jsonschema.validators import create
 
 MAX_PROBLEMS = 20
 MAX_CHECKS = 100_000
@@ -45,18 +68,17 @@ class SchemaCheck:
         self._validator = _Validator(self.root)
 
     def problems(self, value: Json) -> list[str]:
-        """Return how a value does not fit, one line each, at most 20; [] for a value that fits."""
+        """Return the problems of a value, one line each, at most 20; [] for a value that fits."""
         return [line for error in self.errors(value) for line in _lines_of(error)][:MAX_PROBLEMS]
 
     def errors(self, value: Json) -> list[ValidationError]:
-        """Return jsonschema's errors; of a wrong choice not the wrong type, too."""
+        """Return jsonschema's errors of a value."""
         _CHECK.set(self)
         try:
             errors = list(islice(self._validator.iter_errors(value), MAX_PROBLEMS + 1))
         except RecursionError:
             return [ValidationError(ENDLESS)]
-        choices = [error.absolute_path for error in errors if error.validator in ("enum", "const")]
-        return [e for e in errors if e.validator != "type" or e.absolute_path not in choices]
+        return _relevant(errors)
 
     def fits(self, value: Json, schema: Json) -> bool:
         """Return whether a value fits a part of the schema."""
@@ -220,12 +242,19 @@ _Validator: type[Validator] = create(
 )
 
 
+def _relevant(errors: list[ValidationError]) -> list[ValidationError]:
+    """Leave out the wrong type of a wrong choice: one line is enough."""
+    choices = [error.absolute_path for error in errors if error.validator in ("enum", "const")]
+    return [error for error in errors if error.validator != "type" or error.absolute_path not in choices]
+
+
 def _lines_of(error: ValidationError) -> list[str]:
     """Return the lines of one error: of alternatives, those of the only one of the value's type."""
     if error.validator in ("anyOf", "oneOf"):
         near = [at for at, branch in enumerate(error.validator_value) if _is_meant(branch, error.instance)]
         if len(near) == 1:
-            return [line for one in error.context if one.relative_schema_path[0] == near[0] for line in _lines_of(one)]
+            inner = _relevant([one for one in error.context if one.relative_schema_path[0] == near[0]])
+            return [line for one in inner for line in _lines_of(one)]
     message = error.message
     if error.validator in _MESSAGES:
         message = _MESSAGES[error.validator](error.validator_value, error.instance)

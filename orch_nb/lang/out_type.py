@@ -114,6 +114,8 @@ class OutType:
         BadType
             The type cannot be read; the nearest type is named.
         """
+        import orch_nb.lang.json_schema  # noqa: F401  jsonschema is loaded here and not during the first run
+
         try:
             return _parse(value, namespace or {})
         except BadType as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pydantic
@@ -121,6 +123,9 @@ def test_alternatives() -> None:
     assert out.validate({"a": ["x"]})[1] == []
     assert out.validate({"a": [1]})[1] == ["`a[0]` must be text, got 1"]
     assert out.validate({"a": {"b": "x"}})[1] == ['`a.b` must be a whole number, got "x"']
+    assert OutType.parse("{a: int | {b: x | y}}").validate({"a": {"b": 3}})[1] == [
+        '`a.b` must be one of "x", "y", got 3'
+    ]
     assert out.validate({"a": None})[1] == ["`a` must be a whole number or a list or a mapping, got null"]
 
 
@@ -263,3 +268,19 @@ def test_what_jsonschema_could_be_led_to_is_never_done() -> None:
     assert fitted({"$schema": 3}, {"properties": {"$schema": {"type": "string"}}})[1] == [
         "`$schema` must be text, got 3"
     ]
+
+
+def test_jsonschema_is_loaded_late_and_keeps_its_formats() -> None:
+    """The package and its magics do without jsonschema; its check of IRIs, whose grammar is slow to load, works on first use."""
+    code = """
+import sys
+import orch_nb.lang.out_type
+assert not {"jsonschema", "rfc3987_syntax"} & set(sys.modules)
+import orch_nb.lang.json_schema
+assert "rfc3987_syntax" not in sys.modules
+import jsonschema
+checks = jsonschema.FormatChecker()
+if "iri" in checks.checkers:
+    assert checks.conforms("http://example.org/\u00e9", "iri") and not checks.conforms("no iri", "iri")
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr == ""
