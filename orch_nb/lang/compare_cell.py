@@ -13,8 +13,7 @@ from orch_nb.schema.names import check_name
 from orch_nb.schema.yaml import Located, locate_yaml
 
 if TYPE_CHECKING:
-    from orch_nb.schema.budget import Budget
-    from orch_nb.schema.values import Json
+    from orch_nb.schema.budget import BudgetLike
 
 KEYS = (
     "prompts", "models", "inputs", "score", "budget", "repeat", "blind", "seed", "task", "fixtures", "passes",
@@ -67,7 +66,7 @@ class CompareCell:
     models: tuple[str, ...]
     inputs: object
     score: tuple[str, ...] = ()
-    budget: Budget | Json = None
+    budget: BudgetLike = None
     repeat: int = 1
     blind: bool = False
     seed: int = 0
@@ -257,9 +256,9 @@ def _scores(cell: CompareCell, chunk: _Chunk) -> tuple[str, ...]:
     return tuple(out)
 
 
-def _budget(cell: CompareCell, value: Json, typed: object) -> Json:
+def _budget(cell: CompareCell, value: object, typed: object) -> BudgetLike:
     """Return the budget as typed, checked."""
-    given: Json = value if isinstance(value, dict) else str(typed)
+    given: BudgetLike = value if isinstance(value, dict) else str(typed)
     try:
         parse_budget(given)
     except BadOption as error:
