@@ -155,19 +155,18 @@ def _effects(value: object) -> None:
 
 
 def _bad_value(key: str, value: object, problem: ErrorDetails, at: _Given, cell: _Cell | None) -> CellError:
-    says = problem["msg"].removeprefix("Value error, ")
+    says = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    hint = getattr(getattr(problem.get("ctx", {}).get("error"), "__cause__", None), "hint", "")
+    hint = HINTS.get(key, "") if hint in ("", PLAIN) else hint
     if problem["type"] == "literal_error":
         choices = [c.strip(" '\"") for c in str(problem["ctx"]["expected"]).replace(" or ", ", ").split(",")]
         near = nearest(str(value), choices)
-        says = f"must be one of {', '.join(choices)}" + (f"; did you mean `{near}`?" if near else "")
-    if key == "prompt":
-        message = f"the prompt {says}."
-    else:
-        message = f"`{key}` is {_show(value)}; it {says}{'' if says.endswith('?') else '.'}"
+        says = f"must be one of {', '.join(choices)}"
+        hint = f"did you mean `{near}`?" if near else hint
+    says, _, near = says.partition("; did you mean ")
+    hint = f"did you mean {near} {hint}" if near else hint
+    message = f"the prompt {says}." if key == "prompt" else f"`{key}` {says}, got {_show(value)}."
     source = cell.source if cell else ""
-    why = problem.get("ctx", {}).get("error")
-    hint = getattr(getattr(why, "__cause__", None), "hint", "")
-    hint = HINTS.get(key, "") if hint in ("", PLAIN) else hint
     return BadOption(message, line=at.line, column=at.column, source=source, hint=hint, key=key, value=value)
 
 

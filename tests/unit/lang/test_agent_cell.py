@@ -70,18 +70,18 @@ def test_a_key_may_be_given_twice_only_when_both_agree():
         ("a --modle big", "x", UnknownKey, 1, "An agent has no key `modle`", "`model`"),
         ("a", "---\nrole: x\ntols: [search]\n---\nx", UnknownKey, 4, "`tols`", "`tools`"),
         ("a --memory big", "x", UnknownKey, 1, "`memory`", "has no effect yet"),
-        ("a --budget 1e3", "x", BadOption, 1, "`budget` is `1e3`", "write 1000"),
-        ("a", "---\nbudget: nan\n---\nx", BadOption, 3, "`budget` is `nan`", "0.01"),
-        ("a", "---\nbudget: -1\n---\nx", BadOption, 3, "`budget` is `-1`", "0.01"),
-        ("a", "---\nbudget: true\n---\nx", BadOption, 3, "`budget` is `True`", "0.01"),
-        ("a", "---\nbudget: .inf\n---\nx", BadOption, 3, "`budget` is `.inf`", "0.01"),
+        ("a --budget 1e3", "x", BadOption, 1, ", got `1e3`.", "write 1000"),
+        ("a", "---\nbudget: nan\n---\nx", BadOption, 3, ", got `nan`.", "0.01"),
+        ("a", "---\nbudget: -1\n---\nx", BadOption, 3, ", got `-1`.", "0.01"),
+        ("a", "---\nbudget: true\n---\nx", BadOption, 3, ", got `True`.", "0.01"),
+        ("a", "---\nbudget: .inf\n---\nx", BadOption, 3, ", got `.inf`.", "0.01"),
         ("a", "---\n\nmax_tokens: 8.5\n---\nx", BadOption, 4, "whole number", "300"),
         ("a --max-tokens 0", "x", BadOption, 1, "from 1", "300"),
         ("a --temperature 3", "x", BadOption, 1, "from 0 to 2", ""),
         ("a --timeout 0", "x", BadOption, 1, "above 0", "30"),
         ("a --retry 99", "x", BadOption, 1, "from 1 to 10", ""),
         ("a --seed -4", "x", BadOption, 1, "`seed`", ""),
-        ("a --enforce provder", "x", BadOption, 1, "did you mean `provider`", ""),
+        ("a --enforce provder", "x", BadOption, 1, "`enforce` must be one of", "did you mean `provider`"),
         ("a --on-failure stop", "x", BadOption, 1, "fail, skip, else", ""),
         ("a", "---\nwrites: {log: apend}\n---\nx", BadType, 3, "the reducer `apend` does not exist", "`append`"),
         ("a --effects 'send mail'", "x", BadOption, 1, "one word", ""),
@@ -126,7 +126,7 @@ def test_python_gets_the_same_errors_without_lines():
     """`build_spec` (and `Agent`) checks the same keys; there is no cell to point into."""
     with pytest.raises(UnknownKey, match=r"^An agent has no key `modle`"):
         build_spec({"name": "a", "prompt": "x", "modle": "y"})
-    with pytest.raises(BadOption, match=r"^`retry` is `True`"):
+    with pytest.raises(BadOption, match=r"^`retry` must be a number from 1 to 10, in plain digits, got `True`\."):
         build_spec({"name": "a", "prompt": "x", "retry": True})
 
 

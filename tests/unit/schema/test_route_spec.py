@@ -74,7 +74,7 @@ def test_what_is_no_route_is_said_with_the_way_out(route, says):
     """A wrong route is a typed error that names the part and the nearest right one."""
     with pytest.raises(BadOption, match=r"`route`") as caught:
         Agent("a", "x", route=route)
-    assert says in str(caught.value)
+    assert says in f"{caught.value} {caught.value.hint}"
     assert "route: auto" in caught.value.hint
 
 
