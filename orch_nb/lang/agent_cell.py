@@ -54,7 +54,11 @@ class _Cell:
     def put(self, key: str, got: _Given) -> None:
         """Add a key; a second value of it is an error unless both are the same."""
         before = self.given.get(key)
-        if before is not None and before.value != got.value and _checked(key, before.value) != _checked(key, got.value):
+        if (
+            before is not None
+            and before.value != got.value
+            and _normalize(key, before.value) != _normalize(key, got.value)
+        ):
             raise self.error(
                 BadOption,
                 f"`{key}` is given twice: {_show(before.value)} (line {before.line}) and {_show(got.value)}.",
@@ -198,7 +202,7 @@ def _unknown_key(key: str, cell: _Cell | None, at: _Given | None) -> UnknownKey:
     return UnknownKey(says, line=at.line, column=at.column, source=source, hint=hint, key=key, nearest=near)
 
 
-def _checked(key: str, value: object) -> object:
+def _normalize(key: str, value: object) -> object:
     """Return a value as the spec stores it, to compare two spellings of it."""
     try:
         return getattr(AgentSpec.model_validate({"name": "a", "prompt": "p", key: value}), key, value)

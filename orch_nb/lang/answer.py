@@ -31,7 +31,7 @@ class Unreadable(ValueError):
     """A value that is not JSON, or too much of it."""
 
 
-def fitted(answer: object, schema: JsonObject, classes: Mapping[str, type] | None = None) -> tuple[Json, list[str]]:
+def fit_answer(answer: object, schema: JsonObject, classes: Mapping[str, type] | None = None) -> tuple[Json, list[str]]:
     """Return the value of an answer, and its problems (none: it fits).
 
     Parameters
@@ -71,7 +71,7 @@ def _value_in(text: str, schema: JsonObject) -> Json:
         raise Unreadable(f"the answer must have at most {MAX_ANSWER_BYTES:,} characters, got {len(text):,} characters")
     body = text.strip().removeprefix("\ufeff")
     if _is_text(schema):
-        return _unquoted(body, schema)
+        return _read_text(body, schema)
     try:
         return _json(body)
     except Unreadable as error:
@@ -84,7 +84,7 @@ def _value_in(text: str, schema: JsonObject) -> Json:
         raise Unreadable(f"the answer must be JSON ({error}), got: {shown}") from None
 
 
-def _unquoted(body: str, schema: JsonObject) -> Json:
+def _read_text(body: str, schema: JsonObject) -> Json:
     """Return a text that may come without quotes; with them, it is what they hold."""
     fence = _FENCE.fullmatch(body)
     inner = fence.group(1).strip() if fence else body

@@ -231,7 +231,7 @@ class _Parser(Cursor):
         """Read the condition to its end."""
         tree = self._or()
         if self.text:
-            self._unexpected("the condition is already complete here", "join conditions by `and` or `or`")
+            self._refuse("the condition is already complete here", "join conditions by `and` or `or`")
         return tree
 
     def _need(self, what: str, hint: str = "") -> NoReturn:
@@ -239,9 +239,9 @@ class _Parser(Cursor):
         if not self.text:
             after = f" must follow `{self.tokens[-1].text}`" if self.tokens else " is missing"
             self.fail(f"The condition ends too early: {what}{after}.", hint)
-        self._unexpected(f"{what} belongs here", hint)
+        self._refuse(f"{what} belongs here", hint)
 
-    def _unexpected(self, why: str, hint: str = "") -> NoReturn:
+    def _refuse(self, why: str, hint: str = "") -> NoReturn:
         self.fail(f"Unexpected {self.shown()}: {why}.", "compare by `==`" if self.text in ("=", "is") else hint)
 
     def _or(self) -> _Tree:
@@ -291,13 +291,13 @@ class _Parser(Cursor):
         if token.kind != "path" or token.text in _CONSTANTS:
             return _Const(self._constant())
         if token.text in _JOINING:
-            self._unexpected("a field or a value is missing before it")
+            self._refuse("a field or a value is missing before it")
         following = self.peek().text
         if token.text == LEN and following == "(":
             return self._length()
         if following in ("(", "["):
             self.at += 1
-            self._unexpected(
+            self._refuse(
                 "conditions have no calls and no indices", "compute it in a function node and compare its result"
             )
         return self._path()
@@ -338,11 +338,11 @@ class _Parser(Cursor):
             if not self.text:
                 self._need("`]`", "every [ needs its ]")
             if self.token.kind == "path" and self.text not in _CONSTANTS:
-                self._unexpected("the list takes constants only", f'text is quoted: "{self.text}"')
+                self._refuse("the list takes constants only", f'text is quoted: "{self.text}"')
             items.append(self._constant())
         if len({_class(i) for i in items if i is not None}) > 1:
             self.at -= 1
-            self._unexpected("the list mixes types", "text with text, numbers with numbers")
+            self._refuse("the list mixes types", "text with text, numbers with numbers")
         return _List(tuple(items))
 
 

@@ -127,7 +127,7 @@ def _without_dialect(schema: Json) -> Json:
 
 
 # ------------------------------------------------------------------ keywords
-def _counted(check: Callable[..., Iterable[ValidationError]]) -> Callable[..., Iterator[ValidationError]]:
+def _count(check: Callable[..., Iterable[ValidationError]]) -> Callable[..., Iterator[ValidationError]]:
     """Stop a keyword like endless recursion when the value takes too much work."""
 
     def keyword(validator: Validator, bound: Json, value: Json, schema: JsonObject) -> Iterator[ValidationError]:
@@ -203,6 +203,10 @@ def _must_be(describe: Callable[[Json], str]) -> Callable[[Json, Json], str]:
     return lambda bound, value: f"must be {describe(bound)}, got {show(value)}"
 
 
+def _amount(keyword: str) -> Callable[[Json, Json], str]:
+    return _must_be(lambda bound: f"{_AMOUNTS[keyword]} {bound}")
+
+
 def _size(keyword: str) -> Callable[[Json, Json], str]:
     how, what = _SIZES[keyword]
     return lambda bound, value: f"must have {how} {bound} {what}, got {len(cast('str', value))}"
@@ -222,7 +226,7 @@ _MESSAGES: dict[str, Callable[[Json, Json], str]] = {
     "const": _must_be(show),
     "anyOf": _must_be(_name_branches),
     "oneOf": _must_be(_name_branches),
-    **{word: _must_be(lambda bound, how=how: f"{how} {bound}") for word, how in _AMOUNTS.items()},  # type: ignore[misc]
+    **{word: _amount(word) for word in _AMOUNTS},
     **{word: _size(word) for word in _SIZES},
 }
 """Keyword -> what a value must be and is, of the keyword's bound and the value."""
@@ -232,12 +236,12 @@ _Validator: type[Validator] = create(
     {},
     {
         **{word: _STANDARD[word] for word in ("enum", "const", *_AMOUNTS, *_SIZES)},
-        **{word: _counted(_STANDARD[word]) for word in ("properties", "items", "allOf", "anyOf")},
-        "oneOf": _counted(_STANDARD["anyOf"]),
-        "$ref": _counted(_reference),
+        **{word: _count(_STANDARD[word]) for word in ("properties", "items", "allOf", "anyOf")},
+        "oneOf": _count(_STANDARD["anyOf"]),
+        "$ref": _count(_reference),
         "type": _type,
         "required": _required,
-        "additionalProperties": _counted(_additional),
+        "additionalProperties": _count(_additional),
     },
 )
 

@@ -106,11 +106,11 @@ def without_comment(line: str) -> str:
         if char == "#" and not quote and not depth and (at == 0 or line[at - 1].isspace()):
             end = at
             break
-    kept = line[:end].rstrip()
-    walked = _walk(kept)
+    code = line[:end].rstrip()
+    walked = _walk(code)
     if walked and walked[-1][1:] == (";", 0, ""):
-        kept = kept[:-1].rstrip()
-    return kept
+        code = code[:-1].rstrip()
+    return code
 
 
 def read_command(line: str, *, shown: str = "", number: int = 1, values: Collection[str] = ()) -> Command:

@@ -21,7 +21,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeGuard
 
 from orch_nb.errors import BadType, nearest
-from orch_nb.lang.answer import Unreadable, as_dict, as_list, check_size, fitted
+from orch_nb.lang.answer import Unreadable, as_dict, as_list, check_size, fit_answer
 from orch_nb.lang.tokens import Cursor, Place, scan
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ class OutType:
             raise BadType(str(error), line=line, source=source, hint=error.hint) from None
 
     def validate(self, answer: object) -> tuple[Json, list[str]]:
-        """Return the value of an answer, and every way in which it does not fit (see `answer.fitted`)."""
-        return fitted(answer, self.schema, self.classes)
+        """Return the value of an answer, and every way in which it does not fit (see `answer.fit_answer`)."""
+        return fit_answer(answer, self.schema, self.classes)
 
     def describe(self) -> str:
         """Return the type in at most 120 characters, for cards and lists."""
@@ -362,14 +362,14 @@ class _Text(Cursor):
             raise BadType("a type is missing.", hint="such as: str")
         schema = self._union(self.depth)
         if self.text:
-            self._unexpected("the type is already complete")
+            self._refuse("the type is already complete")
         return schema
 
     def _need(self, mark: str) -> None:
         if not self.take(mark):
-            self._unexpected(f"`{mark}` is missing")
+            self._refuse(f"`{mark}` is missing")
 
-    def _unexpected(self, why: str) -> NoReturn:
+    def _refuse(self, why: str) -> NoReturn:
         shown = f"unexpected `{self.text}`" if self.text else "the type ends too early"
         raise BadType(f"`{self.source}`: {shown}: {why}.", hint="{field: str, kind: a | b, tags: [str], note?: str}")
 
@@ -394,7 +394,7 @@ class _Text(Cursor):
         if self.token.kind == "quoted":
             return _Word(_unquote(self.next().text), quoted=True)
         if self.token.kind != "word":
-            self._unexpected("a type is missing")
+            self._refuse("a type is missing")
         words = []
         while self.token.kind == "word":
             words.append(self.next().text)
@@ -407,7 +407,7 @@ class _Text(Cursor):
         if not self.take("("):
             return schema
         if not re.fullmatch("[0-9]{1,9}", self.text):
-            self._unexpected("a whole number belongs in the brackets")
+            self._refuse("a whole number belongs in the brackets")
         bound = int(self.next().text)
         self._need(")")
         return {**schema, word: bound}
@@ -424,7 +424,7 @@ class _Text(Cursor):
 
     def _field(self, depth: int) -> tuple[str, JsonObject]:
         if self.token.kind not in ("word", "quoted"):
-            self._unexpected("the name of a field is missing")
+            self._refuse("the name of a field is missing")
         token = self.next()
         name = _unquote(token.text) if token.kind == "quoted" else token.text
         if self.take("?"):

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from orch_nb.errors import BadExpression, UnstorableValue
+from orch_nb.lang.tokens import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,13 +133,8 @@ def read_path(text: str, *, line: int = 0, column: int = 0, source: str = "", hi
     problem = _problem(parts)
     if problem:
         shown = body if len(body) <= 60 else body[:60] + "…"
-        raise BadExpression(
-            f"`{shown}` is not a path: {problem}.",
-            line=line,
-            column=column,
-            source=source,
-            hint=hint or "a path is a name and keys joined by dots, like node.field; add ? when it may be absent",
-        )
+        hint = hint or "a path is a name and keys joined by dots, like node.field; add ? when it may be absent"
+        raise Place(line, source).error(f"`{shown}` is not a path: {problem}.", column, hint)
     return Path(parts, optional)
 
 
@@ -174,8 +170,7 @@ class _Rows:
 
     def error(self, message: str, at: int) -> BadExpression:
         line, column = self.position(at)
-        source = "\n" * self.offset + self.text
-        return BadExpression(message, line=line, column=column, source=source, hint=_FORM)
+        return Place(line, "\n" * self.offset + self.text).error(message, column, _FORM)
 
 
 def _split(text: str, offset: int) -> tuple[str | TemplateRead, ...]:

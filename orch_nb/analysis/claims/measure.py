@@ -238,19 +238,19 @@ def measured_runs(
 ) -> Runs:  # fmt: skip
     """Return the forecast of a workload; of a forecast, the same with this volume and baseline."""
     if not isinstance(value, Forecast):
-        made = forecast(
+        projected = forecast(
             named(value, name, models), per_day=1 if per_day is None else per_day, against=against,
             days_in_month=days_in_month, days_in_year=days_in_year, models=models,
         )  # fmt: skip
-        return Runs(made, per_day is not None)
+        return Runs(projected, per_day is not None)
     saving = value.saving
     if against is not None:
         saving = saving_against(value.workload, value.scenario, against, value.pricing)
-    made = replace(
+    projected = replace(
         value, per_day=value.per_day if per_day is None else per_day, saving=saving, days_in_month=days_in_month,
         days_in_year=days_in_year, _bands={},
     )  # fmt: skip
-    return Runs(made, True)
+    return Runs(projected, True)
 
 
 def _share(quantity: Quantity, why: str) -> Measured:
@@ -281,9 +281,9 @@ def _usd(value: Fraction) -> str:
     return Quantity(value, usd=1).shown()
 
 
-def _many(made: Forecast) -> str:
-    count = len(made.workload.runs)
-    return "a step table" if made.workload.is_typed else f"{count} stored run{'s' if count > 1 else ''}"
+def _many(projected: Forecast) -> str:
+    count = len(projected.workload.runs)
+    return "a step table" if projected.workload.is_typed else f"{count} stored run{'s' if count > 1 else ''}"
 
 
 # ------------------------------------------------------------------ bounds

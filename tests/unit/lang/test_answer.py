@@ -9,7 +9,7 @@ from typing import Any
 import pydantic
 import pytest
 
-from orch_nb.lang.answer import fitted
+from orch_nb.lang.answer import fit_answer
 from orch_nb.lang.out_type import OutType
 from tests.counting import calls_of
 
@@ -132,11 +132,11 @@ def test_alternatives() -> None:
 def test_alternatives_are_named_by_what_they_want() -> None:
     """Choices and constants among the alternatives are listed."""
     schema = {"anyOf": [{"enum": ["a", "b"]}, {"const": 3}, {"type": "null"}, {"not": {}}]}
-    assert fitted("c", {"type": "array", "items": schema}) == (
+    assert fit_answer("c", {"type": "array", "items": schema}) == (
         None,
         ["the answer must be JSON (Expecting value at character 1), got: c"],
     )
-    assert fitted(["c"], {"type": "array", "items": {"anyOf": schema["anyOf"][:3]}})[1] == [
+    assert fit_answer(["c"], {"type": "array", "items": {"anyOf": schema["anyOf"][:3]}})[1] == [
         '`[0]` must be one of "a", "b" or 3 or null, got "c"'
     ]
 
@@ -212,19 +212,21 @@ def test_size_and_depth_are_bounded(text: str, said: str) -> None:
 def test_a_schema_in_circles_ends() -> None:
     """References to themselves and alternatives in alternatives end with a problem, not with the interpreter."""
     circle: dict[str, Any] = {"$ref": "#/$defs/A", "$defs": {"A": {"$ref": "#/$defs/A"}}}
-    assert "without end" in fitted([1], circle)[1][0]
+    assert "without end" in fit_answer([1], circle)[1][0]
     arms = {"type": "array", "items": {"$ref": "#/$defs/A"}}
     twins = {"$ref": "#/$defs/A", "$defs": {"A": {"anyOf": [arms, arms, {"type": "integer"}]}}}
     value, problems = "x", []
     for _ in range(30):
         value = [value]
-    assert calls_of(lambda: problems.extend(fitted(value, twins)[1])) < 12_000_000  # the work that is allowed, spent
+    assert (
+        calls_of(lambda: problems.extend(fit_answer(value, twins)[1])) < 12_000_000
+    )  # the work that is allowed, spent
     assert problems
     tree = {
         "$ref": "#/$defs/T",
         "$defs": {"T": {"type": "object", "properties": {"kids": {"type": "array", "items": {"$ref": "#/$defs/T"}}}}},
     }
-    assert fitted({"kids": [{"kids": []}]}, tree) == ({"kids": [{"kids": []}]}, [])
+    assert fit_answer({"kids": [{"kids": []}]}, tree) == ({"kids": [{"kids": []}]}, [])
 
 
 def test_numbers_of_the_corpus() -> None:
@@ -263,9 +265,9 @@ def test_what_jsonschema_could_be_led_to_is_never_done() -> None:
             "pattern": "(a+)+$",
         },
     }
-    assert fitted(["a" * 40 + "b"], hostile) == (["a" * 40 + "b"], [])
-    assert fitted([1], {"items": {"type": "odd"}})[1] == ["`[0]` must be odd, got 1"]
-    assert fitted({"$schema": 3}, {"properties": {"$schema": {"type": "string"}}})[1] == [
+    assert fit_answer(["a" * 40 + "b"], hostile) == (["a" * 40 + "b"], [])
+    assert fit_answer([1], {"items": {"type": "odd"}})[1] == ["`[0]` must be odd, got 1"]
+    assert fit_answer({"$schema": 3}, {"properties": {"$schema": {"type": "string"}}})[1] == [
         "`$schema` must be text, got 3"
     ]
 
