@@ -4,7 +4,7 @@
 
     given: support at 10000 a day            what is measured, and how often it runs
     against: all on big                      what it is compared with
-    scores: marks                            answers' scores, for `quality`; `range: 1 to 5` is their scale
+    range: 1 to 5                            the scale of scores, for `quality`
     saving >= 60 %                           a claim: two sides, a comparison, and what qualifies it
     speed-up >= 3x with 3 branches
     5 x $0.03 x 10000 a day = $45,000 a month
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from orch_nb.errors import BadExpression
     from orch_nb.lang.tokens import Token
 
-MEASURES = ("cost", "saving", "baseline", "calls", "time", "speed_up", "quality", "one_agent", "volume")
+MEASURES = ("cost", "saving", "baseline", "calls", "time", "speed_up", "quality")
 """Measures. ``speed-up`` is read as `speed_up`, because the hyphen is a minus elsewhere."""
 
 FUNCTIONS = {
@@ -130,7 +130,6 @@ class Text:
     source: str
     given: Given | None = None
     against: Given | None = None
-    scores: Given | None = None
     days: int = 365
     month: int = 30
     bounds: tuple[Node, Node] | None = None
@@ -141,7 +140,7 @@ class Text:
         return Place(number, self.source).error(message, column, hint)
 
 
-HEADERS = ("given", "against", "scores", "days", "month", "range")
+HEADERS = ("given", "against", "days", "month", "range")
 PERIODS = ("day", "month", "year")
 RESERVED = frozenset({"with", "within", "about", "to", "at", "a", "an", "per", "by", "x"})
 """Words that are not nouns. Any other word after a number is one: it says what is counted, and changes nothing."""
@@ -221,7 +220,7 @@ def _read_row(cell: Text, text: str, number: int) -> None:
         hint = f"did you mean `{near}:`?" if near else f"headers: {', '.join(HEADERS)}"
         raise cell.error(f"A claim has no header `{key}:`.", number, column, hint)
     reader = _Reader(cell, text, number, head.end())
-    if key in ("given", "against", "scores"):
+    if key in ("given", "against"):
         if getattr(cell, key) is not None:
             raise cell.error(
                 f"`{key}:` is given twice.", number, column, "one a cell; write another cell for another claim"
@@ -295,7 +294,7 @@ class _Reader(Cursor):
         return figure.value
 
     def given(self, key: str) -> Given:
-        """Read the rest of `given:`, `against:` or `scores:`."""
+        """Read the rest of `given:` or `against:`."""
         model = self._all_on() if key == "against" else ""
         node: Node = Name(model, self.token.column) if model else self.sum()
         to = self.sum() if not model and self.take("to") else None

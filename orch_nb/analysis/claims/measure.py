@@ -1,4 +1,4 @@
-"""Measures for claims: the given, against and scores lines, the value of each side, and bounds that no figure can leave."""
+"""Measures for claims: the given and against lines, the value of each side, and bounds that no figure can leave."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class Runs:
         """Return a figure of the forecast."""
         how: dict[str, Callable[[str, Kind], Measured]] = {
             "cost": self._cost, "saving": self._saving, "baseline": self._baseline, "calls": self._calls, "time": self._time,
-            "speed_up": self._speed_up, "one_agent": self._one_agent, "volume": self._the_volume,
+            "speed_up": self._speed_up,
         }  # fmt: skip
         if name not in how:
             raise NotMeasured(
@@ -194,16 +194,6 @@ class Runs:
     def _calls(self, part: str, kind: Kind) -> Measured:
         return Measured(Quantity(self.forecast.workload.calls_a_run()), "calls to models a run; look-ups are none")
 
-    def _one_agent(self, part: str, kind: Kind) -> Measured:
-        if self.forecast.one_agent_usd is None:
-            raise NotMeasured("a one-agent baseline needs a call with a price.")
-        return Measured(
-            self._per(Fraction(self.forecast.one_agent_usd), kind), "one call on the dearest model, an estimate"
-        )
-
-    def _the_volume(self, part: str, kind: Kind) -> Measured:
-        return Measured(_volume(Quantity(self.forecast.per_day, days=-1) if self.has_volume else None), "as given")
-
     def _time(self, part: str, kind: Kind) -> Measured:
         how = "its steps one after another" if self.forecast.workload.is_typed else f"mean of {_many(self.forecast)}"
         return Measured(Quantity(_mean([r.elapsed_s for r in self.forecast.workload.runs]), seconds=1), how)
@@ -217,19 +207,7 @@ class Runs:
         return Measured(ratio, f"{_plain(serial)} s of steps done in {_plain(elapsed)} s, people's time left out")
 
 
-@dataclass(slots=True)
-class Scored:
-    """A measurable with scores of its answers: quality is that of the scores, the rest its own."""
-
-    of: Measurable
-    scores: Scores
-
-    def measure(self, name: str, part: str, kind: Kind) -> Measured:
-        """Return quality from the scores, the rest from `of`."""
-        return (self.scores if name == "quality" else self.of).measure(name, part, kind)
-
-
-Measurable = Nothing | Change | Scores | Runs | Scored
+Measurable = Nothing | Change | Scores | Runs
 
 
 def measured_runs(
@@ -340,22 +318,12 @@ def measurable_of(values: Values) -> Measurable:
     text = values.text
     if text.given is None and text.against is not None:
         raise text.error("`against:` without `given:`.", text.against.number, 1, "`given: NAME` says what is compared")
-    found = Nothing() if text.given is None else _measure_given(values, text.given, text.against)
-    if text.scores is None:
-        return found
-    scores = _scores(values, text.scores)
-    if scores is None:
-        raise text.error(
-            "Scores must be numbers.", text.scores.number, text.scores.node.column, "a list or a column of them"
-        )
-    return Scored(found, scores)
-
-
-def _measure_given(values: Values, given: Given, against: Given | None) -> Measurable:
+    if text.given is None:
+        return Nothing()
     try:
-        return _measurable(values, given, against)
+        return _measurable(values, text.given, text.against)
     except (UnitError, NotMeasured, BadOption) as error:
-        raise values.text.error(str(error), given.number, 0, error.hint) from None
+        raise text.error(str(error), text.given.number, 0, error.hint) from None
 
 
 def _measurable(values: Values, given: Given, against: Given | None) -> Measurable:
