@@ -25,8 +25,6 @@ from orch_nb.schema.secrets import REDACTOR
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pydantic_core import ErrorDetails
-
 MAX_FILE_BYTES = 256 * 1024
 ALIASES = {"tool": "tools", "effect": "effects", "example": "examples"}
 """Keys of the magic line whose list may be given one by one: ``--tool search --tool read``."""
@@ -116,10 +114,9 @@ def build_spec(values: Mapping[str, object], *, cell: _Cell | None = None) -> Ag
     try:
         return AgentSpec.model_validate(dict(values))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = str(first["loc"][0])
+        key = str(error.errors()[0]["loc"][0])
         at = _place_of(key, cell)
-        raise _bad_value(key, values.get(key), first, at, cell) from None
+        raise _bad_value(key, values.get(key), error, at, cell) from None
 
 
 def _place_of(key: str, cell: _Cell | None) -> _Given:
@@ -158,7 +155,8 @@ def _effects(value: object) -> None:
         check_name(effect, "effect")
 
 
-def _bad_value(key: str, value: object, problem: ErrorDetails, at: _Given, cell: _Cell | None) -> CellError:
+def _bad_value(key: str, value: object, error: ValidationError, at: _Given, cell: _Cell | None) -> CellError:
+    problem = error.errors()[0]
     says = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     hint = getattr(getattr(problem.get("ctx", {}).get("error"), "__cause__", None), "hint", "")
     hint = HINTS.get(key, "") if hint in ("", PLAIN) else hint

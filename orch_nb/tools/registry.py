@@ -72,8 +72,6 @@ class Tool:
     timeout_s: float | None = None
     _model: type[BaseModel] | None = field(default=None, repr=False, compare=False)
 
-    __orch_tool__ = True
-
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
 
