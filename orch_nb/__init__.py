@@ -1,6 +1,6 @@
-"""orch_nb: the notebook where multi-agent LLM workflows are designed, costed and proven.
+"""orch_nb: multi-agent LLM workflows in a notebook, with their costs before and after each run.
 
-``%load_ext orch_nb`` in a notebook; the same in Python::
+``%load_ext orch_nb`` in a notebook, or in Python::
 
     from orch_nb import Agent, Graph
     support = Graph("support").chain(triage, answer)
@@ -12,7 +12,7 @@ Names are resolved on first use: importing `orch_nb` loads none of IPython, ipyw
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb import current, display
 from orch_nb._version import __version__
@@ -108,7 +108,7 @@ def __dir__() -> list[str]:
 
 
 def _load_views(form: str) -> None:
-    """Import what draws objects as a "bundle" or a "figure": each view registers its functions."""
+    """Import the views that draw objects as a "bundle" or a "figure": each registers its functions."""
     for name in _VIEWS[form]:
         import_module(name)
 
@@ -126,21 +126,23 @@ def _load_api() -> current.Api:
 current.fill_with(_load_api)
 
 
-def load_ipython_extension(ipython: Any) -> None:
-    """``%load_ext orch_nb``: the magics, the banner, the next line to type."""
+def load_ipython_extension(ipython: InteractiveShell) -> None:
+    """Load the magics and show the banner: ``%load_ext orch_nb``."""
     from orch_nb.notebook.extension import load_ipython_extension as load
 
     load(ipython)
 
 
-def unload_ipython_extension(ipython: Any) -> None:
-    """``%unload_ext orch_nb``: the magics are taken away; runs under way are stopped, and kept."""
+def unload_ipython_extension(ipython: InteractiveShell) -> None:
+    """Remove the magics and stop the runs, whose records remain: ``%unload_ext orch_nb``."""
     from orch_nb.notebook.extension import unload_ipython_extension as unload
 
     unload(ipython)
 
 
 if TYPE_CHECKING:  # all names of `_WHERE`; without `__getattr__`, a checker says which names do not exist
+    from IPython.core.interactiveshell import InteractiveShell
+
     from orch_nb.agents.agent import Agent as Agent
     from orch_nb.analysis.claims.claim import Claim as Claim
     from orch_nb.analysis.claims.claim import claim as claim
@@ -243,7 +245,7 @@ if TYPE_CHECKING:  # all names of `_WHERE`; without `__getattr__`, a checker say
     from orch_nb.trace.run_view import RunView as RunView
 else:
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> object:
         where = _WHERE.get(name)
         if where is None:
             raise AttributeError(f"module `orch_nb` has no attribute `{name}`")

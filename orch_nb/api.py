@@ -1,4 +1,4 @@
-"""The functions of the Python surface: what a cell does, one call does. All use the current runtime."""
+"""The functions of the Python surface: one call does what a cell does. All use the current runtime."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from orch_nb.runtime.recording import Recording, current_recording
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
+    from types import EllipsisType
 
+    from orch_nb.agents.agent import Agent
     from orch_nb.analysis.compare.comparison import Comparison
     from orch_nb.analysis.compare.pairs import Pairs
     from orch_nb.analysis.matrix.matrix import Matrix
@@ -93,8 +95,8 @@ async def run(target: object, /, *, budget: BudgetLike = None, namespace: Mappin
     target
         A `Graph`, `Agent` or function.
     budget
-        The run's limit, inside the notebook's: US dollars, or "0.05, 20 calls", {"usd": 0.05, "tokens": 20_000, "seconds": 60}.
-        None: the notebook's alone. So no graph can have an input of this name.
+        The limit of the run, inside the notebook's: US dollars, or "0.05, 20 calls", {"usd": 0.05, "tokens": 20_000, "seconds": 60}.
+        None: the notebook's alone. No graph can have an input of this name, or of another option of `run`.
     namespace
         Where the graph's names are bound; the caller's variables unless given.
     attended
@@ -120,7 +122,7 @@ async def run(target: object, /, *, budget: BudgetLike = None, namespace: Mappin
 
 def run_sync(target: object, /, *, budget: BudgetLike = None, namespace: Mapping[str, object] | None = None,
              attended: bool = False, again: bool = False, **inputs: object) -> RunHandle:  # fmt: skip
-    """The same as `run` for scripts without a loop. Inside an `async def` node it is refused (`WouldDeadlock`): await `run`."""
+    """Run as `run` does, for scripts without an event loop. Inside an `async def` node it raises `WouldDeadlock`: await `run`."""
     runtime.current().run_loop.check_may_wait("`run_sync`")
     space = caller_namespace() if namespace is None else namespace
     return (
@@ -129,9 +131,12 @@ def run_sync(target: object, /, *, budget: BudgetLike = None, namespace: Mapping
 
 
 def quote(target: object, /, *, namespace: Mapping[str, object] | None = None, **inputs: object) -> Quote:
-    """What a run of `target` on these inputs is likely to cost and to take: ``.expected_usd``, ``.high_usd``, ``.nodes``.
+    """Estimate the cost and the time of a run of `target` on these inputs, before it. Nothing is sent.
 
-    Nothing is sent. It displays itself; `Quote.check` refuses what may be too dear.
+    Returns
+    -------
+    Quote
+        ``.expected_usd``, ``.high_usd``, ``.nodes``; it displays itself. `Quote.check` refuses a run that may be too expensive.
     """
     space = caller_namespace() if namespace is None else namespace
     return quote_run(runtime.current(), target, inputs, namespace=space)
@@ -181,33 +186,36 @@ async def batch(
 
 
 def record(*, budget: BudgetLike = None, name: str = "recorded") -> Recording:
-    """``async with orch.record(budget=0.05) as run:`` ordinary Python that awaits agents gets the same log, bill and budget."""
+    """Record ordinary Python that awaits agents: ``async with orch.record(budget=0.05) as run:``.
+
+    It gets a log, a bill and a budget, as a run has them.
+    """
     return Recording(runtime.current(), budget=budget, name=name)
 
 
 def runs(*, limit: int = 20) -> list[RunRow]:
-    """Runs of this notebook, newest first."""
+    """Return the runs of this notebook, newest first."""
     return runtime.current().runs(limit=limit)
 
 
 def open_run(run: str | int) -> RunHandle:
-    """A run by its id, live or recorded."""
+    """Return a run by its id, live or recorded."""
     return runtime.current().open(str(run))
 
 
 def models() -> ModelBook:
-    """The notebook's names of models."""
+    """Return the notebook's names of models."""
     return runtime.current().models
 
 
-def budget(limit: Any = ..., /) -> Balance:
-    """The notebook's budget; set it with a number or "0.50 calls=100", "+0.50" to raise it, None for no limit."""
+def budget(limit: BudgetLike | EllipsisType = ..., /) -> Balance:
+    """Return the notebook's budget; set it with a number or "0.50 calls=100", "+0.50" to raise it, None for no limit."""
     now = runtime.current()
     return now.budget() if limit is ... else now.set_budget(limit)
 
 
-async def call(target: object, inputs: dict[str, Any], namespace: dict[str, Any] | None = None) -> Any:
-    """The value of a target: inside ``orch.record()`` as an activation of that recording, else as a run of its own.
+async def call(target: object, inputs: Mapping[str, object], namespace: Mapping[str, object] | None = None) -> object:
+    """Run a target and return its value: inside ``orch.record()`` as an activation of the recording, else as a run.
 
     Raises
     ------
@@ -221,32 +229,32 @@ async def call(target: object, inputs: dict[str, Any], namespace: dict[str, Any]
 
 
 def compile_plan(target: object, namespace: Mapping[str, object]) -> Plan:
-    """The checked, frozen plan of a graph, an agent or a function, names bound in `namespace`."""
+    """Return the checked, frozen plan of a graph, an agent or a function, with names bound in `namespace`."""
     return binding.compile_in(target, namespace)
 
 
-def calibrate(agent: Any, pairs: Iterable[tuple[float, bool]], *, by: str = "") -> Calibration:
-    """Let an agent's confidences mean the rate of right answers, by labelled ones; kept beside the store.
+def calibrate(agent: Agent, pairs: Iterable[tuple[float, bool]], *, by: str = "") -> Calibration:
+    """Calibrate an agent's confidences by labelled answers, so that they are rates of right answers; stored beside the store.
 
     Parameters
     ----------
     agent
         An `Agent` with a cascade or a second opinion.
     pairs
-        (confidence as it was recorded, whether the answer was right), 20 and more.
+        (confidence as it was recorded, whether the answer was right); at least 20.
     by
-        How the confidences were measured, such as "agreement(3)"; the agent's own way unless told.
+        How the confidences were measured, such as "agreement(3)"; the agent's own way unless given.
 
     Raises
     ------
     BadOption
-        Too few pairs, a confidence outside 0 to 1, or an agent that measures none.
+        Too few pairs, a confidence outside 0 to 1, or an agent that measures no confidence.
     """
     return learned_routes.calibrate(runtime.current(), agent, pairs, by=by)
 
 
-def propose_route(agent: Any) -> Proposal:
-    """The rule that was learned for an agent's route, with its evidence; see `accept_route`.
+def propose_route(agent: Agent) -> Proposal:
+    """Return the rule that was learned for an agent's route, with its evidence; see `accept_route`.
 
     Parameters
     ----------
@@ -261,21 +269,22 @@ def propose_route(agent: Any) -> Proposal:
     return learned_routes.propose_route(runtime.current(), agent)
 
 
-def accept_route(agent: Any, *, by: str = "") -> Proposal:
+def accept_route(agent: Agent, *, by: str = "") -> Proposal:
     """Let the learned rule of an agent choose from now on; each decision names the acceptance.
 
-    It stands until the candidates, the minimum, the tradeoff or the baseline change; later outcomes go on teaching it.
+    The acceptance is valid until the candidates, the minimum, the tradeoff or the baseline change; the rule learns from later
+    outcomes too.
 
     Raises
     ------
     BadOption
-        Its route learns nothing, or there is not enough evidence.
+        Its route learns nothing, or has too little evidence.
     """
     return learned_routes.accept_route(runtime.current(), agent, by=by)
 
 
-def reject_route(agent: Any) -> Proposal:
-    """Take the acceptance of an agent's learned rule back: the static choice answers again."""
+def reject_route(agent: Agent) -> Proposal:
+    """Withdraw the acceptance of an agent's learned rule: its static choice is used again."""
     return learned_routes.reject_route(runtime.current(), agent)
 
 
@@ -283,11 +292,11 @@ def reject_route(agent: Any) -> Proposal:
 
 
 def compare(
-    name: str, *, prompts: Sequence[Any] | Mapping[str, str], models: Sequence[str], inputs: Any, score: str | Sequence[str] = (),
+    name: str, *, prompts: Sequence[Agent | str] | Mapping[str, str], models: Sequence[str], inputs: object, score: str | Sequence[str] = (),
     budget: BudgetLike = None, repeat: int = 1, blind: bool = False, seed: int = 0, task: str = "", fixtures: bool = True,
     passes: float = PASSES, namespace: Mapping[str, object] | None = None,
 ) -> Comparison:  # fmt: skip
-    """Compare prompts on models over inputs, as a ``%%compare`` cell does. It is started at once; ``await`` it for the end.
+    """Compare prompts on models over inputs, as a ``%%compare`` cell does. It starts at once; ``await`` it for the end.
 
     Parameters
     ----------
@@ -296,7 +305,7 @@ def compare(
     inputs
         Rows: a data frame, a list of mappings, a list of texts.
     score
-        Scorers as written in a cell; a function of the namespace by its name.
+        Scorers as in a cell; a function of the namespace by its name.
     namespace
         Where names are looked up; the caller's variables unless given.
 
@@ -307,7 +316,7 @@ def compare(
 
     See Also
     --------
-    orch_nb.lang.compare_cell.CompareCell : what the other words mean.
+    orch_nb.lang.compare_cell.CompareCell : the other parameters.
     """
     from orch_nb.analysis.compare import comparison as comparing
     from orch_nb.schema.names import check_name
@@ -323,17 +332,17 @@ def compare(
         check_name(name, "name of a comparison"), known, tuple(models), inputs, texts, budget, repeat, blind, seed, task,
         fixtures, passes,
     )  # fmt: skip
-    return comparing.compare(_runtime(), cell, names)
+    return comparing.compare(runtime.current(), cell, names)
 
 
 def matrix(task: str | None = None, **options: Any) -> Matrix:
-    """The routing matrix of what was measured so far: of one task, or of all; or one that was written to a file.
+    """Return the routing matrix of the evidence so far, of one task or of all; or a matrix that was written to a file.
 
     Parameters
     ----------
     task
-        A task's name; None for all. What ends in ``.json`` is a file, whose hash is checked; what of the evidence has changed
-        since it was written stands in its notes.
+        A task's name; None for all. A name that ends in ``.json`` is a file: its hash is checked, and its notes list the
+        evidence that has changed since it was written.
     **options
         `baseline`, `tolerance`, `minimum` of `Matrix.of`.
 
@@ -342,27 +351,27 @@ def matrix(task: str | None = None, **options: Any) -> Matrix:
     BadOption
         An option does not fit.
     OrchError
-        The file is no matrix, or was changed since it was written.
+        The file has no matrix, or was changed since it was written.
     """
     if task is not None and task.endswith(".json"):
-        return signed_matrix(_runtime(), task)
-    return matrix_of(_runtime(), task, **options)
+        return signed_matrix(runtime.current(), task)
+    return matrix_of(runtime.current(), task, **options)
 
 
 def signed_matrix(runtime: Runtime, path: str | Path) -> Matrix:
-    """A matrix from its file (beside the notebook), with what of the evidence has changed since."""
+    """Return a matrix from its file (beside the notebook), with the evidence that has changed since."""
     from orch_nb.analysis.matrix.matrix import Matrix
 
     made = Matrix.read(runtime.folder / path)
     changed = made.changed_since(runtime.evidence())
-    made.notes += [f"changed since it was written: {said}" for said in changed] or [
+    made.notes += [f"changed since it was written: {change}" for change in changed] or [
         "the evidence is still what it was then"
     ]
     return made
 
 
 def matrix_of(runtime: Runtime, task: str | None = None, **options: Any) -> Matrix:
-    """The same of a runtime's evidence."""
+    """Return the matrix of a runtime's evidence."""
     from orch_nb.analysis.matrix.matrix import Matrix
     from orch_nb.catalog.prices import bundled_date
 
@@ -370,23 +379,17 @@ def matrix_of(runtime: Runtime, task: str | None = None, **options: Any) -> Matr
 
 
 def pairs(
-    producer: Any, consumer: Any, models: Sequence[str], inputs: Any, *, score: str | Sequence[str] = (), budget: BudgetLike = None,
+    producer: Agent, consumer: Agent, models: Sequence[str], inputs: object, *, score: str | Sequence[str] = (), budget: BudgetLike = None,
     seed: int = 0, namespace: Mapping[str, object] | None = None,
 ) -> Pairs:  # fmt: skip
     """Test whether a consumer can work with what a producer writes, for every ordered pair of models (see `start_pairs`).
 
-    It is started at once; ``await`` it for the end.
+    It starts at once; ``await`` it for the end.
     """
     from orch_nb.analysis.compare.pairs import start_pairs
 
     names = caller_namespace() if namespace is None else namespace
     texts = (score,) if isinstance(score, str) else tuple(score)
     return start_pairs(
-        _runtime(), producer, consumer, models, inputs, names=names, score=texts, budget=budget, seed=seed
+        runtime.current(), producer, consumer, models, inputs, names=names, score=texts, budget=budget, seed=seed
     )
-
-
-def _runtime() -> Runtime:
-    from orch_nb import runtime
-
-    return runtime.current()

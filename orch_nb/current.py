@@ -1,6 +1,6 @@
-"""What runs graphs and agents that are asked to run: the functions of `orch_nb.api`, known here by their types only.
+"""The functions of `orch_nb.api` for the objects below it: a graph or an agent can run without importing the runtime.
 
-`orch_nb/__init__.py` fills the slot. So a graph or an agent can start a run without importing the runtime, which lies above.
+`orch_nb/__init__.py` fills the slot; here are only the types.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Estimate(Protocol):
     def expected_usd(self) -> Decimal | None: ...
     @property
     def high_usd(self) -> Decimal | None: ...
-    def check(self, most_usd: Any) -> Any: ...
+    def check(self, usd: Decimal, *, hint: str = "") -> None: ...
 
 
 class Api(Protocol):
@@ -57,7 +57,7 @@ class Api(Protocol):
     @property
     def batch(self) -> Callable[..., Coroutine[Any, Any, Batch]]: ...
     def call(
-        self, target: object, inputs: dict[str, Any], namespace: dict[str, Any] | None = None
+        self, target: object, inputs: Mapping[str, object], namespace: Mapping[str, object] | None = None
     ) -> Coroutine[Any, Any, Any]: ...
     def compile_plan(self, target: object, namespace: Mapping[str, object]) -> Plan: ...
 

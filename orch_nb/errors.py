@@ -15,9 +15,9 @@
     ├─ RoutingError      ORCH4xx      NoOffer, UnknownPrice, UnknownModel, ModelNotInstalled
     ├─ ToolError         ORCH5xx      ToolFailed, BadArguments, UnknownTool
     ├─ StoreError        ORCH6xx      SchemaTooNew, RunNotFound, RunLocked, StoreUnavailable
-    └─ CellError         ORCH7xx      a cell, an agent or a graph was written wrongly: line, column, did-you-mean
+    └─ CellError         ORCH7xx      a cell, an agent or a graph is wrong: line, column, did-you-mean
 
-A message says what happened to which named thing, with numbers; the hint says what to do.
+A message says what happened to which named thing, with numbers; the hint says what to do about it.
 Interrupts, handoffs and cancellation are values, not errors.
 """
 
@@ -32,22 +32,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Failure = Literal["transient", "semantic", "catastrophic"]
-"""The three classes of failure; each has its own policy (DESIGN section 7)."""
+"""The three classes of failure: retry the call, ask the model to correct its answer, or fail."""
 
 
 def nearest(word: str, known: Iterable[str], *, alike: float = 0.6) -> str:
-    """The known word closest to `word`, or "" when none is close: `alike` is the least ratio of equal letters."""
+    """Return the known word closest to `word`, or "" when none is close: `alike` is the least ratio of equal letters."""
     found = get_close_matches(word, list(known), n=1, cutoff=alike)
     return found[0] if found else ""
 
 
 def counted(amount: Decimal, unit: str) -> str:
-    """An amount in a budget's unit: ``1 call``, ``2,000 tokens``."""
+    """Return an amount in a budget's unit as text: ``1 call``, ``2,000 tokens``."""
     return f"{amount.normalize():,f} {unit.removesuffix('s') if amount == 1 else unit}"
 
 
 def redact(text: str) -> str:
-    """The text of an error as it may be shown. `schema.secrets` puts in its place what finds secrets."""
+    """Return the text of an error as it may be shown. `schema.secrets` replaces this function by one that finds secrets."""
     return text
 
 
@@ -61,12 +61,12 @@ class OrchError(Exception):
     hint
         What to do about it; "" when there is nothing to do.
     **facts
-        The same as data, readable as ``error.facts["..."]``.
+        The same as data: ``error.facts["..."]``.
     """
 
     code: ClassVar[str] = "ORCH000"
     user_fixable: ClassVar[bool] = True
-    """Whether a notebook shows two lines instead of a traceback."""
+    """True where a notebook shows two lines instead of a traceback."""
 
     def __init__(self, message: str, *, hint: str = "", **facts: object) -> None:
         super().__init__(redact(message))
@@ -83,12 +83,12 @@ class OrchError(Exception):
 
 
 def _cause_lines(error: BaseException) -> list[str]:
-    """The traceback of what the user's own code raised, without our frames; none where no such code raised."""
+    """Return the traceback of the user's own code, without our frames; nothing where it did not raise."""
     import traceback
     from pathlib import Path
 
     cause = error.__cause__
-    if cause is None:  # a model's failure, or one read back from a record: frames of ours say nothing about it
+    if cause is None:  # a model's failure, or one read from a record: our frames do not explain it
         return []
     ours = str(Path(__file__).resolve().parent)
     frames = traceback.extract_tb(cause.__traceback__)
@@ -118,7 +118,7 @@ class GraphError(OrchError):
 
 # ------------------------------------------------------------------ 2xx: runs
 class RunError(OrchError):
-    """Something went wrong in a run; the run is kept and can be resumed."""
+    """A run failed; its record remains and it can be resumed."""
 
     code = "ORCH200"
 
@@ -191,7 +191,7 @@ class NodeTimeout(RunError):
 
 
 class LimitReached(RunError):
-    """A bound on turns, hops or steps was reached."""
+    """A limit of turns, hops or steps was reached."""
 
     code = "ORCH204"
 
@@ -210,14 +210,14 @@ class SemanticFailure(RunError):
 
 
 class UnstorableValue(RunError):
-    """A node made a value that is not plain data (None, bool, int, finite float, str, bytes, list, str-keyed dict)."""
+    """A node gave a value that is not plain data (None, bool, int, finite float, str, bytes, list, str-keyed dict)."""
 
     code = "ORCH207"
     failure: ClassVar[Failure] = "semantic"
 
 
 class WaitingForPerson(RunError):
-    """The result was asked for while a person is still due."""
+    """The result was asked for while a person must still answer."""
 
     code = "ORCH208"
 
@@ -235,42 +235,42 @@ class MissingInput(RunError):
 
 
 class QuoteTooHigh(RunError):
-    """What a run may cost is above the bound from which it is to be asked first; nothing was sent."""
+    """A run may cost more than the bound above which it must be confirmed; nothing was sent."""
 
     code = "ORCH211"
 
 
 class InternalError(RunError):
-    """A fault of orch_nb itself, to be reported: nothing in the notebook is wrong."""
+    """A fault of orch_nb itself, to be reported: the notebook is right."""
 
     code = "ORCH212"
     user_fixable = False
 
 
 class LoopEnded(RunError):
-    """The thread that runs every run has ended: what was waited for does not come; the next call starts another."""
+    """The thread of all runs has ended, and the awaited result with it; the next call starts another thread."""
 
     code = "ORCH213"
 
 
 class WouldDeadlock(RunError):
-    """A blocking call was made on the thread that runs every run, where it would wait for itself."""
+    """A blocking call was made on the thread of all runs, where it would wait for itself."""
 
     code = "ORCH214"
 
 
 class EffectInDoubt(RunError):
-    """A declared effect may have happened: nobody repeats it before a person has said whether it did."""
+    """A declared effect may have happened: it is not repeated before a person says whether it did."""
 
     code = "ORCH215"
     user_fixable = False
 
 
 class NotDone(RunError):
-    """Raised by a function or a tool with declared effects: nothing happened, so it is an ordinary failure.
+    """Raised by a function or a tool with declared effects to say that nothing happened: an ordinary failure.
 
     Any other exception of such a function, a timeout, or a result that cannot be stored leaves the effect in doubt: a
-    person is asked whether it happened, or the run halts where nobody can be asked, and it is never repeated unasked.
+    person is asked whether it happened, or the run stops where nobody can be asked. It is not repeated without an answer.
 
     Examples
     --------
@@ -285,7 +285,7 @@ class NotDone(RunError):
 
 
 class QuestionChanged(RunError):
-    """A person's answer is to a question that does not wait any more; what is asked now is said, and nothing was answered."""
+    """A person answered a question that is not open any more; nothing was answered, and the open question is named."""
 
     code = "ORCH217"
 
@@ -304,13 +304,13 @@ class ProviderError(OrchError):
     Parameters
     ----------
     provider, model
-        Whom was asked for what.
+        The provider and the model that were called.
     status
         HTTP status where there was one.
     retry_after_s
-        What the provider asked for, in seconds.
+        The wait that the provider asked for, in seconds.
     billed
-        True when the provider may charge for the failed call (a stream that broke off, an error after generation).
+        True when the provider may charge for the failed call (an interrupted stream, an error after generation).
     """
 
     code = "ORCH300"
@@ -363,7 +363,7 @@ class ContextTooLong(ProviderError):
 
 
 class BadRequest(ProviderError):
-    """The provider refuses the request as written (400, 404, 413, 422): sending it again would not help."""
+    """The provider refuses the request (400, 404, 413, 422): sending it again would not help."""
 
     code = "ORCH304"
     failure = "catastrophic"
@@ -382,13 +382,13 @@ class ProviderTimeout(ProviderError):
 
 
 class MalformedReply(ProviderError):
-    """The reply is not what the protocol says: bad JSON, cut stream, missing fields, too many bytes."""
+    """The reply breaks the protocol: bad JSON, an interrupted stream, missing fields, too many bytes."""
 
     code = "ORCH307"
 
 
 class ProviderFault(ProviderError):
-    """An adapter raised an error that is none of ours: a fault of its own, which asking again would not mend."""
+    """An adapter raised an error of another class: a fault of its own, which a retry would not mend."""
 
     code = "ORCH308"
     failure = "catastrophic"
@@ -409,7 +409,7 @@ class RoutingError(OrchError):
 
 
 class NoOffer(RoutingError):
-    """Every offer was refused; the message says why each."""
+    """Every offer was refused; the message has each reason."""
 
     code = "ORCH401"
 
@@ -421,13 +421,13 @@ class UnknownPrice(RoutingError):
 
 
 class UnknownModel(RoutingError):
-    """No model of this name is known to the notebook."""
+    """The notebook has no model of this name."""
 
     code = "ORCH403"
 
 
 class ModelNotInstalled(RoutingError):
-    """The local model's file or its runtime is not on this machine."""
+    """The local model's file or its runtime is not installed on this machine."""
 
     code = "ORCH404"
 
@@ -462,19 +462,19 @@ class UnknownTool(ToolError):
 
 # ------------------------------------------------------------------ 6xx: store
 class StoreError(OrchError):
-    """The store cannot do what was asked."""
+    """An operation of the store failed."""
 
     code = "ORCH600"
 
 
 class SchemaTooNew(StoreError):
-    """The store was written by a newer version; it is not touched."""
+    """The store was written by a newer version; it is not changed."""
 
     code = "ORCH601"
 
 
 class RunNotFound(StoreError):
-    """No run of this id in the store."""
+    """The store has no run of this id."""
 
     code = "ORCH602"
 
@@ -499,7 +499,7 @@ class CorruptStore(StoreError):
 
 # ------------------------------------------------------------------ 7xx: cells
 class CellError(OrchError):
-    """A cell, an agent's definition or a graph's text was written wrongly.
+    """A cell, an agent's definition or a graph's text is wrong.
 
     Parameters
     ----------
@@ -526,13 +526,13 @@ class CellError(OrchError):
 
 
 class UnknownKey(CellError):
-    """A key that no agent has; the nearest one is named."""
+    """An unknown key of an agent; the nearest one is named."""
 
     code = "ORCH701"
 
 
 class BadName(CellError):
-    """A name that is not an NFC identifier, or that is a reserved word."""
+    """A name that is not an NFC identifier, or is a reserved word."""
 
     code = "ORCH702"
 

@@ -1,11 +1,11 @@
-"""A run as its user holds it: status, events, result; stop it, answer it, await it. Safe from any thread."""
+"""The handle of a run: its status, events and result; stop it, answer it, await it. Safe from any thread."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar
 
 from orch_nb import display
 from orch_nb.engine.outcome import question_changed
@@ -27,11 +27,21 @@ if TYPE_CHECKING:
     from orch_nb.trace.run_view import RunView
 
 
-def promise() -> Future[Any]:
-    """A future that its maker alone ends: who waits for it and is cancelled does not cancel it for the others."""
-    made: Future[Any] = Future()
+def promise() -> Future[T]:
+    """Return a future that only its maker can end: a cancelled waiter does not cancel it for others."""
+    made: Future[T] = Future()
     made.set_running_or_notify_cancel()
     return made
+
+
+T = TypeVar("T")
+
+
+class LiveText(TypedDict):
+    """The text of one activation that is streaming."""
+
+    text: str
+    since: float
 
 
 class Handle(Protocol):
@@ -50,14 +60,14 @@ class Handle(Protocol):
     def status(self) -> str: ...
     @property
     def is_batch(self) -> bool:
-        """Whether it has rows, each a run, instead of events of its own."""
+        """True for rows, each a run, instead of events of its own."""
         ...
 
     @property
     def spent_usd(self) -> Decimal: ...
     @property
     def future(self) -> Future[Any]:
-        """Done when it has ended."""
+        """The future of its end; its result is the handle."""
         ...
 
     def done(self) -> bool: ...
@@ -88,9 +98,9 @@ class RunHandle:
     events
         All events so far (a copy).
     version
-        Grows with each change: events, and pieces of streamed text.
+        A number that grows with each change: events, and pieces of streamed text.
     live
-        Activation key -> {"text", "since"}: what is being said right now. Never stored.
+        Activation key -> the text that is streaming now, and the time of its beginning. Not stored.
     """
 
     is_batch = False
@@ -98,12 +108,12 @@ class RunHandle:
     def __init__(self, run: str, plan: Plan, events: Sequence[Event], loop: RunLoop | None) -> None:
         self.run, self.graph, self.plan = run, plan.name, plan
         self.version = 0
-        self.live: dict[str, dict[str, Any]] = {}
+        self.live: dict[str, LiveText] = {}
         self.name = ""
         self._events: list[Event] = list(events)
         self._loop = loop
         self._driver: Driver | None = None
-        self._task: asyncio.Task[Any] | None = None
+        self._task: asyncio.Task[None] | None = None
         self._at_rest = False
         self._status = _recorded_status(self._events)
         self._exception: BaseException | None = None
@@ -128,7 +138,7 @@ class RunHandle:
 
     @property
     def waiting(self) -> list[ev.Waiting]:
-        """What a person is asked, oldest first."""
+        """The open questions to a person, oldest first."""
         asked = {}
         for event in self.events:
             if isinstance(event, ev.Waiting):
@@ -138,12 +148,12 @@ class RunHandle:
         return list(asked.values())
 
     def done(self) -> bool:
-        """Whether the run has ended."""
+        """Return whether the run has ended."""
         return self._status in ("done", "failed", "cancelled")
 
     @property
     def output(self) -> Any:
-        """The output recorded so far; None before the end."""
+        """The output of the run; None before the end."""
         for event in reversed(self.events):
             if isinstance(event, ev.RunEnded):
                 return event.output
@@ -151,44 +161,44 @@ class RunHandle:
 
     def __getitem__(self, key: str) -> Any:
         """The value of an activation (``run["qa[2]"]``); of a node's name, its latest round."""
-        found: Any = KeyError
+        found: object = KeyError
         for event in self.events:
             if isinstance(event, ev.Finished | ev.Answered | ev.Reused):
                 full = ev.key(event)
                 if full == key or (event.item is None and not event.frame and event.node == key):
                     found = event.value
         if found is KeyError:
-            raise OrchError(f"run {self.run} has no value of `{key}`.", hint="names of nodes, or keys like `qa[2]`")
+            raise OrchError(f"run {self.run} has no value of `{key}`.", hint="a node's name, or a key such as `qa[2]`")
         return found
 
     def result(self) -> Any:
-        """The output of a run that is done.
+        """Return the output of a run that is done.
 
         Raises
         ------
         WaitingForPerson
-            A person is still due; the line to type is in the hint.
+            A person must answer first; the hint has the line to type.
         NodeFailed, BudgetExceeded, …
             The run failed: the error of the node, with the user's own exception as its cause.
         RunCancelled
             It was stopped.
         RunError
-            It is still under way.
+            It is still running.
         """
         status = self.status
         if status == "done":
             return self.output
         if status == "cancelled":
-            raise RunCancelled(f"run {self.run} was stopped.", hint=f"`%orch resume {self.run}` goes on from here")
+            raise RunCancelled(f"run {self.run} was stopped.", hint=f"`%orch resume {self.run}` continues")
         if status == "failed":
             raise self._failure()
         if status == "waiting":
             asked = ", ".join(f"`{ev.key(w)}`" for w in self.waiting)
             raise WaitingForPerson(
                 f"run {self.run} waits for a person at {asked}.",
-                hint="`%orch answer approve` (or edit, reject), then ask again",
+                hint="`%orch answer approve` (or edit, reject), then ask for the result again",
             )
-        raise RunError(f"run {self.run} is still running.", hint="`await` it, or ask again later")
+        raise RunError(f"run {self.run} is still running.", hint="`await` it")
 
     def _failure(self) -> BaseException:
         cause = self._exception
@@ -197,14 +207,15 @@ class RunHandle:
             return cause
         if ended is None:
             return RunCancelled(
-                f"run {self.run} has no end on record.", hint=f"`%orch resume {self.run}` goes on from here"
+                f"run {self.run} was interrupted before its end.", hint=f"`%orch resume {self.run}` continues"
             )
         info = ended.error
         made = NodeFailed(
             f"{f'`{ended.node}`' if ended.node else f'run {self.run}'} failed: {info.type}: {info.message}"
             if info
             else f"run {self.run} failed.",
-            hint=(info.hint if info else "") or f"`%orch resume {self.run}` runs it again; finished nodes are kept",
+            hint=(info.hint if info else "")
+            or f"`%orch resume {self.run}` tries again; finished nodes are not repeated",
             node=ended.node,
             run=self.run,
         )
@@ -212,7 +223,7 @@ class RunHandle:
         return made
 
     def __await__(self) -> Generator[object, None, RunHandle]:
-        """Until the run has ended or only a person is due; the handle itself."""
+        """Wait until the run has ended or only a person is due; return the handle."""
         return asyncio.wrap_future(self._resting()).__await__()
 
     def _resting(self) -> Future[RunHandle]:
@@ -220,14 +231,14 @@ class RunHandle:
             return self.settled
 
     def wait(self, timeout_s: float | None = None) -> RunHandle:
-        """The same for code without a loop.
+        """Wait as ``await`` does, in code without an event loop.
 
         Raises
         ------
         TimeoutError
-            It has not come to rest after `timeout_s` seconds.
+            It has neither ended nor waits for a person after `timeout_s` seconds.
         WouldDeadlock
-            This is the thread that runs it: `await` the run instead.
+            It was called on the thread of the run: `await` the run instead.
         """
         if self._loop is not None:
             self._loop.check_may_wait("`wait`")
@@ -235,7 +246,7 @@ class RunHandle:
 
     # ---------------------------------------------------------------- control
     def stop(self) -> None:
-        """Cancel the run; what was spent is booked, what is recorded stays. Returns at once."""
+        """Cancel the run and return at once. Its cost so far is booked, its record remains."""
         if self._loop is not None and not self.done():
             self._loop.post(self._stop_here)
 
@@ -244,35 +255,36 @@ class RunHandle:
             self._driver.stop()
 
     def answer(
-        self, action: str, value: Any = None, *, node: str | None = None, shown_hash: str | None = None,
+        self, action: str, value: object = None, *, node: str | None = None, shown_hash: str | None = None,
         comment: str = "", by: str = "",
     ) -> None:  # fmt: skip
-        """Answer what a person is asked: "approve", "edit" with a value, "reject", "answer" with a value; where a budget ran
-        out, "raise" with an amount (None: just enough for the call that asked), or "stop"; where an effect is in doubt, "done"
-        (with what it returned, where that is known), "again", or "reject".
+        """Answer an open question.
 
         Parameters
         ----------
+        action
+            "approve", "edit" with a value, "reject", or "answer" with a value. Where a budget ran out: "raise" with an amount
+            (None: just enough for the call that asked), or "stop". Where an effect is in doubt: "done" (with its result, where
+            that is known), "again", or "reject".
         node
-            Key of the activation, or its node's name; may be left out while only one waits.
+            Key of the activation, or its node's name; optional while only one question is open.
         shown_hash
-            That of the question (`Waiting`) which is answered. An answer to what was shown to a person carries it; without
-            it, what waits now is answered.
+            `Waiting.shown_hash` of the question that was shown to the person; without it, the question that is open now.
 
         Raises
         ------
         QuestionChanged
-            The question of that hash does not wait any more; what is asked now is said.
+            The question of that hash is not open any more; the error names the one that is.
         OrchError
-            Nobody waits there, several wait and none is named, or the action is not offered.
+            The node has no open question, several are open and no node is named, or the action is not offered.
         """
         asked = self.asked(node, shown_hash)
         if self._driver is None or self._loop is None:
-            raise OrchError(f"run {self.run} is not open here.", hint=f"`%orch resume {self.run}` first")
+            raise OrchError(f"run {self.run} is not running here.", hint=f"`%orch resume {self.run}` first")
         self._loop.ask(self._answer_here, asked, action, value, by or _person(), comment)
 
     def asked(self, node: str | None = None, shown_hash: str | None = None) -> ev.Waiting:
-        """The question that `answer` would answer; it raises as that does."""
+        """Return the question that `answer` would answer; raise as it does."""
         asked = self.waiting
         fits = [w for w in asked if node is None or ev.key(w) == node] or [w for w in asked if w.node == node]
         if shown_hash is not None:
@@ -282,12 +294,12 @@ class RunHandle:
             return found
         if len(fits) == 1:
             return fits[0]
-        keys = ", ".join(f"`{ev.key(w)}`" for w in fits or asked) or "nobody"
+        keys = ", ".join(f"`{ev.key(w)}`" for w in fits or asked) or "none"
         if node is None or fits:
             raise OrchError(f"run {self.run}: {len(fits)} questions are open ({keys}).", hint="name the node")
-        raise OrchError(f"no question waits at `{node}`.", hint=f"waiting: {keys}")
+        raise OrchError(f"`{node}` has no open question.", hint=f"open questions: {keys}")
 
-    def _answer_here(self, asked: ev.Waiting, action: str, value: Any, by: str, comment: str) -> None:
+    def _answer_here(self, asked: ev.Waiting, action: str, value: object, by: str, comment: str) -> None:
         driver, node, shown_hash = self._driver, ev.key(asked), asked.shown_hash
         assert driver is not None
         # Raises in the caller's thread when it does not fit.
@@ -319,7 +331,7 @@ class RunHandle:
             tell(f"`on_change` of run {self.run}", self.on_change, self)
 
     def _on_waiting(self) -> None:
-        """Only a person is due."""
+        """Set the status to waiting: only a person is due."""
         with self._lock:
             self._status = "waiting"
             if not self.settled.done():
@@ -337,7 +349,7 @@ class RunHandle:
         self.future.set_result(self)
 
     def _on_broken(self, error: BaseException) -> None:
-        """The engine itself failed (the store is gone, the disk is full): the waiter gets the error, the record stays."""
+        """Fail the waiters: the engine itself failed (the store is gone, the disk is full). The record remains."""
         if self.future.done():
             return
         with self._lock:
@@ -351,13 +363,13 @@ class RunHandle:
     # ---------------------------------------------------------------- display
     @property
     def spent_usd(self) -> Decimal:
-        """Dollars settled so far."""
+        """US dollars settled so far."""
         from orch_nb.trace.bill import bill
 
         return bill(self.events).spent_usd
 
     def bill(self) -> Bill:
-        """What the run cost so far, by step, agent and model, and what it saved; ``.against("big")`` prices it anew."""
+        """Return the costs of the run so far, by step, agent and model, and its savings; ``.against("big")`` re-prices it."""
         from orch_nb.trace.bill import bill
 
         return bill(self.events, alive=not self.done() and self._driver is not None)
@@ -370,24 +382,24 @@ class RunHandle:
         return run_nx(self.events)
 
     def plot(self, what: str = "graph") -> Any:
-        """The run as a `matplotlib.figure.Figure` that shows itself: ``run.plot("timeline").savefig("run.pdf")``.
+        """Return the run as a `matplotlib.figure.Figure` that shows itself: ``run.plot("timeline").savefig("run.pdf")``.
 
         Parameters
         ----------
         what
-            "graph": the graph with the states of its nodes; "timeline": steps along the run's time, queueing apart;
+            "graph": the graph with the states of its nodes; "timeline": steps over the time of the run, with queueing apart;
             "cost": dollars by step, and over time against the budget.
 
         Raises
         ------
         BadOption
-            There is no such figure; the nearest is named.
+            `what` is another word; the nearest one is named.
         """
         return display.figure(self.view, what)
 
     @property
     def view(self) -> RunView:
-        """Everything that displays show of the run, as data: spans, bill, pictures, state. O(events)."""
+        """The run as data for displays: spans, bill, graphs, state. O(events)."""
         from orch_nb.trace.run_view import run_view
 
         return run_view(self.events, alive=not self.done() and self._driver is not None)
@@ -404,13 +416,13 @@ class RunHandle:
 
     @property
     def messages(self) -> list[Message]:
-        """Who called whom, in order of time: along arrows, to models and tools and back, to people."""
+        """The messages of the run in order of time: along arrows, to models and tools and back, to people."""
         from orch_nb.trace.message import messages
 
         return messages(self.view)
 
     def state_at(self, step: str) -> dict[str, Any]:
-        """The state right after a step: typed fields, and each node's latest value.
+        """Return the state right after a step: typed fields, and each node's latest value.
 
         Parameters
         ----------
@@ -420,18 +432,18 @@ class RunHandle:
         Raises
         ------
         OrchError
-            No such step has ended; the nearest is named.
+            No such step has ended; the nearest one is named.
         """
         from orch_nb.trace.state_steps import state_at
 
         return state_at(self.events, step)
 
     def diff(self, other: RunHandle) -> RunDiff:
-        """This run and another side by side, aligned by node and round; it shows itself.
+        """Compare this run with another, aligned by node and round; the result displays itself.
 
         Notes
         -----
-        `.pairs` has each step of both with a text diff of what it gave, `.first` the first difference, `.usd` the dollars more.
+        `.pairs` has each step of both with a text diff of its value, `.first` the first difference, `.usd` the extra dollars.
         """
         from orch_nb.trace.diff import diff
 

@@ -127,8 +127,8 @@ def _figures(runtime: Services, run: str) -> PastRun | None:
         while len(known) >= KEPT:
             known.pop(next(iter(known)))
         known[run] = past_run([event for _, event in runtime.store.read(run)])
-    found: PastRun | None = known[run]
-    return found
+    found = known[run]
+    return found if isinstance(found, PastRun) else None
 
 
 def past_run(events: Sequence[Event]) -> PastRun | None:

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from orch_nb.agents.binding import bound_call, callables, compile_in, function_key, graph_spec
 from orch_nb.engine.outcome import error_info
@@ -35,7 +35,7 @@ from orch_nb.schema.values import plain
 from orch_nb.trace.savings import BATCH, SERVED
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 
     from orch_nb.catalog.offers import Offer
     from orch_nb.catalog.priced_request import PricedRequest
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from orch_nb.engine.ports import Limit, Machine, Refusal
     from orch_nb.runtime.services import Services
     from orch_nb.schema.events import Event, Settled
-    from orch_nb.schema.messages import Message
+    from orch_nb.schema.messages import Message, ModelEvent
 
 ZERO = Decimal(0)
 CACHE_SLOT = "recorded"
@@ -240,7 +240,8 @@ class Performer:
         try:
             provider = self.runtime.provider(offer.provider)
             may_be_sent = True
-            async with asyncio.timeout(request.timeout_s + 5.0), aclosing(provider.stream(request)) as stream:
+            events = cast("AsyncGenerator[ModelEvent, None]", provider.stream(request))
+            async with asyncio.timeout(request.timeout_s + 5.0), aclosing(events) as stream:
                 reply = await collect(stream, on_text=on_text, on_event=on_event)
             if self.on_text is not None and (clean := shown.flush()):
                 self.on_text(key, clean)
@@ -361,12 +362,12 @@ class Performer:
 
     def cancelled(self, prepared: Prepared) -> Outcome:
         """Return the outcome of a cancelled call: free if nothing was sent, else its true cost is not known."""
-        error = ErrorInfo("ORCH209", "Cancelled", "the call was cancelled", "cancelled")
+        error = ErrorInfo("ORCH209", "Cancelled", "the call was interrupted", "cancelled")
         if prepared.kind != "model" or isinstance(prepared.payload, Hit):
             return Outcome(False, cost_usd=ZERO, error=error)
         said = self._said.pop(id(prepared), None)
         return _end_unfinished(
-            prepared, error, "".join(said or ()), billed=said is not None, why="cancelled before its usage was sent"
+            prepared, error, "".join(said or ()), billed=said is not None, why="interrupted before its usage was sent"
         )
 
     async def _tool(self, prepared: Prepared) -> Outcome:

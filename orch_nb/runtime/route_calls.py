@@ -1,6 +1,6 @@
-"""Decisions about models, made once: what is known is gathered here, the choice itself is a pure function of it.
+"""Decisions about models: the facts are gathered here, the choice is a pure function of them.
 
-The decision is the reply of an event, with every candidate. Whoever resumes the run reads it there.
+A decision is the reply of an event, with every candidate. A resume reads it there.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from orch_nb.engine.plan import Chooser, Plan, PlanNode
     from orch_nb.routing.decision import Candidate, Decision, Question
     from orch_nb.runtime.services import Services
+    from orch_nb.schema.events import Settled
 
 Scopes = tuple[tuple[str, Limit], ...]
 ZERO = Decimal(0)
 NONE = "none"
-"""What a judge says where no candidate fits: the `else` arrow. No node can be called so."""
+"""A judge's answer where no candidate fits: the `else` arrow. No node can have this name."""
 
 
 class Routes:
@@ -37,7 +38,7 @@ class Routes:
     Parameters
     ----------
     runtime
-        Whose models, prices, providers and budgets are looked at.
+        Has the models, prices, providers and budgets.
     namespace
         Where a check's function is bound.
     """
@@ -46,7 +47,7 @@ class Routes:
         self.runtime, self.namespace = runtime, namespace
 
     def prepare(self, call: Call, scopes: Scopes, node: PlanNode) -> Prepared:
-        """A decision or a check, ready to be made: it costs nothing and leaves nowhere."""
+        """Prepare a decision or a check: it costs nothing and sends nothing."""
         from orch_nb.schema.canonical import digest
 
         said = call.request.as_data() if call.kind == "route" else {"answer": call.request["answer"]}
@@ -56,7 +57,7 @@ class Routes:
         )  # fmt: skip
 
     async def call(self, prepared: Prepared) -> Outcome:
-        """Make it. Never raises for what it finds."""
+        """Make the decision or the check. A failure is an outcome."""
         call, scopes, node = prepared.payload
         if call.kind == "check":
             return await self._check(call)
@@ -102,7 +103,7 @@ class Routes:
                 return auto.climb(question, candidates, how=how)
 
     async def _choose_learned(self, question: Question, candidates: list[Candidate]) -> Decision:
-        """By outcomes: those of this agent, under the names that the models have now."""
+        """Choose by the outcomes of this agent, under the names that the models have now."""
         from orch_nb.routing.auto import by_auto
         from orch_nb.routing.decision import decide
         from orch_nb.routing.learned.proposal import Log, Rule, accepted_for, by_learning
@@ -124,20 +125,19 @@ class Routes:
         return decide("learned", question.agent, candidates, by_learning(question, advice, log, accepted))
 
     async def _similar(self, question: Question) -> dict[str, Any]:
-        """The similarity of the prompt to each model's examples, on the thread that embeds."""
+        """Compute the similarity of the prompt to each model's examples, on the thread that embeds."""
         route = question.route
         chooser = self.runtime.similarity(
             {name: ("", tuple(texts)) for name, texts in route["similar"].items()}, route["above"]
         )
         loop = asyncio.get_running_loop()
-        made: dict[str, Any] = await loop.run_in_executor(self.runtime.embed_pool, chooser.choose, question.prompt)
-        return made
+        return await loop.run_in_executor(self.runtime.embed_pool, chooser.choose, question.prompt)
 
     # ---------------------------------------------------------------- nodes
     async def by_fit(
         self, plan: Plan, chooser: Chooser, text: str, facts: Mapping[str, Mapping[str, Any]]
-    ) -> dict[str, Any]:
-        """The decision of `by fit`: who says that it does this, can be asked, and finds what it needs."""
+    ) -> dict[str, object]:
+        """Decide `by fit`: which node's description fits, whose models are available, and whose inputs are there."""
         from orch_nb.routing.fit import by_fit
 
         made = self.runtime.similarity({c: (chooser.describe[c], chooser.examples[c]) for c in chooser.candidates}, 0.0)
@@ -146,14 +146,14 @@ class Routes:
         return {"path": chooser.read.ref, **by_fit(similar["scores"], facts, away, chooser.threshold)}
 
     def _nobody_there(self, plan: Plan, name: str) -> str:
-        """Why none of the models of an agent node can be asked now; "" where one can, or where it needs none."""
+        """Return why none of the models of an agent node is available now; "" where one is, or where it needs none."""
         node = next((n for n in plan.nodes if n.name == name), None)
         names = [m["name"] for m in node.spec.get("models", ())] if node is not None and node.kind == "agent" else []
         whys = [self._unavailable(self.runtime.offer(node, model).provider) for model in names] if node else []
         return whys[0] if whys and all(whys) else ""
 
     def judge(self, chooser: Chooser, text: str) -> Call:
-        """The call that asks `chooser.model` for the next node."""
+        """Return the call that asks `chooser.model` for the next node."""
         from orch_nb.routing.judge import judge_request
 
         offer = self.runtime.models.planned(chooser.model, chooser.offer)
@@ -161,8 +161,8 @@ class Routes:
         request = judge_request(offer.model, text, [*choices, (NONE, "none of the others fits")], "", what="step")
         return Call("model", chooser.model, request, f"it judges where `{chooser.read.ref}` goes", chooses="node")
 
-    def verdict(self, chooser: Chooser, settled: Any) -> dict[str, Any]:
-        """What a judge's answer decides; an answer that names nobody leads to `else`."""
+    def verdict(self, chooser: Chooser, settled: Settled) -> dict[str, object]:
+        """Return the decision of a judge's answer; an answer without a known name leads to `else`."""
         from orch_nb.routing.judge import judged
 
         said = judged(settled, (*chooser.candidates, NONE))
@@ -178,7 +178,7 @@ class Routes:
 
     # ---------------------------------------------------------------- facts
     def facts(self, question: Question, scopes: Scopes, node: PlanNode) -> Facts:
-        """What is known of the candidates now: prices, keys, circuits, seconds, and what is left of the budgets."""
+        """Return the facts about the candidates now: prices, keys, availability, seconds, and what is left of the budgets."""
         runtime = self.runtime
         offers = {name: runtime.offer(node, name) for name in question.models}
         seen = {name: found for name in offers if (found := runtime.availability.seconds(name)) is not None}
@@ -193,7 +193,7 @@ class Routes:
 
     @staticmethod
     def _unfit(question: Question, offers: Mapping[str, Offer]) -> dict[str, str]:
-        """What models were measured to fail at, of what this agent asks. A list that the user wrote is the user's business."""
+        """Return the tasks of this agent that models were measured to fail at. A list that the user wrote is not checked."""
         from orch_nb.catalog.abilities import failing
 
         found = {}
@@ -213,19 +213,15 @@ class Routes:
         return self.runtime.availability.why_not(provider)
 
     def room(self, scopes: Scopes) -> Room | None:
-        """The tightest of the budgets around a call, and what is left of it; None where nothing limits."""
+        """Return the tightest of the budgets around a call, and what is left of it; None without a limit."""
         tightest: Room | None = None
         for scope, own in scopes:
             balance = self.runtime.store.balance(scope)
             own_usd = dollars(own)
-            limit = own_usd if own_usd is not None else balance.limit_usd if balance is not None else None
+            limit = own_usd if own_usd is not None else balance.limit_usd
             if limit is None:
                 continue
-            used = (
-                ZERO
-                if balance is None
-                else balance.spent_usd + balance.held_usd + balance.in_doubt_usd + balance.overrun_usd
-            )
+            used = balance.spent_usd + balance.held_usd + balance.in_doubt_usd + balance.overrun_usd
             left = max(ZERO, limit - used)
             if tightest is None or left < tightest.left_usd:
                 tightest = Room(scope, left)
@@ -233,7 +229,7 @@ class Routes:
 
     # ---------------------------------------------------------------- checks
     async def _check(self, call: Call) -> Outcome:
-        """Whether a function of the notebook finds an answer good: true or false, or a number from 0 to 1 (half is enough)."""
+        """Let a function of the notebook judge an answer: true or false, or a number from 0 to 1 (at least 0.5 passes)."""
         task = running_task()
         try:
             got = await self._judgement(call)
@@ -245,10 +241,10 @@ class Routes:
             return Outcome(True, {"passed": got}, cost_usd=ZERO)
         if isinstance(got, int | float) and 0 <= got <= 1:
             return Outcome(True, {"passed": got >= PASSES, "score": float(got)}, cost_usd=ZERO)
-        said = ToolFailed(f"`{call.target}` gave {got!r:.60}, which is neither true or false nor a number from 0 to 1.")
-        return Outcome(False, cost_usd=ZERO, error=error_info(said))
+        wrong = ToolFailed(f"`{call.target}` must return true, false or a number from 0 to 1, got {got!r:.60}.")
+        return Outcome(False, cost_usd=ZERO, error=error_info(wrong))
 
-    async def _judgement(self, call: Call) -> Any:
+    async def _judgement(self, call: Call) -> object:
         target = self.namespace.get(call.target)
         if not callable(target):
             raise ToolFailed(
@@ -263,11 +259,11 @@ class Routes:
 
 
 PASSES = 0.5
-"""Of a check that gives a number: more likely right than not."""
+"""The least number of a check that passes."""
 
 
 def _arguments(target: Callable[..., object], given: Mapping[str, Any]) -> dict[str, object]:
-    """The answer as the first parameter; each further one is a read of the agent, by name."""
+    """Return the arguments of a check: the answer first, then reads of the agent by name."""
     first, *rest = inspect.signature(target).parameters.values()
     made = {first.name: given["answer"]}
     for parameter in rest:
@@ -275,7 +271,7 @@ def _arguments(target: Callable[..., object], given: Mapping[str, Any]) -> dict[
             made[parameter.name] = given["values"][parameter.name]
         elif parameter.default is inspect.Parameter.empty:
             raise ToolFailed(
-                f"a check asks for `{parameter.name}`, which the agent does not read.",
+                f"the check reads `{parameter.name}`, which the agent does not.",
                 hint=f"the agent reads: {', '.join(given['values']) or 'nothing'}",
             )
     return made

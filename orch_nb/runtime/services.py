@@ -1,4 +1,4 @@
-"""What runs, batches and quotes ask for: the store, models, providers, pools, embedder and evidence of one process."""
+"""Services of one process for its runs, batches and quotes: store, models, providers, pools, embedder and evidence."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from orch_nb.engine.loop import RunLoop
 from orch_nb.engine.plan import model_named
@@ -28,20 +28,23 @@ if TYPE_CHECKING:
     from orch_nb.engine.plan import Chooser, PlanNode
     from orch_nb.engine.ports import Balance, Limit
     from orch_nb.routing.evidence import Evidence
+    from orch_nb.routing.intent.similarity import SimilarityChooser
     from orch_nb.routing.learned.proposal import Learning
     from orch_nb.runtime.provider_batches import ProviderBatchQueue
     from orch_nb.runtime.response_cache import AnswerBook
     from orch_nb.schema.events import Event
+    from orch_nb.schema.messages import Embedder, Provider
+    from orch_nb.schema.values import Json
     from orch_nb.store.approvals import Accepted
     from orch_nb.store.runs import RunRow
 
 
 UNBOUNDED = 1_000_000
-"""Calls that wait in a provider's batch take nobody's place."""
+"""Concurrent calls that wait in a provider's batch: no limit."""
 MAX_THREADS = 32
-"""Sync functions under way at once; more would only fight for the interpreter."""
+"""Sync functions that run at the same time; more would only compete for the interpreter."""
 MODEL_SLOT = "model:"
-"""Before a provider's name in what the concurrency of its calls is named by."""
+"""Prefix of the concurrency slot of a provider's calls."""
 CALLS_AT_ONCE_DEFAULT = 8
 
 
@@ -86,9 +89,10 @@ class Services:
     Parameters
     ----------
     folder
-        Where the notebook lies: its store is ``folder/.orch``. The working directory unless told; ``ORCH_STORE`` overrides.
+        The folder of the notebook: its store is ``folder/.orch``. The working directory unless given; ``ORCH_STORE``
+        overrides it.
     store
-        A store of your own (`MemoryStore()` keeps nothing on disk).
+        A store of your own (`MemoryStore()` writes nothing to disk).
     models
         The notebook's names of models.
     """
@@ -100,28 +104,28 @@ class Services:
         self.notice = ""
         self.notebook: str = ""
         self.alert_factor = ALERT_FACTOR
-        """A run that costs more than so many times what its graph usually costs says so, while it goes on."""
+        """How many times its usual cost a run may reach before an alert."""
         self.run_loop = RunLoop()
         self._store = store
         self._models = models
         if models is not None:
             models.calibration = self._calibration
-        self._providers: dict[str, Any] = {}
+        self._providers: dict[str, Provider] = {}
         self._slots: dict[str, asyncio.Semaphore] = {}
         self._caps: dict[str, int] = {}
-        self._choosers: dict[str, Any] = {}
+        self._choosers: dict[str, SimilarityChooser] = {}
         self._availability: Availability | None = None
         self._accepted: Accepted | None = None
         self._learning: Learning | None = None
-        self._embedder: Any = None
+        self._embedder: Embedder | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._embed_pool: ThreadPoolExecutor | None = None
         self._freed: asyncio.Event | None = None
         self._answers: AnswerBook | None = None
         self.batch_queues: dict[str, ProviderBatchQueue] = {}
-        """Scope of a batch -> the queue at which its calls wait for the provider's batch interface."""
-        self.past: dict[str, Any] = {}
-        """Run -> the figures of an ended run that quotes rest on, remembered (`orch_nb.estimates.history`)."""
+        """Scope of a batch -> the queue of its calls for the provider's batch interface."""
+        self.past: dict[str, object] = {}
+        """Run -> its figures for quotes (`orch_nb.estimates.history`), cached."""
 
     @property
     def scope(self) -> str:
@@ -168,7 +172,7 @@ class Services:
 
     @property
     def answers(self) -> AnswerBook:
-        """What models answered in the runs of this store: the response cache."""
+        """The response cache: answers of models in the runs of this store."""
         if self._answers is None:
             from orch_nb.runtime.response_cache import AnswerBook
 
@@ -189,14 +193,14 @@ class Services:
             self._embed_pool = ThreadPoolExecutor(1, "orch_nb embed")
         return self._embed_pool
 
-    def provider(self, name: str) -> Any:
-        """The adapter of this name, made at first use."""
+    def provider(self, name: str) -> Provider:
+        """Return the adapter of this name, made at first use."""
         made = self._providers.get(name)
         if made is None:
             made = self._providers[name] = self._make_provider(name)
         return made
 
-    def _make_provider(self, name: str) -> Any:
+    def _make_provider(self, name: str) -> Provider:
         if name == "local":
             from orch_nb.providers.local_models.local import LocalModel
 
@@ -211,25 +215,25 @@ class Services:
 
         return vendor(name)
 
-    def _model_of_file(self, name: str) -> Any:
+    def _model_of_file(self, name: str) -> Provider:
         from orch_nb.providers.local_models.local import LocalModel
 
         path = self.models.file_of(name)
         if path is None:
             stem = name.partition(":")[2]
             raise ModelNotInstalled(
-                f"where the model file {stem}.gguf lies is not known here.",
+                f"the path of the model file {stem}.gguf is not known here.",
                 hint=f"run the cell that names it: `%orch models set NAME=PATH/{stem}.gguf`",
             )
         return LocalModel(name, model=path.stem, model_path=path)
 
     def check_provider(self, name: str) -> None:
-        """Refuse the name of a provider that could not be asked.
+        """Refuse the name of an unknown provider.
 
         Raises
         ------
         UnknownModel
-            There is no adapter of this name; the nearest is named, and the line that gives one.
+            No adapter has this name; the hint has the nearest name, and the line that adds one.
         """
         from orch_nb.errors import UnknownModel
         from orch_nb.providers.vendors import ADDRESSES, OWN_SERVERS, unknown_hint
@@ -239,14 +243,14 @@ class Services:
             hint = unknown_hint(name, self._providers)
             raise UnknownModel(f"no provider is called `{name}`.", hint=hint, model=name)
 
-    def add_provider(self, provider: Any) -> None:
-        """Use `provider` for the offers that name it (tests' `ScriptedProvider`, a server of your own)."""
+    def add_provider(self, provider: Provider) -> None:
+        """Use `provider` for the offers that name it, such as a `ScriptedProvider` or a server of your own."""
         self._providers[provider.name] = provider
         self.models.know_provider(provider.name)
         self.models.prices.asks(provider.name, getattr(provider, "asked_service", {}))
 
     def slot(self, name: str) -> asyncio.Semaphore:
-        """The semaphore of one provider on the run loop."""
+        """Return the semaphore of one provider on the run loop."""
         made = self._slots.get(name)
         if made is None:
             at_once = self._caps.get(name) or self._calls_at_once(name)
@@ -254,19 +258,19 @@ class Services:
         return made
 
     def _calls_at_once(self, slot: str) -> int:
-        """How many calls a provider takes at once: what it says itself (`parallel`, of a model of this machine), or many."""
+        """Return how many calls a provider takes at once: its own `parallel` (of a model on this machine), or the default."""
         if slot.startswith(SLOT):
             return UNBOUNDED
         if not slot.startswith(MODEL_SLOT):
             return CALLS_AT_ONCE_DEFAULT
         try:
             own = getattr(contained(self.provider, slot.removeprefix(MODEL_SLOT)), "parallel", None)
-        except Exception:  # the call itself meets it again, and is settled with it
+        except Exception:  # the call raises it again, and is settled with it
             return CALLS_AT_ONCE_DEFAULT
         return own if isinstance(own, int) and own > 0 else CALLS_AT_ONCE_DEFAULT
 
     def redactor(self) -> Redactor:
-        """The redactor of this process, told the keys that are in use here by now."""
+        """Return the redactor of this process, with the keys that are in use by now."""
         from orch_nb.errors import AuthFailed
         from orch_nb.providers.keys import key_source
 
@@ -277,18 +281,18 @@ class Services:
                 try:
                     known[source.reference] = source.resolve().reveal()
                 except AuthFailed:
-                    continue  # a key that is not there is in no value either
+                    continue  # a key that is not found is in no value either
         REDACTOR.know(known.values())
         return REDACTOR
 
     def limit_calls(self, provider: str, at_once: int) -> None:
-        """Cap the calls under way to one provider; the wait is recorded apart from the model's time."""
+        """Limit the concurrent calls to one provider; the wait is recorded apart from the model's time."""
         slot = f"{MODEL_SLOT}{provider}"
         self._caps[slot] = at_once
         self._slots[slot] = asyncio.Semaphore(at_once)
 
     async def freed(self, at_most_s: float) -> None:
-        """Until a hold was settled here, or `at_most_s` seconds passed."""
+        """Wait until a hold was settled here, or `at_most_s` seconds passed."""
         if self._freed is None:
             self._freed = asyncio.Event()
         self._freed.clear()
@@ -299,7 +303,7 @@ class Services:
             return
 
     def notify_released(self) -> None:
-        """A hold was settled: whoever waits for room looks again."""
+        """Wake the calls that wait for room in a budget, after a settlement."""
         if self._freed is not None:
             self._freed.set()
 
@@ -317,7 +321,7 @@ class Services:
         return offer
 
     def offer(self, node: PlanNode, name: str) -> Offer:
-        """What a model's name stands for in a plan's node: the recorded model, else what the name means now."""
+        """Return the offer of a model's name in a plan's node: the recorded model, else what the name means now."""
         return self.models.planned(name, model_named(node, name))
 
     def _check_planned(self, offer: Offer) -> None:
@@ -332,7 +336,7 @@ class Services:
             ) from None  # fmt: skip
 
     def batch_queue_of(self, scopes: tuple[tuple[str, Limit], ...]) -> ProviderBatchQueue | None:
-        """The queue of the batch that these budgets are of; None where calls are made one by one."""
+        """Return the queue of the batch that has one of these budgets; None where calls are made directly."""
         return (
             next((self.batch_queues[scope] for scope, _ in scopes if scope in self.batch_queues), None)
             if self.batch_queues
@@ -340,7 +344,7 @@ class Services:
         )
 
     def price_of(self, name: str, node: PlanNode | None = None) -> Price | None:
-        """Today's price of the model of this name (in a plan's node); None where nobody knows, or where it means nothing."""
+        """Return today's price of the model of this name (in a plan's node); None where the price or the name is unknown."""
         from orch_nb.errors import UnknownModel
 
         try:
@@ -352,13 +356,13 @@ class Services:
         """Return whether any of these scopes has a limit in dollars, its own or in the ledger."""
         return any(dollars(own) is not None or self.store.balance(scope).limit_usd is not None for scope, own in scopes)
 
-    def chooser(self, chooser: Chooser) -> Any:
-        """The similarity chooser of a plan's node, its candidates embedded once per process."""
+    def chooser(self, chooser: Chooser) -> SimilarityChooser:
+        """Return the similarity chooser of a plan's node; its candidates are embedded once per process."""
         candidates = {c: (chooser.describe.get(c, ""), chooser.examples.get(c, ())) for c in chooser.candidates}
         return self.similarity(candidates, chooser.threshold)
 
-    def similarity(self, candidates: Mapping[str, tuple[str, tuple[str, ...]]], threshold: float) -> Any:
-        """The chooser among these candidates, (description, examples) by name; one for each process."""
+    def similarity(self, candidates: Mapping[str, tuple[str, tuple[str, ...]]], threshold: float) -> SimilarityChooser:
+        """Return the chooser among these candidates, (description, examples) by name; one per process."""
         from orch_nb.routing.intent.similarity import SimilarityChooser
 
         made = SimilarityChooser(self.embedder, candidates, threshold)
@@ -366,7 +370,7 @@ class Services:
 
     @property
     def accepted(self) -> Accepted:
-        """What was agreed to for all runs; kept beside the store, where that has a place."""
+        """Acceptances and calibrations for all runs, in a file beside the store."""
         if self._accepted is None:
             from orch_nb.store.approvals import NAME, Accepted
 
@@ -384,13 +388,13 @@ class Services:
             self._learning = Learning(lambda: self.embedder, word_rank)
         return self._learning
 
-    def _calibration(self, agent: str, by: str) -> Any:
+    def _calibration(self, agent: str, by: str) -> Json:
         kept = self.accepted.find("calibration", f"{agent} {by}")
         return None if kept is None else kept["points"]
 
     @property
     def availability(self) -> Availability:
-        """What was seen of providers in this process."""
+        """The availability of providers, as seen in this process."""
         if self._availability is None:
             from orch_nb.catalog.availability import Availability
 
@@ -398,38 +402,36 @@ class Services:
         return self._availability
 
     @property
-    def embedder(self) -> Any:
-        """The embedder in process."""
+    def embedder(self) -> Embedder:
+        """The embedder of this process."""
         if self._embedder is None:
             from orch_nb.providers.local_models.embeddings import default_embedder
 
             self._embedder = default_embedder()
         return self._embedder
 
-    async def run_tool(self, name: str, arguments: str, namespace: Mapping[str, object]) -> Any:
-        """A tool's result; sync tools run on a thread."""
+    async def run_tool(self, name: str, arguments: str, namespace: Mapping[str, object]) -> object:
+        """Run a tool and return its result; sync tools run on a thread."""
         from orch_nb.tools.registry import find_tool, run_tool
 
         return await run_tool(find_tool(name, namespace), arguments, self.pool)
 
     def add_evidence(self, rows: Iterable[Evidence]) -> None:
-        """Keep judgements of models on tasks; one with a known key replaces the earlier one. From any thread.
+        """Store judgements of models on tasks; one with a known key replaces the earlier one. From any thread.
 
         Raises
         ------
         UnstorableValue
-            A row has no key, task or model, or a figure that is none; then none of `rows` is kept.
+            A row has no key, task or model, or a bad figure; then none of `rows` is stored.
         """
         self.redactor()
         kept = list(rows)
         self.run_loop.ask(lambda: self.store.add_evidence(kept))
 
     def evidence(self, task: str | None = None) -> list[Evidence]:
-        """What was measured of models on `task` (None: on all tasks), in order of time, then key."""
-        made: list[Evidence] = self.run_loop.ask(lambda: self.store.evidence(task))
-        return made
+        """Return the evidence about models on `task` (None: on all tasks), in order of time, then key."""
+        return self.run_loop.ask(lambda: self.store.evidence(task))
 
     def effect_done(self, key: str, run: str) -> str | None:
-        """The earlier run in which the effect of this idempotency key was performed, or None."""
-        found: str | None = self.store.effect_done(key, but=run)
-        return found
+        """Return the earlier run in which the effect of this idempotency key was performed, or None."""
+        return self.store.effect_done(key, but=run)

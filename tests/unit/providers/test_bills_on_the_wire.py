@@ -157,7 +157,7 @@ async def test_a_stream_that_is_broken_off_is_booked_at_the_reservation(
         await handle
     sent, settled = booked(handle)
     assert (handle.status, settled.fate, settled.remark) == (
-        "cancelled", "cancelled", "cancelled before its usage was sent: booked at the reservation",
+        "cancelled", "cancelled", "interrupted before its usage was sent: booked at the reservation",
     )  # fmt: skip
     assert settled.usage is not None
     assert settled.usage.estimated

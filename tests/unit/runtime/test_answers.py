@@ -84,7 +84,7 @@ async def test_without_a_hash_what_waits_is_answered_unless_several_fit(rt):
         with pytest.raises(OrchError, match="2 questions are open") as caught:
             run.answer("approve", node=node)
         assert all(f"`{key}`" in str(caught.value) for key in keys)
-    with pytest.raises(OrchError, match="no question waits at `nowhere`"):
+    with pytest.raises(OrchError, match="`nowhere` has no open question"):
         run.answer("approve", node="nowhere")
     run.answer("approve", node=keys[0])
     run.answer("approve", node=keys[1])

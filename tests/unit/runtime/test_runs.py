@@ -297,7 +297,7 @@ async def test_stop_books_what_was_spent_and_the_run_can_go_on(rt, scripted):
     assert (settled.ok, settled.fate, settled.remark) == (
         False,
         "cancelled",
-        "cancelled before its usage was sent: booked at the reservation",
+        "interrupted before its usage was sent: booked at the reservation",
     )
     assert rt.store.balance(f"run:{handle.run}").held_usd == 0
     again = await orch.resume(handle.run)
