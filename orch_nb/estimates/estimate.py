@@ -1,16 +1,16 @@
-"""What a run is likely to use before anything like it has run: tokens, dollars and seconds from the sizes of its prompts.
+"""The estimate of a run without earlier runs: tokens, dollars and seconds from the sizes of its prompts.
 
-Low is what is certain (one short answer of every node that must run), high the most that the plan allows (bounds of prompts,
-`max_tokens`, all rounds, the dearest of ways that exclude one another, one repair of each typed answer, every fallback),
-expected what typical texts come to. Not in the high end: retries that a provider bills, and texts that functions make out of
-nothing.
+The low end is certain (one short answer of every node that must run). The high end is the most that the plan allows (bounds of
+prompts, `max_tokens`, all rounds, the dearest of branches that exclude one another, one repair of each typed answer, every
+fallback). The expected value is that of typical texts. The high end does not include retries that a provider bills, or texts that
+functions produce without input.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from orch_nb.engine.plan import topology
 from orch_nb.errors import OrchError
@@ -31,34 +31,40 @@ if TYPE_CHECKING:
 ZERO = Decimal(0)
 NOTHING = Dollars(ZERO, ZERO, ZERO)
 LONG_WORDS = 7
-"""Bytes a token at most, in texts as they are: the fewest tokens of a prompt."""
+"""Most bytes per token in ordinary texts, for the fewest tokens of a prompt."""
 TYPICAL_BYTES = 4
-"""Bytes of English prose a token."""
+"""Bytes per token of English prose."""
 TYPICAL_ANSWER = 256
 """Tokens of an answer in words, until there are earlier runs."""
 TYPICAL_FIELD = 24
 """Tokens of one text field of a typed answer."""
 UNKNOWN_BYTES = 400
-"""Of an input that is not given, or of a text that a function makes."""
+"""Bytes of an input that is not given, or of a text that a function produces."""
 TOOL_TURNS = 3
-"""Replies that ask for tools, at the high end; an agent may take more (`agents.conversation.MAX_TURNS`), and then it is rare."""
+"""Replies that call tools, at the high end. An agent may take more (`agents.conversation.MAX_TURNS`), but rarely does."""
 TOOL_RESULT = 500
 """Tokens of a tool's result."""
 FUNCTION_S = 5.0
 """Seconds of a function at the high end."""
 JUDGED_TOKENS = 60
-"""Tokens in which a judge names a model and says why."""
+"""Tokens of a judge's answer: a name and a reason."""
 OTHERS_ASKED = 2
-"""Calls to a judge or for a second opinion at the high end: an opinion, and the synthesis of two."""
+"""Calls to a judge or for a second opinion at the high end: one opinion, and the synthesis of two."""
 LIST_ITEMS = 3
 CALLS_AT_ONCE = 8
-"""Items of a map that a provider answers side by side."""
+"""Items of a map that a provider answers at the same time."""
 PLACEHOLDER_LIMIT = 400_000
-"""Characters of a stand-in for a text that is not there yet: what is longer fits no model."""
+"""Most characters of a placeholder for an unknown text; longer texts fit no model."""
+
+
+class ModelSpec(TypedDict):
+    """A model in an agent's recorded definition."""
+
+    name: str
 
 
 class Size(NamedTuple):
-    """Bytes of a text that is not there yet: the fewest, what is typical, and the most in bytes that count one token each."""
+    """Bytes of an unknown text: fewest, typical, and most, where each byte counts one token."""
 
     low: int
     typical: int
@@ -66,22 +72,22 @@ class Size(NamedTuple):
 
 
 class Known(NamedTuple):
-    """A value that is there already."""
+    """A known value."""
 
-    value: Any
+    value: object
 
 
 @dataclass(slots=True)
 class NodeSize:
-    """What one agent node is likely to use over a whole run.
+    """The estimate of one agent node over a whole run.
 
     Attributes
     ----------
     step
         The node, inside the nodes around it: ``outer/inner``.
     model
-        The notebook's name of the model that is asked first; with a route, of all that may answer: ``small → big`` one after
-        another, ``small, big`` where one of them is chosen.
+        The notebook's name of the first model; with a route, of all that may answer: ``small → big`` in order, ``small, big``
+        where one of them is chosen.
     usd
         (low, expected, high) US dollars; None where a price is unknown.
     batch_usd
@@ -96,16 +102,16 @@ class NodeSize:
     tokens: Range
     batch_usd: Decimal | None = None
     machine: AgentMachine | None = None
-    """The conversation, where everything that the agent reads is known already."""
+    """The conversation, where everything that the agent reads is known."""
     offer: Offer | None = None
     max_visits: float = 1.0
     models: frozenset[str] = frozenset()
-    """``provider/model`` of every model that it may call."""
+    """``provider/model`` of every model that the node may call."""
     answerers: tuple[tuple[str, Offer | None], ...] = ()
-    """Who may give its answer: the model that it names, or every one that its route may choose."""
+    """Models that may answer: the named one, or every one that the route may choose."""
 
     def take(self, more: NodeSize) -> None:
-        """Add what another call of the same step uses."""
+        """Add another call of the same step."""
         self.calls, self.tokens = _after(self.calls, more.calls), _after(self.tokens, more.tokens)
         self.seconds, self.models = _after(self.seconds, more.seconds), self.models | more.models
         self.usd = (
@@ -118,7 +124,7 @@ class NodeSize:
 
 @dataclass(slots=True)
 class PlanSize:
-    """What a run of a plan is likely to use: its agent nodes in order, and the whole."""
+    """The estimate of a run of a plan: its agent nodes in order, and the whole."""
 
     nodes: list[NodeSize] = field(default_factory=list)
     usd: Dollars | None = NOTHING
@@ -130,16 +136,16 @@ class PlanSize:
 
 
 def plan_size(
-    plan: Plan, inputs: Mapping[str, object], book: ModelBook, answers: Mapping[str, Any] | None = None
+    plan: Plan, inputs: Mapping[str, object], book: ModelBook, answers: Mapping[str, object] | None = None
 ) -> PlanSize:
-    """What a run of `plan` on these inputs is likely to use. O(nodes), a few prompts rendered for each agent.
+    """Estimate a run of `plan` on these inputs. O(nodes), with a few rendered prompts for each agent.
 
     Parameters
     ----------
     inputs
-        What is given; an input that is left out counts as 100 tokens, and a note says so.
+        The given inputs; a missing one counts as 100 tokens, which a note says.
     answers
-        Step -> the answer that it will give, where that is known (from the response cache).
+        Step -> its answer, where that is known (from the response cache).
     """
     given: dict[str, Size | Known] = {name: Known(value) for name, value in inputs.items()}
     made = _Sizing(plan, given, book, answers or {}, "").whole()
@@ -152,10 +158,10 @@ def plan_size(
 
 
 class _Sizing:
-    """One plan's walk, nodes in topological order."""
+    """One walk over a plan, nodes in topological order."""
 
     def __init__(
-        self, plan: Plan, given: Mapping[str, Size | Known], book: ModelBook, answers: Mapping[str, Any], frame: str
+        self, plan: Plan, given: Mapping[str, Size | Known], book: ModelBook, answers: Mapping[str, object], frame: str
     ) -> None:
         self.plan, self.given, self.book, self.answers, self.frame = plan, given, book, answers, frame
         self.values: dict[str, Size | Known] = {}
@@ -164,9 +170,10 @@ class _Sizing:
         self._usd: list[Dollars] = []
 
     def whole(self) -> PlanSize:
+        """Walk the plan and return its estimate."""
         often = visits(self.plan, self._items)
         if often.is_guessed:
-            self.out.notes.append("the number of items of a list that is not made yet is assumed: 3, at most 10")
+            self.out.notes.append("the number of items of an unknown list is assumed: 3, at most 10")
         for node, times in zip(self.plan.nodes, often.each, strict=True):
             self._usd.append(NOTHING)
             seconds = self._node(node, times)
@@ -186,12 +193,12 @@ class _Sizing:
         self.out.seconds = Range(*(max(end[k] for end in ends) for k in range(3)))
 
     def _before(self, node: PlanNode) -> Range:
-        """When the last of what comes before a node has ended."""
+        """Return the time at which all nodes before a node have ended."""
         ends = [self.ends[source] for source in self._sources(node) if source in self.ends]
         return Range(*(max((end[k] for end in ends), default=0.0) for k in range(3)))
 
     def _sources(self, node: PlanNode) -> list[str]:
-        """The nodes whose forward arrows lead here."""
+        """Return the nodes whose forward arrows lead to a node."""
         topo = topology(self.plan)
         return [self.plan.nodes[topo.source[e]].name for e in topo.incoming[topo.index[node.name]]]
 
@@ -250,7 +257,7 @@ class _Sizing:
         return seconds
 
     def _judge(self, node: PlanNode, chooser: Chooser, times: Range) -> Range:
-        """The call of a judge that chooses where a node leads: part of the node's own step."""
+        """Estimate the call of a judge that chooses the next node; it is part of the node's own step."""
         use = _Verdict(chooser, _size(self.values.get(node.name, _UNKNOWN)), self.book)
         self.out.unpriced += use.unpriced
         usd = None if use.usd is None else use.usd.times(times)
@@ -289,9 +296,9 @@ class _Sizing:
         return Size(0, found.typical // 2, found.most) if read.optional else found
 
     def _part(self, read: Read) -> Size:
-        """A field of an answer that is not there yet."""
+        """Return the size of a field of an unknown answer."""
         node = self.plan.node(read.ref)
-        schema: Any = node.spec.get("out") if node.kind == "agent" else None
+        schema: object = node.spec.get("out") if node.kind == "agent" else None
         for name in read.path:
             schema = schema.get("properties", {}).get(name) if isinstance(schema, dict) else None
         whole = self.values.get(read.ref)
@@ -314,7 +321,7 @@ class _Sizing:
         return _UNKNOWN
 
     def _later(self, read: Read) -> Size:
-        """What a loop brings back: of a node that comes later, so not there in the first round."""
+        """Return the size of a value that a loop brings back, from a later node: it is missing in the first round."""
         node = self.plan.node(read.ref)
         if node.kind != "agent":
             return Size(0, UNKNOWN_BYTES // 2, UNKNOWN_BYTES * 4)
@@ -336,7 +343,7 @@ class _Sizing:
         return _one_of(found) if found else _UNKNOWN
 
     def _output_size(self, node: PlanNode) -> Size:
-        """What a function makes: nobody knows; as long as what it reads, or a paragraph."""
+        """Assume the size of a function's result: that of its inputs, or a paragraph."""
         read = [_size(self._read(r)) for r in node.reads]
         typical = max(UNKNOWN_BYTES, sum(size.typical for size in read))
         return Size(0, typical, max(4 * typical, sum(size.most for size in read)))
@@ -353,7 +360,7 @@ _UNKNOWN = Size(0, UNKNOWN_BYTES, UNKNOWN_BYTES * 4)
 
 
 class _Use:
-    """What one visit of an agent node is likely to use."""
+    """The estimate of one visit of an agent node."""
 
     def __init__(self, node: PlanNode, read: Sequence[Size | Known], book: ModelBook) -> None:
         self.spec, self.book = node.spec, book
@@ -361,7 +368,7 @@ class _Use:
         self.read = read
         self.models = [(m, self._offer(m)) for m in node.spec["models"]]
         first = self.models[:1] if not node.spec.get("route") else self.models
-        self.name, self.offer = _who_answers(first, node.spec.get("route")), first[0][1]
+        self.name, self.offer = _names(first, node.spec.get("route")), first[0][1]
         self.answerers = tuple((model["name"], offer) for model, offer in first)
         is_typed, has_tools = node.spec.get("schema") is not None, bool(node.spec.get("tools"))
         most_turns = TOOL_TURNS if has_tools else 0
@@ -379,7 +386,7 @@ class _Use:
         self.batch_usd = self._batch(first[0][1])
         self.machine = self._machine(node) if self._is_known else None
 
-    def _offer(self, model: Mapping[str, Any]) -> Offer | None:
+    def _offer(self, model: ModelSpec) -> Offer | None:
         try:
             return self.book.resolve(model["name"])
         except OrchError:
@@ -396,7 +403,7 @@ class _Use:
         return all(isinstance(one, Known) for one in self.read)
 
     def _machine(self, node: PlanNode) -> AgentMachine:
-        """The conversation of one visit; a route is decided when it runs, so that agents with one are not foreseen."""
+        """Return the conversation of one visit; the choice of a route is not predicted."""
         from orch_nb.agents.machine import AgentMachine
 
         return AgentMachine(
@@ -405,7 +412,7 @@ class _Use:
         )
 
     def _dollars(
-        self, first: Sequence[tuple[Mapping[str, Any], Offer | None]], is_typed: bool, most_turns: int
+        self, first: Sequence[tuple[ModelSpec, Offer | None]], is_typed: bool, most_turns: int
     ) -> Dollars | None:
         from orch_nb.catalog.prices import bound, cost
         from orch_nb.schema.messages import Usage
@@ -447,14 +454,14 @@ class _Use:
         return Dollars(min(lows), sum(means, ZERO) / len(means) + judged, high)
 
     def _batch(self, offer: Offer | None) -> Decimal | None:
-        """Expected dollars of one visit where the provider's batch interface is used."""
+        """Return the expected dollars of one visit at batch prices."""
         if self.usd is None or offer is None:
             return None
         price = self.book.prices.price(offer)
         return None if price is None or price.batch is None else self.usd.expected * price.batch
 
     def _seconds(self, likely: int, tokens: Range) -> Range:
-        """From the first word sent to the last received. Models in this process that compute nothing answer at once."""
+        """Return the seconds of the calls. Fake models of this process answer at once."""
         provider = self.offer.provider if self.offer is not None else ""
         most = self.spec["max_tokens"]
         if provider in ("echo", "scripted"):
@@ -466,8 +473,8 @@ class _Use:
         timeout = self.spec.get("timeout_s") or 120.0
         return Range(0.0, 0.8 + likely / 60, min(timeout, 10.0 + most / 12)).times(self.calls)
 
-    def _stand_ins(self, k: int) -> list[Any]:
-        """The reads' values, or texts of their low (0), typical (1) or highest (2) size."""
+    def _stand_ins(self, k: int) -> list[object]:
+        """Return the values of the reads, or texts of their low (0), typical (1) or highest (2) size."""
         return [
             one.value
             if isinstance(one, Known)
@@ -475,39 +482,39 @@ class _Use:
             for one in self.read
         ]
 
-    def _requests(self, model: Mapping[str, Any]) -> list[ModelRequest]:
-        """The first request at its low, typical and highest size; where all is known they are one."""
+    def _requests(self, model: ModelSpec) -> list[ModelRequest]:
+        """Return the first request at its low, typical and highest size; all are the same where everything is known."""
         if self._is_known:
             return [self._request(model, self._stand_ins(0))] * 3
         return [self._request(model, self._stand_ins(k)) for k in range(3)]
 
-    def _request(self, model: Mapping[str, Any], values: Sequence[Any]) -> ModelRequest:
-        """The first request of a conversation with these values, as the agent would make it."""
+    def _request(self, model: ModelSpec, values: Sequence[object]) -> ModelRequest:
+        """Return the first request of a conversation with these values."""
         from orch_nb.agents.machine import AgentMachine
         from orch_nb.engine.ports import Call
 
         spec = {key: value for key, value in self.spec.items() if key not in ("route", "second_opinion")}
         spec["models"] = [model]
         step = AgentMachine(spec, dict(zip(self.names, values, strict=True))).next(())
-        assert isinstance(step, Call)  # a conversation begins with a question
+        assert isinstance(step, Call)  # a conversation begins with a call
         request: ModelRequest = step.request
         return request
 
 
-def _samples(route: Any) -> int:
-    """Answers that a route compares of each model: ``by: agreement(3)`` asks three times."""
+def _samples(route: object) -> int:
+    """Return how many answers a route compares of each model: ``by: agreement(3)`` asks three times."""
     by = route.get("by") if isinstance(route, dict) else None
     return max(1, measure(by).k) if by else 1
 
 
-def _who_answers(first: Sequence[tuple[Mapping[str, Any], Any]], route: Any) -> str:
-    """Who may answer, in the order in which they are asked."""
-    is_ladder = isinstance(route, dict) and "cascade" in route
-    return (" → " if is_ladder else ", ").join(model["name"] for model, _ in first)
+def _names(models: Sequence[tuple[ModelSpec, Offer | None]], route: object) -> str:
+    """Return the names of the models that may answer, in order."""
+    is_cascade = isinstance(route, dict) and "cascade" in route
+    return (" → " if is_cascade else ", ").join(model["name"] for model, _ in models)
 
 
 class _Verdict:
-    """What one verdict of a judge on a node's value is likely to use."""
+    """The estimate of one call of a judge on a node's value."""
 
     def __init__(self, chooser: Chooser, size: Size, book: ModelBook) -> None:
         from orch_nb.catalog.prices import bound, cost
@@ -534,14 +541,14 @@ class _Verdict:
             self.usd = Dollars(low, likely, bound(longest, price))
 
 
-def answer_size(schema: Any, max_tokens: int) -> Size:
-    """The size of an answer of this JSON Schema (None: of a text), at most `max_tokens` tokens."""
+def answer_size(schema: object, max_tokens: int) -> Size:
+    """Return the size of an answer of this JSON Schema (None: of a text), at most `max_tokens` tokens."""
     typical = min(likely_tokens(schema, max_tokens), max_tokens) * TYPICAL_BYTES
     return Size(1, max(1, typical), max_tokens)
 
 
-def likely_tokens(schema: Any, max_tokens: int) -> int:
-    """Tokens that an answer of this schema is expected to have.
+def likely_tokens(schema: object, max_tokens: int) -> int:
+    """Return the expected number of tokens of an answer of this schema.
 
     Examples
     --------
@@ -553,7 +560,7 @@ def likely_tokens(schema: Any, max_tokens: int) -> int:
     return max(1, min(max_tokens, _schema_tokens(schema, 0)))
 
 
-def _schema_tokens(schema: Any, depth: int) -> int:
+def _schema_tokens(schema: object, depth: int) -> int:
     if not isinstance(schema, dict) or depth > 6:
         return TYPICAL_FIELD
     if "enum" in schema:
@@ -595,7 +602,8 @@ def _longer(request: ModelRequest, more: str) -> ModelRequest:
     return replace(request, messages=(*request.messages, Message("user", more)))
 
 
-def bytes_of(value: Any) -> int:
+def bytes_of(value: object) -> int:
+    """Return the bytes of a value as text in a prompt."""
     from orch_nb.schema.values import compact
 
     text = value if isinstance(value, str) else compact(value)
@@ -610,7 +618,7 @@ def _size(one: Size | Known) -> Size:
 
 
 def _one_of(found: Sequence[Size | Known]) -> Size | Known:
-    """The one that ran, or a list of those that did."""
+    """Return the size of the one value, or of a list of all."""
     if len(found) == 1:
         return found[0]
     sizes = [_size(one) for one in found]
@@ -618,7 +626,7 @@ def _one_of(found: Sequence[Size | Known]) -> Size | Known:
 
 
 def _many(made: Size | Known) -> Size:
-    """The list that a map makes."""
+    """Return the size of a map's list."""
     one = _size(made)
     return Size(0, one.typical * LIST_ITEMS, one.most * 10)
 

@@ -1,8 +1,8 @@
-"""What earlier runs of a graph used, and what that says about the next one.
+"""The figures of earlier runs of a graph, from which the next run is estimated.
 
-A past run is compared with what `estimate` would have expected of it, given its own inputs; the ratios of the two are what
-the next run's range is made of. So a long ticket after short ones is not underestimated, and the range covers as promised as
-long as the next run is one like those before (split conformal prediction: Vovk, Gammerman, Shafer, "Algorithmic Learning in a
+Each past run is compared with what `estimate` expects for its own inputs; the range of the next run comes from these ratios. So a
+long ticket after short ones is not underestimated, and the range has its coverage as long as the next run resembles the earlier
+ones (split conformal prediction: Vovk, Gammerman, Shafer, "Algorithmic Learning in a
 Random World", 2005, chapter 2; Lei et al., "Distribution-Free Predictive Inference for Regression", JASA 113, 2018).
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from orch_nb.engine.plan import from_data
 from orch_nb.errors import OrchError
@@ -28,24 +28,26 @@ if TYPE_CHECKING:
     from orch_nb.estimates.estimate import PlanSize
     from orch_nb.runtime.services import Services
     from orch_nb.schema.events import Event
+    from orch_nb.schema.messages import Usage
 
 ZERO = Decimal(0)
+Number = TypeVar("Number")
 PAST = 99
-"""Earlier runs that are looked at: enough for a range that leaves out the three ends on either side."""
+"""Earlier runs that are read: enough for a range that leaves out the three outermost on either side."""
 COVERAGE_PERCENT = 94
-"""Promised are 90 %: with the few runs that there are, a range made for exactly 90 would as often cover less as more."""
+"""Coverage that ranges aim at, for a promise of 90 %: with few runs, a range for exactly 90 covers less as often as more."""
 KEPT = 500
-"""Past runs whose figures a process remembers."""
+"""Past runs whose figures a process caches."""
 
 
 @dataclass(slots=True)
 class CallFigures:
-    """One billed call: whose, its tokens, what it was billed at, and what that price was called."""
+    """One billed call: its step, model and tokens, the dollars billed, and the label of the price."""
 
     step: str
     offer: str
     model: str
-    usage: Any
+    usage: Usage | None
     usd: Decimal | None
     price: str
     served: dict[str, str] | None = None
@@ -53,30 +55,30 @@ class CallFigures:
 
 @dataclass(slots=True)
 class PastRun:
-    """What one earlier run used: its calls, its seconds without the time of people, how often each step ran."""
+    """The figures of one earlier run: its calls, and its seconds without the time of people, whole and by step."""
 
     run: str
     plan: dict[str, Any]
-    inputs: dict[str, Any]
+    inputs: Mapping[str, object]
     calls: list[CallFigures] = field(default_factory=list)
     seconds: float = 0.0
     step_seconds: dict[str, float] = field(default_factory=dict)
-    _size: tuple[Any, PlanSize] | None = None
+    _size: tuple[object, PlanSize] | None = None
 
-    def size(self, book: ModelBook, prices: Any) -> PlanSize:
-        """What its prompts' sizes would have let expect, at today's prices.
+    def size(self, book: ModelBook, prices: object) -> PlanSize:
+        """Return its estimate from the sizes of its prompts, at today's prices.
 
         Parameters
         ----------
         prices
-            What today's prices are told by (any equal value: the same prices): with it the size is remembered.
+            The key of the cached estimate: equal values mean the same prices.
         """
         if self._size is None or self._size[0] != prices:
             self._size = (prices, plan_size(from_data(self.plan), self.inputs, book))
         return self._size[1]
 
     def usd(self, book: ModelBook) -> dict[str, Decimal] | None:
-        """Step -> dollars at today's prices; None where something has no price."""
+        """Return step -> dollars at today's prices; None where a call has no price."""
         made: dict[str, Decimal] = {}
         for call in self.calls:
             usd = _today(call, book)
@@ -86,7 +88,7 @@ class PastRun:
         return made
 
     def models(self) -> dict[str, set[str]]:
-        """Step -> the models that it called, as ``provider/model`` ids."""
+        """Return step -> the models that it called, as ``provider/model`` ids."""
         made: dict[str, set[str]] = {}
         for call in self.calls:
             made.setdefault(call.step, set()).add(call.model)
@@ -97,13 +99,13 @@ NOT_LIVE = ("replay", "cassette")
 """Kinds of parents whose runs made no calls of their own: their recorded figures are another run's."""
 
 
-def made_calls(parent: Mapping[str, Any] | None) -> bool:
-    """Whether a run with this parent made calls of its own; a batch is the frame around its rows, which are runs themselves."""
+def made_calls(parent: Mapping[str, object] | None) -> bool:
+    """Return whether a run with this parent made calls of its own; in a batch, only its rows do."""
     return not any((parent or {}).get(kind) for kind in ("batch", *NOT_LIVE))
 
 
 def past_runs(runtime: Services, graph: str, *, but: str = "") -> list[PastRun]:
-    """The newest runs of `graph` that ended well, newest first; a batch's rows are runs, the batch itself is none.
+    """Return the newest runs of `graph` that ended well, newest first. The rows of a batch count, the batch itself does not.
 
     Parameters
     ----------
@@ -132,8 +134,10 @@ def _figures(runtime: Services, run: str) -> PastRun | None:
 
 
 def past_run(events: Sequence[Event]) -> PastRun | None:
-    """The figures of a run's events; None for a run that says nothing about the next one: results taken over from runs that
-    are not known any more. What was reused or cached counts as what it cost when it was made."""
+    """Return the figures of a run; None where it reuses results whose cost is unknown.
+
+    A reused or cached result counts what it cost originally.
+    """
     begun = started_by(events)
     made = PastRun(begun.run, begun.plan, begun.inputs)
     sent: dict[tuple[str, int], ev.Sent] = {}
@@ -173,13 +177,13 @@ def _call(question: ev.Sent, answer: ev.Settled) -> CallFigures:
     )  # fmt: skip
 
 
-def step_name(event: Any) -> str:
-    """The step of an event: its node, inside the nodes around it, whatever the round and the item."""
+def step_name(event: ev.Sent | ev.Reused) -> str:
+    """Return the step of an event: its node, inside the nodes around it, without round and item."""
     return "/".join(part.partition("[")[0] for part in (*filter(None, event.frame.split("/")), event.node))
 
 
 def _today(call: CallFigures, book: ModelBook) -> Decimal | None:
-    """What the call costs at today's price: what it was billed, unless the price has changed since."""
+    """Return the dollars of a call at today's price: as billed, unless the price has changed since."""
     from orch_nb.catalog.prices import cost
 
     if call.usage is None or not call.offer:
@@ -191,7 +195,7 @@ def _today(call: CallFigures, book: ModelBook) -> Decimal | None:
 
 
 def price_now(call: CallFigures, book: ModelBook) -> Price | None:
-    """Today's price of a call's model; None where its name stands for another model by now."""
+    """Return today's price of a call's model; None where its name means another model by now."""
     try:
         offer = book.resolve(call.offer)
     except OrchError:
@@ -203,10 +207,10 @@ def price_now(call: CallFigures, book: ModelBook) -> Price | None:
 
 # ------------------------------------------------------------------ order statistics
 def ends(n: int, percent: int = COVERAGE_PERCENT) -> tuple[int, int] | None:
-    """Which of `n` sorted values, from 1, are the ends of a range that the next one falls into with `percent` % at least.
+    """Return which of `n` sorted values, from 1, are the ends of a range that has the next one with at least `percent` %.
 
-    The next of n + 1 exchangeable values falls between the k-th and the (n + 1 - k)-th with (n + 1 - 2k) / (n + 1). 0 stands
-    for "no low end": few values carry a range to one side only (for 90 %, 9 to 18), and fewer none at all (None).
+    The next of n + 1 exchangeable values falls between the k-th and the (n + 1 - k)-th with (n + 1 - 2k) / (n + 1). 0 means no
+    low end: few values (for 90 %, 9 to 18) give a one-sided range, and fewer give none (None).
 
     Examples
     --------
@@ -220,10 +224,12 @@ def ends(n: int, percent: int = COVERAGE_PERCENT) -> tuple[int, int] | None:
     return (0, most) if most <= n else None
 
 
-def mean(values: Sequence[Any]) -> Any:
-    """The mean of what was used, run by run: what quotes and forecasts expect of the next run.
+def mean(values: Sequence[Number]) -> Number:
+    """Return the mean over runs, which quotes and forecasts expect of the next run.
 
     A run in which a node did not run counts as 0 for it. So the mean is what many runs cost each, which a median is not: a
     branch that is taken in one run of three, at $0.03, has the median 0 and the mean $0.01.
     """
-    return sum(values[1:], values[0]) / len(values)
+    amounts: Sequence[Any] = values  # floats, Decimals, or what else is added and divided
+    made: Number = sum(amounts[1:], amounts[0]) / len(amounts)
+    return made

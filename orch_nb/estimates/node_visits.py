@@ -1,6 +1,6 @@
-"""How often each node of a plan is likely to run: never, once, some rounds, many items. From the plan alone.
+"""Execution counts: how often each node of a plan is likely to run, from the plan alone.
 
-Every figure comes as a range: what is certain, what is likely, and the most that the plan allows.
+Every figure is a range: certain, likely, and the most that the plan allows.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 ZERO = Decimal(0)
 OPEN_SHARE = 0.5
-"""Of a condition nothing is known of: that it is as likely true as not."""
+"""Probability that a condition holds, without evidence."""
 TYPICAL_ITEMS, MOST_ITEMS = 3, 10
-"""Items of a list that a node has yet to make; a quote that rests on it says so."""
+"""Items of a list that a node has not produced yet; a quote that assumes them has a note."""
 
 
 class Range(NamedTuple):
-    """What is certain, what is likely, and the most."""
+    """A range: certain, likely, and most."""
 
     low: float
     expected: float
     high: float
 
     def times(self, other: Range) -> Range:
-        """The range of a product."""
+        """Return the range of a product."""
         return Range(self.low * other.low, self.expected * other.expected, self.high * other.high)
 
 
@@ -44,7 +44,7 @@ class Dollars(NamedTuple):
     high: Decimal
 
     def times(self, other: Range) -> Dollars:
-        """The range of a product."""
+        """Return the range of a product."""
         return Dollars(*(usd * Decimal(repr(n)) for usd, n in zip(self, other, strict=True)))
 
 
@@ -54,7 +54,7 @@ NO_TIME = Range(0.0, 0.0, 0.0)
 
 @dataclass(slots=True, frozen=True)
 class Visits:
-    """How often each node runs (by position), and which sets of nodes exclude one another.
+    """The execution count of each node (by position), and the sets of nodes that exclude one another.
 
     `choices`: for each node that chooses, innermost choices first, the sets of positions that run only on one of its ways.
     """
@@ -62,21 +62,21 @@ class Visits:
     each: tuple[Range, ...]
     choices: tuple[tuple[frozenset[int], ...], ...]
     is_guessed: bool = False
-    """Whether the number of a map's items is assumed."""
+    """True where the number of a map's items is assumed."""
 
 
 def visits(plan: Plan, items: Callable[[PlanNode], int | None]) -> Visits:
-    """How often the nodes of a plan run. O(nodes + edges) for each node that chooses.
+    """Estimate how often the nodes of a plan run. O(nodes + edges) for each node that chooses.
 
     Parameters
     ----------
     items
-        Tells how many items a map runs over; None where that is not known yet.
+        Returns how many items a map runs over; None where that is unknown.
 
     Notes
     -----
-    A condition holds with one half, `by` spreads evenly over its candidates, and each further round of a loop is taken with
-    one half: what is known better comes from earlier runs (`history`).
+    A condition holds with probability 0.5, `by` spreads evenly over its candidates, and each further round of a loop has
+    probability 0.5. Better figures come from earlier runs (`history`).
     """
     reached = _reach(plan)
     made, guessed = [], False
@@ -109,7 +109,7 @@ def _reach(plan: Plan) -> list[Range]:
 
 
 def _times_taken(plan: Plan, e: int, source: Range) -> Range:
-    """How often an arrow is taken, given how often its source runs."""
+    """Return how often an arrow is taken, given how often its source runs."""
     edge, topo = plan.edges[e], topology(plan)
     if edge.kind == "plain":
         return source
@@ -122,7 +122,7 @@ def _times_taken(plan: Plan, e: int, source: Range) -> Range:
 
 
 def _rounds(plan: Plan, i: int) -> Range:
-    """Rounds of a node over the whole run: one, and those that the loops around it allow."""
+    """Return the rounds of a node over the whole run: one, and those that the loops around it allow."""
     topo = topology(plan)
     made = ONCE
     for b in topo.chain[i]:
@@ -146,7 +146,7 @@ def _choices(plan: Plan) -> tuple[tuple[frozenset[int], ...], ...]:
 
 
 def _ways(plan: Plan, out: Iterable[int]) -> list[list[int]]:
-    """Groups of a node's forward arrows of which one group is taken: each `by`, all `when` together, the `else`."""
+    """Return groups of a node's forward arrows of which one is taken: each `by`, all `when` together, the `else`."""
     topo = topology(plan)
     forward = [e for e in out if e not in topo.back]
     ways = [[e] for e in forward if plan.edges[e].kind in ("by", "else")]
@@ -155,7 +155,7 @@ def _ways(plan: Plan, out: Iterable[int]) -> list[list[int]]:
 
 
 def _only_by(plan: Plan, edges: Sequence[int]) -> frozenset[int]:
-    """Nodes that can be reached by these arrows and by no other way."""
+    """Return the nodes that can be reached only by these arrows."""
     topo = topology(plan)
     cut = set(edges)
     seen = set(topo.entries)
@@ -169,7 +169,7 @@ def _only_by(plan: Plan, edges: Sequence[int]) -> frozenset[int]:
 
 
 def most_of(amounts: Sequence[Decimal], choices: Iterable[Sequence[frozenset[int]]]) -> Decimal:
-    """The most that one run can come to, given the most of each node: of ways that exclude one another, the dearest.
+    """Return the most that one run can cost, given the most of each node: of exclusive branches, the dearest counts.
 
     Examples
     --------

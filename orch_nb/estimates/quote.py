@@ -1,10 +1,10 @@
-"""What a run is likely to cost and how long it takes, before it is started; and what going on with one costs."""
+"""Quotes: the likely cost and time of a run before it starts, and the cost of a resume."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from orch_nb import display
 from orch_nb.engine.ports import Result, SystemClock
@@ -17,7 +17,7 @@ from orch_nb.runtime.services import started_by
 from orch_nb.schema import events as ev
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from orch_nb.catalog.models import ModelBook
     from orch_nb.engine.plan import Plan
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 
 ZERO = Decimal(0)
 HISTORY = 20
-"""Earlier runs of the same graph that are looked at for what is left of a run."""
+"""Earlier runs of the same graph that are read for the rest of a run."""
 ROWS_LOOKED_AT = 200
-"""Rows of a table that are quoted one by one; of a longer one as many, evenly spread."""
+"""Rows of a table that are quoted one by one; a longer table is sampled evenly."""
 LEAST_PAST, MOST_SIZED = 33, 3_000
-"""Earlier runs that are looked at in any case, and agent nodes of them all together: each costs some 0.2 ms once."""
+"""Earlier runs that are always read, and the most agent nodes of all: each takes about 0.2 ms once."""
 DAY_S = 86_400.0
 LEAST_SCALE = 1e-9
 
 
 class _Ranged:
-    """What has a range of dollars and one of seconds: each end by its own name."""
+    """Base of quotes: the ends of a range of dollars and of one of seconds, by name."""
 
     __slots__ = ()
     usd: Dollars | None
@@ -51,7 +51,7 @@ class _Ranged:
 
     @property
     def expected_usd(self) -> Decimal | None:
-        """What is expected, in US dollars; None where a price is unknown."""
+        """The expected US dollars; None where a price is unknown."""
         return None if self.usd is None else self.usd.expected
 
     @property
@@ -66,7 +66,7 @@ class _Ranged:
 
     @property
     def expected_s(self) -> float:
-        """What is expected, in seconds."""
+        """The expected seconds."""
         return self.seconds.expected
 
     @property
@@ -77,23 +77,23 @@ class _Ranged:
 
 @dataclass(slots=True, frozen=True)
 class NodeQuote(_Ranged):
-    """What one agent node is likely to use over the whole run.
+    """The estimate of one agent node over the whole run.
 
     Attributes
     ----------
     step
         The node, inside the nodes around it: ``outer/inner``.
     model
-        Who may answer: one name, ``small → big`` of a ladder, ``small, big`` of another route.
+        The models that may answer: one name, ``small → big`` of a cascade, ``small, big`` of another route.
     usd
         Low, expected and high US dollars; None where the price of a model is unknown. Expected is the mean over all runs,
-        those in which the node did not run included.
+        including those in which the node did not run.
     seconds
         Low, expected and high seconds.
     calls
-        Fewest, expected and most model calls, all rounds and items together.
+        Fewest, expected and most model calls over all rounds and items.
     basis
-        Where the figures come from: "12 earlier runs", "prompt size", or "recorded": its answer is in the response cache.
+        The source of the figures: "12 earlier runs", "prompt size", or "recorded" (its answer is in the response cache).
     batch_usd
         Expected dollars at the provider's batch prices; None where it has none.
     """
@@ -114,22 +114,22 @@ class Quote(_Ranged):
     Attributes
     ----------
     nodes
-        Its agent nodes in order. What is expected of the whole is the sum of what is expected of them; its ends are not the
-        sums of theirs: no run has every node at its end at once.
+        Its agent nodes in order. The expected dollars of the whole are the sum of theirs. Its ends are not: no run has every
+        node at its end at once.
     usd, seconds
-        Low, expected and high, of the whole. A person's time is not in it.
+        Low, expected and high, of the whole, without the time of people.
     basis
-        Where the whole's figures come from: "24 earlier runs" or "prompt size".
+        The source of the figures of the whole: "24 earlier runs" or "prompt size".
     batch_usd
         Expected dollars at the providers' batch prices; None where a model has none.
     baseline_usd, baseline_model
-        Estimate: the dearest of its models answering once, all inputs in one prompt; None where that cannot be told.
+        An estimate: one call to the dearest of its models with all inputs in one prompt; None where a price is unknown.
     unpriced
-        Models whose price nobody knows; then all dollars are None.
+        Models with an unknown price; then all dollars are None.
     rows
         Rows of the table; 0 for a single run.
     notes
-        What was assumed.
+        Assumptions of the quote.
     """
 
     graph: str
@@ -146,15 +146,15 @@ class Quote(_Ranged):
 
     @property
     def recorded(self) -> list[str]:
-        """Steps whose answers are there already: $0."""
+        """The steps with recorded answers: $0."""
         return [n.step for n in self.nodes if n.basis == "recorded"]
 
     def is_above(self, usd: Decimal) -> bool:
-        """Whether the high end is above `usd`. What is unknown is."""
+        """Return whether the high end is above `usd`; an unknown price counts as above."""
         return self.high_usd is None or self.high_usd > usd
 
     def check(self, usd: Decimal, *, hint: str = "") -> None:
-        """Let through what stays at or below `usd` US dollars, also at its high end.
+        """Refuse a run whose high end is above `usd` US dollars.
 
         Raises
         ------
@@ -164,7 +164,7 @@ class Quote(_Ranged):
         if not self.is_above(usd):
             return
         if self.high_usd is None:
-            what = f"the price of {', '.join(f'`{m}`' for m in self.unpriced)} is unknown, and that is not below ${usd}"
+            what = f"the price of {', '.join(f'`{m}`' for m in self.unpriced)} is unknown, so it may be above ${usd}"
         else:
             what = f"it may cost up to ${self.high_usd:.6f} (expected ${self.expected_usd:.6f}), more than ${usd}"
         raise QuoteTooHigh(
@@ -179,19 +179,19 @@ class Quote(_Ranged):
 
 # ------------------------------------------------------------------ before a run
 class Used(NamedTuple):
-    """What a run used, and what the sizes of its prompts had let expect of it."""
+    """The amount that a run used, and its estimate from the sizes of its prompts."""
 
     amount: float
     sized: float
 
     @property
     def ratio(self) -> float:
-        """How many times what was expected."""
+        """The amount in multiples of the estimate."""
         return self.amount / self.sized if self.sized else float(self.amount > 0)
 
 
 class Quoter:
-    """Quotes one plan for any inputs: what earlier runs say is read once.
+    """Quotes one plan for any inputs; earlier runs are read once.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ class Quoter:
         self._learn(past)
 
     def _learn(self, past: Sequence[PastRun]) -> None:
-        """What each earlier run used, and what its prompts' sizes had let expect: 0 where a node did not run."""
+        """Compute the amounts and estimates of each earlier run; 0 where a node did not run."""
         self.used: list[Used] = []
         self.seconds: list[Used] = []
         self.node_used: dict[str, list[Used]] = {}
@@ -235,7 +235,7 @@ class Quoter:
         self.node_seconds.setdefault(node.step, []).append(Used(took, max(node.seconds.expected, LEAST_SCALE)))
 
     def _alike(self, run: PastRun, size: PlanSize) -> set[str]:
-        """Steps of a past run that this plan has too, all of whose calls went to models that it may call now."""
+        """Return the steps of a past run that this plan has too, and whose calls went to models that it may call now."""
         called = run.models()
         made = set()
         for node in size.nodes:
@@ -245,7 +245,7 @@ class Quoter:
         return made
 
     def quote(self, inputs: Mapping[str, object]) -> Quote:
-        """The quote of one run on these inputs."""
+        """Return the quote of one run on these inputs."""
         answers = recorded_answers(self.runtime, self.plan, inputs)
         size = plan_size(self.plan, inputs, self.book, answers)
         nodes = [self._node(node, is_recorded=node.step in answers) for node in size.nodes]
@@ -258,7 +258,7 @@ class Quoter:
         return Quote(self.plan.name, nodes, usd, seconds, basis, batch, baseline, model, unpriced, 0, size.notes)
 
     def _whole(self, size: PlanSize, nodes: Sequence[NodeQuote]) -> Dollars | None:
-        """The whole: its mean is the sum of its nodes' means, its ends are those of whole runs."""
+        """Return the dollars of the whole: the mean is the sum of the nodes' means, the ends are those of whole runs."""
         if size.usd is None:
             return None
         kept = [n.usd for n in nodes if n.usd is not None]
@@ -282,9 +282,11 @@ class Quoter:
 
     @staticmethod
     def _interval(past: Sequence[Used], cold: Dollars | Range) -> tuple[float, float, float]:
-        """(low, expected, high): the mean of the past, per what its prompts' sizes let expect; the ends are those of the
-        past's ratios where there are enough of them, else what the plan allows. A mean beyond an end, of a few runs that were
-        far dearer than the others, moves that end out."""
+        """Return (low, expected, high). Expected is the estimate times the mean ratio of past runs.
+
+        The ends are those of the past ratios where there are enough of them, else what the plan allows. A mean beyond an end,
+        because of a few runs that were far dearer than the others, moves that end out.
+        """
         least, scale, most = (float(x) for x in cold)
         if not past:
             return least, min(max(scale, least), most), most
@@ -299,7 +301,7 @@ class Quoter:
 def quote_run(
     runtime: Services, target: object, inputs: Mapping[str, object], namespace: Mapping[str, object] | None = None
 ) -> Quote:
-    """The range of dollars and seconds of a run that has not been started. Nothing is sent or stored.
+    """Return the range of dollars and seconds of a run before it starts. Nothing is sent or stored.
 
     Parameters
     ----------
@@ -321,20 +323,20 @@ def quote_run(
 
 
 def quote_batch(
-    runtime: Services, target: object, frame: Any, mapping: Mapping[str, str] | None = None, *,
+    runtime: Services, target: object, frame: object, mapping: Mapping[str, str] | None = None, *,
     namespace: Mapping[str, object] | None = None, shared: Mapping[str, object] | None = None, price: str = "",
 ) -> Quote:  # fmt: skip
-    """What a batch over the rows of a table is likely to cost: the sum over its rows.
+    """Quote a batch over the rows of a table: the sum over its rows.
 
     Parameters
     ----------
     price
-        "batch": at the providers' batch prices, where every model has one.
+        "batch": batch prices, where every model has one.
 
     Notes
     -----
-    Of a table of more than 200 rows, 200 are quoted, evenly spread, and stand for the others. The ends are sums of the rows'
-    ends, which is wider than it need be: not every row is at its end.
+    Of a table of more than 200 rows, about 200 are quoted, evenly spread, and scaled up. The ends are the sums of the rows'
+    ends, which is wider than necessary: not every row is at its end.
     """
     from orch_nb.agents.binding import compile_in
     from orch_nb.runtime.batch import rows_of
@@ -350,7 +352,7 @@ def quote_batch(
 
 
 def _at_batch_price(quote: Quote) -> Quote:
-    """The same calls by the providers' batch interfaces: their price, and their time."""
+    """Return the quote of the same calls by the providers' batch interfaces: their price and their time."""
     if quote.batch_usd is None or quote.usd is None or not quote.usd.expected:
         return replace(quote, notes=[*quote.notes, "not every model has a batch price: quoted at the ordinary ones"])
     share = float(quote.batch_usd / quote.usd.expected)
@@ -360,14 +362,14 @@ def _at_batch_price(quote: Quote) -> Quote:
 
 
 def _of_rows(graph: str, looked: Sequence[Quote], n_rows: int) -> Quote:
-    """One quote over `n_rows` rows, of which those in `looked` were quoted."""
+    """Return one quote over `n_rows` rows, of which those in `looked` were quoted."""
     from orch_nb.runtime.batch import ROWS_AT_ONCE
 
     if not looked:
         return Quote(graph, [], NOTHING, NO_TIME, "no rows")
     share = Decimal(n_rows) / len(looked)
 
-    def usd(quotes: Sequence[Any], name: str) -> Decimal | None:
+    def usd(quotes: Sequence[object], name: str) -> Decimal | None:
         total = _sum(getattr(q, name) for q in quotes)
         return None if total is None else total * share
 
@@ -385,7 +387,7 @@ def _of_rows(graph: str, looked: Sequence[Quote], n_rows: int) -> Quote:
         nodes.append(NodeQuote(same[0].step, same[0].model, dollars(same), took, calls, basis, usd(same, "batch_usd")))
     notes = list(dict.fromkeys(note for q in looked for note in q.notes))
     if len(looked) < n_rows:
-        notes.append(f"{len(looked)} of {n_rows:,} rows were looked at, evenly spread")
+        notes.append(f"{len(looked)} of {n_rows:,} rows were sampled, evenly spread")
     whole, lanes, first = together([q.seconds for q in looked]), min(ROWS_AT_ONCE, n_rows), looked[0]
     seconds = Range(whole.low / lanes, whole.expected / lanes, whole.high)
     return Quote(
@@ -394,13 +396,13 @@ def _of_rows(graph: str, looked: Sequence[Quote], n_rows: int) -> Quote:
     )  # fmt: skip
 
 
-def recorded_answers(runtime: Services, plan: Plan, inputs: Mapping[str, object]) -> dict[str, Any]:
-    """Step -> answer, where the response cache holds the whole conversation: those steps cost nothing.
+def recorded_answers(runtime: Services, plan: Plan, inputs: Mapping[str, object]) -> dict[str, object]:
+    """Return step -> answer, where the response cache has the whole conversation: those steps cost nothing.
 
-    Only what will be asked in the same words is found: all that the agent reads is given, or was answered from the cache too.
-    Nodes that may run more than once are left out: what their second round asks is not known.
+    A step is found only if its requests are known: everything that the agent reads is given, or is answered from the cache too.
+    Nodes that may run more than once are left out: the requests of a second round are unknown.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     while _keeps_answers(plan):
         size = plan_size(plan, inputs, runtime.models, found)
         new = {
@@ -415,12 +417,12 @@ def recorded_answers(runtime: Services, plan: Plan, inputs: Mapping[str, object]
 
 
 def _keeps_answers(plan: Plan) -> bool:
-    """Whether an agent of the plan, or of a graph inside it, has `cache`."""
+    """Return whether an agent of the plan, or of a graph inside it, has `cache`."""
     return any("cache_s" in n.spec for n in plan.nodes) or any(_keeps_answers(sub) for sub in plan.subplans.values())
 
 
 def _play_recorded(runtime: Services, node: NodeSize) -> Result | None:
-    """The end of an agent's conversation, played with recorded answers only; None where one is missing."""
+    """Return the end of an agent's conversation with recorded answers only; None where one is missing."""
     from orch_nb.agents.fingerprint import request_hash
 
     fresh_s = node.machine.definition.get("cache_s") if node.machine is not None else None
@@ -443,7 +445,7 @@ def _play_recorded(runtime: Services, node: NodeSize) -> Result | None:
 
 
 def _baseline(size: PlanSize, inputs: Mapping[str, object], book: ModelBook) -> tuple[Decimal | None, str]:
-    """One agent instead of the graph: the dearest model answers once, with all inputs as its prompt. An estimate."""
+    """Estimate one agent instead of the graph: one call to the dearest model with all inputs as its prompt."""
     from orch_nb.catalog.prices import REQUEST_OVERHEAD_TOKENS, cost
     from orch_nb.schema.messages import Usage
 
@@ -461,7 +463,7 @@ def _baseline(size: PlanSize, inputs: Mapping[str, object], book: ModelBook) -> 
 
 
 def _prices(book: ModelBook) -> tuple[tuple[str, str, str], ...]:
-    """What every name stands for and costs today."""
+    """Return the model and the price of every name today."""
     made = []
     for offer in book.offers():
         price = book.prices.price(offer)
@@ -474,22 +476,26 @@ def _basis(n: int) -> str:
 
 
 def _dollars(ends: tuple[float, float, float]) -> Dollars:
-    """Dollars of an estimate: twelve digits after the point say more than it knows."""
+    """Return the dollars of an estimate, rounded to twelve decimal places."""
     return Dollars(*(round(Decimal(repr(x)), 12) for x in ends))
 
 
-def _sum(amounts: Any) -> Decimal | None:
-    """The sum; None where one of them is unknown."""
-    got = list(amounts)
-    return None if any(a is None for a in got) else sum(got, ZERO)
+def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
+    """Return the sum; None where one of them is unknown."""
+    total = ZERO
+    for amount in amounts:
+        if amount is None:
+            return None
+        total += amount
+    return total
 
 
-# ------------------------------------------------------------------ going on with a run
+# ------------------------------------------------------------------ the resume of a run
 def quote_resume(runtime: Services, run: str) -> Decimal | None:
-    """The mean cost of the agent nodes that `run` has not finished; None where none of them was ever billed.
+    """Return the mean cost of the agent nodes that `run` has not finished; None where none of them was ever billed.
 
-    Own calls count (a node that failed after a billed call), and those of earlier runs of the same graph: 0 for a node that a
-    whole run left out.
+    Calls of the run itself count (a node that failed after a billed call), and those of earlier runs of the same graph: 0 for
+    a node that did not run in them.
     """
     store = runtime.store
     events = runtime.events(run)
@@ -511,7 +517,7 @@ def quote_resume(runtime: Services, run: str) -> Decimal | None:
 
 
 def _costs(events: list[Event]) -> dict[str, Decimal]:
-    """Node -> dollars of all its activations."""
+    """Return node -> dollars of all its activations."""
     made: dict[str, Decimal] = {}
     for event in events:
         if isinstance(event, ev.Settled) and event.ok and event.cost_usd is not None:

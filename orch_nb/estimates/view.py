@@ -1,8 +1,8 @@
-"""A quote as it is shown: the range in one line, a row for each agent node, what it rests on."""
+"""The view of a quote: the range in one line, a row for each agent node, the basis of the figures."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb.display import draws
 from orch_nb.views import html
@@ -22,7 +22,7 @@ MAX_ROWS = 60
 
 
 def quote_text(quote: Quote, *, notes: Sequence[str] = ()) -> str:
-    """The quote in plain text."""
+    """Return the quote in plain text."""
     parts = [head_line(quote), *(line(n, 400) for n in notes)]
     if quote.nodes:
         parts.append(quote_table(quote).text())
@@ -30,11 +30,13 @@ def quote_text(quote: Quote, *, notes: Sequence[str] = ()) -> str:
 
 
 def quote_html(quote: Quote, *, notes: Sequence[str] = ()) -> str:
-    """The same as a panel."""
-    said = "".join(f"<div>{html.prose(n, 400)}</div>" for n in notes)
+    """Return the same as a panel."""
+    before = "".join(f"<div>{html.prose(n, 400)}</div>" for n in notes)
     rows = quote_table(quote).html() if quote.nodes else ""
     after = "".join(f"<div>{html.quiet(n)}</div>" for n in remarks(quote))
-    return html.panel(html.bar(f"<b>{html.prose(head_line(quote))}</b>"), html.section(said + rows + after, first=True))
+    return html.panel(
+        html.bar(f"<b>{html.prose(head_line(quote))}</b>"), html.section(before + rows + after, first=True)
+    )
 
 
 def head_line(quote: Quote) -> str:
@@ -44,7 +46,7 @@ def head_line(quote: Quote) -> str:
 
 
 def money_range(quote: Quote) -> str:
-    """Dollars: low to high, and what is expected."""
+    """Return the dollars as text: low to high, and expected."""
     if quote.high_usd is None:
         return "$?"
     if not quote.high_usd:
@@ -54,12 +56,12 @@ def money_range(quote: Quote) -> str:
 
 
 def time_range(quote: Quote) -> str:
-    """Seconds: low to high, and what is expected."""
+    """Return the seconds as text: low to high, and expected."""
     return f"{seconds(quote.low_s)} to {seconds(quote.high_s)}, about {seconds(quote.expected_s)}"
 
 
 def quote_table(quote: Quote) -> Table:
-    """One row for each agent node."""
+    """Return a table with one row for each agent node."""
     heads = ["calls", "$ low", "expected", "high", "seconds"]
     table = Table([Column("step"), Column("model"), *(Column(h, "r") for h in heads), Column("from", rest=True)])
     amounts = [a for n in quote.nodes for a in (n.low_usd, n.expected_usd, n.high_usd)]
@@ -76,7 +78,7 @@ def quote_table(quote: Quote) -> Table:
 
 
 def remarks(quote: Quote) -> list[str]:
-    """What else is to be known: unknown prices, what is there already, other ways to pay, what was assumed."""
+    """Return the remarks: unknown prices, recorded answers, batch prices, the baseline, assumptions."""
     out = []
     if quote.unpriced:
         names = ", ".join(f"`{m}`" for m in quote.unpriced)
@@ -84,19 +86,17 @@ def remarks(quote: Quote) -> list[str]:
             f"the price of {names} is unknown: `%orch models add NAME PROVIDER/MODEL input=… output=…`; 0 if it is free"
         )
     if quote.recorded:
-        out.append(f"recorded already, $0: {', '.join(f'`{s}`' for s in quote.recorded)}")
+        out.append(f"recorded, $0: {', '.join(f'`{s}`' for s in quote.recorded)}")
     if quote.batch_usd is not None and quote.expected_usd:
-        out.append(f"at the providers' batch prices about {usd(quote.batch_usd)}, with an answer within a day")
+        out.append(f"at batch prices about {usd(quote.batch_usd)}, with answers within a day")
     if quote.baseline_usd is not None and quote.expected_usd is not None and quote.nodes:
         model = f"`{quote.baseline_model}`"
-        out.append(
-            f"one agent instead, {model} answering once with all inputs as its prompt: about {usd(quote.baseline_usd)} (estimate)"
-        )
+        out.append(f"Baseline (one call to {model} with all inputs): about {usd(quote.baseline_usd)}")
     return [*out, *quote.notes]
 
 
-def quote_data(quote: Quote) -> dict[str, Any]:
-    """The same as plain data."""
+def quote_data(quote: Quote) -> dict[str, object]:
+    """Return the same as plain data."""
     return {
         "kind": "quote", "graph": quote.graph, "basis": quote.basis, "rows": quote.rows,
         "usd": [_plain(a) for a in (quote.low_usd, quote.expected_usd, quote.high_usd)],
@@ -127,5 +127,5 @@ def _calls(calls: Sequence[float]) -> str:
 
 @draws("orch_nb.estimates.quote.Quote")
 def quote_bundle(quote: Quote, *, notes: Sequence[str] = ()) -> Bundle:
-    """A quote: its range, a row for each agent node, what it rests on."""
+    """Draw a quote: its range, a row for each agent node, the basis of the figures."""
     return bundle(quote_text(quote, notes=notes), quote_html(quote, notes=notes), kind=QUOTE, data=quote_data(quote))

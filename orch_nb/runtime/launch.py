@@ -124,7 +124,7 @@ class Launcher(Services):
         self, run: str, *, budget: BudgetLike = None, namespace: Mapping[str, object] | None = None,
         attended: bool = False, on_change: Callable[[RunHandle], None] | None = None,
     ) -> RunHandle:  # fmt: skip
-        """Resume a run that is no batch; see `Runtime.resume`."""
+        """Resume a run that is not a batch; see `Runtime.resume`."""
         namespace = {} if namespace is None else namespace
         open_here = self._handles.get(run)
         if open_here is not None and not open_here.done():

@@ -4,7 +4,7 @@ Nothing is copied: the answers are those in the events of the store's runs, foun
 notebook of the store can use them, they disappear with their run, and replaced secrets stay replaced. A hit is a pair of events
 like any call, marked ``cached``, with the dollars that the answer was billed at.
 
-An answer counts if its activation ended well and the billed call is no older than the agent's `cache` (a hit does not make an
+An answer counts if its activation ended well and the billed call is not older than the agent's `cache` (a hit does not make an
 answer younger). The nth equal request of a run gets the nth answer of an earlier run, so that k votes stay k different answers.
 Answers of the same run are not used, and tools never use the cache.
 """

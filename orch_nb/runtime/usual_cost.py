@@ -60,7 +60,7 @@ def agents_of(plan: Plan) -> Iterator[PlanNode]:
 def _cold(runtime: Services, agents: list[PlanNode], inputs: Mapping[str, object]) -> Decimal:
     """Return the cost of one call of each agent, with its prompt as written and all inputs; a model without a price counts 0.
 
-    Of a route's candidates the dearest counts, and the models that it asks besides: one pass of a cascade is no alert, many are.
+    Of a route's candidates the dearest counts, and the models that it asks besides: one pass of a cascade raises no alert, many do.
     """
     given = compact(dict(inputs))
     total = Decimal(0)

@@ -44,7 +44,7 @@ def revealed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def test_code_of_a_user_is_typed() -> None:
-    """A user's file is checked as strictly as our own, and each value in it has the type that stands beside it."""
+    """A user's file is checked as strictly as our own, and each value in it has the type beside it."""
     file = HERE / "user_code.py"
     assert mypy(file) == ""
     assert file.read_text(encoding="utf-8").count("  # untyped\n") <= MOST_UNTYPED_LINES

@@ -62,6 +62,6 @@ def test_a_runtime_that_is_made_by_itself_changes_no_definition():
 
 
 def test_a_runtime_and_its_parts_exclude_one_another():
-    """What a runtime has already cannot be given beside it."""
+    """A runtime cannot be given together with a store, which it has already."""
     with pytest.raises(BadOption, match="must have a runtime or its parts, got both"):
         orch.use(Runtime(store=orch.MemoryStore()), store=orch.MemoryStore())

@@ -154,7 +154,7 @@ def test_a_map_over_a_given_list_counts_its_items(rt, scripted):
     assert quote.low_usd <= run.spent_usd <= quote.high_usd
     later = orch.Graph.from_cell("h", "%%graph h\nplan -> worker each plan.tasks as task\n")
     quote = quote_run(rt, later, {"goal": "x"}, namespace={"plan": orch.Agent("plan", "{{ goal }}", model="m", out="{tasks: [str]}"), "worker": worker})  # fmt: skip
-    assert any("items of a list" in note for note in quote.notes)
+    assert any("items of an unknown list" in note for note in quote.notes)
     assert quote.nodes[1].calls.high == 10
 
 
@@ -174,7 +174,7 @@ def test_a_nested_graph_is_quoted_inside_out(rt, scripted):
 
 
 def test_another_model_starts_from_its_prompts_again(rt, support):
-    """What a node cost with one model says nothing about another: that node is quoted cold."""
+    """The costs of a node with one model say nothing about another model: that node is quoted from its prompt size."""
     graph, names, _ = support
     orch.run_sync(graph, namespace=names, ticket="charge").result()
     names["qa"] = orch.Agent(
@@ -262,16 +262,16 @@ def test_a_persons_time_is_not_quoted(rt, scripted):
 
 
 def test_a_judges_verdict_is_part_of_its_nodes_quote(rt, scripted):
-    """`by judge(m)` is a call like any other: it stands in the quote of the node that it leads on from, cold and warm."""
+    """The call of `by judge(m)` is part of the quote of the node before it, with and without earlier runs."""
     scripted(lambda request: '{"choice": "left", "reason": "so"}' if "left" in request.messages[-1].content else "fine")
     graph = orch.Graph.from_cell("g", "%%graph g\nlook -> {left, right} by judge(m) else right\n")
 
     def left(look):
-        """What turns left."""
+        """Turn left."""
         return look
 
     def right(look):
-        """What turns right."""
+        """Turn right."""
         return look
 
     look = orch.Agent("look", "Look: {{ x }}", model="m", max_tokens=20)
@@ -304,7 +304,7 @@ def test_a_model_that_nobody_defined_is_no_unknown_price(rt, scripted):
 
 
 def test_one_agent_instead_is_the_dearest_that_a_route_may_choose(models):
-    """The comparison with one big agent takes the dearest candidate of a ladder, not its first rung."""
+    """The baseline of one agent uses the dearest candidate of a cascade, not its first."""
     models()
     quote = orch.Agent("a", "{{ x }}", route={"cascade": ["small", "big"]}, max_tokens=20).quote(x="hi")
     assert quote.baseline_model == "big"

@@ -49,7 +49,7 @@ def test_a_quote_shows_its_range_and_each_node_in_text_html_and_data(priced):
     text, html, data = bundle["text/plain"], bundle["text/html"], bundle["application/vnd.orch.quote+json"]
     assert text.startswith("quote ask: $0.0")
     assert " · from prompt size" in text
-    assert "one agent instead, `house` answering once" in text
+    assert "Baseline (one call to `house` with all inputs): about $0.00" in text
     assert [n["step"] for n in data["nodes"]] == ["ask"]
     assert data["usd"][2] == str(made.high_usd)
     for figure in (f"{made.high_usd:.6f}", "prompt size", "house"):

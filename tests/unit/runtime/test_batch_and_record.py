@@ -43,7 +43,7 @@ async def test_a_batch_gives_the_table_back_with_a_row_for_each_row(rt, scripted
 
 
 async def test_every_list_shows_a_batch_at_the_sum_of_its_rows(rt, scripted):
-    """The row of a list is the batch's own bill, also of one that stopped at its budget and went on; nothing counts twice."""
+    """The row of a list is the batch's own bill, also of one that stopped at its budget and was resumed; nothing counts twice."""
     scripted(lambda request: reply(request.messages[-1].content.upper()))
     made = await start_batch(rt, echo_agent(), FRAME, {"ticket": "body"}, budget="0.035", rows_at_once=1)
     assert 0 < rt.runs()[0].spent_usd == made.spent_usd < Decimal("0.03")
@@ -186,7 +186,7 @@ async def test_what_is_the_same_for_all_rows_is_plain_data_as_what_differs(rt, s
 
 @pytest.mark.parametrize("row", [0, 1, 2])
 async def test_a_stop_while_rows_are_being_begun_reaches_them_all(rt, scripted, row):
-    """A batch that is stopped as its rows begin ends: none of them goes on unseen, whichever had its place already."""
+    """A batch that is stopped as its rows begin ends: none of them continues unseen."""
     never = asyncio.Event()
 
     async def hold(request):
@@ -214,7 +214,7 @@ def stored(request, tmp_path, rt, scripted):
 
 
 async def test_a_resume_starts_the_rows_that_have_no_event(stored):
-    """A kill between `create` and the first event of row 0, as this and earlier versions leave it: the batch goes on."""
+    """A kill between `create` and the first event of row 0, as this and earlier versions leave it: the batch resumes."""
     from orch_nb.agents.binding import compile_in
     from orch_nb.runtime.batch import Row, _begin
     from orch_nb.schema.budget import Budget
@@ -257,7 +257,7 @@ async def test_a_batch_that_breaks_leaves_nothing_running(rt, scripted, monkeypa
 
 
 async def test_who_waits_and_is_cancelled_cancels_it_for_nobody_else(rt, scripted):
-    """A waiter with a timeout gives up on a run and on a batch: both go on, and the next waiter has the result."""
+    """A waiter with a timeout gives up on a run and on a batch: both continue, and the next waiter gets the result."""
     free = asyncio.Event()
 
     async def hold(request):

@@ -34,7 +34,7 @@ def server():
 
 @pytest.fixture
 def quick(monkeypatch):
-    """A desk that gathers and looks much faster."""
+    """A queue with much shorter intervals."""
     options = {"resumes": False, "gather_s": 0.25, "poll_s": 0.005}
     monkeypatch.setattr(provider_batches.ProviderBatchQueue.__init__, "__kwdefaults__", options)
 
@@ -109,7 +109,7 @@ def test_what_is_held_is_the_bound_at_batch_price(house, server):
 
 
 def test_a_budget_holds_for_waves_of_a_batch(house, server):
-    """What does not fit beside what is held waits for the first batch to settle; the budget is never passed."""
+    """A call that does not fit beside the held dollars waits for the first batch to settle; the budget is never exceeded."""
     reserved = (len("say row 0") + 16 + 64) * USD(5) / 1_000_000 + 50 * USD(10) / 1_000_000
     limit = 5 * reserved
     made = start_batch(house, agent(), ROWS, price="batch", budget=limit).wait(30)
@@ -297,7 +297,7 @@ def test_after_a_crash_submitted_questions_are_not_asked_again(server, quick, tm
 
 
 def test_models_without_a_batch_interface_are_called_at_once_at_the_ordinary_price(house, scripted, server):
-    """What cannot be batched is never billed as if it were: a mixed graph pays each its own price."""
+    """Only calls by a batch interface are billed at batch prices: in a mixed graph each call has its own price."""
     other = scripted(lambda _: "fine", name="other")
     names = {"a": agent(), "b": orch.Agent("b", "then {{ a }}", model="other", max_tokens=50)}
     house.models.prices.set("other", input=1, output=1, batch="0.5")

@@ -64,7 +64,7 @@ async def test_a_call_that_does_not_fit_goes_to_the_cheapest_model_that_does(rt,
 
 
 async def test_a_degraded_answer_is_marked_and_has_no_fingerprint(rt, ladder):
-    """What was answered for want of budget says so in the trace, in text and HTML, and is never found for reuse."""
+    """An answer of a cheaper model at a limit is marked in the trace, in text and HTML, and is never reused."""
     graph, names = three()
     run = await orch.run(graph, namespace=names, budget="0.018 degrade=mid")
     finished = {e.node: e for e in run.events if isinstance(e, ev.Finished)}
@@ -107,7 +107,7 @@ async def test_the_notebooks_budget_degrades_as_well(rt, ladder):
 
 
 async def test_models_that_cannot_take_the_call_are_passed_over(rt, ladder):
-    """No tools, no price or no key: such a model is no way out, and the next cheapest is asked."""
+    """A model without tools, price or key is skipped, and the next cheapest is called."""
     rt.models.add("mute", "model-mute", "tiny", price={"input": "0.1", "output": "0.1"}, tools=False, json=False)
     rt.models.add("secret", "model-secret", "tiny")
 
@@ -198,7 +198,7 @@ async def test_raise_without_an_amount_is_just_enough_and_it_may_be_asked_again(
 
 
 async def test_stop_ends_the_run_with_what_it_has(rt, ladder):
-    """Who will not give more stops it: the typed error, the results so far, and a resume that asks again."""
+    """A person who gives no more stops the run: the typed error, the results so far, and a resume that asks again."""
     graph, names = three()
     run = await orch.run(graph, namespace=names, budget="0.016 ask", attended=True)
     run.answer("stop")
@@ -218,7 +218,7 @@ async def test_nobody_there_means_stop(rt, ladder):
 
 
 async def test_an_answer_that_is_no_amount_is_refused_and_the_question_stays(rt, ladder):
-    """What cannot be added to the budget is said; the run goes on waiting."""
+    """An answer that cannot be added to the budget is an error; the run keeps waiting."""
     graph, names = three()
     run = await orch.run(graph, namespace=names, budget="0.016 ask", attended=True)
     with pytest.raises(BadOption, match="the raise must be an amount in dollars, got 'plenty'"):
@@ -246,7 +246,7 @@ async def test_a_nodes_and_the_notebooks_budget_are_raised_where_they_are(rt, la
 
 
 async def test_a_raised_node_limit_survives_a_resume(rt, ladder):
-    """What a person gave a node holds in the process that takes the run up again."""
+    """A person's raise of a node's budget is in force in the process that resumes the run."""
     graph, names = three(budget={"calls": 0, "at_limit": "ask"})
     run = await orch.run(graph, namespace=names, budget="2 calls", attended=True)
     run.answer("raise", 1)
@@ -257,7 +257,7 @@ async def test_a_raised_node_limit_survives_a_resume(rt, ladder):
 
 
 async def test_items_of_a_map_ask_one_by_one(rt, ladder):
-    """Two of three items have no room: each asks for itself, the answered one goes on, the map completes."""
+    """Two of three items have no room: each asks for itself, the answered one continues, the map completes."""
     names = {"plan": lambda: [1, 2, 3], "w": agent("w", "{{ i }}")}
     graph = orch.Graph.from_cell("g", "plan -> w each plan as i")
     run = await orch.run(graph, namespace=names, budget="1 call ask", attended=True)

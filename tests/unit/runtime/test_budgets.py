@@ -271,7 +271,7 @@ async def test_below_four_fifths_nothing_is_said(rt, scripted):
 
 # ------------------------------------------------------------------ three times the usual
 async def test_three_times_the_usual_cost_is_said_with_the_step_that_caused_it(rt, scripted):
-    """Five runs of two calls, then one that goes round: past three times the median it says which node, while it goes on."""
+    """Five runs of two calls, then one that loops: above three times the median it names the node, while it runs."""
     answers = {"rounds": 0}
 
     def answer(request):

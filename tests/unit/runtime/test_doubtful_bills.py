@@ -33,7 +33,7 @@ def of(run, kind):
 
 
 def for_ever():
-    """What never comes."""
+    """Wait for ever."""
     return asyncio.get_running_loop().create_future()
 
 

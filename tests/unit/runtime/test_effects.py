@@ -128,7 +128,7 @@ async def test_rejecting_a_tool_in_doubt_takes_the_else_arrow(rt, scripted):
 
 
 async def test_a_tool_that_says_not_done_is_told_to_the_model(rt, scripted):
-    """`NotDone`: nothing happened, the conversation goes on as after any failed tool."""
+    """After `NotDone` nothing happened, and the conversation continues as after any failed tool."""
     provider = scripted([asks_to_pay(), asks_to_pay(), reply("paid")])
     bank = Bank(orch.NotDone("no funds"), "ok")
     graph, space = bank.graph()

@@ -93,7 +93,7 @@ async def test_too_little_evidence_cannot_be_accepted(rt, models):
 
 
 async def test_a_refused_choice_of_the_rule_gives_way(rt, models):
-    """What was learned is asked of what can answer: its window is too small for this, and the next best answers."""
+    """The learned choice is made among models that can answer: the window of the best is too small here, and the next best answers."""
     all_say_yes(models)
     both_right(rt)
     maker = agent(LEARNED)
@@ -121,7 +121,7 @@ def test_evidence_stays_with_the_model_whatever_it_is_called():
 
 
 def test_what_was_accepted_is_kept_beside_the_store(tmp_path):
-    """Another process reads it; what is no such file is refused and not overwritten."""
+    """Another process reads it; a file of another form is refused and not overwritten."""
     path = tmp_path / "routes.json"
     Accepted(path).put("route", "a", {"on": "2026-11-21"})
     other = Accepted(path)
@@ -159,7 +159,7 @@ CHECKED = {"cascade": ["small", "big"], "by": "check(is_yes)"}
 
 
 async def test_a_run_whose_answers_a_test_judged_leaves_evidence(rt, models):
-    """Each rung that the notebook's test judged is one row: model, prompt, verdict, cost; written again, it is the same."""
+    """Each answer of a cascade that the notebook's test judged is one row: model, prompt, verdict, cost; written again, it is the same."""
     models(small=lambda r: reply('{"label": "no"}'), big=lambda r: reply(YES))
     run = await orch.run(agent(CHECKED), text="hi", namespace={"is_yes": is_yes})
 

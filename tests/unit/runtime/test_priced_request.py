@@ -10,7 +10,7 @@ WORK = ("prompt_bound", "price", "account", "limit")
 
 
 def work_of(rt, n_calls):
-    """How often a run of `n_calls` model calls bounds, prices, loads accounts and reads limits."""
+    """Count how often a run of `n_calls` model calls bounds, prices, loads accounts and reads limits."""
     names = {f"a{i}": orch.Agent(f"a{i}", "{{ x }}", model="m", max_tokens=50) for i in range(n_calls)}
     graph = orch.Graph(f"g{n_calls}").chain(*names)
     with calls_of_names(rt.run_loop, *WORK) as counted:

@@ -21,7 +21,7 @@ class Time:
 
 
 async def test_a_batch_outlives_a_minute_without_its_provider(rt, scripted):
-    """12 rows, the provider down for 60 s: a handful of requests is spent on it, then every row is answered (RELIABILITY 53)."""
+    """12 rows, the provider down for 60 s: a handful of requests is spent on it, then every row is answered."""
     time, refused = Time(), []
     rt.availability.clock = time
 

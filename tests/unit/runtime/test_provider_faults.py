@@ -23,7 +23,7 @@ each_fault = pytest.mark.parametrize("fault", FAULTS, ids=lambda e: type(e).__na
 
 
 class Broken:
-    """An adapter that raises before its first word, after it, or gives what is no event."""
+    """An adapter that raises before its first word, after it, or yields something else than an event."""
 
     name = "vendor"
 

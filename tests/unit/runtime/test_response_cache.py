@@ -49,7 +49,7 @@ def test_the_same_request_is_answered_from_the_run_before(rt, scripted):
 
 
 def test_the_bill_shows_hits_and_what_they_saved(rt, scripted):
-    """A hit is no call and costs nothing; the bill counts it, and the dollars its answer was billed."""
+    """A hit makes no call and costs nothing; the bill counts it, and the dollars its answer was billed."""
     scripted([reply("one")])
     orch.run_sync(asking(), x="hi")
     total = bill(orch.run_sync(asking(), x="hi").events).total
@@ -125,7 +125,7 @@ def test_voters_stay_voters(rt, scripted):
 
 
 def test_a_conversation_that_failed_is_not_given_again(rt, scripted):
-    """Answers of an activation that failed for good would fail again for a day: they are asked for anew."""
+    """Answers of an activation that failed for good would fail again for a day: they are asked for again."""
     provider = scripted(["no number", "still none", "41"])
     agent = orch.Agent("a", "{{ x }}", model="m", out="{n: int}", cache="1d")
     assert orch.run_sync(agent, x="hi").status == "failed"
@@ -156,7 +156,7 @@ def test_a_retry_is_the_same_occurrence(rt, scripted):
 
 
 def test_a_hit_needs_no_room_in_the_budget(rt, scripted):
-    """What costs nothing is not refused: with the budget used up the kept answer still comes."""
+    """A free answer is not refused: with the budget used up, the recorded answer is still given."""
     provider = scripted([reply("one")])
     rt.set_budget("0.02")
     orch.run_sync(asking(), x="hi").result()

@@ -85,7 +85,7 @@ async def test_similar_examples_choose_the_model(rt, models):
 
 
 async def test_the_judges_call_is_billed_once_and_shows_its_reasoning(rt, models):
-    """Dynamic routing: the judge's own call is an event with its own cost, its reason stands in the decision."""
+    """Dynamic routing: the judge's own call is an event with its own cost, and its reason is in the decision."""
     made = models(big=['{"choice": "mid", "reason": "it holds a syntax error"}'], mid=[YES])
     run = await orch.run(agent({"judge": "big", "models": ["small", "mid"]}), text="x = = 1")
 
@@ -115,7 +115,7 @@ async def test_a_cascade_stops_early_and_escalates_only_on_failure(models):
 
 
 async def test_the_smallest_model_that_passes_a_function_of_the_notebook(models):
-    """`check(FUNCTION)` runs the notebook's own test on each rung; it may look at the reads too."""
+    """`check(FUNCTION)` runs the notebook's own test on each answer of a cascade; it may use the reads too."""
 
     def passes(answer, text):
         return answer["label"] == "no" and text == "hi"
@@ -163,7 +163,7 @@ async def test_a_second_opinion_shows_both_answers_and_the_synthesis(models):
 
 
 async def test_a_second_opinion_stays_inside_the_budget(models):
-    """No room for the dear model: the first answer stands, and the record says what it would have cost."""
+    """Without room for the dear model the first answer is used, and the record says what the other would have cost."""
     made = models(small=[YES, NO], big=[NO, NO])
     maker = orch.Agent(
         "a", "Label {{ text }}", model="small", out="{label: yes | no}", max_tokens=50, second_opinion="big"
@@ -194,7 +194,7 @@ async def test_a_candidate_that_is_down_gives_way_to_the_next(models, route, err
 
 @pytest.mark.parametrize("error", [AuthFailed, BadRequest], ids=lambda e: e.__name__)
 async def test_a_resumed_conversation_reads_each_recorded_answer_as_the_one_it_was(rt, models, error):
-    """One answered or failed before the last one failed: a resume goes on behind that, and asks the last one again."""
+    """One answered or failed before the last one failed: a resume continues after that, and calls the last one again."""
     made = models(small=[error("no key")], big=[error("no key"), YES])
     run = await orch.run(agent(CASCADE), text="hi")
     assert run.status == "failed"
@@ -211,7 +211,7 @@ async def test_a_resumed_conversation_reads_each_recorded_answer_as_the_one_it_w
 
 
 async def test_a_provider_that_keeps_failing_is_left_out_until_it_may_be_tried(rt, models):
-    """After three failures in a row the decision refuses it with the figures; nothing is sent to it. (A new run tries anew.)"""
+    """After three failures in a row the decision refuses it with the figures; nothing is sent to it. (A new run tries again.)"""
     made = models(small=lambda r: ProviderUnavailable("down"), big=lambda r: reply(YES))
     rt.availability.clock = lambda: 100.0
     graph = orch.Graph("g").chain("a", "b", "c", "d")
@@ -245,7 +245,7 @@ async def test_the_decision_that_tries_a_provider_again_is_not_its_own_obstacle(
 
 
 async def test_a_candidate_without_a_key_is_refused_and_the_others_answer(rt, models, monkeypatch):
-    """A missing key is no error of a routed agent: the decision names it, the rest answers."""
+    """A missing key does not fail a routed agent: the decision names it, the other models answer."""
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     models(big=[YES])
     rt.models.set(small="openai/gpt-4o-mini")
@@ -275,7 +275,7 @@ def choices_of(run):
 
 # ------------------------------------------------------------------ money
 async def test_an_escalation_cannot_pass_the_budget(rt, models):
-    """The dearer rung is refused before it is reserved when the budget has no room; an unfit answer is no result."""
+    """The dearer model is refused before it is reserved when the budget has no room; an unfit answer is not a result."""
     made = models(small=[BAD], big=[YES])
     run = await orch.run(agent(CASCADE), text="hi", budget=await bound_of_big())
 
@@ -288,7 +288,7 @@ async def test_an_escalation_cannot_pass_the_budget(rt, models):
 
 
 async def test_a_budget_that_refuses_the_next_rung_keeps_the_answer_there_is(rt, models):
-    """Low agreement and no money: the cheap answer stands, marked as not passed, inside the budget."""
+    """With low agreement and no money the cheap answer is used, marked as not passed, inside the budget."""
     models(small=[YES, NO], big=[YES])
     route = {**CASCADE, "by": "agreement(2)"}
     run = await orch.run(agent(route), text="hi", budget=await bound_of_big())
@@ -300,13 +300,13 @@ async def test_a_budget_that_refuses_the_next_rung_keeps_the_answer_there_is(rt,
 
 
 async def bound_of_big():
-    """What the dear model may cost at most, as a refusal says: room for it before anything else is asked, not after."""
+    """Return the most that the dear model may cost, as a refusal says: room for it before another call, not after."""
     refused = await orch.run(agent(CASCADE), text="hi", budget="0")
     return decisions(refused)[0]["candidates"][1]["refused"].split("$")[1].split(",")[0]
 
 
 async def test_where_the_dear_rung_never_fits_the_cheap_one_is_the_top(rt, models):
-    """Refused from the start, the dear model is no rung: the cheap answer is repaired as a top rung's is."""
+    """Refused from the start, the dear model is not in the cascade: the cheap answer is repaired, as the last model's is."""
     made = models(small=[BAD, YES], big=[YES])
     run = await orch.run(agent(CASCADE), text="hi", budget="0.01")
 
@@ -361,7 +361,7 @@ async def test_escalations_judges_samples_and_opinions_stay_inside_any_budget(rt
 
 # ------------------------------------------------------------------ resume
 async def test_a_resume_in_mid_ladder_decides_nothing_again(rt, models):
-    """The dear rung fails for good; after the resume the recorded decision stands, and nobody is asked twice."""
+    """The dear model fails for good; after the resume the recorded decision is used, and no model is called twice."""
     made = models(small=[BAD], big=[ProviderUnavailable("down"), reply(YES)])
     run = await orch.run(agent(CASCADE), text="hi")
     assert run.status == "failed"
@@ -374,7 +374,7 @@ async def test_a_resume_in_mid_ladder_decides_nothing_again(rt, models):
 
 
 async def test_a_judge_is_not_asked_again_by_a_resume(rt, models):
-    """What the judge said is recorded: a resume behind it pays for the answer only."""
+    """The judge's answer is recorded: a resume after it pays for the agent's answer only."""
     made = models(big=['{"choice": "mid", "reason": "hard"}'], mid=[ProviderUnavailable("down"), reply(YES)], small=[ProviderUnavailable("down")])  # fmt: skip
     maker = agent({"judge": "big", "models": ["small", "mid"]})
     run = await orch.run(maker, text="hi")
@@ -386,7 +386,7 @@ async def test_a_judge_is_not_asked_again_by_a_resume(rt, models):
 
 
 async def test_the_decision_of_a_run_survives_other_facts(rt, models):
-    """Prices and circuits may change: a run goes on with what it decided."""
+    """Prices and availability may change: a run continues with its decision."""
     models(small=[YES])
     run = await orch.run(agent(CASCADE), text="hi")
     rt.models.add("small", "small-1", "smallco", price={"input": 9999, "output": 9999})
@@ -413,7 +413,7 @@ async def test_the_threshold_of_a_second_opinion_is_its_own(models, below, is_as
     "route", [CASCADE, {"keywords": {"big": ["hi"]}, "else": "small"}, {"learned": ["small", "big"]}]
 )
 async def test_a_routed_agent_meets_its_budget_as_any_other_does(rt, models, route):
-    """Where no candidate fits what is left, the run stops at its limit with that error, and goes on once there is more."""
+    """If no candidate fits what is left, the run stops at its limit with that error, and resumes once there is more."""
     models(small=lambda r: reply(YES), big=lambda r: reply(YES))
     run = await orch.run(agent(route), text="hi", budget="0.00001")
     with pytest.raises(BudgetExceeded, match="asks for up to"):

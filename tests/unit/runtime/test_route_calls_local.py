@@ -30,7 +30,7 @@ PROMPT = "Is this review positive or negative? I loved every minute of it. Revie
 
 
 async def test_the_embedded_model_agrees_with_itself_and_the_ladder_stops(real):
-    """Two samples of a clear case agree: the free model's answer stands, measured, and nobody else is asked."""
+    """Two samples of a clear case agree: the free model's answer is used, measured, and no other model is called."""
     route = {"cascade": ["small", "big"], "by": "agreement(2 of sentiment)"}
     maker = orch.Agent("mood", PROMPT, out="{sentiment: positive | negative}", route=route, max_tokens=40)
     run = await orch.run(maker, text="wonderful")

@@ -31,7 +31,7 @@ async def exits_async():
 
 
 def kill(loop):
-    """End the loop's thread as a broken program can: the loop is stopped, and closed before it goes on."""
+    """End the loop's thread as a broken program can: the loop is stopped, and closed before it continues."""
     here = loop.loop
     thread = loop._thread
     here.call_soon_threadsafe(lambda: setattr(here, "run_forever", here.close))
@@ -41,7 +41,7 @@ def kill(loop):
 
 
 def test_what_escapes_a_callback_does_not_end_the_loop(loop):
-    """Posted, asked, submitted, or somebody's own task: the loop goes on, and whoever waits for the call gets its error."""
+    """Posted, asked, submitted, or a task of its own: the loop continues, and whoever waits for the call gets its error."""
     loop.post(exits)
     with pytest.raises(SystemExit):
         loop.ask(exits)
@@ -54,7 +54,7 @@ def test_what_escapes_a_callback_does_not_end_the_loop(loop):
 
 
 def test_whoever_waits_for_a_loop_that_ends_is_told(loop):
-    """What was submitted fails with a typed error; the next call runs on another thread."""
+    """Submitted work fails with a typed error; the next call runs on another thread."""
     waiting = loop.submit(asyncio.Event().wait())
     kill(loop)
     with pytest.raises(LoopEnded, match="has ended"):
@@ -63,7 +63,7 @@ def test_whoever_waits_for_a_loop_that_ends_is_told(loop):
 
 
 def test_a_loop_that_is_closed_tells_nobody_that_it_ended(loop):
-    """Closing it is no accident; it may be used again."""
+    """A closed loop reports no error and may be used again."""
     told = []
     loop.on_end = told.append
     assert loop.ask(lambda: 1) == 1
@@ -74,7 +74,7 @@ def test_a_loop_that_is_closed_tells_nobody_that_it_ended(loop):
 
 @pytest.mark.parametrize("store", ["memory", "sqlite"])
 def test_runs_of_a_loop_that_ended_say_so_and_can_be_resumed(tmp_path, store):
-    """Waiters of the run get a typed error, a batch's too; the record is kept, and a resume goes on from it."""
+    """Waiters of the run get a typed error, a batch's too; the record remains, and a resume continues from it."""
     rt = Runtime(tmp_path, store=orch.MemoryStore() if store == "memory" else None)
     entered, done = threading.Event(), []
 
@@ -127,7 +127,7 @@ def test_a_waiting_cell_notices_that_the_loop_has_ended(rt):
 
 
 def test_a_cap_on_calls_outlives_the_loop(rt, scripted):
-    """What was set for a provider holds on the loop that follows."""
+    """The limit of a provider's calls is in force on the next loop."""
     scripted(lambda request: reply())
     rt.limit_calls("vendor", 3)
     rt.run_loop.ask(lambda: None)

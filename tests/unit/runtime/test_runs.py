@@ -125,7 +125,7 @@ async def test_an_unknown_price_is_refused_under_a_budget_and_counted_unknown_wi
 
 
 async def test_a_lying_provider_is_capped_shown_and_blocks_what_follows(rt, scripted):
-    """What is billed above the reservation is the overrun: shown apart, and no further call is made."""
+    """Dollars billed above the reservation are the overrun: shown apart, and no further call is made."""
     provider = scripted([reply(tokens_in=10_000_000), reply()])
     names = {"a": agent(prompt="hi"), "b": agent("b", "{{ a }}")}
     run = await orch.run(orch.Graph("g").chain("a", "b"), namespace=names, budget=1)
@@ -153,7 +153,7 @@ async def test_transient_failures_are_retried_at_most_three_times(rt, scripted):
 
 
 async def test_after_three_tries_the_run_fails_and_resume_tries_again(rt, scripted):
-    """A run that failed on a rate limit goes on from there, and finished nodes are not called again."""
+    """A run that failed on a rate limit is resumed there, and finished nodes are not called again."""
     provider = scripted([reply("first"), *[RateLimited("no", retry_after_s=0.0)] * 3, reply("second")])
     names = {"a": agent(prompt="hi"), "b": agent("b", "{{ a }}")}
     run = await orch.run(orch.Graph("g").chain("a", "b"), namespace=names)
@@ -305,7 +305,7 @@ async def test_stop_books_what_was_spent_and_the_run_can_go_on(rt, scripted):
 
 
 async def test_a_stop_that_comes_at_once_ends_the_run_too(rt):
-    """Stopped before its first step, a run ends as cancelled and can go on."""
+    """Stopped before its first step, a run ends as cancelled and can be resumed."""
 
     async def slow():
         await asyncio.sleep(0)
@@ -357,7 +357,7 @@ async def test_a_run_waits_for_a_person_and_goes_on_after_the_answer(rt):
 
 
 async def test_an_edit_is_stored_as_a_diff(rt):
-    """The edited draft goes on; what was shown and what was answered differ by a recorded diff, with who and when."""
+    """The edited draft is used; the shown and the answered text differ by a recorded diff, with person and time."""
     names = {"draft": lambda: "Dear all", "send": lambda check: f"sent {check}"}
     run = await orch.run(
         orch.Graph.from_cell("g", "draft -> check -> send\ncheck: human"), namespace=names, attended=True
@@ -553,7 +553,7 @@ async def test_an_unknown_model_is_named_before_anything_is_spent(rt):
 
 
 async def test_a_missing_key_is_a_first_run_experience(rt, monkeypatch):
-    """Without its key a model's run does not begin; the error names the variable and how to go on without one."""
+    """Without its key a model's run does not begin; the error names the variable and what works without one."""
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(AuthFailed, match="OPENAI_API_KEY") as caught:
         await orch.run(orch.Agent("a", "hi", model="openai/gpt-4o-mini"))

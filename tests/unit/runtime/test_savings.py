@@ -59,13 +59,13 @@ def test_a_hybrid_run_is_compared_with_all_premium(two):
 
 
 def test_one_model_alone_saves_nothing_by_routing(two):
-    """Where only one model is known there is nothing to compare with, and no line."""
+    """With only one model there is nothing to compare with, and no line."""
     agent = orch.Agent("a", "{{ x }}", model="big", max_tokens=50)
     assert orch.run_sync(agent, x=LONG).bill().savings == []
 
 
 def test_cache_and_routing_are_two_kinds(two):
-    """A hit counts what its answer was billed; it is no call, so the comparison with all-premium leaves it out."""
+    """A hit counts the dollars of its answer; it makes no call, so the comparison with all-premium leaves it out."""
     agent = orch.Agent("a", "{{ x }}", model="small", max_tokens=50, cache="1d", fallback=["big"])
     first, second = orch.run_sync(agent, x=LONG), orch.run_sync(agent, x=LONG)
     assert kinds(first) == {"routing": (BIG - SMALL, 1)}
@@ -74,7 +74,7 @@ def test_cache_and_routing_are_two_kinds(two):
 
 
 def test_a_ladder_that_stops_early_says_what_it_did_not_ask(two):
-    """The rung above was not called: its expected cost, known before the first call, is what stopping early spared."""
+    """The next model was not called: its expected cost, known before the first call, is what stopping early saved."""
     agent = orch.Agent("a", "{{ x }}", route={"cascade": ["small", "big"], "by": "schema"}, out="str", max_tokens=50)
     run = orch.run_sync(agent, x=LONG)
     assert run.status == "done"
@@ -85,7 +85,7 @@ def test_a_ladder_that_stops_early_says_what_it_did_not_ask(two):
 
 
 def test_a_ladder_that_goes_up_spares_nothing(rt, two):
-    """Where the top rung was asked too there was no early exit."""
+    """If the last model was called too, there was no early exit."""
     rt.add_provider(
         orch.ScriptedProvider(
             lambda request: Reply("{}" if request.model == "b-1" else "nonsense", usage=Usage(100, 10)), name="vendor"
@@ -135,7 +135,7 @@ def test_a_run_keeps_the_prices_it_was_billed_at(rt, two):
 
 
 def test_prices_are_recorded_once_for_each_model(two):
-    """The figures stand at a model's first call and not again, so that a long run is not longer for them."""
+    """The figures are recorded at a model's first call only, so that a long run is not longer for them."""
     graph = orch.Graph.from_cell("g", "%%graph g\nstart -> worker each xs as x\n")
     names = {"start": lambda xs: None, "worker": orch.Agent("worker", "{{ x }}", model="small", max_tokens=50)}
     run = orch.run_sync(graph, namespace=names, xs=[LONG] * 5)
@@ -175,7 +175,7 @@ def test_savings_are_in_text_html_and_data(rt, two):
 
 
 def test_calls_whose_tokens_or_dollars_are_not_known_are_counted_apart(rt, two):
-    """What cannot be compared is counted by itself instead of being taken as free, or as a saving."""
+    """Calls that cannot be compared are counted apart instead of being taken as free, or as a saving."""
     rt.models.add("nobody", "model-without-price", "vendor")
     run = orch.run_sync(orch.Agent("a", "{{ x }}", model="nobody", max_tokens=50), x=LONG)
     other = run.bill().against("big")
@@ -189,7 +189,7 @@ def test_calls_whose_tokens_or_dollars_are_not_known_are_counted_apart(rt, two):
 
 
 def test_a_ladder_that_climbed_did_not_save_its_lower_rung(rt, two):
-    """What the lower rung cost is the price of the ladder: a fixed choice of `big` would have cost less, so routing saved nothing."""
+    """The cheaper model's answer is the price of the cascade: a fixed choice of `big` would have cost less, so routing saved nothing."""
     rt.add_provider(
         orch.ScriptedProvider(
             lambda request: Reply("{}" if request.model == "b-1" else "nonsense", usage=Usage(100, 10)), name="vendor"
@@ -202,7 +202,7 @@ def test_a_ladder_that_climbed_did_not_save_its_lower_rung(rt, two):
 
 
 def test_samples_of_a_ladder_are_no_saving(two):
-    """Three samples of the small model stand against one answer of the big one, not against three; and the two comparisons of
+    """Three samples of the small model are compared with one answer of the big one, not with three; and the two comparisons of
     the same calls, early exit and routing, are not added up."""
     agent = orch.Agent(
         "a", "{{ x }}", route={"cascade": ["small", "big"], "by": "agreement(3)"}, out="str", max_tokens=50
@@ -215,7 +215,7 @@ def test_samples_of_a_ladder_are_no_saving(two):
 
 
 def test_a_verdict_of_a_judge_is_no_saving(rt, two):
-    """What a judge's verdict cost is paid on top: a fixed choice asks nobody who is to answer."""
+    """The cost of a judge's verdict is added: a fixed choice asks no judge."""
     rt.add_provider(
         orch.ScriptedProvider(
             lambda r: Reply(

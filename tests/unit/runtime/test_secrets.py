@@ -59,7 +59,7 @@ def test_well_known_shapes_are_replaced_wherever_they_stand(kind):
 
 
 def test_passwords_and_tokens_in_addresses_leave_the_address_readable():
-    """Who, where and which parameter stay; the password and the token do not."""
+    """User, host and parameter names stay; the password and the token do not."""
     made, found = Redactor().clean("see https://ann:pa55w0rd@db.host/x?api_key=0123456789&page=2")
     assert made == "see https://‹secret:url_password›@db.host/x?api_key=‹secret:url_token›&page=2"
     assert found == {"url_password": 1, "url_token": 1}
@@ -74,7 +74,7 @@ def test_passwords_and_tokens_in_addresses_leave_the_address_readable():
     ],
 )  # fmt: skip
 def test_ordinary_text_stays_as_it_is(text):
-    """What only begins like a key, or is an address without a password, is the same object afterwards."""
+    """A value that only begins like a key, or is an address without a password, is the same object afterwards."""
     value = [text]
     assert Redactor().clean(value)[0] is value
 
@@ -166,7 +166,7 @@ async def test_the_very_keys_in_use_are_found_whatever_they_look_like(scripted, 
 
 
 async def test_an_answer_of_a_person_is_cleaned(rt, scripted):
-    """What a person types is a value like any other."""
+    """A person's text is a value like any other."""
     graph = orch.Graph.from_cell("g", "a -> ok -> b\nok: human")
     run = await orch.run(graph, namespace={"a": lambda: "draft", "b": lambda ok: ok}, attended=True)
     run.answer("edit", f"use {AWS}")
@@ -195,7 +195,7 @@ async def test_a_key_in_a_prompt_is_refused_and_a_key_object_is_no_value(rt, scr
 
 
 async def test_a_batch_and_a_recording_are_cleaned(rt, scripted):
-    """Rows of a table and calls in ordinary Python go through the same door."""
+    """Rows of a table and calls in ordinary Python are redacted in the same way."""
     scripted(lambda request: reply("ok"))
     agent = orch.Agent("a", "{{ x }}", model="m", max_tokens=50)
     batch = await orch.batch(agent, [{"x": f"row {AWS}"}, {"x": "clean"}])

@@ -37,7 +37,7 @@ def names(**more):
 
 
 async def test_a_judge_selects_the_next_agent_with_its_reasoning_and_its_own_cost(rt, models):
-    """An intermediate result (a syntax error) goes to the debugging node before tests go on; reason and cost are shown."""
+    """An intermediate result (a syntax error) goes to the debugging node before tests continue; reason and cost are shown."""
     models(big=['{"choice": "debug", "reason": "it does not parse"}'])
     run = await orch.run(orch.Graph.from_cell("g", JUDGED), code="x = = 1", namespace=names())
 
@@ -63,7 +63,7 @@ async def test_a_judge_that_names_nobody_leads_to_else(rt, models, said):
 
 
 async def test_a_judge_is_asked_once_even_when_its_agent_has_answered_and_the_run_is_resumed(rt, models):
-    """The verdict is no part of the agent's conversation: a resume behind it asks neither the agent nor the judge again."""
+    """The verdict is not part of the agent's conversation: a resume after it calls neither the agent nor the judge again."""
     made = models(
         small=["look here"], big=['{"choice": "debug", "reason": "r"}'], mid=[ProviderUnavailable("down"), "fixed"]
     )

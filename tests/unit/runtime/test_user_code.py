@@ -98,7 +98,7 @@ async def test_a_function_that_cancels_its_own_task_fails_its_node(rt):
 
 
 async def test_a_child_task_that_exits_fails_its_node(rt):
-    """asyncio hands SystemExit of any task to the loop itself: the loop goes on, the step that awaits it fails."""
+    """asyncio hands SystemExit of any task to the loop itself: the loop continues, the step that awaits it fails."""
 
     async def exits():
         raise SystemExit(3)
@@ -111,7 +111,7 @@ async def test_a_child_task_that_exits_fails_its_node(rt):
 
 
 async def test_stop_still_stops_what_would_rather_not(rt):
-    """A real cancellation is no failure of the node: a Stop ends the run as cancelled, with nothing recorded as failed."""
+    """A real cancellation does not fail the node: a Stop ends the run as cancelled, with nothing recorded as failed."""
     entered = threading.Event()
 
     async def endless(x):
@@ -169,7 +169,7 @@ def asks_tool(name="quit"):
 @each_escape
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_a_tool_that_raises_anything_is_a_failed_tool(rt, scripted, error, is_async):
-    """The model is told, as of any failed tool, and goes on."""
+    """The model gets the error, as of any failed tool, and continues."""
 
     def quit():
         "Quits."
@@ -193,7 +193,7 @@ async def test_a_tool_that_raises_anything_is_a_failed_tool(rt, scripted, error,
 @each_escape
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_a_check_that_raises_anything_is_a_failed_check(rt, models, error, is_async):
-    """The rung of the ladder fails and says why."""
+    """The step of the cascade fails with the reason."""
 
     def passes(answer):
         raise error
@@ -244,7 +244,7 @@ async def test_a_validator_of_an_answers_type_that_exits_fails_its_node(rt, scri
 
 @each_escape
 async def test_a_callback_that_raises_anything_ends_no_run(rt, scripted, error, caplog):
-    """`on_change` of a run and of a batch, through events and streamed text: it is logged once, and the run goes on."""
+    """`on_change` of a run and of a batch, through events and streamed text: it is logged once, and the run continues."""
     scripted(lambda request: reply("one two three"))
     user_code._LOGGED.clear()
 
