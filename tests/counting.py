@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def calls_of(work: Callable[[], Any]) -> int:
-    """How many functions `work` calls, Python's and C's: what a square in a length shows in, whatever the clock says."""
+    """Count the functions that `work` calls, Python's and C's: what a square in a length shows in, whatever the clock says."""
     counted = 0
 
     def count(frame: Any, event: str, argument: Any) -> None:

@@ -32,7 +32,7 @@ def check_inputs(plan: Plan, inputs: Mapping[str, object]) -> None:
     if not missing and not extra:
         return
     if "budget_usd" in extra:
-        raise BadOption("`budget_usd` is called `budget`.", hint=f"`budget={inputs['budget_usd']}`")
+        raise BadOption("`budget_usd` is called `budget`.", hint=f"`budget={inputs['budget_usd']!r}`")
     parts = []
     if missing:
         parts.append(f"`{plan.name}` needs {_names(missing)}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from typing import TYPE_CHECKING
 
 from orch_nb._version import __version__
@@ -27,12 +26,9 @@ from orch_nb.schema.values import plain
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from decimal import Decimal
-    from pathlib import Path
 
-    from orch_nb.catalog.models import ModelBook
     from orch_nb.engine.plan import Plan
     from orch_nb.engine.ports import Limit, RunLog
-    from orch_nb.runtime.services import RunStore
     from orch_nb.schema.budget import BudgetLike
     from orch_nb.schema.events import Event
 
@@ -43,13 +39,6 @@ if TYPE_CHECKING:
 
 class Launcher(Services):
     """Starts and resumes single runs on the services of one process."""
-
-    def __init__(
-        self, folder: str | Path | None = None, *, store: RunStore | None = None, models: ModelBook | None = None
-    ) -> None:
-        super().__init__(folder, store=store, models=models)
-        self._handles: dict[str, RunHandle] = {}
-        self._lock = threading.Lock()
 
     # ---------------------------------------------------------------- on the run loop
     def start(
@@ -172,8 +161,7 @@ class Launcher(Services):
         )  # fmt: skip
         performer.raised.update(raised or {})
         performer.cache.remember(handle._events)
-        with self._lock:
-            self._handles[handle.run] = handle
+        self._handles[handle.run] = handle
 
         def launch() -> None:
             driver = Driver(handle.plan, NotifyingLog(log, self), performer, state, policy, handle._on_events)

@@ -19,13 +19,10 @@ from orch_nb.schema.secrets import REDACTOR
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from decimal import Decimal
-    from pathlib import Path
 
-    from orch_nb.catalog.models import ModelBook
     from orch_nb.engine.ports import Balance
     from orch_nb.handle import Handle
     from orch_nb.runtime.batch import BatchHandle
-    from orch_nb.runtime.services import RunStore
     from orch_nb.schema.budget import BudgetLike
     from orch_nb.store.runs import RunRow
 
@@ -43,12 +40,6 @@ class Runtime(Launcher):
     models
         The notebook's names of models.
     """
-
-    def __init__(
-        self, folder: str | Path | None = None, *, store: RunStore | None = None, models: ModelBook | None = None
-    ) -> None:
-        super().__init__(folder, store=store, models=models)
-        self.run_loop.on_end = self._loop_ended
 
     # ---------------------------------------------------------------- money
     def budget(self) -> Balance:
@@ -87,7 +78,7 @@ class Runtime(Launcher):
             `factor` is not a number greater than 1.
         """
         made = read_amount(
-            factor, "`alert`", most=10**9, of="a number of times", example="`alert=3`: three times the usual cost"
+            factor, "`alert`", most=10**9, of="a number greater than 1", example="`alert=3`: three times the usual cost"
         )
         if made <= 1:
             raise BadOption(
@@ -165,8 +156,7 @@ class Runtime(Launcher):
                 with suppress(Exception):  # the run stays locked to this process where its log cannot be closed
                     handle._driver.log.close()
             handle._on_broken(ended)
-        self._slots, self._freed, self._availability = {}, None, None
-        self.batch_queues.clear()
+        super()._loop_ended(ended)
 
     def close(self) -> None:
         """Stop all runs and close the store."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from orch_nb.catalog.prices import Price
     from orch_nb.engine.plan import Chooser, PlanNode
     from orch_nb.engine.ports import Balance, Limit
+    from orch_nb.errors import OrchError
+    from orch_nb.handle import RunHandle
     from orch_nb.routing.evidence import Evidence
     from orch_nb.routing.intent.similarity import SimilarityChooser
     from orch_nb.routing.learned.proposal import Learning
@@ -84,18 +86,7 @@ class RunStore(Store, Protocol):
 
 
 class Services:
-    """Models, providers and the store of one process, each made at first use.
-
-    Parameters
-    ----------
-    folder
-        The folder of the notebook: its store is ``folder/.orch``. The working directory unless given; ``ORCH_STORE``
-        overrides it.
-    store
-        A store of your own (`MemoryStore()` writes nothing to disk).
-    models
-        The notebook's names of models.
-    """
+    """Models, providers and the store of one process, each made at first use. The parameters are those of `Runtime`."""
 
     def __init__(
         self, folder: str | Path | None = None, *, store: RunStore | None = None, models: ModelBook | None = None
@@ -106,6 +97,8 @@ class Services:
         self.alert_factor = ALERT_FACTOR
         """How many times its usual cost a run may reach before an alert."""
         self.run_loop = RunLoop()
+        self.run_loop.on_end = self._loop_ended
+        self._handles: dict[str, RunHandle] = {}
         self._store = store
         self._models = models
         if models is not None:
@@ -126,6 +119,11 @@ class Services:
         """Scope of a batch -> the queue of its calls for the provider's batch interface."""
         self.past: dict[str, object] = {}
         """Run -> its figures for quotes (`orch_nb.estimates.history`), cached."""
+
+    def _loop_ended(self, ended: OrchError) -> None:
+        """Forget what belongs to a run loop that has ended; the next call starts another."""
+        self._slots, self._freed, self._availability = {}, None, None
+        self.batch_queues.clear()
 
     @property
     def scope(self) -> str:
