@@ -85,7 +85,7 @@ _VIEWS = {
         "orch_nb.analysis.claims.view",
         "orch_nb.analysis.compare.view",
         "orch_nb.analysis.forecast.view",
-        "orch_nb.analysis.matrix.pairs_view",
+        "orch_nb.analysis.compare.pairs_view",
         "orch_nb.analysis.matrix.view",
         "orch_nb.estimates.view",
         "orch_nb.views.cards",

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.analysis.compare.pairs_view import pairs_bundle
 from orch_nb.analysis.compare.view import compare_bundle
-from orch_nb.analysis.matrix.pairs_view import pairs_bundle
 from orch_nb.errors import BadName, BadOption, OrchError, nearest
 from orch_nb.lang.magic_line import is_text, value_of, whole_number
 from orch_nb.notebook import live

@@ -6,8 +6,8 @@ import ast
 import re
 from typing import TYPE_CHECKING, Any
 
+from orch_nb.analysis.compare.pairs_view import pairs_bundle
 from orch_nb.analysis.compare.view import compare_bundle
-from orch_nb.analysis.matrix.pairs_view import pairs_bundle
 from orch_nb.errors import OrchError
 from orch_nb.notebook import overview
 from orch_nb.notebook.lab import comm

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from orch_nb.analysis.compare.picks import TIE, letter
-from orch_nb.analysis.compare.view import _input, _plain
+from orch_nb.analysis.compare.view import input_text, plain_answer
 from orch_nb.errors import OrchError
 from orch_nb.views import html
 from orch_nb.views.format import count
@@ -62,11 +62,11 @@ class Picker:
         made, present = self.made, self.made.answers(row)
         columns = "".join(
             f'<td style="vertical-align:top;text-align:left;padding:6px 14px 6px 0;white-space:pre-wrap;overflow-wrap:anywhere">'
-            f"<b>{letter(i)}</b>\n{escape(as_text(_plain(present[c]), MAX_ANSWER), MAX_ANSWER + 60)}</td>"
+            f"<b>{letter(i)}</b>\n{escape(as_text(plain_answer(present[c]), MAX_ANSWER), MAX_ANSWER + 60)}</td>"
             for i, c in enumerate(made.order(row))
             if c in present
         )
-        asked = f'<div style="opacity:.75;padding:2px 0 4px">{escape(_input(made, row), 2000)}</div>'
+        asked = f'<div style="opacity:.75;padding:2px 0 4px">{escape(input_text(made, row), 2000)}</div>'
         table = f'<table style="table-layout:fixed;width:100%;border-collapse:collapse;font-size:inherit;color:inherit"><tr>{columns}</tr></table>'
         return f'<div class="{html.CLASSES}" style="{html.ROOT};max-width:1100px;line-height:1.45">{asked}{table}</div>'
 

@@ -134,9 +134,9 @@ class Ladder:
         return next((r.standing for r in self.rungs if r.passes), None)
 
     def __repr__(self) -> str:
-        return ladder_text(self)
+        return str(display.bundle(self)["text/plain"])
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         return display.bundle(self)
 
 
@@ -206,19 +206,6 @@ def ladder(lines: Sequence[Standing], passes: float) -> Ladder:
             for s in rungs
         ),
     )
-
-
-def ladder_text(made: Ladder) -> str:
-    """The ladder in words."""
-    lines = [f"passes from {made.passes * 100:g} %"]
-    for rung in made.rungs:
-        s = rung.standing
-        cost = "price unknown" if s.per_call_usd is None else f"${s.per_call_usd:.6f} a call"
-        mark = "→" if s == made.chosen else " "
-        lines.append(f"{mark} {s.name}: {s.quality.text}, n = {s.quality.n}, {cost}: {rung.verdict}")
-    if made.chosen is None:
-        lines.append("none passes")
-    return "\n".join(lines)
 
 
 # ------------------------------------------------------------------ cells as rows

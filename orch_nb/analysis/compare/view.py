@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb.analysis.compare.picks import letter
+from orch_nb.analysis.panel import Panel, interval_bar
 from orch_nb.display import draws
 from orch_nb.errors import OrchError
 from orch_nb.trace.preview import brief
 from orch_nb.views import html
-from orch_nb.views import html as markup
-from orch_nb.views.bundle import bundle
-from orch_nb.views.format import BAD, COLOURS, OK, RUN, WARN, count, glyph, places, usd, word
+from orch_nb.views.format import BAD, COLOURS, OK, WARN, count, glyph, places, usd, word
 from orch_nb.views.safe_text import as_text, clean, escape, line
 from orch_nb.views.table import Cell, Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orch_nb.analysis.intervals import Interval
+    from orch_nb.analysis.compare.comparison import Comparison
+    from orch_nb.analysis.compare.judge import Bench
+    from orch_nb.analysis.compare.results import Ladder, Standing
+    from orch_nb.runtime.batch import Row
     from orch_nb.views.bundle import Bundle
 
 MAX_ROWS = 12
@@ -31,127 +33,110 @@ ORDER = ("done", "running", "failed", "cancelled", "pending")
 STRIPE = "rgba(127,127,127,.07)"
 
 
-def compare_html(made: Any, *, as_of: str = "") -> str:
-    """The comparison's panel."""
-    left = [
-        html.strong(made.name),
-        html.quiet(f"comparison {made.run}"),
-        html.state(made.status),
-        html.quiet(_counts(made)),
-    ]
-    parts = [html.bar(*left, html.quiet(as_of) if as_of else "", right=_money_html(made))]
-    remarks = remarks_of(made)
-    if remarks:
-        rows = "".join(f"<div>{html.prose(text, 500)}</div>" for text in remarks)
-        parts.append(f'<div style="padding:6px 12px">{rows}</div>')
-    if not made.is_hidden:
-        parts.append(html.section(standings_table(made).html(), first=True))
-        flags = flags_table(made)
-        if flags is not None:
-            parts.append(html.section(flags.html(), title=_flags_title(made)))
-    parts.append(_answers_html(made))
-    return html.panel(*parts)
-
-
-def compare_text(made: Any, *, as_of: str = "") -> str:
-    """The same in plain text."""
-    head = f"{made.name} · comparison {made.run} · {glyph(made.status)} {word(made.status)} · {_counts(made)} · {_money(made)}"
-    parts = ["\n".join([f"{head}{f' · {as_of}' if as_of else ''}", *remarks_of(made)])]
-    if not made.is_hidden:
-        parts.append(standings_table(made).text())
-        flags = flags_table(made)
-        if flags is not None:
-            parts.append(f"{_flags_title(made)}\n{flags.text()}")
-    parts.append(_answers_text(made))
-    return "\n\n".join(parts)
+def compare_panel(comparison: Comparison, *, as_of: str = "") -> Panel:
+    """Describe the comparison's panel: candidates, format differences, answers."""
+    panel = Panel(
+        comparison.name, f"comparison {comparison.run}", comparison.status, (_counts(comparison), as_of), _money(comparison)
+    ).lines(remarks_of(comparison))  # fmt: skip
+    if not comparison.is_hidden:
+        panel.table(standings_table(comparison))
+        panel.table(flags_table(comparison), title=_flags_title(comparison))
+    return panel.add(_answers_html(comparison), _answers_text(comparison), title="answers")
 
 
 # ------------------------------------------------------------------ head
-def _counts(made: Any) -> str:
-    found = Counter(c.status for c in made.cells)
-    edges = sum(r.is_fixture for r in made.rows)
+def _counts(comparison: Comparison) -> str:
+    found = Counter(c.status for c in comparison.cells)
+    edges = sum(r.is_fixture for r in comparison.rows)
     known = ", ".join(f"{found[s]:,} {word(s)}" for s in ORDER if found.get(s))
     more = f" ({count(edges, 'edge case')})" if edges else ""
-    return f"{count(len(made.rows), 'row')}{more} × {count(len(made.candidates), 'candidate')}: {known}"
+    return f"{count(len(comparison.rows), 'row')}{more} × {count(len(comparison.candidates), 'candidate')}: {known}"
 
 
-def _money(made: Any) -> str:
-    unknown = any(c.unpriced for c in made.handle.rows)
-    judges = sum((c.usd for c in made.judgements), start=made.spent_usd - made.spent_usd)
-    own = f", {usd(judges)} of it for {count(len(made.judgements), 'judgement')}" if made.judgements else ""
-    return f"{usd(made.spent_usd)}{' and unpriced calls' if unknown else ''}{own}"
+def _money(comparison: Comparison) -> str:
+    unknown = any(c.unpriced for c in comparison.handle.rows)
+    judges = sum((c.usd for c in comparison.judgements), start=comparison.spent_usd - comparison.spent_usd)
+    own = f", {usd(judges)} of it for {count(len(comparison.judgements), 'judgement')}" if comparison.judgements else ""
+    return f"{usd(comparison.spent_usd)}{' and unpriced calls' if unknown else ''}{own}"
 
 
-def _money_html(made: Any) -> str:
-    head, comma, rest = _money(made).partition(", ")
-    told = html.strong(head) + (html.quiet(f"{comma}{rest}") if comma else "")
-    return f'<span style="padding-left:12px">{told}</span>'
-
-
-def remarks_of(made: Any) -> list[str]:
+def remarks_of(comparison: Comparison) -> list[str]:
     """What there is to say: who is best, what is left to do, how sure a judge is."""
-    out = list(made.notes)
-    if made.is_hidden:
-        left = len(made.to_pick)
+    out = list(comparison.notes)
+    if comparison.is_hidden:
+        left = len(comparison.to_pick)
         todo = (
-            f"{left} of {len(made.rows)} rows left to pick" if made.done() else "picking begins when all have answered"
+            f"{left} of {len(comparison.rows)} rows left to pick"
+            if comparison.done()
+            else "picking begins when all have answered"
         )
-        out.append(f'blind: names are hidden; {todo}: `{made.name}.pick(row, "A")`, or "tie"')
+        out.append(f'blind: names are hidden; {todo}: `{comparison.name}.pick(row, "A")`, or "tie"')
         return out
-    if made.done():
-        out += _verdict(made)
-    for bench in made.benches:
-        out.append(_judge_line(made, bench))
-    if made.done() and any(c.status != "done" for c in made.cells):
-        why = f"stopped: {made.handle.stopped}; " if made.handle.stopped else ""
-        more = " --budget …" if "budget" in made.handle.stopped else ""
-        out.append(f"{why}`%orch resume {made.run}{more}` goes on with what is not done")
+    if comparison.done():
+        out += _verdict(comparison)
+    for bench in comparison.benches:
+        out.append(_judge_line(comparison, bench))
+    if comparison.done() and any(c.status != "done" for c in comparison.cells):
+        why = f"stopped: {comparison.handle.stopped}; " if comparison.handle.stopped else ""
+        more = " --budget …" if "budget" in comparison.handle.stopped else ""
+        out.append(f"{why}`%orch resume {comparison.run}{more}` goes on with what is not done")
     return out
 
 
-def _verdict(made: Any) -> list[str]:
+def _verdict(comparison: Comparison) -> list[str]:
     try:
-        best = made.winner()
+        best = comparison.winner()
     except OrchError:
-        return ["" if not made.rows else f'nothing is scored: `score:` in the cell, or `{made.name}.pick(row, "A")`']
-    chosen = made.ladder().chosen
-    said = f"best: **{best.name}**, {best.quality.text}"
-    lines = made.standings()
-    unsure = [s.name for s in lines if s.name != best.name and s.quality.n and s.quality.high >= best.quality.low]
-    if unsure:
-        said += f"; not surely better than {', '.join(unsure[:3])}{' and more' if len(unsure) > 3 else ''}: intervals overlap"
-    out = [said]
-    at = f"{made.passes * 100:g} %"
+        return (
+            []
+            if not comparison.rows
+            else [f'nothing is scored: `score:` in the cell, or `{comparison.name}.pick(row, "A")`']
+        )
+    chosen = comparison.ladder().chosen
+    q = best.quality
+    verdict = (
+        f"Best: {best.prompt} on {best.model}, {q.mean * 100:.0f} % (95 % CI {q.low * 100:.0f}–{q.high * 100:.0f})."
+    )
+    others = [s for s in comparison.standings() if s is not best and s.quality.n and s.quality.high >= q.low]
+    if others:
+        names = f"{', '.join(_beside(s, best) for s in others[:3])}{' and more' if len(others) > 3 else ''}"
+        verdict += f" Difference to {names} not significant (intervals overlap)."
+    limit = f"{comparison.passes * 100:g} %"
     if chosen is None:
-        out.append(f"no candidate reaches {at}: `{made.name}.ladder()`")
-    elif chosen.name != best.name:
-        cheap = "" if chosen.per_call_usd is None else f" at {usd(chosen.per_call_usd, 6)} a call"
-        out.append(f"cheapest that reaches {at}: **{chosen.name}**{cheap}")
-    else:
-        out.append(f"it is also the cheapest that reaches {at}")
-    return [text.replace("**", "") for text in out]
+        return [verdict, f"No candidate reaches {limit}: `{comparison.name}.ladder()`"]
+    if chosen.name == best.name:
+        return [verdict, f"It is also the cheapest that reaches {limit}."]
+    cost = "" if chosen.per_call_usd is None else f" at {usd(chosen.per_call_usd, 6)} a call"
+    return [verdict, f"Cheapest that reaches {limit}: {chosen.prompt} on {chosen.model}{cost}."]
 
 
-def _judge_line(made: Any, bench: Any) -> str:
-    own = [c.model for i, c in enumerate(made.candidates) if made.rates_itself(bench, i)]
+def _beside(other: Standing, best: Standing) -> str:
+    """Name a candidate by what differs from the best one."""
+    if other.model == best.model:
+        return other.prompt
+    return other.model if other.prompt == best.prompt else f"{other.prompt} on {other.model}"
+
+
+def _judge_line(comparison: Comparison, bench: Bench) -> str:
+    own = [c.model for i, c in enumerate(comparison.candidates) if comparison.rates_itself(bench, i)]
     says = bench.agreement.text if bench.choices else "has not judged yet"
     mark = f"; it rates itself on {', '.join(dict.fromkeys(own))} (marked *)" if own else ""
     return f"{bench.judge.text} by {bench.model}, {bench.judge.k} judgements a row in turned order: {says}{mark}"
 
 
 # ------------------------------------------------------------------ candidates
-def standings_table(made: Any) -> Table:
+def standings_table(comparison: Comparison) -> Table:
     """One line for each candidate."""
-    lines = made.standings()
-    single = len(made.scorers.texts) < 2
-    scorers = [] if single else made.scorers.texts
-    names = _short_names(made)
+    lines = comparison.standings()
+    single = len(comparison.scorers.texts) < 2
+    scorers = [] if single else comparison.scorers.texts
+    names = _short_names(comparison)
     table = Table([
         Column("candidate"), Column("quality"), Column("", picture=True), *(Column(line(t, 28), "r") for t in scorers),
         Column("n", "r"), Column("seconds", "r"), Column("tokens", "r"), Column("$ a call", "r"), Column("$", "r"),
         Column("of calls", "r"), Column("of $", "r"), Column("failed", "r"),
     ])  # fmt: skip
-    best = _best_name(made)
+    best = _best_name(comparison)
     digits = max(places(s.per_call_usd for s in lines), places(s.usd for s in lines))
     for i, s in enumerate(lines):
         table.add(
@@ -163,13 +148,13 @@ def standings_table(made: Any) -> Table:
             "?" if s.share_usd is None else f"{s.share_usd * 100:.0f} %",
             Cell(str(s.failed), colour=BAD) if s.failed else "",
         )  # fmt: skip
-    scored = made.scorers.texts[0] if made.scorers.texts and single else ""
+    scored = comparison.scorers.texts[0] if comparison.scorers.texts and single else ""
     if any(s.quality.n for s in lines):
         by = f"by {scored}" if scored else "the mean of the scorers"
-        if made.picked:
-            others = len(made.rows) - len(made.picked) if made.scorers.texts else 0
+        if comparison.picked:
+            others = len(comparison.rows) - len(comparison.picked) if comparison.scorers.texts else 0
             by = (
-                f"{count(len(made.picked), 'row')} picked by a person, {count(others, 'other')} {by}"
+                f"{count(len(comparison.picked), 'row')} picked by a person, {count(others, 'other')} {by}"
                 if others
                 else "picked by a person"
             )
@@ -177,40 +162,24 @@ def standings_table(made: Any) -> Table:
     return table.without_empty()
 
 
-def _best_name(made: Any) -> str:
+def _best_name(comparison: Comparison) -> str:
     try:
-        return str(made.winner().name)
+        return str(comparison.winner().name)
     except OrchError:
         return ""
 
 
-def _short_names(made: Any) -> list[str]:
+def _short_names(comparison: Comparison) -> list[str]:
     """Candidates without the part that all share; with letters where picks need them."""
-    prompts, models = {c.prompt for c in made.candidates}, {c.model for c in made.candidates}
+    prompts, models = {c.prompt for c in comparison.candidates}, {c.model for c in comparison.candidates}
     names = [
         c.model if len(prompts) == 1 else c.prompt if len(models) == 1 else f"{c.prompt} · {c.model}"
-        for c in made.candidates
+        for c in comparison.candidates
     ]
     if len(prompts) == len(models) == 1:
-        names = [f"{c.prompt} · {c.model}" for c in made.candidates]
-    letters = not made.scorers.texts and not made.blind  # a blind row has letters of its own
+        names = [f"{c.prompt} · {c.model}" for c in comparison.candidates]
+    letters = not comparison.scorers.texts and not comparison.blind  # a blind row has letters of its own
     return [f"{letter(i)}  {line(n, 48)}" if letters else line(n, 48) for i, n in enumerate(names)]
-
-
-def interval_bar(value: Interval, *, strong: bool = False, width: int = 120) -> str:
-    """An interval as a picture: a track from 0 to 1, the interval on it, a tick at the mean."""
-    if not value.n:
-        return ""
-    low, high, mean = value.low * 100, value.high * 100, value.mean * 100
-    colour = OK if strong else RUN
-    return (
-        f'<span style="display:inline-block;position:relative;width:{width}px;height:10px;vertical-align:middle;margin-right:8px">'
-        f'<span style="position:absolute;left:0;right:0;top:4px;height:2px;background:rgba(127,127,127,.25)"></span>'
-        f'<span style="position:absolute;left:{low:.1f}%;width:{max(high - low, 1):.1f}%;top:2px;height:6px;border-radius:3px;'
-        f'background:{colour};opacity:.38"></span>'
-        f'<span style="position:absolute;left:calc({mean:.1f}% - 1.5px);width:3px;top:0;height:10px;border-radius:1px;'
-        f'background:{colour}"></span></span>'
-    )
 
 
 # ------------------------------------------------------------------ formats
@@ -222,11 +191,11 @@ class _Flagged:
     rows: list[str]
 
 
-def _flagged_answers(made: Any) -> list[_Flagged]:
+def _flagged_answers(comparison: Comparison) -> list[_Flagged]:
     """Differences between models, whatever the prompt: a prompt is compared with itself only."""
-    found: dict[tuple[Any, ...], _Flagged] = {}
-    for flag in made.formats():
-        d, one, other = flag.difference, made.candidates[flag.one].model, made.candidates[flag.other].model
+    found: dict[tuple[str, ...], _Flagged] = {}
+    for flag in comparison.formats():
+        d, one, other = flag.difference, comparison.candidates[flag.one].model, comparison.candidates[flag.other].model
         identity = (one, other, d.kind, d.where, d.one, d.other)
         kept = found.get(identity)
         if kept is None:
@@ -234,15 +203,15 @@ def _flagged_answers(made: Any) -> list[_Flagged]:
             kept = found[identity] = _Flagged(
                 (at, f"{one}: {d.one}", d.one_value, f"{other}: {d.other}", d.other_value), []
             )
-        label = made.rows[flag.row].label
+        label = comparison.rows[flag.row].label
         if label not in kept.rows:
             kept.rows.append(label)
     return sorted(found.values(), key=lambda f: -len(f.rows))
 
 
-def flags_table(made: Any) -> Table | None:
+def flags_table(comparison: Comparison) -> Table | None:
     """Format differences, the most frequent first; None where there is none."""
-    found = _flagged_answers(made)
+    found = _flagged_answers(comparison)
     if not found:
         return None
     table = Table(
@@ -263,50 +232,47 @@ def flags_table(made: Any) -> Table | None:
             line(b_value, 36), str(len(one.rows)), line(one.rows[0], 16),
         )  # fmt: skip
     if len(found) > MAX_FLAGS:
-        table.notes.append(f"… {len(found) - MAX_FLAGS} more kinds: `{made.name}.formats()` has them all")
+        table.notes.append(f"… {len(found) - MAX_FLAGS} more kinds: `{comparison.name}.formats()` has them all")
     return table
 
 
-def _flags_title(made: Any) -> str:
-    found = _flagged_answers(made)
-    return f"written differently for the same input: {count(len(found), 'way')}"
+def _flags_title(comparison: Comparison) -> str:
+    return f"written differently for the same input: {count(len(_flagged_answers(comparison)), 'way')}"
 
 
 # ------------------------------------------------------------------ answers
-def _shown_rows(made: Any) -> list[int]:
+def _shown_rows(comparison: Comparison) -> list[int]:
     """Rows to show: all of a few; of many, those that say most first, in their order."""
-    rows = range(len(made.rows))
-    if len(made.rows) <= MAX_ROWS:
+    rows = range(len(comparison.rows))
+    if len(comparison.rows) <= MAX_ROWS:
         return list(rows)
-    flagged = {f.row for f in made.formats()} if not made.is_hidden else set()
+    flagged = {f.row for f in comparison.formats()} if not comparison.is_hidden else set()
 
     def says(row: int) -> tuple[bool, bool, bool]:
-        failed = any(made.cell(row, c).status == "failed" for c in range(len(made.candidates)))
-        return (not made.rows[row].is_fixture, not failed, row not in flagged)
+        failed = any(comparison.cell(row, c).status == "failed" for c in range(len(comparison.candidates)))
+        return (not comparison.rows[row].is_fixture, not failed, row not in flagged)
 
     return sorted(sorted(rows, key=lambda r: (says(r), r))[:MAX_ROWS])
 
 
-def _columns(made: Any) -> list[str]:
-    if made.is_hidden:
-        return [letter(i) for i in range(len(made.candidates))]
-    return [name.replace("  ", " ") for name in _short_names(made)]
+def _columns(comparison: Comparison) -> list[str]:
+    if comparison.is_hidden:
+        return [letter(i) for i in range(len(comparison.candidates))]
+    return [name.replace("  ", " ") for name in _short_names(comparison)]
 
 
-def _answers_html(made: Any) -> str:
-    shown = _shown_rows(made)
-    widths = ["8%", "22%" if len(made.candidates) < 4 else "16%", *([""] * len(made.candidates))]
-    heads = zip(("row", "input", *_columns(made)), widths, strict=True)
+def _answers_html(comparison: Comparison) -> str:
+    shown = _shown_rows(comparison)
+    widths = ["8%", "22%" if len(comparison.candidates) < 4 else "16%", *([""] * len(comparison.candidates))]
+    heads = zip(("row", "input", *_columns(comparison)), widths, strict=True)
     head = "".join(_head_html(text, width) for text, width in heads)
-    body = "".join(_row_html(made, row, striped=i % 2 == 1) for i, row in enumerate(shown))
+    body = "".join(_row_html(comparison, row, striped=i % 2 == 1) for i, row in enumerate(shown))
     table = (
-        f'<table style="table-layout:fixed;width:100%;min-width:{360 + 170 * len(made.candidates)}px;border-collapse:collapse;'
+        f'<table style="table-layout:fixed;width:100%;min-width:{360 + 170 * len(comparison.candidates)}px;border-collapse:collapse;'
         f'border:none;margin:0;font-size:inherit;color:inherit"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
     )
-    note = _left_out(made, shown)
-    return html.section(
-        table + (f'<div style="padding-top:4px">{html.quiet(note)}</div>' if note else ""), title="answers"
-    )
+    note = _left_out(comparison, shown)
+    return table + (f'<div style="padding-top:4px">{html.quiet(note)}</div>' if note else "")
 
 
 def _head_html(text: str, width: str) -> str:
@@ -316,54 +282,55 @@ def _head_html(text: str, width: str) -> str:
     return f'<th style="{style}"><span style="opacity:.75">{escape(text, 80)}</span></th>'
 
 
-def _left_out(made: Any, shown: Sequence[int]) -> str:
-    left = len(made.rows) - len(shown)
-    return f"… {count(left, 'more row')}: `{made.name}.table()` has them all" if left else ""
+def _left_out(comparison: Comparison, shown: Sequence[int]) -> str:
+    left = len(comparison.rows) - len(shown)
+    return f"… {count(left, 'more row')}: `{comparison.name}.table()` has them all" if left else ""
 
 
 TD = "text-align:left;vertical-align:top;padding:6px 12px 6px 0;overflow-wrap:anywhere;white-space:normal"
 
 
-def _row_html(made: Any, row: int, *, striped: bool) -> str:
-    item = made.rows[row]
+def _row_html(comparison: Comparison, row: int, *, striped: bool) -> str:
+    item = comparison.rows[row]
     edge = f'<div style="color:{WARN}">◆ edge case</div>{html.quiet(item.note)}' if item.is_fixture else ""
     number = f' <span style="opacity:.6">#{row}</span>' if item.label != str(row) else ""
     cells = [
         f'<td style="{TD}">{escape(item.label, 40)}{number}{edge}</td>',
-        f'<td style="{TD};opacity:.8">{escape(_input(made, row), 420)}</td>',
+        f'<td style="{TD};opacity:.8">{escape(input_text(comparison, row), 420)}</td>',
     ]
-    order = made.order(row) if made.is_hidden else range(len(made.candidates))
-    cells += [f'<td style="{TD}">{_cell_html(made, row, c)}</td>' for c in order]
+    order = comparison.order(row) if comparison.is_hidden else range(len(comparison.candidates))
+    cells += [f'<td style="{TD}">{_cell_html(comparison, row, c)}</td>' for c in order]
     shade = f"background:{STRIPE}" if striped else "background:transparent"
     return f'<tr style="{shade}">{"".join(cells)}</tr>'
 
 
-def _input(made: Any, row: int) -> str:
-    inputs = made.cell(row, 0).inputs
+def input_text(comparison: Comparison, row: int) -> str:
+    inputs = comparison.cell(row, 0).inputs
     same = {
         n
         for n, v in inputs.items()
-        if len(made.rows) > 1 and all(made.cell(r, 0).inputs.get(n) == v for r in range(len(made.rows)))
+        if len(comparison.rows) > 1
+        and all(comparison.cell(r, 0).inputs.get(n) == v for r in range(len(comparison.rows)))
     }
     own = {n: v for n, v in inputs.items() if n not in same} or inputs
     return as_text(next(iter(own.values())), 400) if len(own) == 1 else brief(own, 400)
 
 
-def _cell_html(made: Any, row: int, candidate: int) -> str:
-    cell = made.cell(row, candidate)
-    facts = cell_facts(made, row, candidate)
+def _cell_html(comparison: Comparison, row: int, candidate: int) -> str:
+    cell = comparison.cell(row, candidate)
+    facts = cell_facts(comparison, row, candidate)
     picked = (
         f'<span style="color:{OK}">★ picked</span> '
-        if candidate in made.picked.get(row, ()) and not made.is_hidden
+        if candidate in comparison.picked.get(row, ()) and not comparison.is_hidden
         else ""
     )
     told = "".join(f"<div>{_mark(escape(fact, 200))}</div>" for fact in facts)
     tail = f'<div style="opacity:.65;font-size:92%;padding-top:2px">{picked}{told}</div>' if facts or picked else ""
     if cell.status == "done":
-        return f'<div style="white-space:pre-wrap">{escape(as_text(_plain(cell.output), MAX_ANSWER), MAX_ANSWER + 60)}</div>{tail}'
+        return f'<div style="white-space:pre-wrap">{escape(as_text(plain_answer(cell.output), MAX_ANSWER), MAX_ANSWER + 60)}</div>{tail}'
     colour = COLOURS.get(cell.status, "")
     said = error_of(cell) if cell.status in ("failed", "pending") and cell.error else ""
-    live = _live_text(made, row, candidate) if cell.status == "running" else ""
+    live = _live_text(comparison, row, candidate) if cell.status == "running" else ""
     return (
         f'<div><span style="color:{colour}">{glyph(cell.status)}</span> {escape(word(cell.status))}</div>'
         f'<div style="opacity:.8">{escape(said or live, 300)}</div>{tail if cell.status == "failed" else ""}'
@@ -377,34 +344,34 @@ def _mark(facts: str) -> str:
     return facts
 
 
-def _plain(output: Any) -> Any:
+def plain_answer(output: object) -> object:
     """An answer for reading: a mapping of a few plain fields in one line each."""
     if isinstance(output, dict) and all(not isinstance(v, dict | list) for v in output.values()):
         return "\n".join(f"{k}: {brief(v, 400) if not isinstance(v, str) else v}" for k, v in output.items())
     return output
 
 
-def _live_text(made: Any, row: int, candidate: int) -> str:
-    run = made.handle._live.get(row * len(made.candidates) + candidate)
+def _live_text(comparison: Comparison, row: int, candidate: int) -> str:
+    run = comparison.handle._live.get(row * len(comparison.candidates) + candidate)
     said = "".join(piece["text"] for piece in dict(run.live).values()) if run is not None else ""
     return clean(said[-160:])
 
 
-def error_of(cell: Any) -> str:
+def error_of(cell: Row) -> str:
     """A failed cell's typed error in a line."""
     if cell.problem is not None:
         return f"{cell.problem.type}: {cell.problem.message}"
     return str(cell.error)
 
 
-def cell_facts(made: Any, row: int, candidate: int) -> list[str]:
+def cell_facts(comparison: Comparison, row: int, candidate: int) -> list[str]:
     """What a cell's scorers say, and its latency, tokens and dollars; nothing while names are hidden, because that would
     give a model away."""
-    cell = made.cell(row, candidate)
-    if made.is_hidden or cell.status not in ("done", "failed"):
+    cell = comparison.cell(row, candidate)
+    if comparison.is_hidden or cell.status not in ("done", "failed"):
         return []
     scores = []
-    for text, score in made.scores_of(row, candidate).items():
+    for text, score in comparison.scores_of(row, candidate).items():
         mark = (
             "–"
             if score.value is None
@@ -414,9 +381,9 @@ def cell_facts(made: Any, row: int, candidate: int) -> list[str]:
             if score.value == 0
             else f"{score.value:.2f}"
         )
-        name = f" {line(text, 24)}" if len(made.scorers.texts) > 1 else ""
+        name = f" {line(text, 24)}" if len(comparison.scorers.texts) > 1 else ""
         scores.append(f"{mark}{name}{f' {line(score.why, 60)}' if score.value is None else ''}")
-    if other := made.stood_in(row, candidate):
+    if other := comparison.stood_in(row, candidate):
         scores.append(f"{line(other, 40)} answered in its place: it does not count")
     took = [] if cell.seconds is None else [f"{cell.seconds:.2f} s"]
     tokens = f"{cell.input_tokens + cell.output_tokens:,} tokens"
@@ -426,33 +393,33 @@ def cell_facts(made: Any, row: int, candidate: int) -> list[str]:
     return [" · ".join(scores), costs] if scores else [costs]
 
 
-def _answers_text(made: Any) -> str:
-    out = ["answers"]
-    shown = _shown_rows(made)
-    names = [c.key.replace("/", " · ") for c in made.candidates]
+def _answers_text(comparison: Comparison) -> str:
+    out = []
+    shown = _shown_rows(comparison)
+    names = [c.key.replace("/", " · ") for c in comparison.candidates]
     for row in shown:
-        item = made.rows[row]
+        item = comparison.rows[row]
         edge = f" ◆ edge case{f': {line(item.note, 80)}' if item.note else ''}" if item.is_fixture else ""
         number = f" #{row}" if item.label != str(row) else ""
-        out.append(f"row {line(item.label, 24)}{number}{edge}: {line(_input(made, row), 200)}")
-        for place, c in enumerate(made.order(row) if made.is_hidden else range(len(made.candidates))):
-            cell = made.cell(row, c)
-            name = letter(place) if made.is_hidden else names[c]
+        out.append(f"row {line(item.label, 24)}{number}{edge}: {line(input_text(comparison, row), 200)}")
+        for place, c in enumerate(comparison.order(row) if comparison.is_hidden else range(len(comparison.candidates))):
+            cell = comparison.cell(row, c)
+            name = letter(place) if comparison.is_hidden else names[c]
             said = (
-                line(as_text(_plain(cell.output), MAX_ANSWER), 300)
+                line(as_text(plain_answer(cell.output), MAX_ANSWER), 300)
                 if cell.status == "done"
                 else f"{glyph(cell.status)} {word(cell.status)} {line(error_of(cell), 200)}"
             )
-            facts = cell_facts(made, row, c)
-            star = " ★ picked" if c in made.picked.get(row, ()) and not made.is_hidden else ""
+            facts = cell_facts(comparison, row, c)
+            star = " ★ picked" if c in comparison.picked.get(row, ()) and not comparison.is_hidden else ""
             told = f"  [{' · '.join(facts)}]" if facts else ""
             out.append(f"  {name}: {said}{told}{star}")
-    note = _left_out(made, shown)
+    note = _left_out(comparison, shown)
     return "\n".join([*out, *([note] if note else [])])
 
 
 # ------------------------------------------------------------------ ladder
-def ladder_table(made: Any) -> Table:
+def ladder_table(ladder: Ladder) -> Table:
     """The ladder: candidates from the cheapest up, and the first that passes."""
     table = Table(
         [
@@ -465,29 +432,28 @@ def ladder_table(made: Any) -> Table:
             Column(""),
         ]
     )
-    digits = places(r.standing.per_call_usd for r in made.rungs)
-    for rung in made.rungs:
+    digits = places(r.standing.per_call_usd for r in ladder.rungs)
+    for rung in ladder.rungs:
         s = rung.standing
-        is_chosen = s == made.chosen
+        is_chosen = s == ladder.chosen
         table.add(
             "→" if is_chosen else "", Cell(line(s.name, 48), strong=is_chosen), s.quality.text,
             Cell(html=interval_bar(s.quality, strong=is_chosen)), str(s.quality.n), usd(s.per_call_usd, digits).removeprefix("$"),
             Cell(rung.verdict, colour=OK if rung.passes else ""),
         )  # fmt: skip
-    table.notes.append(f"passes from {made.passes * 100:g} %; “surely” means that the whole 95 % interval does")
-    if made.chosen is None:
+    table.notes.append("“surely” means that the whole 95 % interval passes")
+    if ladder.chosen is None:
         table.notes.append("none passes")
     return table
 
 
 @draws("orch_nb.analysis.compare.comparison.Comparison")
-def compare_bundle(made: Any, *, as_of: str = "") -> Bundle:
-    """A comparison: candidates with their intervals, format differences, answers side by side."""
-    return bundle(compare_text(made, as_of=as_of), compare_html(made, as_of=as_of))
+def compare_bundle(comparison: Comparison, *, as_of: str = "") -> Bundle:
+    """Draw a comparison."""
+    return compare_panel(comparison, as_of=as_of).bundle()
 
 
 @draws("orch_nb.analysis.compare.results.Ladder")
-def ladder_bundle(made: Any) -> Bundle:
-    """A ladder: candidates from the cheapest up, and the first that passes."""
-    table = ladder_table(made)
-    return bundle(table.text(), markup.panel(markup.section(table.html(), first=True)))
+def ladder_bundle(ladder: Ladder) -> Bundle:
+    """Draw a ladder."""
+    return Panel("ladder", facts=[f"passes from {ladder.passes * 100:g} %"]).table(ladder_table(ladder)).bundle()

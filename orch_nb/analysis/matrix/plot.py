@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orch_nb.analysis.matrix.view import matrix_text
+from orch_nb.analysis.matrix.view import cost_text, matrix_panel
 from orch_nb.display import draws
 from orch_nb.views.format import OK
 from orch_nb.views.plots.figure import Picture, chart_axes, words
 from orch_nb.views.safe_text import line
 
 if TYPE_CHECKING:
+    from orch_nb.analysis.matrix.data import TaskRow
     from orch_nb.analysis.matrix.matrix import Matrix
 
 GREY = "#8a8f98"
@@ -19,9 +20,9 @@ LINE = 24
 
 
 @draws("orch_nb.analysis.matrix.matrix.Matrix", "figure")
-def plot_matrix(made: Matrix) -> Picture:
-    """One line for each task and model; what a call costs against the baseline stands at the right."""
-    lines = [(row, model) for row in made.rows for model in row.entries]
+def plot_matrix(matrix: Matrix) -> Picture:
+    """One line for each task and model; the cost of a call against the baseline is written at the right."""
+    lines = [(row, model) for row in matrix.rows for model in row.entries]
     places, at = [], 0.0
     for i, (row, _) in enumerate(lines):
         at += 1.0 if i and row is lines[i - 1][0] else 1.6 if i else 0.0
@@ -30,7 +31,7 @@ def plot_matrix(made: Matrix) -> Picture:
     left = 30 + 6.2 * max((len(n) for n in names), default=8)
     chart, axes = chart_axes(
         "routing matrix: quality with its 95 % interval", x="quality", width=760, height=120 + LINE * (at + 1), left=left,
-        said=matrix_text(made),
+        said=matrix_panel(matrix).text(),
     )  # fmt: skip
     axes.set_xlim(0, 1.24)
     axes.set_ylim(at + 0.8, -0.8)
@@ -42,7 +43,7 @@ def plot_matrix(made: Matrix) -> Picture:
             [one.quality.low, one.quality.high], [y, y], color=colour, linewidth=5, alpha=0.4, solid_capstyle="round"
         )
         axes.plot([one.quality.mean], [y], color=colour, marker="o", markersize=6 if is_chosen else 4)
-        words(axes, 1.04, y, _beside(made, row, model), va="center", fontweight="bold" if is_chosen else "normal")
+        words(axes, 1.04, y, _beside(matrix, row, model), va="center", fontweight="bold" if is_chosen else "normal")
     axes.set_yticks(places, names, parse_math=False)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
@@ -52,8 +53,5 @@ def plot_matrix(made: Matrix) -> Picture:
     return chart
 
 
-def _beside(made: Matrix, row: object, model: str) -> str:
-    from orch_nb.analysis.matrix.view import _share
-
-    chosen = "✓ " if model == row.chosen else ""  # type: ignore[attr-defined]
-    return f"{chosen}{_share(made, row, model)}"  # type: ignore[arg-type]
+def _beside(matrix: Matrix, row: TaskRow, model: str) -> str:
+    return f"{'✓ ' if model == row.chosen else ''}{cost_text(matrix, row, model)}"

@@ -261,7 +261,7 @@ def test_the_ladder_shows_the_smallest_model_that_passes(rt, model, run_cell) ->
     assert made.ladder(0.5).chosen.model == "small"
     made.scores.clear()
     assert made.ladder().chosen is None
-    assert "→ triage · big" in repr(run_cell("again", CELL).ladder(0.9))
+    assert "→  triage · big" in repr(run_cell("again", CELL).ladder(0.9))
 
 
 def test_the_winner_is_taken_along_as_a_cell(rt, model, run_cell) -> None:

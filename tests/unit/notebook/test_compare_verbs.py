@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orch_nb.analysis.compare.comparison import Comparison
-from orch_nb.analysis.compare.view import interval_bar
+from orch_nb.analysis.panel import interval_bar
 from orch_nb.notebook.lab import run_list
 from orch_nb.notebook.pick_buttons import Picker
 from orch_nb.providers.fakes import ScriptedProvider
@@ -51,7 +51,7 @@ def test_the_cell_runs_waits_and_binds_its_object(bench) -> None:
     assert bench.names["reply"] is done.value
     assert done.value.done()
     assert done.out.count("comparison 1") == 1
-    assert "best: triage · big" in done.out
+    assert "Best: triage on big" in done.out
     assert bench.good("reply.winner().model") == "big"
 
 
@@ -106,7 +106,7 @@ def test_the_display_is_script_free_and_says_in_text_what_it_shows(bench) -> Non
     ):
         assert said in text or said == "cheapest that reaches"
         assert said in re.sub(r"<[^>]+>", "", html) or said == "cheapest that reaches"
-    assert "it is also the cheapest that reaches 90 %" in text
+    assert "It is also the cheapest that reaches 90 %." in text
 
 
 @pytest.mark.parametrize("payload", shared_payloads())
