@@ -1,19 +1,25 @@
-"""What a sample of runs says about the total of many: a seeded bootstrap with intervals that cover what they promise."""
+"""Intervals: a seeded bootstrap for the cost of future runs, and 95 % intervals for measured qualities."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy import float64
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+    Floats: TypeAlias = NDArray[float64]
+
 FEWEST = 5
-"""Runs below which no interval is given: with four costs nobody knows how the fifth may look."""
+"""Smallest number of runs with an interval: four costs say little about the fifth."""
 
 EXACT = 512
-"""Up to so many future runs each is drawn; above, their mean is drawn from its normal limit."""
+"""Largest number of future runs that are drawn one by one; above it their mean is drawn from its normal limit."""
 
 CHUNK = 1 << 21
 """Draws held at once: 16 MB."""
@@ -26,10 +32,10 @@ class Band:
     low: float
     high: float
     draws: tuple[float, ...]
-    """Sorted means that the future may have: what the chance to exceed a cap is counted in."""
+    """Sorted possible means, from which the chance to exceed a limit is counted."""
 
     def chance_above(self, mean: float) -> float:
-        """The share of the draws above `mean`."""
+        """Return the share of the draws above `mean`."""
         from bisect import bisect_right
 
         return 1.0 - bisect_right(self.draws, mean) / len(self.draws)
@@ -38,24 +44,24 @@ class Band:
 def band(
     costs: Sequence[float], count: int, *, confidence: float = 0.95, resamples: int = 4000, seed: int = 0
 ) -> Band | None:
-    """The interval that the mean cost of `count` future runs falls into with probability `confidence`.
+    """Return the interval that the mean cost of `count` future runs falls into with probability `confidence`.
 
     Parameters
     ----------
     costs
-        What each recorded run cost; at least `FEWEST` of them, else None.
+        Cost of each recorded run; with fewer than `FEWEST` of them the result is None.
     count
-        How many runs are to come. It is an interval for what will be billed, so that it is wider for 10 runs than for
-        10,000: with many, what remains is how little the sample says about the mean.
+        Number of future runs. The interval is for the future bill, so it is wider for 10 runs than for 10,000: with many
+        runs only the uncertainty of the mean remains.
     resamples
-        Bootstrap resamples. 4,000 put the interval's ends within about 1 % of its width.
+        Bootstrap resamples. With 4,000 the ends are exact to about 1 % of the width.
     seed
-        Of the random numbers: the same runs give the same interval.
+        Seed of the random numbers: the same runs give the same interval.
 
     Notes
     -----
     Percentiles of the *studentised* difference between the future mean and the sample's (bootstrap-t). Plain percentiles
-    of resampled means cover too little where runs are few or costs skewed, as they are when a loop turns now and then: on
+    of resampled means cover too little where runs are few or costs skewed, as they are if a loop sometimes repeats: on
     20 log-normal costs (sigma 0.5) 92 % instead of 95 %; this covers 94 to 95 %. O(resamples * runs) time, 16 MB at most.
 
     References
@@ -82,8 +88,8 @@ def band(
     return Band(float(low), float(high), tuple(draws.tolist()))
 
 
-def _resample(random: Any, sample: Any, resamples: int) -> tuple[Any, Any]:
-    """Means and standard deviations of resamples of the sample."""
+def _resample(random: Generator, sample: Floats, resamples: int) -> tuple[Floats, Floats]:
+    """Return means and standard deviations of resamples of the sample."""
     import numpy as np
 
     at_once = max(1, CHUNK // sample.size)
@@ -95,12 +101,13 @@ def _resample(random: Any, sample: Any, resamples: int) -> tuple[Any, Any]:
     return np.concatenate(means), np.concatenate(spreads)
 
 
-def _future(random: Any, sample: Any, count: int, resamples: int, mean: float, spread: float) -> Any:
-    """Means of `count` runs to come, were the sample the whole truth."""
+def _future(random: Generator, sample: Floats, count: int, resamples: int, mean: float, spread: float) -> Floats:
+    """Return means of `count` future runs drawn from the sample."""
     import numpy as np
 
     if count > EXACT:
-        return mean + random.standard_normal(resamples) * spread / count**0.5
+        normal: Floats = mean + random.standard_normal(resamples) * spread / count**0.5
+        return normal
     at_once = max(1, CHUNK // max(count, 1))
     parts = [
         sample[random.integers(0, sample.size, (min(at_once, resamples - start), max(count, 1)))].mean(axis=1)
@@ -110,7 +117,7 @@ def _future(random: Any, sample: Any, count: int, resamples: int, mean: float, s
 
 
 # ------------------------------------------------------------------ qualities
-# How sure a measured quality is: 95 % intervals for right-or-wrong and for graded judgements, without any dependency.
+# 95 % intervals for right-or-wrong and for graded judgements, without a dependency.
 
 Z = 1.959963984540054
 """The 97.5 % point of the normal distribution."""
@@ -124,7 +131,7 @@ _T = (
 
 @dataclass(slots=True, frozen=True)
 class Interval:
-    """A mean with its 95 % interval, and the number of judgements; nothing measured is (nan, 0, 1) with n = 0."""
+    """A mean with its 95 % interval, and the number of judgements; without judgements (nan, 0, 1) and n = 0."""
 
     mean: float
     low: float
@@ -140,7 +147,7 @@ class Interval:
 
 
 def interval(values: Sequence[float]) -> Interval:
-    """The mean of judgements from 0 to 1 with its 95 % interval.
+    """Return the mean of judgements from 0 to 1 with its 95 % interval.
 
     Parameters
     ----------
@@ -149,9 +156,8 @@ def interval(values: Sequence[float]) -> Interval:
 
     Notes
     -----
-    Right-or-wrong judgements (all 0 or 1): Wilson's score interval, which keeps its coverage for few judgements and at both
-    ends [1]_. Graded ones: Student's t, cut to 0 to 1, and never narrower than half of Wilson's, because a handful of equal
-    grades says little. O(n).
+    Right-or-wrong judgements (all 0 or 1): Wilson's score interval, which covers correctly for few judgements and at both ends [1]_.
+    Graded ones: Student's t, cut to 0 to 1, and never narrower than half of Wilson's, because a few equal grades say little. O(n).
 
     References
     ----------
@@ -176,7 +182,7 @@ def interval(values: Sequence[float]) -> Interval:
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share of `n`."""
+    """Return Wilson's 95 % interval of a share of `n`."""
     z2 = Z * Z
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = Z / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))

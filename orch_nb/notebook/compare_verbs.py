@@ -66,16 +66,16 @@ def _check_free(name: str, line: str, names: Mapping[str, Any]) -> None:
 
 def resume(session: Session, run: str, budget: Any, names: Mapping[str, Any]) -> live.Pending | None:
     """Go on with a comparison; None where the run is something else."""
-    from orch_nb.analysis.compare.comparison import is_comparison, reopen
-    from orch_nb.analysis.compare.pairs import is_pairs, reopen_pairs
+    from orch_nb.analysis.compare import comparison, pairs
+    from orch_nb.analysis.compare.candidates import is_of_kind
 
     runtime = session.runtime
     begun = runtime.started(run)
-    if is_pairs(begun):
-        return follow_pairs(session, reopen_pairs(runtime, run, names, budget=budget))
-    if not is_comparison(begun):
+    if is_of_kind(begun, pairs.KIND):
+        return follow_pairs(session, pairs.reopen_pairs(runtime, run, names, budget=budget))
+    if not is_of_kind(begun, comparison.KIND):
         return None
-    made = reopen(runtime, run, names, budget=budget)
+    made = comparison.reopen(runtime, run, names, budget=budget)
     session.bind(made.name, made)
     return follow(session, made)
 

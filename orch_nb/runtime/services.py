@@ -19,7 +19,7 @@ from orch_nb.schema.secrets import REDACTOR, Redactor
 from orch_nb.trace.alerts import ALERT_FACTOR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from orch_nb.catalog.availability import Availability
     from orch_nb.catalog.models import ModelBook
@@ -65,7 +65,7 @@ class RunStore(Store, Protocol):
         ...
 
     def runs(
-        self, *, graph: str | None = None, notebook: str | None = None, status: str | None = None,
+        self, *, graph: str | None = None, notebook: str | None = None, status: str | Sequence[str] | None = None,
         limit: int | None = None, batch_rows: bool = True,
     ) -> list[RunRow]:  # fmt: skip
         """Return runs, newest first."""

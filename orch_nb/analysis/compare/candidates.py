@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import copy
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from orch_nb.agents.binding import compile_in
 from orch_nb.analysis.compare.inputs import InputRow, rows_of, with_fixtures
 from orch_nb.analysis.compare.scorers import read_scorers
+from orch_nb.engine.plan import from_data
 from orch_nb.errors import BadOption, MissingInput, OrchError, nearest
 from orch_nb.lang.compare_cell import MAX_CELLS
 from orch_nb.runtime.batch import rows_of as batch_rows
@@ -17,15 +19,20 @@ from orch_nb.schema.budget import Budget, parse_budget
 from orch_nb.schema.canonical import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from concurrent.futures import Future
     from decimal import Decimal
 
+    from orch_nb.agents.agent import Agent
+    from orch_nb.analysis.compare.fixtures import Fixture
     from orch_nb.analysis.compare.scorers import Scorers
     from orch_nb.engine.plan import Plan
     from orch_nb.lang.compare_cell import CompareCell
     from orch_nb.runtime.batch import BatchHandle, Row
     from orch_nb.runtime.runtime import Runtime
+    from orch_nb.schema.events import RunStarted
+
+Made = TypeVar("Made")
 
 
 @dataclass(slots=True, frozen=True)
@@ -70,7 +77,7 @@ class PreparedComparison:
     scorers: Scorers
     notes: list[str]
 
-    def as_data(self, cell: CompareCell, agents: Sequence[str]) -> dict[str, Any]:
+    def as_data(self, cell: CompareCell, agents: Sequence[str]) -> dict[str, object]:
         """What the log keeps, so that another process can make the comparison again."""
         return {
             "name": cell.name, "task": self.task, "score": list(cell.score), "blind": cell.blind, "seed": cell.seed,
@@ -79,7 +86,7 @@ class PreparedComparison:
         }  # fmt: skip
 
 
-def on_model(agent: Any, model: str) -> Any:
+def on_model(agent: Agent, model: str) -> Agent:
     """The same agent on one model and no other: no fallback, no route, no second opinion, no cached answer of another day."""
     made = copy.copy(agent)
     keys = ("fallback", "route", "second_opinion", "sla", "cache")
@@ -90,7 +97,7 @@ def on_model(agent: Any, model: str) -> Any:
     return made
 
 
-def make(runtime: Runtime, cell: CompareCell, names: Mapping[str, Any]) -> PreparedComparison:
+def make(runtime: Runtime, cell: CompareCell, names: Mapping[str, object]) -> PreparedComparison:
     """Everything checked and compiled, nothing spent.
 
     Raises
@@ -119,7 +126,7 @@ def make(runtime: Runtime, cell: CompareCell, names: Mapping[str, Any]) -> Prepa
     return PreparedComparison(task, candidates, plans, rows, cells, scorers, notes)
 
 
-def _at(cell: CompareCell, key: str, work: Any) -> Any:
+def _at(cell: CompareCell, key: str, work: Callable[[], Made]) -> Made:
     """What `work` makes; its error shown at the key's line."""
     try:
         return work()
@@ -129,7 +136,7 @@ def _at(cell: CompareCell, key: str, work: Any) -> Any:
         raise BadOption(str(error), line=cell.lines.get(key, 0), source=cell.source, hint=error.hint) from error
 
 
-def prompt_agents(cell: CompareCell, names: Mapping[str, Any]) -> dict[str, Any]:
+def prompt_agents(cell: CompareCell, names: Mapping[str, object]) -> dict[str, Agent]:
     """Prompt's name -> agent: one of the notebook, or one made of the cell's text.
 
     Raises
@@ -142,7 +149,7 @@ def prompt_agents(cell: CompareCell, names: Mapping[str, Any]) -> dict[str, Any]
     out = {}
     for name, text in cell.prompts.items():
         if text is not None:
-            out[name] = _at(cell, "prompts", lambda name=name, text=text: Agent(name, text))
+            out[name] = _at(cell, "prompts", partial(Agent, name, text))
             continue
         found = names.get(name)
         if not isinstance(found, Agent):
@@ -159,12 +166,12 @@ def prompt_agents(cell: CompareCell, names: Mapping[str, Any]) -> dict[str, Any]
                 what,
                 hint=f"did you mean `{near}`?" if near else f'{there}, or give a text: `{{{name}: "…"}}`',
             )
-        _at(cell, "prompts", lambda found=found: check_harmless(found))
+        _at(cell, "prompts", partial(check_harmless, found))
         out[name] = found
     return out
 
 
-def check_harmless(agent: Any) -> None:
+def check_harmless(agent: Agent) -> None:
     """Refuse an agent that acts on the world: a comparison asks it many times, and only one of its answers is wanted.
 
     Raises
@@ -180,7 +187,7 @@ def check_harmless(agent: Any) -> None:
 
 
 def _candidates(
-    runtime: Runtime, cell: CompareCell, agents: Mapping[str, Any], names: Mapping[str, Any]
+    runtime: Runtime, cell: CompareCell, agents: Mapping[str, Agent], names: Mapping[str, object]
 ) -> tuple[list[Candidate], dict[str, Plan]]:
     out: list[Candidate] = []
     plans: dict[str, Plan] = {}
@@ -199,7 +206,7 @@ def _candidates(
     return out, plans
 
 
-def _edges(runtime: Runtime, cell: CompareCell, task: str) -> list[Any]:
+def _edges(runtime: Runtime, cell: CompareCell, task: str) -> list[Fixture]:
     from orch_nb.analysis.compare.fixtures import load
 
     return load(runtime.folder, task) if cell.fixtures else []
@@ -219,8 +226,8 @@ def _check_columns(cell: CompareCell, scorers: Scorers, rows: Sequence[InputRow]
 
 
 def _shared_inputs(
-    wanted: Sequence[str], rows: Sequence[InputRow], names: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[str]]:
+    wanted: Sequence[str], rows: Sequence[InputRow], names: Mapping[str, object]
+) -> tuple[dict[str, object], list[str]]:
     """Inputs that no column has and a variable of the notebook is named like: the same for every row."""
     columns = {name for row in rows for name in row.record}
     shared, notes = {}, []
@@ -231,7 +238,7 @@ def _shared_inputs(
     return shared, notes
 
 
-def is_data(value: Any) -> bool:
+def is_data(value: object) -> bool:
     """Whether a variable can be an input that nobody named: data, no agent, function or module, and not None."""
     ours = type(value).__module__.startswith("orch_nb.")
     return value is not None and not callable(value) and not ours and type(value).__name__ != "module"
@@ -239,7 +246,7 @@ def is_data(value: Any) -> bool:
 
 def _cells(
     cell: CompareCell, candidates: Sequence[Candidate], plans: Mapping[str, Plan], rows: Sequence[InputRow],
-    shared: Mapping[str, Any],
+    shared: Mapping[str, object],
 ) -> list[Row]:  # fmt: skip
     """One batch row for each cell, row by row: early rows are whole early."""
     by_candidate = []
@@ -262,18 +269,40 @@ def _cells(
 # What is measured by a batch of rows, seen as a run: its id, state, dollars and end.
 
 
+def recorded_batch(runtime: Runtime, run: str, kind: str) -> tuple[dict[str, Any], dict[str, Plan]]:
+    """Return the data that a comparison or a test of pairs keeps in the log, and its plans by name.
+
+    Raises
+    ------
+    OrchError
+        The run is of another kind.
+    """
+    begun = runtime.started(run)
+    if kind not in begun.inputs:
+        raise OrchError(
+            f"run {run} must be of kind `{kind}`, got another kind.", hint="`%orch runs` lists the kind of each run"
+        )
+    return begun.inputs[kind], {key: from_data(data) for key, data in begun.inputs["plans"].items()}
+
+
+def is_of_kind(begun: RunStarted, kind: str) -> bool:
+    """Return if a run's first event begins a comparison, or a test of pairs."""
+    return bool((begun.parent or {}).get(kind))
+
+
 class BatchRun:
     """Base of a comparison and of a test of pairs: each is one batch, whose handle it keeps as `_handle`."""
 
     __slots__ = ()
     is_batch: ClassVar[bool] = True
-    _handle: Any
+    _handle: BatchHandle
+    _runtime: Runtime
+    _names: Mapping[str, object]
 
     @property
     def handle(self) -> BatchHandle:
-        """The batch that it is."""
-        made: BatchHandle = self._handle
-        return made
+        """The batch of its rows."""
+        return self._handle
 
     @property
     def run(self) -> str:
@@ -318,7 +347,7 @@ class BatchRun:
         self.handle.wait(timeout_s)
         return self
 
-    def __await__(self) -> Generator[Any, None, Self]:
+    def __await__(self) -> Generator[object, None, Self]:
         async def wait() -> Self:
             await asyncio.wrap_future(self.future)
             return self

@@ -11,17 +11,18 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from orch_nb import display
 from orch_nb.agents.binding import compile_in
 from orch_nb.analysis.compare import fixtures, picks
 from orch_nb.analysis.compare import results as table_of
-from orch_nb.analysis.compare.candidates import BatchRun, Candidate, make
+from orch_nb.analysis.compare.candidates import BatchRun, Candidate, make, recorded_batch
 from orch_nb.analysis.compare.formats import Flag, flags
 from orch_nb.analysis.compare.inputs import InputRow
 from orch_nb.analysis.compare.judge import Bench, judge_agent, judge_row, judging_model, named, orders
 from orch_nb.analysis.compare.scorers import Answered, Score, Scorers, read_scorers
+from orch_nb.analysis.export import as_frame
 from orch_nb.engine.ports import SystemClock
 from orch_nb.engine.user_code import tell
 from orch_nb.errors import OrchError
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
     from orch_nb.lang.compare_cell import CompareCell
     from orch_nb.runtime.batch import BatchHandle, Row
     from orch_nb.runtime.runtime import Runtime
+    from orch_nb.schema.budget import BudgetLike
 
+Made = TypeVar("Made")
 KIND = "comparison"
 AHEAD = 64
 """Cells looked at when one ends: no more than are under way at once."""
@@ -76,16 +79,16 @@ class Comparison(BatchRun):
     picked: dict[int, list[int]] = field(default_factory=dict)
     benches: list[Bench] = field(default_factory=list)
     on_change: Callable[[Comparison], None] | None = None
-    display_error: Any = None
-    _handle: Any = None
-    _runtime: Any = None
-    _names: Mapping[str, Any] = field(default_factory=dict)
+    display_error: BaseException | None = None
+    _handle: BatchHandle = field(init=False)
+    _runtime: Runtime = field(kw_only=True)
+    _names: Mapping[str, object] = field(default_factory=dict)
     _plans: Mapping[str, Plan] = field(default_factory=dict)
     _unscored: deque[int] = field(default_factory=deque)
     _scoring: set[asyncio.Future[None]] = field(default_factory=set)
     _changes: int = 0
     _revealed: bool = False
-    _read: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    _read: dict[str, tuple[object, object]] = field(default_factory=dict)
     """Readings that a display asks for again and again, each with the state that it was made of."""
 
     # ---------------------------------------------------------------- as a run
@@ -99,7 +102,7 @@ class Comparison(BatchRun):
         """Grows with each change; picks are changes too, and may come after the end."""
         return self.handle.version + self._changes
 
-    def resume(self, budget: Any = None) -> Comparison:
+    def resume(self, budget: BudgetLike = None) -> Comparison:
         """Go on with the cells and judgements that are not done; itself.
 
         Parameters
@@ -107,9 +110,11 @@ class Comparison(BatchRun):
         budget
             A new limit for everything, in US dollars; None keeps the old one.
         """
-        if not self.done():
-            return self
-        self._begin_again(budget)
+        if self.done():
+            self._unscored = deque(range(len(self.rows) * len(self.candidates)))
+            self._handle = resume_batch(
+                self._runtime, self.run, budget=budget, namespace=self._names, on_change=self._on_rows, after=self._after
+            )  # fmt: skip
         return self
 
     # ---------------------------------------------------------------- cells
@@ -127,7 +132,7 @@ class Comparison(BatchRun):
         """The judges' calls."""
         return self.handle.rows[len(self.rows) * len(self.candidates) :]
 
-    def answers(self, row: int) -> dict[int, Any]:
+    def answers(self, row: int) -> dict[int, object]:
         """Candidate -> its answer, of those that gave one."""
         found = {c: self.cell(row, c) for c in range(len(self.candidates))}
         return {c: cell.output for c, cell in found.items() if cell.status == "done"}
@@ -172,8 +177,7 @@ class Comparison(BatchRun):
 
     def formats(self) -> list[Flag]:
         """Where answers to one input by one prompt on different models write the same datum differently."""
-        made: list[Flag] = self._once("formats", self._formats)
-        return made
+        return self._once("formats", self._formats)
 
     def _formats(self) -> list[Flag]:
         out = []
@@ -183,13 +187,13 @@ class Comparison(BatchRun):
                 out += flags(row, {c: a for c, a in answers.items() if self.candidates[c].prompt == prompt})
         return out
 
-    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+    def _once(self, name: str, make: Callable[[], Made]) -> Made:
         """What `make` gives, made once for each state of the comparison."""
         state = (self.version, len(self.scores), len(self.picked), id(self._handle), self.done())
         kept = self._read.get(name)
         if kept is None or kept[0] != state:
             kept = self._read[name] = (state, make())
-        return kept[1]
+        return cast("Made", kept[1])
 
     # ---------------------------------------------------------------- picks
     @property
@@ -224,13 +228,16 @@ class Comparison(BatchRun):
         BadOption
             There is no such answer, or no such row.
         """
-        if not isinstance(row, int) or not 0 <= row < len(self.rows):
-            raise OrchError(f"there is no row {row!r}.", hint=f"0 to {len(self.rows) - 1}")
+        self._check_row(row)
         answers = self.answers(row)
         self.picked[row] = picks.alike(answers, picks.read_choice(choice, self.order(row), list(answers)))
         self._runtime.add_evidence(self.evidence([row]))
         self._notify()
         return self
+
+    def _check_row(self, row: int) -> None:
+        if not isinstance(row, int) or not 0 <= row < len(self.rows):
+            raise OrchError(f"`row` must be a number from 0 to {len(self.rows) - 1}, got {row!r}.")
 
     def reveal(self) -> Comparison:
         """Show the names although rows are left to be picked."""
@@ -243,17 +250,12 @@ class Comparison(BatchRun):
         """One row for each cell: input, candidate, answer, scores, latency, tokens, dollars. A data frame where pandas is,
         else a list of mappings. While names are hidden, letters stand for them."""
         rows = table_of.rows(self)
-        try:
-            import pandas as pd
-        except ImportError:
-            return rows
-        return pd.DataFrame(rows)
+        return as_frame(rows)
 
     def standings(self) -> list[table_of.Standing]:
         """One line for each candidate: quality with its interval, latency, tokens, dollars, shares."""
         self._open_eyes()
-        made: list[table_of.Standing] = self._once("standings", lambda: table_of.standings(self))
-        return made
+        return self._once("standings", lambda: table_of.standings(self))
 
     def winner(self) -> table_of.Standing:
         """The best candidate: highest quality, the cheaper one of equals.
@@ -293,7 +295,7 @@ class Comparison(BatchRun):
             )
 
     # ---------------------------------------------------------------- taking it along
-    def keep(self, row: int, note: str = "", *, expected: Mapping[str, Any] | None = None) -> fixtures.Fixture:
+    def keep(self, row: int, note: str = "", *, expected: Mapping[str, object] | None = None) -> fixtures.Fixture:
         """Keep a row's input as an edge case of the task: later comparisons of the task include it, marked.
 
         Parameters
@@ -308,8 +310,7 @@ class Comparison(BatchRun):
         OrchError
             There is no such row.
         """
-        if not isinstance(row, int) or not 0 <= row < len(self.rows):
-            raise OrchError(f"there is no row {row!r}.", hint=f"0 to {len(self.rows) - 1}")
+        self._check_row(row)
         own = {name for c in range(len(self.candidates)) for name in self.cell(row, c).inputs}
         record = self.rows[row].record
         asked = {k: v for k, v in record.items() if k in own} or record
@@ -483,26 +484,19 @@ class Comparison(BatchRun):
         inputs = self.cell(row, 0).inputs
         return "\n".join(f"{name}: {value}" for name, value in inputs.items())
 
-    def _begin_again(self, budget: Any) -> None:
-        run = self.run
-        self._unscored = deque(range(len(self.rows) * len(self.candidates)))
-        self._handle = resume_batch(
-            self._runtime, run, budget=budget, namespace=self._names, on_change=self._on_rows, after=self._after
-        )
-
     # ---------------------------------------------------------------- display
     def __repr__(self) -> str:
         done = sum(c.status == "done" for c in self.cells)
         return f"<comparison {self.name}, run {self.run}: {done} of {len(self.cells)} cells done>"
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         return display.bundle(self)
 
 
 def compare(
     runtime: Runtime,
     cell: CompareCell,
-    names: Mapping[str, Any],
+    names: Mapping[str, object],
     *,
     on_change: Callable[[Comparison], None] | None = None,
 ) -> Comparison:
@@ -537,7 +531,7 @@ def compare(
 
 
 def reopen(
-    runtime: Runtime, run: str, names: Mapping[str, Any], *, budget: Any = None,
+    runtime: Runtime, run: str, names: Mapping[str, object], *, budget: BudgetLike = None,
     on_change: Callable[[Comparison], None] | None = None,
 ) -> Comparison:  # fmt: skip
     """A recorded comparison, gone on with: what is done is read back, what is not is run; picks come from the evidence.
@@ -549,26 +543,16 @@ def reopen(
     BadOption
         A function that scores is not defined here.
     """
-    from orch_nb.engine.plan import from_data
-
-    begun = runtime.started(run)
-    kept = begun.inputs.get(KIND)
-    if kept is None:
-        raise OrchError(f"run {run} is no comparison.", hint="`%orch runs` lists what it is")
+    kept, plans = recorded_batch(runtime, run, KIND)
     scorers = read_scorers(kept["score"], names)
     out = Comparison(
         kept["name"], kept["task"], [Candidate(**c) for c in kept["candidates"]],
         [InputRow(**line) for line in kept["lines"]], tuple(kept["models"]), scorers, kept["seed"], kept["passes"],
         kept["blind"], list(kept["notes"]), on_change=on_change, _runtime=runtime, _names=names,
         benches=[judging_model(j, kept["models"], runtime.models) for j in scorers.judges],
-        _plans={key: from_data(data) for key, data in begun.inputs["plans"].items()},
+        _plans=plans,
     )  # fmt: skip
     out._unscored = deque(range(len(out.rows) * len(out.candidates)))
     out._remember_picks()  # before the run goes on: its end writes the evidence anew
     out._handle = resume_batch(runtime, run, budget=budget, namespace=names, on_change=out._on_rows, after=out._after)
     return out
-
-
-def is_comparison(begun: Any) -> bool:
-    """Whether a run's first event begins a comparison."""
-    return bool((begun.parent or {}).get(KIND))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from orch_nb.analysis.export import date_of, write_file
 from orch_nb.errors import StoreError, StoreUnavailable
 from orch_nb.schema.canonical import digest
 from orch_nb.schema.names import check_name
@@ -26,14 +26,14 @@ MAX_BYTES = 8_000_000
 class Fixture:
     """One edge case: the row's input, what is expected of an answer (columns for scorers), and why it is kept."""
 
-    input: dict[str, Any]
-    expected: dict[str, Any] = field(default_factory=dict)
+    input: dict[str, object]
+    expected: dict[str, object] = field(default_factory=dict)
     note: str = ""
     added: str = ""
     came_from: str = ""
 
     @property
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """The row that a comparison runs: the input, and the expected answer's columns."""
         return {**self.input, **self.expected}
 
@@ -98,7 +98,7 @@ def _bad(path: Path, number: int, what: str) -> StoreError:
     )
 
 
-def keep(folder: str | Path, task: str, input: Mapping[str, Any], *, expected: Mapping[str, Any] | None = None,  # noqa: A002
+def keep(folder: str | Path, task: str, input: Mapping[str, object], *, expected: Mapping[str, object] | None = None,  # noqa: A002
          note: str = "", came_from: str = "", now: float | None = None) -> tuple[Fixture, Path]:  # fmt: skip
     """Keep an input as a fixture of a task. The same input again replaces the earlier line, which keeps its place.
 
@@ -116,9 +116,14 @@ def keep(folder: str | Path, task: str, input: Mapping[str, Any], *, expected: M
     StoreUnavailable
         The file cannot be written.
     """
-    day = (datetime.now(UTC) if now is None else datetime.fromtimestamp(now, UTC)).date().isoformat()
     made, _ = REDACTOR.clean(
-        Fixture(plain(dict(input), where="input"), plain(dict(expected or {}), where="expected"), note, day, came_from)
+        Fixture(
+            plain(dict(input), where="input"),
+            plain(dict(expected or {}), where="expected"),
+            note,
+            date_of(now),
+            came_from,
+        )
     )
     rows = {one.identity: one for one in load(folder, task)}
     rows[made.identity] = made
@@ -126,17 +131,16 @@ def keep(folder: str | Path, task: str, input: Mapping[str, Any], *, expected: M
     text = "".join(_line(one) + "\n" for one in rows.values())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise StoreUnavailable(
-            f"{path} cannot be written: {error.strerror}.", hint="is the folder writable?"
+            f"{path} cannot be written: {error.strerror}.", hint="the folder must be writable"
         ) from error
-    return made, path
+    return made, write_file(path, text)
 
 
 def _line(one: Fixture) -> str:
     one, _ = REDACTOR.clean(one)
-    data: dict[str, Any] = {"input": one.input}
+    data: dict[str, object] = {"input": one.input}
     if one.expected:
         data["expected"] = one.expected
     data |= {key: value for key, value in (("note", one.note), ("added", one.added), ("from", one.came_from)) if value}

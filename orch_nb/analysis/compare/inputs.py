@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import math
 import random
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
 
 from orch_nb.errors import BadOption, MissingInput, UnstorableValue, nearest
 from orch_nb.runtime.batch import records_of
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from orch_nb.analysis.compare.fixtures import Fixture
 
 _WAYS = ("sample", "head", "tail")
-Rows = list[tuple[Any, dict[str, Any]]]
+Rows = list[tuple[str, dict[str, object]]]
 
 
 @dataclass(slots=True, frozen=True)
@@ -39,32 +39,17 @@ class InputRow:
     """
 
     label: str
-    record: dict[str, Any]
+    record: dict[str, object]
     note: str = ""
     is_fixture: bool = False
     repeat: int = 0
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, object]:
         """What the log keeps of it."""
-        return {
-            "label": self.label,
-            "record": self.record,
-            "note": self.note,
-            "is_fixture": self.is_fixture,
-            "repeat": self.repeat,
-        }
+        return asdict(self)
 
 
-@dataclass(slots=True)
-class Table:
-    """Rows, and how they were come by: for people."""
-
-    rows: Rows
-    says: str = ""
-    notes: list[str] = field(default_factory=list)
-
-
-def rows_of(inputs: Any, names: Mapping[str, Any], *, seed: int, only_input: str = "") -> Rows:
+def rows_of(inputs: object, names: Mapping[str, object], *, seed: int, only_input: str = "") -> Rows:
     """(label, record) of the rows that `inputs` stands for.
 
     Parameters
@@ -90,7 +75,7 @@ def rows_of(inputs: Any, names: Mapping[str, Any], *, seed: int, only_input: str
     return found
 
 
-def _evaluate(text: str, names: Mapping[str, Any], seed: int, only_input: str) -> Rows:
+def _evaluate(text: str, names: Mapping[str, object], seed: int, only_input: str) -> Rows:
     try:
         tree = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -146,7 +131,7 @@ def _bad(text: str) -> BadOption:
     )
 
 
-def _variable(name: str, names: Mapping[str, Any]) -> Any:
+def _variable(name: str, names: Mapping[str, object]) -> object:
     if name not in names:
         near = nearest(name, [n for n in names if not n.startswith("_")])
         hint = f"did you mean `{near}`?" if near else "define it in a cell above"
@@ -154,7 +139,7 @@ def _variable(name: str, names: Mapping[str, Any]) -> Any:
     return names[name]
 
 
-def _table(value: Any, only_input: str) -> Rows:
+def _table(value: object, only_input: str) -> Rows:
     if isinstance(value, list | tuple) and value and not any(isinstance(v, dict) for v in value):
         if not only_input:
             raise MissingInput(
@@ -167,7 +152,7 @@ def _table(value: Any, only_input: str) -> Rows:
     ]
 
 
-def kept(value: Any) -> Any:
+def kept(value: object) -> object:
     """A table's cell as plain data: an empty one is None, what is no plain data (a date) becomes its text."""
     if isinstance(value, float) and math.isnan(value):
         return None
@@ -197,10 +182,10 @@ def with_fixtures(rows: Rows, edges: Sequence[Fixture], repeat: int) -> list[Inp
     return [_again(row, n, repeat) for row in out for n in range(repeat)]
 
 
-def _holds(record: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+def _holds(record: Mapping[str, object], wanted: Mapping[str, object]) -> bool:
     return all(name in record and record[name] == value for name, value in wanted.items())
 
 
 def _again(row: InputRow, n: int, repeat: int) -> InputRow:
     label = row.label if repeat == 1 else f"{row.label}·{n + 1}"
-    return InputRow(label, row.record, row.note, row.is_fixture, n)
+    return replace(row, label=label, repeat=n)

@@ -13,16 +13,18 @@ from __future__ import annotations
 import random
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb.analysis.compare.picks import TIE, letter
-from orch_nb.analysis.compare.scorers import Score, as_said
+from orch_nb.analysis.compare.scorers import Score
+from orch_nb.analysis.export import as_text
 from orch_nb.errors import UnknownModel
 from orch_nb.runtime.batch import Row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from orch_nb.agents.agent import Agent
     from orch_nb.analysis.compare.scorers import Judge
     from orch_nb.catalog.models import ModelBook
 
@@ -178,7 +180,7 @@ def orders(present: Sequence[int], k: int, seed: str) -> list[list[int]]:
     return out
 
 
-def judge_agent(model: str, answers: int) -> Any:
+def judge_agent(model: str, answers: int) -> Agent:
     """The agent that judges rows of this many answers."""
     from orch_nb.agents.agent import Agent
 
@@ -188,15 +190,15 @@ def judge_agent(model: str, answers: int) -> Any:
     )
 
 
-def judge_row(bench: Bench, row: int, place: int, task: str, answers: Mapping[int, Any]) -> Row:
+def judge_row(bench: Bench, row: int, place: int, task: str, answers: Mapping[int, object]) -> Row:
     """One judgement to be run: the row's answers in one of its orders."""
     order = bench.orders[row][place]
-    shown = "\n\n".join(f"Answer {letter(i)}:\n{as_said(answers[one])[:MAX_ANSWER]}" for i, one in enumerate(order))
+    shown = "\n\n".join(f"Answer {letter(i)}:\n{as_text(answers[one])[:MAX_ANSWER]}" for i, one in enumerate(order))
     inputs = {"criteria": bench.judge.criteria, "task": task[:MAX_TASK], "answers": shown}
     return Row(f"judge {row}.{place}", inputs, plan=f"judge {bench.model}/{len(order)}")
 
 
-def named(bench: Bench, row: int, place: int, output: Any) -> int | str | None:
+def named(bench: Bench, row: int, place: int, output: object) -> int | str | None:
     """Which candidate a judgement named."""
     best = output.get("best") if isinstance(output, dict) else None
     if best == TIE:

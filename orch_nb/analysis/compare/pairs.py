@@ -12,20 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb import display
 from orch_nb.agents.binding import compile_in
-from orch_nb.analysis.compare.candidates import BatchRun, check_harmless, is_data, on_model
+from orch_nb.analysis.compare.candidates import BatchRun, check_harmless, is_data, on_model, recorded_batch
 from orch_nb.analysis.compare.inputs import InputRow, rows_of, with_fixtures
 from orch_nb.analysis.compare.scorers import Answered, Scorers, read_scorers
+from orch_nb.analysis.export import as_frame
 from orch_nb.analysis.intervals import Interval, interval
 from orch_nb.errors import BadOption, MissingInput, OrchError
 from orch_nb.runtime.batch import Row, add_rows, resume_batch, start_rows
 from orch_nb.runtime.batch import rows_of as batch_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from orch_nb.agents.agent import Agent
     from orch_nb.engine.plan import Plan
     from orch_nb.runtime.batch import BatchHandle
     from orch_nb.runtime.runtime import Runtime
+    from orch_nb.schema.budget import BudgetLike
 
 KIND = "pairs"
 ZERO = Decimal(0)
@@ -61,11 +64,11 @@ class Pairs(BatchRun):
     models: tuple[str, ...]
     rows: list[InputRow]
     scorers: Scorers
-    display_error: Any = None
-    on_change: Any = None
-    _handle: Any = None
-    _runtime: Any = None
-    _names: Mapping[str, Any] = field(default_factory=dict)
+    display_error: BaseException | None = None
+    on_change: Callable[[Pairs], None] | None = None
+    _handle: BatchHandle = field(init=False)
+    _runtime: Runtime = field(kw_only=True)
+    _names: Mapping[str, object] = field(default_factory=dict)
     _plans: Mapping[str, Plan] = field(default_factory=dict)
     _consumed: dict[tuple[int, int, int], Row] = field(default_factory=dict)
     """(producer's model, consumer's model, row) -> the consumer's run."""
@@ -76,7 +79,7 @@ class Pairs(BatchRun):
         """``producer → consumer``."""
         return f"{self.producer} → {self.consumer}"
 
-    def resume(self, budget: Any = None) -> Pairs:
+    def resume(self, budget: BudgetLike = None) -> Pairs:
         """Go on with what is not done; itself."""
         if self.done():
             self._handle = resume_batch(
@@ -161,11 +164,7 @@ class Pairs(BatchRun):
              "high": p.passed.high, "n": p.passed.n, "usd": p.usd, "failures": [f"{at}: {why}" for at, why in p.failures]}
             for p in self.pairs()
         ]  # fmt: skip
-        try:
-            import pandas as pd
-        except ImportError:
-            return rows
-        return pd.DataFrame(rows)
+        return as_frame(rows)
 
     # ---------------------------------------------------------------- running
     async def _after(self, handle: BatchHandle) -> None:
@@ -182,7 +181,7 @@ class Pairs(BatchRun):
         self._consumed = asked
         await add_rows(self._runtime, handle, list(asked.values()), self._plans, self._names)
 
-    def _consumer_row(self, a: int, b: int, row: int, output: Any) -> Row:
+    def _consumer_row(self, a: int, b: int, row: int, output: object) -> Row:
         plan = self._plans[_consumer(self.models[b])]
         record = self.rows[row].record
         inputs = {n: record[n] for n in (*plan.inputs, *plan.optional_inputs) if n in record and record[n] is not None}
@@ -211,7 +210,7 @@ class Pairs(BatchRun):
     def __repr__(self) -> str:
         return f"<pairs of {self.graph}, run {self.run}: {len(self.models)} × {len(self.models)} models, {len(self.rows)} rows>"
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         return display.bundle(self)
 
 
@@ -253,8 +252,8 @@ def handed_over(plan: Plan, producer: str, columns: Sequence[str]) -> str:
 
 
 def start_pairs(
-    runtime: Runtime, producer: Any, consumer: Any, models: Sequence[str], inputs: Any, *, names: Mapping[str, Any],
-    score: Sequence[str] = (), budget: Any = None, seed: int = 0,
+    runtime: Runtime, producer: Agent, consumer: Agent, models: Sequence[str], inputs: object, *, names: Mapping[str, object],
+    score: Sequence[str] = (), budget: BudgetLike = None, seed: int = 0,
 ) -> Pairs:  # fmt: skip
     """Start the test of all ordered pairs; it is there at once, ``await`` it for the end.
 
@@ -308,7 +307,7 @@ def start_pairs(
     return made
 
 
-def reopen_pairs(runtime: Runtime, run: str, names: Mapping[str, Any], *, budget: Any = None) -> Pairs:
+def reopen_pairs(runtime: Runtime, run: str, names: Mapping[str, object], *, budget: BudgetLike = None) -> Pairs:
     """A recorded test of pairs, gone on with: what is done is read back, what is not is run.
 
     Raises
@@ -316,13 +315,7 @@ def reopen_pairs(runtime: Runtime, run: str, names: Mapping[str, Any], *, budget
     OrchError
         The run is no test of pairs.
     """
-    from orch_nb.engine.plan import from_data
-
-    begun = runtime.started(run)
-    kept = begun.inputs.get(KIND)
-    if kept is None:
-        raise OrchError(f"run {run} tests no pairs.", hint="`%orch runs` lists what it is")
-    plans = {key: from_data(data) for key, data in begun.inputs["plans"].items()}
+    kept, plans = recorded_batch(runtime, run, KIND)
     rows = [InputRow(**line) for line in kept["lines"]]
     made = Pairs(
         kept["producer"], kept["consumer"], tuple(kept["models"]), rows, read_scorers(kept["score"], names),
@@ -330,11 +323,6 @@ def reopen_pairs(runtime: Runtime, run: str, names: Mapping[str, Any], *, budget
     )  # fmt: skip
     made._handle = resume_batch(runtime, run, budget=budget, namespace=names, after=made._after)
     return made
-
-
-def is_pairs(begun: Any) -> bool:
-    """Whether a run's first event begins a test of pairs."""
-    return bool((begun.parent or {}).get(KIND))
 
 
 def _producer_rows(plan: Plan, models: Sequence[str], rows: Sequence[InputRow]) -> list[Row]:

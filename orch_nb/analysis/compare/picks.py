@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import string
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb.errors import BadOption
 from orch_nb.schema.canonical import canonical
@@ -32,18 +32,18 @@ def blind_order(seed: str, row: int, candidates: int) -> list[int]:
     return order
 
 
-def alike(answers: Mapping[int, Any], best: Sequence[int]) -> list[int]:
+def alike(answers: Mapping[int, object], best: Sequence[int]) -> list[int]:
     """All candidates whose answer is one of those picked: who reads the same twice can only name one of the letters."""
     picked = {_same(answers[c]) for c in best}
     return sorted(c for c, answer in answers.items() if _same(answer) in picked)
 
 
-def _same(answer: Any) -> str:
+def _same(answer: object) -> str:
     """One text for answers that read the same: white space around a text is not seen."""
     return canonical(answer.strip() if isinstance(answer, str) else answer)
 
 
-def qualities(answers: Mapping[int, Any], best: Sequence[int]) -> dict[int, float]:
+def qualities(answers: Mapping[int, object], best: Sequence[int]) -> dict[int, float]:
     """What a pick says of each candidate: 1 for the best, 0 for the others; a tie is half a win for each that shares it.
 
     Equal answers are one: those that gave the best have all won. Where all answers are equal, it is a tie.

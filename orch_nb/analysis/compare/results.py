@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from dataclasses import asdict, dataclass
 from decimal import Decimal
@@ -11,10 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from orch_nb import display
 from orch_nb.analysis.compare.picks import letter
-from orch_nb.analysis.compare.scorers import as_said
+from orch_nb.analysis.export import as_csv, write_file
 from orch_nb.analysis.intervals import Interval, interval
 from orch_nb.errors import OrchError
-from orch_nb.schema.secrets import REDACTOR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -209,14 +206,14 @@ def ladder(lines: Sequence[Standing], passes: float) -> Ladder:
 
 
 # ------------------------------------------------------------------ cells as rows
-def rows(made: Compared) -> list[dict[str, Any]]:
+def rows(made: Compared) -> list[dict[str, object]]:
     """One mapping for each cell. While names are hidden there are letters, and nothing that gives a model away."""
     hidden = made.is_hidden
     out = []
     for r, line in enumerate(made.rows):
         for place, c in enumerate(made.order(r) if hidden else range(len(made.candidates))):
             cell, one = made.cell(r, c), made.candidates[c]
-            row: dict[str, Any] = {"row": line.label, "note": line.note, **cell.inputs}
+            row: dict[str, object] = {"row": line.label, "note": line.note, **cell.inputs}
             if hidden:
                 out.append({**row, "answer": letter(place), "output": cell.output, "status": cell.status})
                 continue
@@ -236,44 +233,16 @@ def export(made: Compared, path: Path) -> Path:
     OrchError
         The file's ending is another one, or it cannot be written.
     """
-    kinds = {".json": _as_json, ".csv": _as_csv}
-    if path.suffix not in kinds:
+    if path.suffix not in (".json", ".csv"):
         raise OrchError(
-            f"`{path.name}` is no file that a comparison is written to.", hint="`.json`, or `.csv` for the table"
+            f"the file of a comparison must end in `.json` or `.csv`, got `{path.name}`.",
+            hint="`.csv` has the table only",
         )
-    try:
-        path.write_text(REDACTOR.text(kinds[path.suffix](made)), encoding="utf-8")
-    except OSError as error:
-        raise OrchError(f"{path} cannot be written: {error.strerror}.", hint="is the folder there?") from error
-    return path
-
-
-def _as_csv(made: Compared) -> str:
-    found = rows(made)
-    columns = list(dict.fromkeys(c for row in found for c in row))
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_csv_cell(row.get(c)) for c in columns] for row in found)
-    return out.getvalue()
-
-
-def _csv_cell(value: Any) -> Any:
-    """A cell as text; one that a spreadsheet would take for a formula is quoted."""
-    text = "" if value is None else as_said(value) if isinstance(value, dict | list | str) else str(value)
-    return f"'{text}" if text[:1] in ("=", "+", "@", "\t") or (text[:1] == "-" and not _is_number(text)) else text
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return write_file(path, _as_json(made) if path.suffix == ".json" else as_csv(rows(made)))
 
 
 def _as_json(made: Compared) -> str:
-    data: dict[str, Any] = {
+    data: dict[str, object] = {
         "format": "orch.comparison", "version": 1, "name": made.name, "task": made.task, "run": made.run,
         "spent_usd": made.spent_usd, "scorers": made.scorers.texts, "cells": rows(made),
         "picked": {made.rows[r].label: [made.candidates[c].key for c in best] for r, best in made.picked.items()} if not made.is_hidden else {},

@@ -17,8 +17,9 @@ import inspect
 import math
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from orch_nb.analysis.export import as_text
 from orch_nb.engine.user_code import contained, raised
 from orch_nb.errors import BadOption, nearest
 from orch_nb.schema.amount import read_amount
@@ -45,8 +46,8 @@ class Score:
 class Answered:
     """What a scorer sees of one cell: the answer, whether it fits its `out`, and the row it answers."""
 
-    output: Any
-    record: Mapping[str, Any]
+    output: object
+    record: Mapping[str, object]
     is_valid: bool = True
     has_type: bool = False
 
@@ -103,7 +104,7 @@ class Regex:
 
     def score(self, answered: Answered) -> Score:
         """1 when the pattern is found, else 0."""
-        said = as_said(part(answered.output, self.of))[:MAX_TEXT]
+        said = as_text(part(answered.output, self.of))[:MAX_TEXT]
         return Score(1.0) if self.pattern.search(said) else Score(0.0, f"no match in {_brief(said)}")
 
 
@@ -157,7 +158,7 @@ class ByFunction:
     """What a function of the notebook says: true or false, or a number from 0 to 1."""
 
     text: str
-    function: Callable[..., Any]
+    function: Callable[..., object]
 
     def needs(self) -> Sequence[str]:
         """Parameters that are columns of the row."""
@@ -212,7 +213,7 @@ class Scorers:
         return [*(s.text for s in self.cells), *(j.text for j in self.judges)]
 
 
-def read_scorers(texts: Sequence[str], names: Mapping[str, Any]) -> Scorers:
+def read_scorers(texts: Sequence[str], names: Mapping[str, object]) -> Scorers:
     """The scorers that were written.
 
     Parameters
@@ -235,7 +236,7 @@ def read_scorers(texts: Sequence[str], names: Mapping[str, Any]) -> Scorers:
     return made
 
 
-def _read(text: str, names: Mapping[str, Any]) -> Scorer | Judge:
+def _read(text: str, names: Mapping[str, object]) -> Scorer | Judge:
     try:
         tree = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -263,7 +264,7 @@ def _read(text: str, names: Mapping[str, Any]) -> Scorer | Judge:
         raise _bad(text, "has arguments that it does not take", f"usage: {_USAGE[tree.func.id]}") from None
 
 
-def _literal(tree: ast.expr, text: str) -> Any:
+def _literal(tree: ast.expr, text: str) -> object:
     """A literal, or a bare name (`price`, `price.max`) as a text: columns and models are written without quotes."""
     if isinstance(tree, ast.Name | ast.Attribute) and re.fullmatch(r"\w+(\.\w+)*", ast.unparse(tree)):
         return ast.unparse(tree)
@@ -273,7 +274,7 @@ def _literal(tree: ast.expr, text: str) -> Any:
         raise _bad(text, "may hold texts, numbers and names only", "nothing is evaluated here") from None
 
 
-def _function(name: str, names: Mapping[str, Any]) -> Callable[..., Any]:
+def _function(name: str, names: Mapping[str, object]) -> Callable[..., object]:
     found = names.get(name)
     if found is None or not callable(found):
         known = [n for n, v in names.items() if callable(v) and not n.startswith("_")]
@@ -288,7 +289,7 @@ def _function(name: str, names: Mapping[str, Any]) -> Callable[..., Any]:
         raise _bad(
             name, "is a coroutine function", "a scorer is an ordinary function; an agent that judges is `judge(…)`"
         )
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _exact(text: str, column: str, *, of: str = "") -> Exact:
@@ -302,7 +303,7 @@ def _regex(text: str, pattern: str, *, of: str = "") -> Regex:
         raise _bad(text, f"is no pattern: {error}", "a Python regular expression in quotes") from None
 
 
-def _numeric(text: str, tolerance: Any, *, of: str, to: str = "") -> Numeric:
+def _numeric(text: str, tolerance: object, *, of: str, to: str = "") -> Numeric:
     is_relative = isinstance(tolerance, str) and tolerance.strip().endswith("%")
     try:
         amount = tolerance.strip().removesuffix("%") if isinstance(tolerance, str) else tolerance
@@ -319,7 +320,7 @@ def _judge(text: str, criteria: str, *, model: str = "", k: int = 2) -> Judge:
     return Judge(text, _word(criteria, text), model, k)
 
 
-def _word(value: Any, text: str) -> str:
+def _word(value: object, text: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise _bad(text, f"has {value!r} where a text belongs", "a column's name, or a text in quotes")
     return value
@@ -346,7 +347,7 @@ def _bad(text: str, what: str, hint: str) -> BadOption:
 
 
 # ------------------------------------------------------------------ values
-def part(output: Any, field_name: str) -> Any:
+def part(output: object, field_name: str) -> object:
     """The field of an answer (``price.max`` for a nested one), or the whole of an answer that has no fields."""
     value = output
     for name in field_name.split(".") if field_name else ():
@@ -356,16 +357,7 @@ def part(output: Any, field_name: str) -> Any:
     return value
 
 
-def as_said(value: Any) -> str:
-    """An answer as text: text as it is, data as JSON."""
-    if isinstance(value, str):
-        return value
-    import json
-
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
-
-
-def number_in(value: Any) -> float | None:
+def number_in(value: object) -> float | None:
     """The number that a value is, or the only one that its text holds (``$1,299.50`` is 1299.5); None when there is none,
     or several that differ."""
     if isinstance(value, bool) or value is None:
@@ -376,7 +368,7 @@ def number_in(value: Any) -> float | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _same(got: Any, wanted: Any) -> bool:
+def _same(got: object, wanted: object) -> bool:
     if isinstance(got, str) and isinstance(wanted, str):
         return got.strip() == wanted.strip()
     if isinstance(got, bool) or isinstance(wanted, bool):
@@ -384,20 +376,20 @@ def _same(got: Any, wanted: Any) -> bool:
     return bool(got == wanted)
 
 
-def _brief(value: Any) -> str:
+def _brief(value: object) -> str:
     from orch_nb.trace.preview import brief
 
     return f"`{brief(value, 60)}`"
 
 
-def _parameters(function: Callable[..., Any]) -> list[str]:
+def _parameters(function: Callable[..., object]) -> list[str]:
     try:
         return list(inspect.signature(function).parameters)
     except (TypeError, ValueError):
         return ["output"]
 
 
-def _required_parameters(function: Callable[..., Any]) -> list[str]:
+def _required_parameters(function: Callable[..., object]) -> list[str]:
     try:
         found = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):

@@ -22,6 +22,9 @@ from orch_nb.schema.messages import Usage
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from matplotlib.figure import Figure
+
+    from orch_nb.analysis.forecast.workload import Call
     from orch_nb.catalog.models import ModelBook
 
 DAYS_IN_MONTH, DAYS_IN_YEAR = 30, 365
@@ -167,13 +170,13 @@ class Forecast:
             )
         return self._bands[runs]
 
-    def chance_above(self, usd: Any, *, days: int = 1) -> float | None:
+    def chance_above(self, usd: object, *, days: int = 1) -> float | None:
         """The chance that so many days cost more than `usd`; None where no interval can be given."""
         runs = self.per_day * days
         found = self.band(runs)
         return None if found is None or not runs else found.chance_above(float(read_exact(usd, "`usd`") / runs))
 
-    def break_even(self, *, fixed_usd_a_month: Any = 0, setup_usd: Any = 0) -> BreakEven:
+    def break_even(self, *, fixed_usd_a_month: object = 0, setup_usd: object = 0) -> BreakEven:
         """From which volume, and after how many days, the saving against the baseline pays what the plan costs besides calls.
 
         Parameters
@@ -266,26 +269,27 @@ class Forecast:
     def __repr__(self) -> str:
         return str(self._repr_mimebundle_()["text/plain"])
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         return display.bundle(self)
 
-    def plot(self, per_day: Iterable[Any] = VOLUMES) -> Any:
+    def plot(self, per_day: Iterable[object] = VOLUMES) -> Figure:
         """Dollars a day against runs a day, both logarithmic, with the interval and the baseline: a matplotlib `Figure`."""
-        return display.figure(self, per_day)
+        figure: Figure = display.figure(self, per_day)
+        return figure
 
 
 # ------------------------------------------------------------------ making one
 def forecast(
-    given: Any,
+    given: object,
     *,
-    per_day: Any,
-    against: Any = None,
+    per_day: object,
+    against: object = None,
     swap: Mapping[str, str] | None = None,
-    cache_hits: Any = None,
-    retries: Any = None,
-    reviews: Any = None,
-    review_usd: Any = 0,
-    token_ratio: Mapping[str, Any] | None = None,
+    cache_hits: object = None,
+    retries: object = None,
+    reviews: object = None,
+    review_usd: object = 0,
+    token_ratio: Mapping[str, object] | None = None,
     name: str = "",
     days_in_month: int = DAYS_IN_MONTH,
     days_in_year: int = DAYS_IN_YEAR,
@@ -358,7 +362,7 @@ def forecast(
     )  # fmt: skip
 
 
-def _runs_a_day(per_day: Any) -> Fraction:
+def _runs_a_day(per_day: object) -> Fraction:
     made = read_exact(per_day, "`per_day`", of="a number of runs a day", example="such as 10000")
     if not made:
         raise BadOption(f"`per_day` must be a number of runs a day above 0, got {per_day}.", hint="such as 10000")
@@ -392,7 +396,7 @@ def one_agent(workload: Workload, scenario: Scenario, pricing: Pricing) -> Decim
     return dollars(total / len(workload.runs))
 
 
-def _on(usage: Usage, model: str, call: Any, pricing: Pricing) -> Fraction:
+def _on(usage: Usage, model: str, call: Call, pricing: Pricing) -> Fraction:
     """What the whole would cost on the model of one of its calls; of a model whose price is not listed, at that call's own rate."""
     from orch_nb.catalog.prices import cost
     from orch_nb.errors import RoutingError
@@ -400,7 +404,7 @@ def _on(usage: Usage, model: str, call: Any, pricing: Pricing) -> Fraction:
     try:
         return Fraction(cost(usage, pricing.price(model)))
     except RoutingError:
-        tokens = call.usage.input_tokens + call.usage.output_tokens
+        tokens = call.usage.input_tokens + call.usage.output_tokens if call.usage else 0
         return (call.usd or ZERO) / tokens * (usage.input_tokens + usage.output_tokens) if tokens else call.usd or ZERO
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb.display import draws
 from orch_nb.views.format import RUN, WARN
@@ -14,11 +14,13 @@ from orch_nb.views.table import Column, Table
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from matplotlib.axes import Axes
+
     from orch_nb.analysis.forecast.forecast import Forecast
 
 
 @draws("orch_nb.analysis.forecast.forecast.Forecast", "figure")
-def plot_forecast(made: Forecast, per_day: Iterable[Any]) -> Picture:
+def plot_forecast(made: Forecast, per_day: Iterable[object]) -> Picture:
     """The mean, its interval where there is one, and the baseline dashed; both axes logarithmic unless all is free."""
     at = sorted({v for v in (Fraction(str(n)) for n in (*per_day, made.per_day)) if v > 0})
     x = [float(v) for v in at]
@@ -50,7 +52,7 @@ def _other(made: Forecast) -> str:
     return f"{name} (before)" if name == line(made.name, 40) else name
 
 
-def _label(axes: Any) -> None:
+def _label(axes: Axes) -> None:
     """Dollars as dollars, and a legend in which nothing between two dollar signs becomes a formula."""
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb.analysis.forecast.scenario import ZERO, Scenario, cost_of, mean_cost, taken
 from orch_nb.analysis.forecast.workload import UNNAMED, Call, RunUse, Workload, workload_of
@@ -101,7 +101,7 @@ def _mean_by_step(runs: list[RunUse]) -> dict[str, Fraction]:
     return {step: usd[step] / count[step] for step in usd}
 
 
-def saving_against(workload: Workload, scenario: Scenario, against: Any, pricing: Pricing) -> Saving:
+def saving_against(workload: Workload, scenario: Scenario, against: object, pricing: Pricing) -> Saving:
     """What the workload under the scenario saves against a baseline.
 
     Parameters
@@ -131,7 +131,7 @@ def saving_against(workload: Workload, scenario: Scenario, against: Any, pricing
     return _parts(base_load, base, like, own, workload.calls_a_run(), pricing)
 
 
-def _model_in(against: Any) -> str:
+def _model_in(against: object) -> str:
     if not isinstance(against, str):
         return ""
     words = against.split()
@@ -140,7 +140,7 @@ def _model_in(against: Any) -> str:
     return "" if _is_amount(against) else against.strip()
 
 
-def _is_amount(against: Any) -> bool:
+def _is_amount(against: object) -> bool:
     if isinstance(against, str):
         return is_amount_like(against)
     from decimal import Decimal

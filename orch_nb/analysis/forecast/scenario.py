@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb.errors import BadOption, UnknownPrice, nearest
 from orch_nb.estimates.history import mean
@@ -78,7 +78,7 @@ class Parts:
         return Parts(self.first / by, self.retried / by, self.cached / by, self.reviewed / by)
 
 
-def share(value: Any, key: str, *, most: int | None = 1) -> Fraction | None:
+def share(value: object, key: str, *, most: int | None = 1) -> Fraction | None:
     """A rate as an exact number from 0 to `most`; None stays None.
 
     Raises

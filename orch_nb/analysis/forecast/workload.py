@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from orch_nb.catalog import models, prices
 from orch_nb.errors import BadOption, UnknownPrice, nearest
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
     from orch_nb.catalog.models import ModelBook
     from orch_nb.catalog.prices import Price
+    from orch_nb.schema.events import Event, RunStarted
     from orch_nb.trace.span import Span
+
+    Events: TypeAlias = Sequence[Event]
 
 COUNTED = ("done", "failed")
 """Runs that are looked at: a failed run was billed too. One that was stopped, or goes on, says nothing about a whole run."""
@@ -118,10 +121,10 @@ class Pricing:
     """
 
     book: ModelBook
-    token_ratio: Mapping[str, Any]
+    token_ratio: Mapping[str, object]
 
     @classmethod
-    def of(cls, book: ModelBook | None = None, token_ratio: Mapping[str, Any] | None = None) -> Pricing:
+    def of(cls, book: ModelBook | None = None, token_ratio: Mapping[str, object] | None = None) -> Pricing:
         """With the current runtime's models unless told."""
         return cls(models.current() if book is None else book, dict(token_ratio or {}))
 
@@ -171,7 +174,7 @@ class Pricing:
 
 
 # ------------------------------------------------------------------ from anything
-def workload_of(given: Any, pricing: Pricing, name: str = "") -> Workload:
+def workload_of(given: object, pricing: Pricing, name: str = "") -> Workload:
     """The workload that something is: a step table, stored runs, a workload, or dollars a run.
 
     Parameters
@@ -212,20 +215,20 @@ def workload_of(given: Any, pricing: Pricing, name: str = "") -> Workload:
     )
 
 
-def named(value: Any, name: str, models: ModelBook | None) -> Any:
+def named(value: object, name: str, models: ModelBook | None) -> object:
     """A step table as a workload that is called like its variable; anything else as it is."""
     is_table = hasattr(value, "columns") or (isinstance(value, list) and bool(value) and isinstance(value[0], Mapping))
     return workload_of(value, Pricing.of(models), name) if is_table else getattr(value, "workload", value)
 
 
-def _amount(given: Any, name: str) -> Workload:
+def _amount(given: object, name: str) -> Workload:
     each = read_exact(given, f"`{name or 'cost of a run'}`", most=prices.MAX_PRICE)
     shown = f"{Quantity(each, usd=1).shown()} a run"
     return Workload(name or shown, (RunUse((Call(name or "run", usd=each),)),), True)
 
 
 # ------------------------------------------------------------------ typed by hand
-def typed(rows: Sequence[Mapping[str, Any]], pricing: Pricing, name: str = "") -> Workload:
+def typed(rows: Sequence[Mapping[str, object]], pricing: Pricing, name: str = "") -> Workload:
     """A step table as a workload of one run.
 
     Raises
@@ -243,11 +246,11 @@ def typed(rows: Sequence[Mapping[str, Any]], pricing: Pricing, name: str = "") -
     return Workload(name or UNNAMED, (use,), True)
 
 
-def _is_missing(value: Any) -> bool:
+def _is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value)) or value == ""
 
 
-def _check_columns(row: Mapping[str, Any], at: int) -> None:
+def _check_columns(row: Mapping[str, object], at: int) -> None:
     for key in row:
         if key not in COLUMNS:
             near = nearest(key, COLUMNS)
@@ -263,16 +266,16 @@ def _check_columns(row: Mapping[str, Any], at: int) -> None:
         )
 
 
-def _typed_call(row: Mapping[str, Any], at: int, pricing: Pricing) -> Call:
+def _typed_call(row: Mapping[str, object], at: int, pricing: Pricing) -> Call:
     into, out, cached = (int(_figure(row, key, at, Fraction(0))) for key in TOKENS)
     usage = Usage(into, out, cached) if any(key in row for key in TOKENS) else None
-    call = Call(row["step"], str(row.get("model", "")), _figure(row, "calls", at, Fraction(1)), Fraction(0), usage)
+    call = Call(str(row["step"]), str(row.get("model", "")), _figure(row, "calls", at, Fraction(1)), Fraction(0), usage)
     if "usd" in row:
         return replace(call, usd=_figure(row, "usd", at, Fraction(0)))
     return pricing.reprice(call, call.model)
 
 
-def _figure(row: Mapping[str, Any], key: str, at: int, otherwise: Fraction) -> Fraction:
+def _figure(row: Mapping[str, object], key: str, at: int, otherwise: Fraction) -> Fraction:
     """A figure from 0 up, exactly as it is written: 0.1 is one tenth."""
     if key not in row:
         return otherwise
@@ -284,7 +287,7 @@ def _figure(row: Mapping[str, Any], key: str, at: int, otherwise: Fraction) -> F
 
 
 # ------------------------------------------------------------------ from stored runs
-def recorded(runs: Iterable[Sequence[Any]], name: str = "") -> Workload:
+def recorded(runs: Iterable[Events], name: str = "") -> Workload:
     """Stored runs as a workload. O(events).
 
     Raises
@@ -294,13 +297,14 @@ def recorded(runs: Iterable[Sequence[Any]], name: str = "") -> Workload:
     """
     kept, left_out = [], 0
     for events in runs:
-        if (events[0].parent or {}).get("batch"):  # the frame around its rows, which are runs themselves
+        begun = _begun(events)
+        if (begun.parent or {}).get("batch"):  # the frame around its rows, which are runs themselves
             continue
         if not _counts(events):
             left_out += 1
             continue
         kept.append(events)
-        name = name or events[0].graph
+        name = name or begun.graph
     if not kept:
         raise BadOption(
             f"no finished run of `{name or 'it'}` to go by ({left_out} left out).",
@@ -310,16 +314,21 @@ def recorded(runs: Iterable[Sequence[Any]], name: str = "") -> Workload:
     return Workload(name, uses, notes=_notes(kept, left_out))
 
 
-def _counts(events: Sequence[Any]) -> bool:
-    begun = events[0]
-    parent = begun.parent or {}
+def _begun(events: Events) -> RunStarted:
+    first = events[0]
+    assert isinstance(first, ev.RunStarted)
+    return first
+
+
+def _counts(events: Events) -> bool:
+    parent = _begun(events).parent or {}
     ended = next((e for e in reversed(events) if isinstance(e, ev.RunEnded | ev.Resumed)), None)
     if any(parent.get(kind) for kind in NOT_LIVE):
         return False
     return isinstance(ended, ev.RunEnded) and ended.status in COUNTED
 
 
-def _use(events: Sequence[Any]) -> RunUse:
+def _use(events: Events) -> RunUse:
     from orch_nb.trace.span import CALLS
     from orch_nb.trace.spans import Walk
 
@@ -334,7 +343,7 @@ def _use(events: Sequence[Any]) -> RunUse:
         Fraction(sum(1 for s in acts if s.by)),
         sum(s.latency_s or 0.0 for s in acts if s.kind in ("agent", "function", "tool")),
         max(0.0, walk.elapsed(events[-1].at) - people),
-        events[0].run,
+        _begun(events).run,
     )
 
 
@@ -355,16 +364,15 @@ def _calls(rows: Iterable[Span]) -> Iterable[Call]:
             yield Call(step_of(span), saved_usd=Fraction(span.saved_usd))
 
 
-def _newest(kept: Sequence[Sequence[Any]]) -> Sequence[Any]:
-    return max(kept, key=lambda events: events[0].at)
-
-
-def _notes(kept: Sequence[Sequence[Any]], left_out: int) -> tuple[str, ...]:
-    failed = sum(1 for events in kept if events[-1].status == "failed")
+def _notes(kept: Sequence[Events], left_out: int) -> tuple[str, ...]:
+    ends = [events[-1] for events in kept]
+    failed = sum(isinstance(end, ev.RunEnded) and end.status == "failed" for end in ends)
     notes = []
     if failed:
         notes.append(f"{failed} of {len(kept)} runs failed; what they cost is counted, a whole run would cost more")
-    older = sum(1 for events in kept if events[0].plan != _newest(kept)[0].plan)
+    begun = [_begun(events) for events in kept]
+    newest = max(begun, key=lambda one: one.at).plan
+    older = sum(one.plan != newest for one in begun)
     if older:
         notes.append(f"{older} of {len(kept)} runs are of an earlier definition of the graph")
     if left_out:

@@ -10,18 +10,18 @@ import hashlib
 import json
 from collections import Counter
 from dataclasses import asdict
-from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from orch_nb.analysis.export import date_of, write_file
 from orch_nb.analysis.intervals import Interval
 from orch_nb.analysis.matrix.data import Entry, MatrixData, TaskRow
 from orch_nb.errors import OrchError
 from orch_nb.schema.secrets import REDACTOR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from orch_nb.routing.evidence import Evidence
 
@@ -30,11 +30,6 @@ M = TypeVar("M", bound=MatrixData)
 FORMAT = "orch.routing-matrix"
 VERSION = 1
 MAX_BYTES = 16_000_000
-
-
-def today(now: float | None = None) -> str:
-    """The date of an instant (now unless told), UTC, ISO."""
-    return (datetime.now(UTC) if now is None else datetime.fromtimestamp(now, UTC)).date().isoformat()
 
 
 def digest_of(rows: Iterable[Evidence]) -> str:
@@ -60,17 +55,13 @@ def write(made: MatrixData, path: str | Path, *, sign: str = "") -> Path:
         raise OrchError(f"a matrix is written as JSON, not `{file.name}`.", hint="routing_matrix.json")
     data, _ = REDACTOR.clean(_data(made, sign.strip()))
     data["sha256"] = _hash(data)
-    try:
-        file.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OrchError(f"{file} cannot be written: {error.strerror}.", hint="is the folder there?") from error
-    return file
+    return write_file(file, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
 
-def _data(made: MatrixData, sign: str) -> dict[str, Any]:
+def _data(made: MatrixData, sign: str) -> dict[str, object]:
     return {
         "format": FORMAT, "version": VERSION, "made": made.made_at,
-        "signed": {"by": sign, "at": today()} if sign else None, "prices_date": made.prices_date, "baseline": made.baseline,
+        "signed": {"by": sign, "at": date_of()} if sign else None, "prices_date": made.prices_date, "baseline": made.baseline,
         "tolerance": made.tolerance, "minimum": made.minimum, "models": list(made.models),
         "evidence": {"count": made.count, "sha256": made.digest},
         "tasks": {row.task: {"chosen": row.chosen, "because": row.because,
@@ -78,14 +69,14 @@ def _data(made: MatrixData, sign: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _entry_data(one: Entry) -> dict[str, Any]:
+def _entry_data(one: Entry) -> dict[str, object]:
     data = asdict(one)
     data["per_call_usd"] = None if one.per_call_usd is None else str(one.per_call_usd)
     data["by"] = list(one.by)
     return {key: value for key, value in data.items() if key != "model"}
 
 
-def _hash(data: dict[str, Any]) -> str:
+def _hash(data: Mapping[str, object]) -> str:
     kept = {key: value for key, value in data.items() if key != "sha256"}
     return hashlib.sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 

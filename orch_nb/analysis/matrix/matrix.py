@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from orch_nb import display
+from orch_nb.analysis.export import as_frame, date_of
 from orch_nb.analysis.intervals import interval
 from orch_nb.analysis.matrix.data import Entry, MatrixData, TaskRow
 from orch_nb.errors import BadOption, OrchError, nearest
@@ -21,6 +22,8 @@ from orch_nb.schema.amount import read_exact
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
+
+    from matplotlib.figure import Figure
 
     from orch_nb.analysis.matrix.next_test import Suggestion
     from orch_nb.routing.evidence import Evidence
@@ -87,7 +90,7 @@ class Matrix(MatrixData):
         BadOption
             The baseline is no model of the evidence, the tolerance is not within 0 to 1, or the minimum below 1.
         """
-        from orch_nb.analysis.matrix.file import digest_of, today
+        from orch_nb.analysis.matrix.file import digest_of
 
         rows = sorted(evidence, key=lambda e: (e.at, e.key))
         check_options(tolerance, minimum)
@@ -104,7 +107,7 @@ class Matrix(MatrixData):
                             hint=f"did you mean `{near}`?" if near else f"models: {', '.join(dearest) or 'none'}")  # fmt: skip
         made = tuple(_row(task, tasks[task], tolerance, minimum, dearest) for task in sorted(tasks))
         return cls(
-            made, tuple(dearest), chosen_base, tolerance, minimum, len(rows), digest_of(rows), today(now), prices_date
+            made, tuple(dearest), chosen_base, tolerance, minimum, len(rows), digest_of(rows), date_of(now), prices_date
         )
 
     # ---------------------------------------------------------------- look-ups
@@ -133,11 +136,7 @@ class Matrix(MatrixData):
     def table(self) -> Any:
         """One row for each task and model, as a data frame where pandas is, else a list of mappings."""
         found = [self._flat(row, row.entries[m]) for row in self.rows for m in self.models if m in row.entries]
-        try:
-            import pandas as pd
-        except ImportError:
-            return found
-        return pd.DataFrame(found)
+        return as_frame(found)
 
     def _flat(self, row: TaskRow, one: Entry) -> dict[str, Any]:
         return {
@@ -147,7 +146,7 @@ class Matrix(MatrixData):
         }  # fmt: skip
 
     # ---------------------------------------------------------------- what follows
-    def blend(self, mix: Mapping[str, Any] | None = None) -> Blend:
+    def blend(self, mix: Mapping[str, object] | None = None) -> Blend:
         """What a mix of tasks costs on the chosen models, against all of it on the baseline.
 
         Parameters
@@ -170,9 +169,10 @@ class Matrix(MatrixData):
 
         return suggestions(self)[:at_most]
 
-    def plot(self) -> Any:
+    def plot(self) -> Figure:
         """Quality with its interval for every task and model, the chosen one marked, as a matplotlib figure that shows itself."""
-        return display.figure(self)
+        figure: Figure = display.figure(self)
+        return figure
 
     # ---------------------------------------------------------------- as a file
     def write(self, path: str | Path, *, sign: str = "") -> Path:
@@ -203,7 +203,7 @@ class Matrix(MatrixData):
     def __repr__(self) -> str:
         return f"<matrix of {len(self.rows)} tasks and {len(self.models)} models, {self.count} judgements>"
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         return display.bundle(self)
 
 
@@ -286,7 +286,7 @@ def _because(chosen: Entry, best: Entry, fit: Sequence[Entry], tolerance: float)
 
 
 # ------------------------------------------------------------------ a mix of tasks
-def _shares(mix: Mapping[str, Any], made: Matrix) -> dict[str, Fraction]:
+def _shares(mix: Mapping[str, object], made: Matrix) -> dict[str, Fraction]:
     out: dict[str, Fraction] = {}
     for task, share in mix.items():
         made.row(task)

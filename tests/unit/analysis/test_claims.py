@@ -185,7 +185,7 @@ def test_stored_runs_come_with_their_interval() -> None:
     assert (exact.verdict, exact.is_sure) == ("holds", None)
     assert "both sides" not in exact.why
     assert said("given: desk\nspeed-up >= 1x", runs_of=runs_of) == "holds"
-    with pytest.raises(BadExpression, match="`desc` is no variable and has no stored run"):
+    with pytest.raises(BadExpression, match="`desc` is neither a variable nor a graph or agent with stored runs"):
         said("given: desc\ncost = $1", runs_of=runs_of)
 
 
@@ -217,7 +217,7 @@ def test_two_bare_amounts_are_a_change() -> None:
         ("given hybrid at 10 a day\ncost = $1", 2, "`given` needs a colon"),
         ("given: hybrid\nagainst: big\ncost = $1", 3, "`against: all on big`, if the model is meant"),
         ("speed-up >= 3x with 3 branches", 2, "`given: 10 min to 3 min`"),
-        ("given: word\ncost = $1", 2, "`word` is a text; it has no cost"),
+        ("given: word\ncost = $1", 2, "`word` must be a graph, runs or a step table, got a text"),
         ("given: hybrid at $5\ncost = $1", 2, "a number of runs in a period, above 0, got $5.00"),
         ("1 = 1\n\nsaving >= 60 %", 4, "`saving` of what?"),
         ("given: hybrid\nsaving >= 60 %", 3, "a saving needs something to compare with"),

@@ -322,7 +322,7 @@ def test_the_table_has_every_cell_and_files_say_the_same(rt, model, run_cell, tm
     lines = made.export(tmp_path / "x.csv").read_text().splitlines()
     assert len(lines) == 5
     assert "'=cmd()" in lines[1]
-    with pytest.raises(OrchError, match="no file that a comparison"):
+    with pytest.raises(OrchError, match="must end in `.json` or `.csv`, got `x.docx`"):
         made.export(tmp_path / "x.docx")
 
 
@@ -400,7 +400,7 @@ def test_equal_answers_share_a_pick(rt, model, run_cell) -> None:
 
 @pytest.mark.parametrize(
     ("row", "choice", "says"),
-    [(0, "C", "no answer `C`"), (0, "", "no answer"), (9, "A", "no row 9"), (-1, "A", "no row -1")],
+    [(0, "C", "no answer `C`"), (0, "", "no answer"), (9, "A", "0 to 2, got 9"), (-1, "A", "0 to 2, got -1")],
 )
 def test_what_cannot_be_picked_is_said(rt, model, run_cell, row: int, choice: str, says: str) -> None:
     """A letter or a row that is not there is a typed error, and nothing is noted."""
