@@ -1,4 +1,4 @@
-"""What comparisons, pairs and matrices share when they are taken along: data frames, CSV, files, dates."""
+"""Export of comparisons, pairs, matrices and fixtures: data frames, CSV, files, dates."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def interval_cell(value: Interval, facts: Sequence[str], *, strong: bool = False
     Parameters
     ----------
     strong
-        Whether the value stands out, as the chosen one does.
+        True shows the value in bold, as the chosen one.
     mark
         HTML after the interval.
     """

@@ -1,4 +1,4 @@
-"""From a cell to what is run: every prompt on every model as a plan of its own, every row as its inputs."""
+"""The candidates of a comparison: every prompt on every model as a plan of its own, every row as inputs."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from orch_nb.lang.compare_cell import MAX_CELLS
 from orch_nb.runtime.batch import rows_of as batch_rows
 from orch_nb.schema.budget import Budget, parse_budget
 from orch_nb.schema.canonical import digest
+from orch_nb.views.format import a_
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -42,13 +43,13 @@ class Candidate:
     Parameters
     ----------
     prompt, model
-        The names that the cell gives them; `model_id` and `provider` are what the name stood for.
+        Their names in the cell; `model_id` and `provider` are the model that the name meant.
     identity
-        Digest of what is asked and how (prompt, persona, form of the answer): part of the evidence's key.
+        Digest of prompt, persona and form of the answer: part of the evidence's key.
     cell
         The ``%%agent`` cell of the prompt on this model.
     has_type
-        Whether the prompt declares the form of its answer.
+        True if the prompt declares the form of its answer.
     """
 
     prompt: str
@@ -61,13 +62,13 @@ class Candidate:
 
     @property
     def key(self) -> str:
-        """The name of its plan."""
+        """Name of its plan."""
         return f"{self.prompt}/{self.model}"
 
 
 @dataclass(slots=True)
 class PreparedComparison:
-    """All that a comparison runs: candidates with their plans, rows, one batch row for each cell, scorers, notes."""
+    """Everything that a comparison runs: candidates with their plans, rows, a batch row for each cell, scorers, notes."""
 
     task: str
     candidates: list[Candidate]
@@ -78,7 +79,7 @@ class PreparedComparison:
     notes: list[str]
 
     def as_data(self, cell: CompareCell, agents: Sequence[str]) -> dict[str, object]:
-        """What the log keeps, so that another process can make the comparison again."""
+        """Return the data in the log from which another process can continue the comparison."""
         return {
             "name": cell.name, "task": self.task, "score": list(cell.score), "blind": cell.blind, "seed": cell.seed,
             "passes": cell.passes, "models": list(cell.models), "prompts": list(agents), "notes": self.notes,
@@ -87,7 +88,7 @@ class PreparedComparison:
 
 
 def on_model(agent: Agent, model: str) -> Agent:
-    """The same agent on one model and no other: no fallback, no route, no second opinion, no cached answer of another day."""
+    """Return the agent on one model only: without fallback, route, second opinion or cached answers."""
     made = copy.copy(agent)
     keys = ("fallback", "route", "second_opinion", "sla", "cache")
     update = {key: type(agent.spec).model_fields[key].get_default(call_default_factory=True) for key in keys}
@@ -98,15 +99,15 @@ def on_model(agent: Agent, model: str) -> Agent:
 
 
 def make(runtime: Runtime, cell: CompareCell, names: Mapping[str, object]) -> PreparedComparison:
-    """Everything checked and compiled, nothing spent.
+    """Check and compile everything; nothing is spent.
 
     Raises
     ------
     BadOption, MissingInput, UnknownModel, GraphError
-        A prompt, model, scorer or column is not there, or does not fit.
+        A prompt, model, scorer or column does not exist or does not fit.
     """
     if cell.budget is not None and parse_budget(cell.budget).at_limit != "stop":
-        raise cell.error("budget", "a comparison stops at its budget: another model must not answer for the one that is compared.",
+        raise cell.error("budget", "`degrade` is not allowed in a comparison: a substitute model would be scored in place of the one tested.",
                          hint="`budget: 0.10`")  # fmt: skip
     agents = prompt_agents(cell, names)
     scorers = _at(cell, "score", lambda: read_scorers(cell.score, names))
@@ -127,7 +128,7 @@ def make(runtime: Runtime, cell: CompareCell, names: Mapping[str, object]) -> Pr
 
 
 def _at(cell: CompareCell, key: str, work: Callable[[], Made]) -> Made:
-    """What `work` makes; its error shown at the key's line."""
+    """Return the result of `work`; an error points at the line of the key."""
     try:
         return work()
     except OrchError as error:
@@ -137,12 +138,12 @@ def _at(cell: CompareCell, key: str, work: Callable[[], Made]) -> Made:
 
 
 def prompt_agents(cell: CompareCell, names: Mapping[str, object]) -> dict[str, Agent]:
-    """Prompt's name -> agent: one of the notebook, or one made of the cell's text.
+    """Return the agent of each prompt by name: one of the notebook, or one made of the cell's text.
 
     Raises
     ------
     BadOption
-        There is no such agent; the nearest is named.
+        No agent has this name; the nearest is named.
     """
     from orch_nb.agents.agent import Agent
 
@@ -155,11 +156,11 @@ def prompt_agents(cell: CompareCell, names: Mapping[str, object]) -> dict[str, A
         if not isinstance(found, Agent):
             known = [n for n, v in names.items() if isinstance(v, Agent) and not n.startswith("_")]
             near = nearest(name, known)
-            there = f"there are: {', '.join(known)}" if known else "define it with `%%agent`"
+            there = f"agents: {', '.join(known)}" if known else "define it with `%%agent`"
             what = (
-                f"`{name}` is no agent of this notebook."
+                f"`{name}` must be an agent of this notebook."
                 if found is None
-                else f"`{name}` is a {type(found).__name__}, not an agent."
+                else f"`{name}` must be an agent, got {a_(type(found).__name__)}."
             )
             raise cell.error(
                 "prompts",
@@ -172,12 +173,12 @@ def prompt_agents(cell: CompareCell, names: Mapping[str, object]) -> dict[str, A
 
 
 def check_harmless(agent: Agent) -> None:
-    """Refuse an agent that acts on the world: a comparison asks it many times, and only one of its answers is wanted.
+    """Refuse an agent with effects: a comparison would perform them in every cell.
 
     Raises
     ------
     BadOption
-        It declares effects; they are named.
+        The agent declares effects; they are named.
     """
     if agent.spec.effects:
         raise BadOption(
@@ -213,7 +214,7 @@ def _edges(runtime: Runtime, cell: CompareCell, task: str) -> list[Fixture]:
 
 
 def _check_columns(cell: CompareCell, scorers: Scorers, rows: Sequence[InputRow]) -> None:
-    """A scorer's column must be in some row; rows without it are then not scored by it, and say so."""
+    """Check that each scorer's column is in some row; rows without the column are not scored and report it."""
     columns = {name for row in rows for name in row.record}
     for scorer in scorers.cells:
         missing = [c for c in scorer.needs() if c not in columns]
@@ -228,7 +229,7 @@ def _check_columns(cell: CompareCell, scorers: Scorers, rows: Sequence[InputRow]
 def _shared_inputs(
     wanted: Sequence[str], rows: Sequence[InputRow], names: Mapping[str, object]
 ) -> tuple[dict[str, object], list[str]]:
-    """Inputs that no column has and a variable of the notebook is named like: the same for every row."""
+    """Return the inputs without a column that have the name of a variable: each has one value for all rows."""
     columns = {name for row in rows for name in row.record}
     shared, notes = {}, []
     for name in wanted:
@@ -239,7 +240,7 @@ def _shared_inputs(
 
 
 def is_data(value: object) -> bool:
-    """Whether a variable can be an input that nobody named: data, no agent, function or module, and not None."""
+    """Return if a variable can be an input that was not given: data, not None, an agent, a function or a module."""
     ours = type(value).__module__.startswith("orch_nb.")
     return value is not None and not callable(value) and not ours and type(value).__name__ != "module"
 
@@ -248,7 +249,7 @@ def _cells(
     cell: CompareCell, candidates: Sequence[Candidate], plans: Mapping[str, Plan], rows: Sequence[InputRow],
     shared: Mapping[str, object],
 ) -> list[Row]:  # fmt: skip
-    """One batch row for each cell, row by row: early rows are whole early."""
+    """Return a batch row for each cell, row by row, so that early rows are complete early."""
     by_candidate = []
     for one in candidates:
         try:
@@ -265,8 +266,7 @@ def _cells(
     return out
 
 
-# ------------------------------------------------------------------ a batch that is a comparison's
-# What is measured by a batch of rows, seen as a run: its id, state, dollars and end.
+# ------------------------------------------------------------------ batches of comparisons and of pairs
 
 
 def recorded_batch(runtime: Runtime, run: str, kind: str) -> tuple[dict[str, Any], dict[str, Plan]]:
@@ -291,7 +291,7 @@ def is_of_kind(begun: RunStarted, kind: str) -> bool:
 
 
 class BatchRun:
-    """Base of a comparison and of a test of pairs: each is one batch, whose handle it keeps as `_handle`."""
+    """Base of a comparison and of a test of pairs: a batch, seen as a run with an id, a state, a cost and an end."""
 
     __slots__ = ()
     is_batch: ClassVar[bool] = True
@@ -306,18 +306,18 @@ class BatchRun:
 
     @property
     def run(self) -> str:
-        """Its id; ``%orch resume ID`` goes on with what is not done."""
+        """Id of the batch; ``%orch resume ID`` runs what is not done."""
         return self.handle.run
 
     @property
     def version(self) -> int:
-        """Grows with each change."""
+        """Number that grows with each change."""
         return self.handle.version
 
     @property
     def status(self) -> str:
-        """running, done, cancelled (stopped), or failed (rows are pending: the budget). A row that failed is one row: it
-        says so in its place, and the whole is done all the same."""
+        """State: running, done, cancelled (stopped) or failed (the budget left rows pending). Rows that failed do not make the
+        whole fail."""
         if not self.done():
             return "running"
         if all(r.status in ("done", "failed") for r in self.handle.rows):
@@ -326,24 +326,24 @@ class BatchRun:
 
     @property
     def future(self) -> Future[BatchHandle]:
-        """Done when every row is, further ones (judgements, consumers) included."""
+        """Future of the end of all rows, judgements and consumers included."""
         return self.handle.future
 
     @property
     def spent_usd(self) -> Decimal:
-        """What everything cost so far."""
+        """Cost so far, in US dollars."""
         return self.handle.spent_usd
 
     def done(self) -> bool:
-        """Whether everything has ended."""
+        """Return if everything has ended."""
         return self.handle.done()
 
     def stop(self) -> None:
-        """Stop: what is under way is booked, the rest is pending."""
+        """Stop: the cost of calls under way is recorded, the other rows stay pending."""
         self.handle.stop()
 
     def wait(self, timeout_s: float | None = None) -> Self:
-        """Until everything has ended, for code without a loop."""
+        """Wait until everything has ended, for code without an event loop."""
         self.handle.wait(timeout_s)
         return self
 

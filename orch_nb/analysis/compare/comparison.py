@@ -1,8 +1,8 @@
-"""A comparison: prompts × models × inputs at once, scored, picked blind, kept as evidence.
+"""A comparison: prompts × models × inputs, scored or picked blind, and stored as evidence.
 
-A comparison is a batch (`runtime.batch`) whose rows run different plans. So each cell is a run of its own in the log: billed,
-held under one budget, stopped and resumed like any other; judges' calls are further rows of the same batch. What is shown
-is read from there: tables, winner, ladder and evidence do not depend on the order in which cells came in.
+A comparison is a batch (`runtime.batch`) whose rows run different plans. So each cell is a run in the log: billed, under one
+budget, stopped and resumed like any other; judges' calls are further rows of the same batch. Tables, winner, ladder and
+evidence are computed from these rows and do not depend on the order in which cells ended.
 """
 
 from __future__ import annotations
@@ -44,25 +44,25 @@ if TYPE_CHECKING:
 Made = TypeVar("Made")
 KIND = "comparison"
 AHEAD = 64
-"""Cells looked at when one ends: no more than are under way at once."""
+"""Number of cells that are checked when one ends: at most so many are under way at once."""
 
 
 @dataclass(slots=True)
 class Comparison(BatchRun):
-    """A comparison under way, or done. ``await`` it, look at it, pick, take it along.
+    """A comparison, under way or done: ``await`` it, display it, `pick`, `export`.
 
     Attributes
     ----------
     name, task
-        What the cell binds; the row of the routing matrix that it feeds.
+        Variable that the cell binds; row of the routing matrix that the evidence belongs to.
     candidates
-        Every prompt on every model, in the cell's order.
+        Every prompt on every model, in the order of the cell.
     rows
         The inputs, edge cases last.
     scores
         (row, candidate) -> scorer's text -> `Score`.
     picked
-        Row -> the candidates that somebody found best.
+        Row -> the candidates that a person picked as best.
     """
 
     name: str
@@ -89,26 +89,26 @@ class Comparison(BatchRun):
     _changes: int = 0
     _revealed: bool = False
     _read: dict[str, tuple[object, object]] = field(default_factory=dict)
-    """Readings that a display asks for again and again, each with the state that it was made of."""
+    """Computed readings, each with the state that it was computed from."""
 
     # ---------------------------------------------------------------- as a run
     @property
     def graph(self) -> str:
-        """What is shown as its name where runs are."""
+        """Name in lists of runs."""
         return self.name
 
     @property
     def version(self) -> int:
-        """Grows with each change; picks are changes too, and may come after the end."""
+        """Number that grows with each change; picks are changes too, and may follow after the end."""
         return self.handle.version + self._changes
 
     def resume(self, budget: BudgetLike = None) -> Comparison:
-        """Go on with the cells and judgements that are not done; itself.
+        """Run the cells and judgements that are not done; return the comparison.
 
         Parameters
         ----------
         budget
-            A new limit for everything, in US dollars; None keeps the old one.
+            New limit for everything, in US dollars; None keeps the old one.
         """
         if self.done():
             self._unscored = deque(range(len(self.rows) * len(self.candidates)))
@@ -119,7 +119,7 @@ class Comparison(BatchRun):
 
     # ---------------------------------------------------------------- cells
     def cell(self, row: int, candidate: int) -> Row:
-        """One cell: output, state, seconds, tokens, dollars, error."""
+        """Return one cell: output, state, seconds, tokens, dollars, error."""
         return self.handle.rows[row * len(self.candidates) + candidate]
 
     @property
@@ -133,25 +133,25 @@ class Comparison(BatchRun):
         return self.handle.rows[len(self.rows) * len(self.candidates) :]
 
     def answers(self, row: int) -> dict[int, object]:
-        """Candidate -> its answer, of those that gave one."""
+        """Return the answers of a row by candidate; candidates without an answer are left out."""
         found = {c: self.cell(row, c) for c in range(len(self.candidates))}
         return {c: cell.output for c, cell in found.items() if cell.status == "done"}
 
     def prompt_of(self, row: int, candidate: int) -> str:
-        """The user message of a cell, with its values in place."""
+        """Return the user message of a cell, with its values filled in."""
         from orch_nb.agents.conversation import render
 
         node = self._plans[self.candidates[candidate].key].nodes[0]
         return render(node.spec["prompt"], self.cell(row, candidate).inputs)
 
     def stood_in(self, row: int, candidate: int) -> str:
-        """The model that answered for a cell's own, where the notebook's budget degraded its call; "" when none did."""
+        """Return the substitute model that answered a cell after the notebook's budget degraded the call; "" without one."""
         own = self.candidates[candidate].model
         return next((name for name in self.cell(row, candidate).asked if name != own), "")
 
     def quality(self, row: int, candidate: int) -> float | None:
-        """How good a cell is, from 0 to 1: what somebody picked, else the mean of its scores; None while unknown, and where
-        another model answered."""
+        """Return the quality of a cell from 0 to 1: the pick, else the mean of its scores; None while it is unknown, and if
+        a substitute model answered."""
         if self.stood_in(row, candidate):
             return None
         picked = self.picked.get(row)
@@ -162,7 +162,7 @@ class Comparison(BatchRun):
         return sum(known) / len(known) if known else None
 
     def scores_of(self, row: int, candidate: int) -> dict[str, Score]:
-        """Scorer's text -> what it says of a cell, judges included."""
+        """Return the scores of a cell by scorer, judges included."""
         found = dict(self.scores.get((row, candidate), {}))
         for bench in self.benches:
             score = bench.scores(row).get(candidate)
@@ -171,12 +171,12 @@ class Comparison(BatchRun):
         return found
 
     def rates_itself(self, bench: Bench, candidate: int) -> bool:
-        """Whether a judge is the model that it judges."""
+        """Return if a judge is the model that it judges."""
         one = self.candidates[candidate]
         return (bench.provider, bench.model_id) == (one.provider, one.model_id)
 
     def formats(self) -> list[Flag]:
-        """Where answers to one input by one prompt on different models write the same datum differently."""
+        """Return the format differences between models that answered the same prompt with the same input."""
         return self._once("formats", self._formats)
 
     def _formats(self) -> list[Flag]:
@@ -188,7 +188,7 @@ class Comparison(BatchRun):
         return out
 
     def _once(self, name: str, make: Callable[[], Made]) -> Made:
-        """What `make` gives, made once for each state of the comparison."""
+        """Return the result of `make`, computed once for each state of the comparison."""
         state = (self.version, len(self.scores), len(self.picked), id(self._handle), self.done())
         kept = self._read.get(name)
         if kept is None or kept[0] != state:
@@ -198,23 +198,23 @@ class Comparison(BatchRun):
     # ---------------------------------------------------------------- picks
     @property
     def to_pick(self) -> list[int]:
-        """Rows with at least two answers that nobody has picked from."""
+        """Rows with at least two answers and without a pick."""
         return [r for r in range(len(self.rows)) if r not in self.picked and len(self.answers(r)) > 1]
 
     @property
     def is_hidden(self) -> bool:
-        """Whether names are hidden: a blind comparison with a row left to be picked."""
+        """True while names are hidden: the comparison is blind and has rows without a pick."""
         return self.blind and not self._revealed and (not self.done() or bool(self.to_pick))
 
     def order(self, row: int) -> list[int]:
-        """The candidates of a row as they are shown: in the cell's order, or shuffled while names are hidden."""
+        """Return the candidates of a row in the order of display: the cell's, or shuffled in a blind comparison."""
         count = len(self.candidates)
         return picks.blind_order(f"{self.run}/{self.seed}", row, count) if self.blind else list(range(count))
 
     def pick(self, row: int, choice: str) -> Comparison:
-        """Say which answer of a row is best; picked again, the later choice counts. It becomes evidence at once.
+        """Pick the best answer of a row; a later pick of the row replaces it. The pick is stored as evidence at once.
 
-        Candidates with the same answer share the pick: none has lost to its own words.
+        Candidates with the same answer share the pick.
 
         Parameters
         ----------
@@ -226,7 +226,9 @@ class Comparison(BatchRun):
         Raises
         ------
         BadOption
-            There is no such answer, or no such row.
+            The row has no answer of that letter.
+        OrchError
+            The row does not exist.
         """
         self._check_row(row)
         answers = self.answers(row)
@@ -240,25 +242,25 @@ class Comparison(BatchRun):
             raise OrchError(f"`row` must be a number from 0 to {len(self.rows) - 1}, got {row!r}.")
 
     def reveal(self) -> Comparison:
-        """Show the names although rows are left to be picked."""
+        """Show the names although rows still need a pick."""
         self._revealed = True
         self._notify()
         return self
 
-    # ---------------------------------------------------------------- what it says
+    # ---------------------------------------------------------------- readings
     def table(self) -> Any:
-        """One row for each cell: input, candidate, answer, scores, latency, tokens, dollars. A data frame where pandas is,
-        else a list of mappings. While names are hidden, letters stand for them."""
+        """Return one row for each cell: input, candidate, answer, scores, latency, tokens, dollars. A data frame if pandas is
+        installed, else a list of mappings. While names are hidden it has letters instead."""
         rows = table_of.rows(self)
         return as_frame(rows)
 
     def standings(self) -> list[table_of.Standing]:
-        """One line for each candidate: quality with its interval, latency, tokens, dollars, shares."""
-        self._open_eyes()
+        """Return one line for each candidate: quality with its interval, latency, tokens, dollars, shares."""
+        self._check_names_shown()
         return self._once("standings", lambda: table_of.standings(self))
 
     def winner(self) -> table_of.Standing:
-        """The best candidate: highest quality, the cheaper one of equals.
+        """Return the best candidate: highest quality, the cheaper one of equals.
 
         Raises
         ------
@@ -268,47 +270,47 @@ class Comparison(BatchRun):
         return table_of.winner(self.standings(), self.name)
 
     def ladder(self, passes: float | None = None) -> table_of.Ladder:
-        """The candidates from the cheapest up, and the first that passes.
+        """Return the candidates from the cheapest up, and the first that passes.
 
         Parameters
         ----------
         passes
-            Quality from which on one is good enough; the cell's `passes` unless told.
+            Smallest quality that passes; by default the cell's `passes`.
         """
         return table_of.ladder(self.standings(), self.passes if passes is None else passes)
 
     def agreements(self) -> dict[str, Agreement]:
-        """Judge -> how well it agrees with itself when the order is turned."""
+        """Return the agreement of each judge with itself when the order of answers changes."""
         return {bench.judge.text: bench.agreement for bench in self.benches}
 
     def to_cell(self) -> str:
-        """The ``%%agent`` cell of the winner: its prompt on its model."""
+        """Return the ``%%agent`` cell of the winner: its prompt on its model."""
         best = self.winner()
         return next(c.cell for c in self.candidates if (c.prompt, c.model) == (best.prompt, best.model))
 
-    def _open_eyes(self) -> None:
+    def _check_names_shown(self) -> None:
         if self.is_hidden:
             left = len(self.to_pick) if self.done() else len(self.rows)
             raise OrchError(
-                f"`{self.name}` is blind, and {left} of {len(self.rows)} rows are left to be picked.",
+                f"`{self.name}` is a blind comparison; {left} of {len(self.rows)} rows still need a pick.",
                 hint=f'`{self.name}.pick(row, "A")`, or `{self.name}.reveal()`',
             )
 
-    # ---------------------------------------------------------------- taking it along
+    # ---------------------------------------------------------------- fixtures, files and evidence
     def keep(self, row: int, note: str = "", *, expected: Mapping[str, object] | None = None) -> fixtures.Fixture:
-        """Keep a row's input as an edge case of the task: later comparisons of the task include it, marked.
+        """Store a row's input as an edge case of the task: later comparisons of the task include it, marked.
 
         Parameters
         ----------
         note
-            Why it is kept: "monthly against annual price".
+            Reason to keep it: "monthly against annual price".
         expected
-            Columns that scorers compare with, e.g. ``{"price": 12.0}``; those of the row's own record are kept as well.
+            Columns that scorers compare with, e.g. ``{"price": 12.0}``, in addition to those of the row.
 
         Raises
         ------
         OrchError
-            There is no such row.
+            The row does not exist.
         """
         self._check_row(row)
         own = {name for c in range(len(self.candidates)) for name in self.cell(row, c).inputs}
@@ -326,34 +328,34 @@ class Comparison(BatchRun):
         return made
 
     def export(self, path: str | Path) -> Path:
-        """Write everything to a file: ``.json`` (cells, scores, picks, format differences, standings) or ``.csv`` (the table).
+        """Write a file: ``.json`` (cells, scores, picks, format differences, standings) or ``.csv`` (the table).
 
         Raises
         ------
         OrchError
-            Another kind of file, or it cannot be written.
+            The file has another ending, or it cannot be written.
         """
         return table_of.export(self, Path(path))
 
     def evidence(self, rows: Sequence[int] | None = None) -> list[Evidence]:
-        """What the comparison says of models on its task: one judgement for each cell of known quality.
+        """Return the evidence about models on the task: one judgement for each cell of known quality.
 
         Parameters
         ----------
         rows
-            Of these rows only; None for all.
+            Rows to include; None for all.
 
         Notes
         -----
-        The key is made of task, input, model, prompt and repetition: judging the same again replaces, so that a comparison
-        that is run twice counts once. A cell that failed for want of a key or of a network says nothing of its model.
+        The key consists of task, input, model, prompt and repetition: a new judgement replaces the old one, so a comparison
+        that is run twice counts once. A cell that failed without a key or a network is not evidence about its model.
         """
         wanted = range(len(self.rows)) if rows is None else rows
         found = (self._evidence(r, c) for r in wanted for c in range(len(self.candidates)))
         return [one for one in found if one is not None]
 
     def _evidence(self, row: int, candidate: int) -> Evidence | None:
-        quality = self._tells(row, candidate)
+        quality = self._model_quality(row, candidate)
         if quality is None:
             return None
         one, cell = self.candidates[candidate], self.cell(row, candidate)
@@ -363,9 +365,9 @@ class Comparison(BatchRun):
             "compare", self._judged_by(row, candidate), SystemClock.now(), self._key(row, candidate), cell.run, one.prompt,
         )  # fmt: skip
 
-    def _tells(self, row: int, candidate: int) -> float | None:
-        """The quality that says something of a model. A pick or a judge compares answers: where all are one model's, it tells
-        prompts apart, and nothing of the model; what scores a cell by itself counts there alone."""
+    def _model_quality(self, row: int, candidate: int) -> float | None:
+        """Return the quality as far as it is evidence about a model. Picks and judges compare answers: if all are of one model,
+        they compare prompts, and only scorers of single cells count."""
         if self._compares_models or self.stood_in(row, candidate):
             return self.quality(row, candidate)
         known = [s.value for s in self.scores.get((row, candidate), {}).values() if s.value is not None]
@@ -376,8 +378,8 @@ class Comparison(BatchRun):
         what = digest(line.record, size=8)
         return f"{row_key(self.task, what)}/{one.provider}/{one.model_id}/{one.identity}/{line.repeat}"
 
-    def _remember_picks(self) -> None:
-        """Picks that an earlier process has kept."""
+    def _restore_picks(self) -> None:
+        """Restore the picks of an earlier process from the evidence."""
         known = {e.key: e.quality for e in self._runtime.evidence(self.task) if e.by == "person"}
         for row in range(len(self.rows)):
             best = [c for c in range(len(self.candidates)) if known.get(self._key(row, c), 0) > 0]
@@ -394,8 +396,8 @@ class Comparison(BatchRun):
         if row in self.picked and candidate in self.answers(row):
             return "person"
         own = {b.judge.text for b in self.benches if self.rates_itself(b, candidate)}
-        said = [text for text, s in self.scores_of(row, candidate).items() if s.value is not None]
-        return " + ".join(f"{text} (of itself)" if text in own else text for text in said)
+        scored = [text for text, s in self.scores_of(row, candidate).items() if s.value is not None]
+        return " + ".join(f"{text} (of itself)" if text in own else text for text in scored)
 
     # ---------------------------------------------------------------- running
     def _notify(self) -> None:
@@ -407,8 +409,8 @@ class Comparison(BatchRun):
             tell(f"`on_change` of run {self.run}", self.on_change, self)
 
     def _on_rows(self, handle: BatchHandle) -> None:
-        """On the run loop: score the cells that have ended since."""
-        self._handle = handle  # the first call may come before `start_rows` has given it back
+        """Score the cells that have ended since the last call; runs on the run loop."""
+        self._handle = handle  # the first call may come before `start_rows` has returned
         self._score_ended(AHEAD)
         self._tell()
 
@@ -421,7 +423,7 @@ class Comparison(BatchRun):
                 task.add_done_callback(self._scoring.discard)
 
     async def _score(self, n: int) -> None:
-        """Score one cell on a thread: functions and patterns are the user's own, and may take their time."""
+        """Score one cell on a thread: the user's functions and patterns may be slow."""
         if self.scorers.cells:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._runtime.pool, self._score_here, n)
@@ -440,7 +442,7 @@ class Comparison(BatchRun):
         self.scores[row, candidate] = {s.text: s.score(answered) for s in self.scorers.cells}
 
     async def _after(self, handle: BatchHandle) -> None:
-        """Once all cells have ended: the last scores, the judges, the evidence."""
+        """Finish after all cells have ended: the last scores, the judges, the evidence."""
         self._handle = handle
         self._score_ended(len(self._unscored))
         while self._scoring:
@@ -451,7 +453,7 @@ class Comparison(BatchRun):
         self._notify()
 
     async def _judge(self) -> None:
-        """All judges' calls, as further rows of the batch."""
+        """Run all judges' calls, as further rows of the batch."""
         asked: list[tuple[Bench, int, int, Row]] = []
         for bench in self.benches:
             bench.choices.clear()
@@ -469,7 +471,7 @@ class Comparison(BatchRun):
             bench.choices.setdefault(row, []).append(choice)
 
     def _judge_plans(self, rows: Sequence[Row]) -> dict[str, Plan]:
-        """The plan of each judge for each number of answers."""
+        """Return the plan of each judge for each number of answers."""
         plans = {}
         for key in {r.plan for r in rows}:
             model, _, count = key.rpartition("/")
@@ -477,7 +479,7 @@ class Comparison(BatchRun):
         return plans
 
     def _task_text(self, row: int) -> str:
-        """What the answers answer: the prompt where there is one, else the row's inputs."""
+        """Return the task of a row for a judge: the prompt if all candidates share it, else the inputs."""
         first = self.candidates[0].prompt
         if all(c.prompt == first for c in self.candidates):
             return self.prompt_of(row, 0)
@@ -500,14 +502,14 @@ def compare(
     *,
     on_change: Callable[[Comparison], None] | None = None,
 ) -> Comparison:
-    """Start a comparison; it is there at once, ``await`` it for the end.
+    """Start a comparison and return it at once; ``await`` it for the end.
 
     Parameters
     ----------
     cell
-        What to compare (`read_compare_cell`, or made in Python).
+        The comparison, from `read_compare_cell` or made in Python.
     names
-        Where agents, variables and scorers are looked up.
+        Namespace of agents, variables and scorers.
 
     Raises
     ------
@@ -534,14 +536,14 @@ def reopen(
     runtime: Runtime, run: str, names: Mapping[str, object], *, budget: BudgetLike = None,
     on_change: Callable[[Comparison], None] | None = None,
 ) -> Comparison:  # fmt: skip
-    """A recorded comparison, gone on with: what is done is read back, what is not is run; picks come from the evidence.
+    """Continue a recorded comparison: read what is done, run the rest; picks come from the evidence.
 
     Raises
     ------
     OrchError
-        The run is no comparison.
+        The run is of another kind.
     BadOption
-        A function that scores is not defined here.
+        A scoring function is not defined here.
     """
     kept, plans = recorded_batch(runtime, run, KIND)
     scorers = read_scorers(kept["score"], names)
@@ -553,6 +555,6 @@ def reopen(
         _plans=plans,
     )  # fmt: skip
     out._unscored = deque(range(len(out.rows) * len(out.candidates)))
-    out._remember_picks()  # before the run goes on: its end writes the evidence anew
+    out._restore_picks()  # before the run resumes: its end writes the evidence again
     out._handle = resume_batch(runtime, run, budget=budget, namespace=names, on_change=out._on_rows, after=out._after)
     return out

@@ -1,4 +1,4 @@
-"""Edge cases that were found, kept as test inputs: one JSON line each in ``fixtures/NAME.jsonl`` beside the notebook."""
+"""Edge cases that are stored as test inputs: one JSON line each in ``fixtures/NAME.jsonl`` beside the notebook."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 FOLDER = "fixtures"
 MAX_BYTES = 8_000_000
-"""A file of fixtures is read by people; what is larger is a data set."""
+"""Largest file of fixtures, in bytes: people read it; a larger one is a data set."""
 
 
 @dataclass(slots=True, frozen=True)
 class Fixture:
-    """One edge case: the row's input, what is expected of an answer (columns for scorers), and why it is kept."""
+    """One edge case: the input, the expected columns for scorers, and the reason to keep it."""
 
     input: dict[str, object]
     expected: dict[str, object] = field(default_factory=dict)
@@ -34,27 +34,27 @@ class Fixture:
 
     @property
     def record(self) -> dict[str, object]:
-        """The row that a comparison runs: the input, and the expected answer's columns."""
+        """Row of a comparison: the input and the expected columns."""
         return {**self.input, **self.expected}
 
     @property
     def identity(self) -> str:
-        """Digest of the input: a fixture is kept once."""
+        """Digest of the input: an input is stored once."""
         return digest(self.input)
 
 
 def path_of(folder: str | Path, task: str) -> Path:
-    """``FOLDER/fixtures/TASK.jsonl``. The task's name is an identifier, so that the path cannot leave the folder."""
+    """Return ``FOLDER/fixtures/TASK.jsonl``. The task must be an identifier, so that the path cannot leave the folder."""
     return Path(folder) / FOLDER / f"{check_name(task, 'name of a task')}.jsonl"
 
 
 def load(folder: str | Path, task: str) -> list[Fixture]:
-    """The fixtures of a task, in the order of the file; none where there is no file.
+    """Return the fixtures of a task in the order of the file; an empty list without a file.
 
     Raises
     ------
     StoreError
-        A line is no fixture: it is named, with what is wrong.
+        A line is not a fixture; the line and the reason are named.
     StoreUnavailable
         The file cannot be read, or is larger than 8 MB.
     """
@@ -64,7 +64,7 @@ def load(folder: str | Path, task: str) -> list[Fixture]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise StoreUnavailable(
-                f"{path} has {path.stat().st_size:,} bytes; {MAX_BYTES:,} is the most.", hint="load it as a table"
+                f"{path} has {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read.", hint="load it as a table"
             )
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -79,12 +79,12 @@ def _read(line: str, number: int, path: Path) -> Fixture:
     try:
         data = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise _bad(path, number, f"is no JSON: {error}") from None
+        raise _bad(path, number, f"must be JSON: {error}") from None
     if not isinstance(data, dict) or not isinstance(data.get("input"), dict) or not data["input"]:
-        raise _bad(path, number, "has no `input` mapping")
+        raise _bad(path, number, "must have a mapping `input`")
     expected = data.get("expected") or {}
     if not isinstance(expected, dict):
-        raise _bad(path, number, "has an `expected` that is no mapping of columns")
+        raise _bad(path, number, "must have a mapping as `expected`")
     texts = {
         name: str(data.get(key, "")) for name, key in (("note", "note"), ("added", "added"), ("came_from", "from"))
     }
@@ -100,19 +100,19 @@ def _bad(path: Path, number: int, what: str) -> StoreError:
 
 def keep(folder: str | Path, task: str, input: Mapping[str, object], *, expected: Mapping[str, object] | None = None,  # noqa: A002
          note: str = "", came_from: str = "", now: float | None = None) -> tuple[Fixture, Path]:  # fmt: skip
-    """Keep an input as a fixture of a task. The same input again replaces the earlier line, which keeps its place.
+    """Store an input as a fixture of a task. The same input again replaces the earlier line in its place.
 
     Parameters
     ----------
     expected
         Columns that scorers compare with: ``{"price": 12.0}``.
     now
-        UTC seconds; the present unless told.
+        UTC seconds, by default the present.
 
     Raises
     ------
     UnstorableValue
-        The input is no plain data.
+        The input is not plain data.
     StoreUnavailable
         The file cannot be written.
     """

@@ -1,4 +1,4 @@
-"""The rows of a comparison: a table or a list of the notebook, sampled by a seed, with the task's kept edge cases."""
+"""The rows of a comparison: a table or a list of the notebook, sampled by a seed, and the stored edge cases of the task."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ Rows = list[tuple[str, dict[str, object]]]
 
 @dataclass(slots=True, frozen=True)
 class InputRow:
-    """One row that every prompt is asked on every model.
+    """One row, which every prompt is asked with on every model.
 
     Parameters
     ----------
     label
-        What the row is called in tables: its index in the user's table, or ``edge 1``.
+        Name of the row in tables: its index in the user's table, or ``edge 1``.
     record
-        All its columns, expected answers among them.
+        All its columns, with the expected ones.
     note
-        Why it is kept, where it is a fixture.
+        Reason to keep it, of a fixture.
     repeat
-        Which asking of the same input this is, from 0.
+        Number of the repetition, from 0.
     """
 
     label: str
@@ -45,12 +45,12 @@ class InputRow:
     repeat: int = 0
 
     def as_data(self) -> dict[str, object]:
-        """What the log keeps of it."""
+        """Return the row as data for the log."""
         return asdict(self)
 
 
 def rows_of(inputs: object, names: Mapping[str, object], *, seed: int, only_input: str = "") -> Rows:
-    """(label, record) of the rows that `inputs` stands for.
+    """Return label and record of each input row.
 
     Parameters
     ----------
@@ -58,16 +58,16 @@ def rows_of(inputs: object, names: Mapping[str, object], *, seed: int, only_inpu
         Rows (a data frame, a list of mappings, a list of texts), or the text of an expression: a variable, ``x.sample(20)``,
         ``x.head(5)``, ``x[:10]``.
     seed
-        Of samples, so that a notebook that is run again compares the same rows.
+        Seed of samples, so that a second run of the notebook compares the same rows.
     only_input
-        What a row of bare text is: the prompts' only input.
+        Input that a row of plain text is for: the only input of the prompts.
 
     Raises
     ------
     BadOption
-        There is no such variable, or the expression is another one.
+        The variable does not exist, or the expression has another form.
     MissingInput
-        It is no table, or has no rows.
+        The value is not a table, or has no rows.
     """
     found = _evaluate(inputs, names, seed, only_input) if isinstance(inputs, str) else _table(inputs, only_input)
     if not found:
@@ -126,8 +126,8 @@ def _choose(rows: Rows, way: str, n: int, seed: int) -> Rows:
 
 def _bad(text: str) -> BadOption:
     return BadOption(
-        f"`{text[:80]}` is no choice of rows.",
-        hint="a variable, `x.sample(20)`, `x.head(5)`, `x[:10]`, or rows written out; anything else gets a name in a cell first",
+        f"`inputs` must be a variable or a choice of its rows, got `{text[:80]}`.",
+        hint="a variable, `x.sample(20)`, `x.head(5)`, `x[:10]`, or a list of rows; name anything else in a cell above",
     )
 
 
@@ -135,7 +135,7 @@ def _variable(name: str, names: Mapping[str, object]) -> object:
     if name not in names:
         near = nearest(name, [n for n in names if not n.startswith("_")])
         hint = f"did you mean `{near}`?" if near else "define it in a cell above"
-        raise BadOption(f"there is no variable `{name}`.", hint=hint)
+        raise BadOption(f"the variable `{name}` does not exist.", hint=hint)
     return names[name]
 
 
@@ -143,7 +143,7 @@ def _table(value: object, only_input: str) -> Rows:
     if isinstance(value, list | tuple) and value and not any(isinstance(v, dict) for v in value):
         if not only_input:
             raise MissingInput(
-                "bare values need prompts with exactly one input.", hint="give mappings: `[{ticket: …, policy: …}]`"
+                "plain values need prompts with exactly one input.", hint="give mappings: `[{ticket: …, policy: …}]`"
             )
         value = [{only_input: v} for v in value]
     records, index, _ = records_of(list(value) if isinstance(value, tuple) else value)
@@ -153,7 +153,7 @@ def _table(value: object, only_input: str) -> Rows:
 
 
 def kept(value: object) -> object:
-    """A table's cell as plain data: an empty one is None, what is no plain data (a date) becomes its text."""
+    """Return a cell of a table as plain data: None if it is empty; another object, such as a date, as its text."""
     if isinstance(value, float) and math.isnan(value):
         return None
     if type(value).__name__ in ("NAType", "NaTType"):
@@ -165,8 +165,8 @@ def kept(value: object) -> object:
 
 
 def with_fixtures(rows: Rows, edges: Sequence[Fixture], repeat: int) -> list[InputRow]:
-    """All rows of a comparison: the table's, then the edge cases, each as often as it is repeated. A row of the table that is
-    an edge case as well is marked and not doubled."""
+    """Return all rows of a comparison: the table's, then the edge cases, each repeated. A row of the table that is also an
+    edge case is marked and not doubled."""
     known = {digest(one.input): one for one in edges}
     out: list[InputRow] = []
     seen: set[str] = set()

@@ -1,7 +1,7 @@
-"""A model as judge: it sees a row's answers without names, several times in turned order, and names the best.
+"""A model as judge: it sees the answers of a row without names, several times in different orders, and names the best.
 
-Judges prefer what stands first, and what they wrote themselves [1]_. So every row is judged at least twice, the second time
-in reverse order; how often the judgements agree is shown beside the scores, and a judge that rates its own model is marked.
+Judges prefer the first answer, and their own [1]_. So every row is judged at least twice, the second time in reverse order;
+the agreement of the judgements is shown beside the scores, and a judge that rates its own model is marked.
 
 References
 ----------
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from orch_nb.catalog.models import ModelBook
 
 PREFERRED = ("judge", "big")
-"""Names that a judging model goes by, where none is given."""
+"""Names of the default judging models, in order of preference."""
 MAX_ANSWER = 6_000
 MAX_TASK = 6_000
 MAX_TOKENS = 200
@@ -53,9 +53,9 @@ class Bench:
     Attributes
     ----------
     model
-        The notebook's name of the judging model; `model_id` and `provider` what it is.
+        The notebook's name of the judging model; `model_id` and `provider` identify it.
     choices
-        Row -> what each judgement named: a candidate, "tie", or None where it failed.
+        Row -> choice of each judgement: a candidate, "tie", or None if it failed.
     """
 
     judge: Judge
@@ -66,7 +66,7 @@ class Bench:
     orders: dict[int, list[list[int]]] = field(default_factory=dict)
 
     def scores(self, row: int) -> dict[int, Score]:
-        """Each candidate's share of the judgements of a row; a tie is half a win for all."""
+        """Return each candidate's share of the judgements of a row; a tie is half a win for all."""
         named = [c for c in self.choices.get(row, ()) if c is not None]
         seen = self.orders.get(row, [[]])[0]
         if not named:
@@ -79,7 +79,7 @@ class Bench:
 
     @property
     def agreement(self) -> Agreement:
-        """How well it agrees with itself, how often it names a tie, and how often what stands first."""
+        """Agreement of the judge with itself, and its shares of ties and of first answers."""
         made = agreement(self.choices)
         seen = [
             (c, self.orders[row][i][0])
@@ -88,26 +88,26 @@ class Bench:
             if c is not None
         ]
         best = [(c, first) for c, first in seen if c != TIE]
-        first = sum(c == stands for c, stands in best) / len(best) if best else None
+        first = sum(c == shown_first for c, shown_first in best) / len(best) if best else None
         return replace(made, ties=(len(seen) - len(best)) / len(seen) if seen else 0.0, first=first)
 
 
 @dataclass(slots=True, frozen=True)
 class Agreement:
-    """How well a judge agrees with itself when the order is turned.
+    """Agreement of a judge with itself when the order of answers changes.
 
     Parameters
     ----------
     rows
         Rows with at least two judgements.
     share
-        Of all pairs of judgements of one row, how many name the same; None without rows.
+        Share of the pairs of judgements of a row that name the same; None without rows.
     kappa
-        Fleiss' kappa: the same beyond chance, 1 always, 0 as chance would; None where all judgements are one category.
+        Fleiss' kappa, agreement beyond chance: 1 is always, 0 is chance; None if all judgements are of one category.
     ties
-        Share of the judgements that name a tie: a judge that always does agrees with itself, and tells nothing.
+        Share of the judgements that name a tie: a judge that always names one agrees with itself, without information.
     first
-        Of those that name a best answer, the share that name the one that stands first; None where none does.
+        Share of the judgements with a best answer that name the first one; None without such judgements.
     """
 
     rows: int
@@ -129,7 +129,7 @@ class Agreement:
 
 
 def agreement(choices: Mapping[int, Sequence[int | str | None]]) -> Agreement:
-    """Agreement of the judgements of each row. O(judgements); the order of rows and of judgements does not matter.
+    """Return the agreement of the judgements of each row. O(judgements); their order does not matter.
 
     Notes
     -----
@@ -149,12 +149,12 @@ def agreement(choices: Mapping[int, Sequence[int | str | None]]) -> Agreement:
 
 
 def judging_model(judge: Judge, models: Sequence[str], book: ModelBook) -> Bench:
-    """Which model judges: the one named, else ``judge``, ``big``, else the last of the compared ones (and is then marked).
+    """Return the judge with its model: the named one, else ``judge``, ``big``, else the last compared one (which is marked).
 
     Raises
     ------
     UnknownModel
-        The named one is not known.
+        The named model is unknown.
     """
     for name in (judge.model,) if judge.model else PREFERRED:
         try:
@@ -169,7 +169,7 @@ def judging_model(judge: Judge, models: Sequence[str], book: ModelBook) -> Bench
 
 
 def orders(present: Sequence[int], k: int, seed: str) -> list[list[int]]:
-    """`k` orders of the candidates: a seeded one and its reverse, then turned ones, so that nobody stands first always."""
+    """Return `k` orders of the candidates: a seeded one and its reverse, then rotations, so that the first one varies."""
     base = sorted(present)
     random.Random(seed).shuffle(base)
     out = []
@@ -181,7 +181,7 @@ def orders(present: Sequence[int], k: int, seed: str) -> list[list[int]]:
 
 
 def judge_agent(model: str, answers: int) -> Agent:
-    """The agent that judges rows of this many answers."""
+    """Return the agent that judges rows with this number of answers."""
     from orch_nb.agents.agent import Agent
 
     letters = " | ".join(letter(i) for i in range(answers))
@@ -191,7 +191,7 @@ def judge_agent(model: str, answers: int) -> Agent:
 
 
 def judge_row(bench: Bench, row: int, place: int, task: str, answers: Mapping[int, object]) -> Row:
-    """One judgement to be run: the row's answers in one of its orders."""
+    """Return the batch row of one judgement: the answers in one of the orders."""
     order = bench.orders[row][place]
     shown = "\n\n".join(f"Answer {letter(i)}:\n{as_text(answers[one])[:MAX_ANSWER]}" for i, one in enumerate(order))
     inputs = {"criteria": bench.judge.criteria, "task": task[:MAX_TASK], "answers": shown}
@@ -199,7 +199,7 @@ def judge_row(bench: Bench, row: int, place: int, task: str, answers: Mapping[in
 
 
 def named(bench: Bench, row: int, place: int, output: object) -> int | str | None:
-    """Which candidate a judgement named."""
+    """Return the candidate that a judgement named."""
     best = output.get("best") if isinstance(output, dict) else None
     if best == TIE:
         return TIE

@@ -1,7 +1,7 @@
-"""Whether a consumer can work with what a producer writes, for every ordered pair of models.
+"""A test of every ordered pair of models: can a consumer use the answers of a producer?
 
 The producer runs once on each model for each row; the consumer runs on each model with each of those answers. A pair passes
-where the consumer gave a valid answer (and, with a scorer, a right one). Everything is one batch: one bill, one budget.
+a row if the consumer's answer is valid (and, with a scorer, right). Everything is one batch: one bill, one budget.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Pair:
     passed
         Share of rows that pass, with its 95 % interval.
     failures
-        (row's label, why) of those that do not.
+        Label and reason of the rows that fail.
     usd
         Dollars of the consumer's calls of this pair; the producer's are shared by all pairs of its model.
     """
@@ -57,7 +57,7 @@ class Pair:
 
 @dataclass(slots=True)
 class Pairs(BatchRun):
-    """A test of all pairs, under way or done. ``await`` it; `cell(a, b)`, `table()`, `best()`."""
+    """A test of all pairs, under way or done: ``await`` it, then `cell(a, b)`, `table()`, `best()`."""
 
     producer: str
     consumer: str
@@ -80,25 +80,25 @@ class Pairs(BatchRun):
         return f"{self.producer} → {self.consumer}"
 
     def resume(self, budget: BudgetLike = None) -> Pairs:
-        """Go on with what is not done; itself."""
+        """Run what is not done; return the test."""
         if self.done():
             self._handle = resume_batch(
                 self._runtime, self.run, budget=budget, namespace=self._names, after=self._after
             )
         return self
 
-    # ---------------------------------------------------------------- what it says
+    # ---------------------------------------------------------------- readings
     def produced(self, row: int, model: int) -> Row:
-        """The producer's run on one model for one row."""
+        """Return the producer's run on one model for one row."""
         return self.handle.rows[row * len(self.models) + model]
 
     def cell(self, producer_model: str, consumer_model: str) -> Pair:
-        """One ordered pair.
+        """Return one ordered pair.
 
         Raises
         ------
         OrchError
-            A model is not among those that were tested.
+            A model was not tested.
         """
         for name in (producer_model, consumer_model):
             if name not in self.models:
@@ -106,11 +106,11 @@ class Pairs(BatchRun):
         return self._pair(self.models.index(producer_model), self.models.index(consumer_model))
 
     def pairs(self) -> list[Pair]:
-        """Every ordered pair, producers first."""
+        """Return every ordered pair, by producer."""
         return [self._pair(a, b) for a in range(len(self.models)) for b in range(len(self.models))]
 
     def best(self) -> Pair:
-        """The pair that passes most; of equals the cheaper one.
+        """Return the pair that passes most rows; of equals the cheaper one.
 
         Raises
         ------
@@ -119,7 +119,7 @@ class Pairs(BatchRun):
         """
         known = [p for p in self.pairs() if p.passed.n]
         if not known:
-            raise OrchError(f"no pair of {self.graph} has been tested yet.", hint="`await` it, or ask again later")
+            raise OrchError(f"no pair of {self.graph} has been tested yet.", hint="`await` it, or try again later")
         return max(known, key=lambda p: (p.passed.mean, -p.usd - self._producer_usd(p.producer_model)))
 
     def _producer_usd(self, model: str) -> Decimal:
@@ -141,7 +141,7 @@ class Pairs(BatchRun):
         return Pair(self.models[a], self.models[b], interval(values), tuple(failures), usd)
 
     def _outcome(self, a: int, b: int, row: int) -> tuple[float | None, str, Decimal]:
-        """How a pair did on a row (None: not yet), why it failed, and the consumer's dollars."""
+        """Return the outcome of a pair on a row (None: not yet), the reason of a failure, and the consumer's dollars."""
         made = self.produced(row, a)
         if made.status == "failed":
             return 0.0, f"{self.producer} on {self.models[a]}: {_why(made)}", ZERO
@@ -197,7 +197,7 @@ class Pairs(BatchRun):
         return [n for n in plan.inputs if n not in columns and n != self.producer and is_data(self._names.get(n))]
 
     def as_data(self, score: list[str]) -> dict[str, Any]:
-        """What the log keeps, so that another process can go on."""
+        """Return the data in the log from which another process can continue the test."""
         lines = [row.as_data() for row in self.rows]
         return {
             "producer": self.producer,
@@ -227,13 +227,13 @@ def _consumer(model: str) -> str:
 
 
 def handed_over(plan: Plan, producer: str, columns: Sequence[str]) -> str:
-    """The consumer's input that takes the producer's answer: the one named like the producer, else the only one that no
-    column has.
+    """Return the consumer's input for the producer's answer: the one of the producer's name, else the only one without a
+    column.
 
     Raises
     ------
     MissingInput
-        There is none, or there are several.
+        No input qualifies, or several do.
     """
     wanted = (*plan.inputs, *plan.optional_inputs)
     if producer in wanted:
@@ -255,18 +255,18 @@ def start_pairs(
     runtime: Runtime, producer: Agent, consumer: Agent, models: Sequence[str], inputs: object, *, names: Mapping[str, object],
     score: Sequence[str] = (), budget: BudgetLike = None, seed: int = 0,
 ) -> Pairs:  # fmt: skip
-    """Start the test of all ordered pairs; it is there at once, ``await`` it for the end.
+    """Start the test of all ordered pairs and return it at once; ``await`` it for the end.
 
     Parameters
     ----------
     producer, consumer
-        Agents; the consumer reads the producer by its name, or has one input that the rows do not give.
+        Agents; the consumer reads the producer by its name, or has one input that the rows do not have.
     models
-        The notebook's names: each is tried as producer and as consumer.
+        The notebook's names: each is used as producer and as consumer.
     inputs
-        Rows for the producer, as in a comparison; further columns are there for the consumer and for scorers.
+        Rows for the producer, as in a comparison; the consumer and scorers may read further columns.
     score
-        Scorers of the consumer's answer; none: a valid answer passes. Judges compare answers and cannot pass one.
+        Scorers of the consumer's answer; without one a valid answer passes. Judges rank answers and cannot be used.
 
     Raises
     ------
@@ -274,11 +274,11 @@ def start_pairs(
         Before anything is spent.
     """
     if not models or len(set(models)) < len(models):
-        raise BadOption("the pairs need models, each once.", hint="`models=[small, big]`")
+        raise BadOption("`models` must name at least one model, each once.", hint="`models=[small, big]`")
     scorers = read_scorers(list(score), names)
     if scorers.judges:
         raise BadOption(
-            f"`{scorers.judges[0].text}` compares answers; a pair passes or not.",
+            f"A pair test needs a pass/fail scorer; `{scorers.judges[0].text}` only ranks answers.",
             hint="`exact(…)`, `numeric(…)`, a function",
         )
     for agent in (producer, consumer):
@@ -308,12 +308,12 @@ def start_pairs(
 
 
 def reopen_pairs(runtime: Runtime, run: str, names: Mapping[str, object], *, budget: BudgetLike = None) -> Pairs:
-    """A recorded test of pairs, gone on with: what is done is read back, what is not is run.
+    """Continue a recorded test of pairs: read what is done, run the rest.
 
     Raises
     ------
     OrchError
-        The run is no test of pairs.
+        The run is of another kind.
     """
     kept, plans = recorded_batch(runtime, run, KIND)
     rows = [InputRow(**line) for line in kept["lines"]]

@@ -1,4 +1,4 @@
-"""Blind picks: a row's answers in a seeded random order, without names, until somebody has said which is best."""
+"""Blind picks: the answers of a row in a seeded random order, without names, until a person has picked the best."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TIE = "tie"
 
 
 def letter(place: int) -> str:
-    """``A``, ``B``, …, ``Z``, ``AA``, ``AB``, …
+    """Return the letter of a place: ``A``, ``B``, …, ``Z``, ``AA``, ``AB``, …
 
     >>> letter(0), letter(27)
     ('A', 'AB')
@@ -26,27 +26,27 @@ def letter(place: int) -> str:
 
 
 def blind_order(seed: str, row: int, candidates: int) -> list[int]:
-    """The candidates of a row in the order in which they are shown: place 0 is `A`. The same seed gives the same order."""
+    """Return the candidates of a row in the order of display: place 0 is `A`. The same seed gives the same order."""
     order = list(range(candidates))
     random.Random(f"{seed}/{row}").shuffle(order)
     return order
 
 
 def alike(answers: Mapping[int, object], best: Sequence[int]) -> list[int]:
-    """All candidates whose answer is one of those picked: who reads the same twice can only name one of the letters."""
+    """Return all candidates with a picked answer: a person who sees an answer twice can pick only one of its letters."""
     picked = {_same(answers[c]) for c in best}
     return sorted(c for c, answer in answers.items() if _same(answer) in picked)
 
 
 def _same(answer: object) -> str:
-    """One text for answers that read the same: white space around a text is not seen."""
+    """Return an answer as comparable text, without white space around it."""
     return canonical(answer.strip() if isinstance(answer, str) else answer)
 
 
 def qualities(answers: Mapping[int, object], best: Sequence[int]) -> dict[int, float]:
-    """What a pick says of each candidate: 1 for the best, 0 for the others; a tie is half a win for each that shares it.
+    """Return the quality of each candidate after a pick: 1 for the best, 0 for the others, 0.5 for each in a tie.
 
-    Equal answers are one: those that gave the best have all won. Where all answers are equal, it is a tie.
+    Equal answers count as one: all candidates with the best answer win. If all answers are equal, it is a tie.
 
     >>> qualities({0: "a", 1: "b", 2: "c"}, [1]), qualities({0: "a", 1: "b"}, [0, 1])
     ({0: 0.0, 1: 1.0, 2: 0.0}, {0: 0.5, 1: 0.5})
@@ -59,7 +59,7 @@ def qualities(answers: Mapping[int, object], best: Sequence[int]) -> dict[int, f
 
 
 def read_choice(choice: object, order: Sequence[int], shown: Sequence[int]) -> list[int]:
-    """The candidates that a choice names, as letters of a row.
+    """Return the candidates that a choice names by letters of the row.
 
     Parameters
     ----------
@@ -68,12 +68,12 @@ def read_choice(choice: object, order: Sequence[int], shown: Sequence[int]) -> l
     order
         Candidates by place.
     shown
-        The candidates that have an answer to be chosen.
+        Candidates with an answer.
 
     Raises
     ------
     BadOption
-        A letter that is not shown.
+        A letter is not shown.
     """
     text = str(choice).strip()
     if text.lower() == TIE:
@@ -83,6 +83,6 @@ def read_choice(choice: object, order: Sequence[int], shown: Sequence[int]) -> l
     wrong = [w for w in words if w not in by_letter]
     if wrong or not words:
         raise BadOption(
-            f"there is no answer `{text[:20]}` in this row.", hint=f"one of {', '.join(by_letter) or 'none'}, or `tie`"
+            f"the row has no answer `{text[:20]}`.", hint=f"one of {', '.join(by_letter) or 'none'}, or `tie`"
         )
     return sorted({by_letter[w] for w in words})

@@ -29,7 +29,7 @@ ZERO = Decimal(0)
 
 
 class Compared(Protocol):
-    """What readings ask of a comparison."""
+    """The part of a comparison that readings need."""
 
     name: str
     task: str
@@ -57,7 +57,7 @@ class Compared(Protocol):
 
 @dataclass(slots=True, frozen=True)
 class Standing:
-    """How one candidate did over all rows.
+    """Results of one candidate over all rows.
 
     Parameters
     ----------
@@ -66,17 +66,17 @@ class Standing:
     quality
         Mean of the cells' qualities with its 95 % interval.
     scores
-        Scorer's text -> the same of that scorer alone.
+        Scorer's text -> mean and interval of that scorer alone.
     seconds
-        Mean over cells with an answer, of the time in which a call was under way; None without any.
+        Mean seconds of calls per cell with an answer; None without any.
     tokens
         Input and output tokens of all its cells.
     usd, per_call_usd
-        Dollars of all its cells, and of one on average; None where a price is unknown.
+        Dollars of all its cells, and the mean of a cell with an answer; None if a price is unknown.
     calls
         Model calls, repairs included; `share_calls` and `share_usd` of the candidates' total, 0 to 1.
     of_itself
-        Whether a judge that scored it is the same model.
+        True if a judge that scored it is the same model.
     """
 
     prompt: str
@@ -104,7 +104,7 @@ class Standing:
 
 @dataclass(slots=True, frozen=True)
 class Rung:
-    """One step of a ladder: a candidate, whether it passes, and whether it surely does (its whole interval)."""
+    """One step of a ladder: a candidate, and if its mean (`passes`) and its whole interval (`surely`) reach the limit."""
 
     standing: Standing
     passes: bool
@@ -112,7 +112,7 @@ class Rung:
 
     @property
     def verdict(self) -> str:
-        """Whether it passes, in words."""
+        """Verdict in words."""
         if self.passes:
             return "surely passes" if self.surely else "passes"
         return "does not pass" if self.standing.quality.n else "not scored"
@@ -120,14 +120,14 @@ class Rung:
 
 @dataclass(slots=True, frozen=True)
 class Ladder:
-    """Candidates from the cheapest up, as tried; `chosen` is the first that passes, None when none does."""
+    """Candidates from the cheapest up; `chosen` is the first that passes, None without one."""
 
     passes: float
     rungs: tuple[Rung, ...]
 
     @property
     def chosen(self) -> Standing | None:
-        """The cheapest candidate that passes."""
+        """Cheapest candidate that passes; None without one."""
         return next((r.standing for r in self.rungs if r.passes), None)
 
     def __repr__(self) -> str:
@@ -138,7 +138,7 @@ class Ladder:
 
 
 def standings(made: Compared) -> list[Standing]:
-    """One line for each candidate, in the cell's order. O(cells)."""
+    """Return one line for each candidate, in the order of the cell. O(cells)."""
     calls = sum(c.calls for c in made.cells)
     priced = [c.usd for c in made.cells if not c.unpriced]
     total = sum(priced, ZERO) if len(priced) == len(made.cells) else None
@@ -173,12 +173,12 @@ def _by_scorer(made: Compared, candidate: int) -> dict[str, Interval]:
 
 
 def winner(lines: Sequence[Standing], name: str) -> Standing:
-    """The best of the candidates: highest quality, the cheaper one of equals; unknown prices count as dear.
+    """Return the best candidate: highest quality, the cheaper one of equals; unknown prices count as highest.
 
     Raises
     ------
     OrchError
-        No quality is known.
+        Nothing was scored or picked.
     """
     known = [s for s in lines if s.quality.n]
     if not known:
@@ -194,7 +194,7 @@ def _cheapness(one: Standing) -> Decimal:
 
 
 def ladder(lines: Sequence[Standing], passes: float) -> Ladder:
-    """The candidates from the cheapest up, with which of them pass."""
+    """Return the candidates from the cheapest up, with their verdicts."""
     rungs = sorted(lines, key=lambda s: (-_cheapness(s), lines.index(s)))
     return Ladder(
         passes,
@@ -207,7 +207,7 @@ def ladder(lines: Sequence[Standing], passes: float) -> Ladder:
 
 # ------------------------------------------------------------------ cells as rows
 def rows(made: Compared) -> list[dict[str, object]]:
-    """One mapping for each cell. While names are hidden there are letters, and nothing that gives a model away."""
+    """Return one mapping for each cell. While names are hidden it has letters, and no figure that identifies a model."""
     hidden = made.is_hidden
     out = []
     for r, line in enumerate(made.rows):
@@ -231,7 +231,7 @@ def export(made: Compared, path: Path) -> Path:
     Raises
     ------
     OrchError
-        The file's ending is another one, or it cannot be written.
+        The file has another ending, or it cannot be written.
     """
     if path.suffix not in (".json", ".csv"):
         raise OrchError(

@@ -1,6 +1,6 @@
-r"""How good an answer is, from 0 to 1: by comparison with what is expected, by form, by a function, or by a judge.
+r"""Scorers: the quality of an answer from 0 to 1, by the expected answer, by form, by a function, or by a judge.
 
-A scorer is written as a call with literals, and read without evaluating anything::
+A scorer is written as a call with literals, and is read without evaluation::
 
     exact(category)                  the answer's `category` is the row's
     regex("^RE-\d{4}$")              the answer's text matches
@@ -23,12 +23,13 @@ from orch_nb.analysis.export import as_text
 from orch_nb.engine.user_code import contained, raised
 from orch_nb.errors import BadOption, nearest
 from orch_nb.schema.amount import read_amount
+from orch_nb.views.format import a_
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 MAX_TEXT = 20_000
-"""Characters of an answer that a pattern is held against."""
+"""Number of characters of an answer that a pattern is matched with."""
 
 _NUMBER = re.compile(r"[-+]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,3})?")
 _KINDS = ("exact", "regex", "numeric", "schema", "judge")
@@ -36,7 +37,7 @@ _KINDS = ("exact", "regex", "numeric", "schema", "judge")
 
 @dataclass(slots=True, frozen=True)
 class Score:
-    """A judgement: its value from 0 to 1, or None when there is none, and why in one clause."""
+    """A score: its value from 0 to 1, None if it cannot be scored, and the reason in one clause."""
 
     value: float | None
     why: str = ""
@@ -44,7 +45,7 @@ class Score:
 
 @dataclass(slots=True, frozen=True)
 class Answered:
-    """What a scorer sees of one cell: the answer, whether it fits its `out`, and the row it answers."""
+    """The part of a cell that a scorer sees: the answer, if it fits its `out`, and the row."""
 
     output: object
     record: Mapping[str, object]
@@ -53,7 +54,7 @@ class Answered:
 
 
 class Scorer(Protocol):
-    """One way to score an answer by itself."""
+    """A scorer of single answers."""
 
     @property
     def text(self) -> str:
@@ -61,28 +62,28 @@ class Scorer(Protocol):
         ...
 
     def score(self, answered: Answered, /) -> Score:
-        """What it says of one cell."""
+        """Return the score of one cell."""
         ...
 
     def needs(self) -> Sequence[str]:
-        """Columns that each row must have."""
+        """Return the columns that rows must have."""
         ...
 
 
 @dataclass(slots=True, frozen=True)
 class Exact:
-    """Equal to the row's column: texts without their outer blanks, numbers by value."""
+    """Equality with a column of the row: texts without outer blanks, numbers by value."""
 
     text: str
     column: str
     of: str
 
     def needs(self) -> Sequence[str]:
-        """The expected answer's column."""
+        """Return the column of the expected answer."""
         return (self.column,)
 
     def score(self, answered: Answered) -> Score:
-        """1 when equal, else 0."""
+        """Return 1 if equal, else 0."""
         wanted = answered.record.get(self.column)
         if wanted is None:
             return Score(None, f"the row has no `{self.column}`")
@@ -92,25 +93,25 @@ class Exact:
 
 @dataclass(slots=True, frozen=True)
 class Regex:
-    """The answer's text holds a match."""
+    """A pattern that the text of the answer must contain."""
 
     text: str
     pattern: re.Pattern[str]
     of: str
 
     def needs(self) -> Sequence[str]:
-        """None."""
+        """Return no columns."""
         return ()
 
     def score(self, answered: Answered) -> Score:
-        """1 when the pattern is found, else 0."""
-        said = as_text(part(answered.output, self.of))[:MAX_TEXT]
-        return Score(1.0) if self.pattern.search(said) else Score(0.0, f"no match in {_brief(said)}")
+        """Return 1 if the pattern is found, else 0."""
+        text = as_text(part(answered.output, self.of))[:MAX_TEXT]
+        return Score(1.0) if self.pattern.search(text) else Score(0.0, f"no match in {_brief(text)}")
 
 
 @dataclass(slots=True, frozen=True)
 class Numeric:
-    """Within a tolerance of the row's number."""
+    """A number within a tolerance of the row's number."""
 
     text: str
     tolerance: float
@@ -119,11 +120,11 @@ class Numeric:
     of: str
 
     def needs(self) -> Sequence[str]:
-        """The expected number's column."""
+        """Return the column of the expected number."""
         return (self.column,)
 
     def score(self, answered: Answered) -> Score:
-        """1 when within the tolerance, else 0."""
+        """Return 1 within the tolerance, else 0."""
         wanted = number_in(answered.record.get(self.column))
         if wanted is None:
             return Score(None, f"the row has no number in `{self.column}`")
@@ -131,23 +132,23 @@ class Numeric:
         if got is None:
             return Score(0.0, f"no number in {_brief(part(answered.output, self.of))}")
         allowed = self.tolerance * abs(wanted) if self.is_relative else self.tolerance
-        # A tolerance of 0.1 is meant in decimal: 1.1 is within 0.1 of 1, whatever binary makes of it.
+        # A tolerance of 0.1 is decimal: 1.1 is within 0.1 of 1, in spite of binary rounding.
         is_near = abs(got - wanted) <= allowed + 1e-9 * max(1.0, abs(wanted))
         return Score(1.0) if is_near else Score(0.0, f"{got:g} is {abs(got - wanted):g} away from {wanted:g}")
 
 
 @dataclass(slots=True, frozen=True)
 class Fits:
-    """The answer fits its declared `out`, after a repair at most (which is in the cost)."""
+    """Validity: the answer fits its declared `out`, after at most one repair (whose cost is included)."""
 
     text: str
 
     def needs(self) -> Sequence[str]:
-        """None."""
+        """Return no columns."""
         return ()
 
     def score(self, answered: Answered) -> Score:
-        """1 when it fits, 0 when not; nothing for a prompt without `out`, of which every text fits."""
+        """Return 1 if it fits, else 0; no score for a prompt without `out`, which every text fits."""
         if not answered.has_type:
             return Score(None, "the prompt has no `out`")
         return Score(1.0) if answered.is_valid else Score(0.0, "no answer that fits its `out`")
@@ -155,43 +156,43 @@ class Fits:
 
 @dataclass(slots=True, frozen=True)
 class ByFunction:
-    """What a function of the notebook says: true or false, or a number from 0 to 1."""
+    """A function of the notebook that returns true, false or a number from 0 to 1."""
 
     text: str
     function: Callable[..., object]
 
     def needs(self) -> Sequence[str]:
-        """Parameters that are columns of the row."""
+        """Return the parameters that are columns of the row."""
         return [p for p in _required_parameters(self.function) if p not in ("output", "row")]
 
     def score(self, answered: Answered) -> Score:
-        """Its verdict; none where it raised or gave something else, and why."""
+        """Return the value of the function; no score, with the reason, if it raised or returned something else."""
         known = {**answered.record, "output": answered.output, "row": dict(answered.record)}
         try:
             given = {name: known[name] for name in _parameters(self.function) if name in known}
             got = contained(self.function, **given)
-        except Exception as escaped:  # the user's own code: what it raised is the reason that there is no score
+        except Exception as escaped:  # the user's code: its error is the reason for the missing score
             error = raised(escaped)
             return Score(None, f"`{self.text}` raised {type(error).__name__}: {error}"[:200])
         if isinstance(got, bool):
             return Score(float(got))
         if isinstance(got, int | float) and math.isfinite(got) and 0 <= got <= 1:
             return Score(float(got))
-        return Score(None, f"`{self.text}` gave {_brief(got)}, which is neither true, false nor from 0 to 1")
+        return Score(None, f"`{self.text}` must return true, false or a number from 0 to 1, got {_brief(got)}")
 
 
 @dataclass(slots=True, frozen=True)
 class Judge:
-    """A model that names the best of each row's answers; `judge` runs it.
+    """A model that names the best answer of each row; the module `judge` runs it.
 
     Parameters
     ----------
     criteria
-        What good means, in words.
+        Meaning of good, in words.
     model
         The notebook's name of the judging model; "" for the default.
     k
-        Judgements of each row, each with the answers in another order: the second one turns the first around.
+        Judgements of each row, each with another order of the answers: the second order is the reverse of the first.
     """
 
     text: str
@@ -202,29 +203,29 @@ class Judge:
 
 @dataclass(slots=True)
 class Scorers:
-    """The scorers of a comparison: those that score a cell by itself, and judges, which see a whole row."""
+    """The scorers of a comparison: scorers of single cells, and judges, which see a whole row."""
 
     cells: list[Scorer] = field(default_factory=list)
     judges: list[Judge] = field(default_factory=list)
 
     @property
     def texts(self) -> list[str]:
-        """All of them as written, in the order in which their columns are shown."""
+        """All scorers as written, in the order of their columns."""
         return [*(s.text for s in self.cells), *(j.text for j in self.judges)]
 
 
 def read_scorers(texts: Sequence[str], names: Mapping[str, object]) -> Scorers:
-    """The scorers that were written.
+    """Read scorers as they are written.
 
     Parameters
     ----------
     names
-        Where functions are looked up.
+        Namespace of functions.
 
     Raises
     ------
     BadOption
-        One is no scorer (the nearest is named), or its arguments do not fit.
+        A text is not a scorer (the nearest is named), or its arguments do not fit.
     """
     made = Scorers()
     for text in dict.fromkeys(t.strip() for t in texts):
@@ -253,7 +254,7 @@ def _read(text: str, names: Mapping[str, object]) -> Scorer | Judge:
         near = nearest(tree.func.id, _KINDS)
         raise _bad(
             text,
-            "is no scorer",
+            "must be a scorer or a function",
             f"did you mean `{near}`?" if near else f"scorers: {', '.join(_KINDS)}, or a function's name",
         )
     given = [_literal(a, text) for a in tree.args]
@@ -265,13 +266,15 @@ def _read(text: str, names: Mapping[str, object]) -> Scorer | Judge:
 
 
 def _literal(tree: ast.expr, text: str) -> object:
-    """A literal, or a bare name (`price`, `price.max`) as a text: columns and models are written without quotes."""
+    """Return a literal, or a name (`price`, `price.max`) as a text: columns and models are written without quotes."""
     if isinstance(tree, ast.Name | ast.Attribute) and re.fullmatch(r"\w+(\.\w+)*", ast.unparse(tree)):
         return ast.unparse(tree)
     try:
         return ast.literal_eval(tree)
     except (ValueError, SyntaxError, RecursionError):
-        raise _bad(text, "may hold texts, numbers and names only", "nothing is evaluated here") from None
+        raise _bad(
+            text, "may contain texts, numbers and names only", "write the value itself: expressions are not evaluated"
+        ) from None
 
 
 def _function(name: str, names: Mapping[str, object]) -> Callable[..., object]:
@@ -279,10 +282,10 @@ def _function(name: str, names: Mapping[str, object]) -> Callable[..., object]:
     if found is None or not callable(found):
         known = [n for n, v in names.items() if callable(v) and not n.startswith("_")]
         near = nearest(name, ["schema", *known])
-        what = "no function of this notebook" if found is None else f"a {type(found).__name__}, not a function"
+        what = "" if found is None else f", got {a_(type(found).__name__)}"
         raise _bad(
             name,
-            f"is {what}",
+            f"must be a function of this notebook{what}",
             f"did you mean `{near}`?" if near else f"scorers: {', '.join(_KINDS)}, or a function's name",
         )
     if inspect.iscoroutinefunction(found):
@@ -300,7 +303,7 @@ def _regex(text: str, pattern: str, *, of: str = "") -> Regex:
     try:
         return Regex(text, re.compile(_word(pattern, text)), of)
     except re.error as error:
-        raise _bad(text, f"is no pattern: {error}", "a Python regular expression in quotes") from None
+        raise _bad(text, f"has an invalid pattern: {error}", "a Python regular expression in quotes") from None
 
 
 def _numeric(text: str, tolerance: object, *, of: str, to: str = "") -> Numeric:
@@ -316,13 +319,17 @@ def _numeric(text: str, tolerance: object, *, of: str, to: str = "") -> Numeric:
 
 def _judge(text: str, criteria: str, *, model: str = "", k: int = 2) -> Judge:
     if not isinstance(k, int) or isinstance(k, bool) or not 2 <= k <= 12:
-        raise _bad(text, f"asks for {k!r} judgements of a row", "`k` from 2 (both orders) to 12")
+        raise _bad(
+            text,
+            f"must have `k` from 2 to 12, got {k!r}",
+            "`k` is the number of judgements of a row; 2 are both orders",
+        )
     return Judge(text, _word(criteria, text), model, k)
 
 
 def _word(value: object, text: str) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise _bad(text, f"has {value!r} where a text belongs", "a column's name, or a text in quotes")
+        raise _bad(text, f"needs a text, got {value!r}", "a column's name, or a text in quotes")
     return value
 
 
@@ -348,7 +355,7 @@ def _bad(text: str, what: str, hint: str) -> BadOption:
 
 # ------------------------------------------------------------------ values
 def part(output: object, field_name: str) -> object:
-    """The field of an answer (``price.max`` for a nested one), or the whole of an answer that has no fields."""
+    """Return the field of an answer (``price.max`` for a nested one), or an answer without fields as a whole."""
     value = output
     for name in field_name.split(".") if field_name else ():
         if not isinstance(value, dict):
@@ -358,8 +365,8 @@ def part(output: object, field_name: str) -> object:
 
 
 def number_in(value: object) -> float | None:
-    """The number that a value is, or the only one that its text holds (``$1,299.50`` is 1299.5); None when there is none,
-    or several that differ."""
+    """Return a value as a number, or the only number in its text (``$1,299.50`` is 1299.5); None without a number, or with
+    several different ones."""
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""A comparison as it is shown: candidates side by side with their intervals, format differences, every answer in its row."""
+"""The display of a comparison: candidates with their intervals, format differences, answers side by side."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from orch_nb.views.bundle import Bundle
 
 MAX_ROWS = 12
-"""Rows whose answers are shown at once; edge cases, failures and differences come before the rest."""
+"""Number of rows whose answers are shown; edge cases, failures and differences come first."""
 MAX_ANSWER = 700
 MAX_FLAGS = 12
 ORDER = ("done", "running", "failed", "cancelled", "pending")
@@ -61,16 +61,16 @@ def _money(comparison: Comparison) -> str:
 
 
 def remarks_of(comparison: Comparison) -> list[str]:
-    """What there is to say: who is best, what is left to do, how sure a judge is."""
+    """Return the remarks: the best candidate, what is left to do, the agreement of judges."""
     out = list(comparison.notes)
     if comparison.is_hidden:
         left = len(comparison.to_pick)
         todo = (
-            f"{left} of {len(comparison.rows)} rows left to pick"
+            f"{left} of {len(comparison.rows)} rows still need a pick"
             if comparison.done()
-            else "picking begins when all have answered"
+            else "you can pick once all have answered"
         )
-        out.append(f'blind: names are hidden; {todo}: `{comparison.name}.pick(row, "A")`, or "tie"')
+        out.append(f'Blind comparison, names are hidden; {todo}: `{comparison.name}.pick(row, "A")`, or "tie"')
         return out
     if comparison.done():
         out += _verdict(comparison)
@@ -79,7 +79,7 @@ def remarks_of(comparison: Comparison) -> list[str]:
     if comparison.done() and any(c.status != "done" for c in comparison.cells):
         why = f"stopped: {comparison.handle.stopped}; " if comparison.handle.stopped else ""
         more = " --budget …" if "budget" in comparison.handle.stopped else ""
-        out.append(f"{why}`%orch resume {comparison.run}{more}` goes on with what is not done")
+        out.append(f"{why}`%orch resume {comparison.run}{more}` runs what is not done")
     return out
 
 
@@ -90,7 +90,7 @@ def _verdict(comparison: Comparison) -> list[str]:
         return (
             []
             if not comparison.rows
-            else [f'nothing is scored: `score:` in the cell, or `{comparison.name}.pick(row, "A")`']
+            else [f'Nothing is scored: `score:` in the cell, or `{comparison.name}.pick(row, "A")`']
         )
     chosen = comparison.ladder().chosen
     q = best.quality
@@ -119,14 +119,14 @@ def _beside(other: Standing, best: Standing) -> str:
 
 def _judge_line(comparison: Comparison, bench: Bench) -> str:
     own = [c.model for i, c in enumerate(comparison.candidates) if comparison.rates_itself(bench, i)]
-    says = bench.agreement.text if bench.choices else "has not judged yet"
+    says = bench.agreement.text if bench.choices else "no judgements yet"
     mark = f"; it rates itself on {', '.join(dict.fromkeys(own))} (marked *)" if own else ""
-    return f"{bench.judge.text} by {bench.model}, {bench.judge.k} judgements a row in turned order: {says}{mark}"
+    return f"{bench.judge.text} by {bench.model}, {bench.judge.k} judgements a row in different orders: {says}{mark}"
 
 
 # ------------------------------------------------------------------ candidates
 def standings_table(comparison: Comparison) -> Table:
-    """One line for each candidate."""
+    """Return one line for each candidate."""
     lines = comparison.standings()
     single = len(comparison.scorers.texts) < 2
     scorers = [] if single else comparison.scorers.texts
@@ -170,7 +170,7 @@ def _best_name(comparison: Comparison) -> str:
 
 
 def _short_names(comparison: Comparison) -> list[str]:
-    """Candidates without the part that all share; with letters where picks need them."""
+    """Return the names of candidates without the part that all share; with letters if picks need them."""
     prompts, models = {c.prompt for c in comparison.candidates}, {c.model for c in comparison.candidates}
     names = [
         c.model if len(prompts) == 1 else c.prompt if len(models) == 1 else f"{c.prompt} · {c.model}"
@@ -185,14 +185,14 @@ def _short_names(comparison: Comparison) -> list[str]:
 # ------------------------------------------------------------------ formats
 @dataclass(slots=True)
 class _Flagged:
-    """One kind of difference between two models: the first example, and in how many rows it is."""
+    """One kind of difference between two models: the first example, and the rows that have it."""
 
     cells: tuple[str, ...]
     rows: list[str]
 
 
 def _flagged_answers(comparison: Comparison) -> list[_Flagged]:
-    """Differences between models, whatever the prompt: a prompt is compared with itself only."""
+    """Return the differences between models, over all prompts: a prompt is compared with itself only."""
     found: dict[tuple[str, ...], _Flagged] = {}
     for flag in comparison.formats():
         d, one, other = flag.difference, comparison.candidates[flag.one].model, comparison.candidates[flag.other].model
@@ -210,7 +210,7 @@ def _flagged_answers(comparison: Comparison) -> list[_Flagged]:
 
 
 def flags_table(comparison: Comparison) -> Table | None:
-    """Format differences, the most frequent first; None where there is none."""
+    """Return the format differences, the most frequent first; None without any."""
     found = _flagged_answers(comparison)
     if not found:
         return None
@@ -242,7 +242,7 @@ def _flags_title(comparison: Comparison) -> str:
 
 # ------------------------------------------------------------------ answers
 def _shown_rows(comparison: Comparison) -> list[int]:
-    """Rows to show: all of a few; of many, those that say most first, in their order."""
+    """Return the rows to show: all of a few; of many, the most informative ones, in their order."""
     rows = range(len(comparison.rows))
     if len(comparison.rows) <= MAX_ROWS:
         return list(rows)
@@ -338,14 +338,14 @@ def _cell_html(comparison: Comparison, row: int, candidate: int) -> str:
 
 
 def _mark(facts: str) -> str:
-    """Right and wrong in their colours: a wrong answer is found at a glance."""
+    """Colour the marks of right and wrong."""
     for mark, colour in (("✓", OK), ("✕", BAD)):
         facts = facts.replace(mark, f'<span style="color:{colour}">{mark}</span>')
     return facts
 
 
 def plain_answer(output: object) -> object:
-    """An answer for reading: a mapping of a few plain fields in one line each."""
+    """Return an answer for display: a mapping of plain fields with one line for each."""
     if isinstance(output, dict) and all(not isinstance(v, dict | list) for v in output.values()):
         return "\n".join(f"{k}: {brief(v, 400) if not isinstance(v, str) else v}" for k, v in output.items())
     return output
@@ -358,15 +358,15 @@ def _live_text(comparison: Comparison, row: int, candidate: int) -> str:
 
 
 def error_of(cell: Row) -> str:
-    """A failed cell's typed error in a line."""
+    """Return the typed error of a failed cell in a line."""
     if cell.problem is not None:
         return f"{cell.problem.type}: {cell.problem.message}"
     return str(cell.error)
 
 
 def cell_facts(comparison: Comparison, row: int, candidate: int) -> list[str]:
-    """What a cell's scorers say, and its latency, tokens and dollars; nothing while names are hidden, because that would
-    give a model away."""
+    """Return the scores of a cell, its latency, tokens and dollars; nothing while names are hidden, because the figures
+    would identify a model."""
     cell = comparison.cell(row, candidate)
     if comparison.is_hidden or cell.status not in ("done", "failed"):
         return []
@@ -420,7 +420,7 @@ def _answers_text(comparison: Comparison) -> str:
 
 # ------------------------------------------------------------------ ladder
 def ladder_table(ladder: Ladder) -> Table:
-    """The ladder: candidates from the cheapest up, and the first that passes."""
+    """Return the ladder: candidates from the cheapest up, and the first that passes."""
     table = Table(
         [
             Column(""),

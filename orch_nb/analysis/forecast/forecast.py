@@ -1,4 +1,4 @@
-"""What a workflow will cost: a day, a month, a year, from stored runs by bootstrap or from a step table typed by hand."""
+"""Forecasts: the cost of a workflow a day, a month and a year, from stored runs by bootstrap or from a step table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb import display
 from orch_nb.analysis.forecast.savings import PARTS, Saving, saving_against
-from orch_nb.analysis.forecast.scenario import ZERO, Parts, Scenario, check_swap, mean_cost, price_call, share, taken
+from orch_nb.analysis.forecast.scenario import ZERO, Parts, Scenario, check_swap, mean_cost, price_call, share, shares
 from orch_nb.analysis.forecast.workload import Pricing, Workload, workload_of
 from orch_nb.analysis.intervals import Band, band
 from orch_nb.analysis.sources import has_stored_runs, recorded_runs
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
 
 DAYS_IN_MONTH, DAYS_IN_YEAR = 30, 365
 VOLUMES = (10, 30, 100, 300, 1000, 3000, 10_000)
-"""Runs a day that a chart goes through."""
+"""Runs a day on the axis of a chart."""
 
 
 @dataclass(slots=True, frozen=True)
 class Projection:
-    """What a period costs, in US dollars.
+    """Cost of a period, in US dollars.
 
     Attributes
     ----------
     runs
-        How many runs it has.
+        Number of runs in it.
     low_usd, high_usd
-        The interval that the bill falls into with the forecast's confidence; None where nothing can be said: a step table,
-        or fewer than five runs.
+        Interval that the bill falls into with the forecast's confidence; None for a step table and for fewer than five
+        runs.
     baseline_usd
-        What the baseline costs in that time; None without one.
+        Cost of the baseline in that time; None without one.
     """
 
     period: str
@@ -62,14 +62,14 @@ class Projection:
 
 @dataclass(slots=True, frozen=True, repr=False)
 class BreakEven:
-    """Where a plan begins to pay.
+    """Break-even of a plan.
 
     Attributes
     ----------
     per_day
-        Runs a day from which the saving covers the monthly cost; None: never, a run saves nothing.
+        Smallest number of runs a day whose saving covers the monthly cost; None if a run saves nothing.
     days
-        Days at the forecast's volume after which the saving has paid the one-off cost; None: never.
+        Days at the forecast's volume until the saving has paid the one-off cost; None for never.
     """
 
     per_day: Decimal | None
@@ -89,23 +89,23 @@ class BreakEven:
 
 @dataclass(slots=True)
 class Forecast:
-    """A projected bill. It displays itself; `table()` is the same as data, `plot()` as a chart.
+    """A projected bill. It displays itself; `table()` returns it as data, `plot()` as a chart.
 
     Attributes
     ----------
     workload, scenario
-        What it is made from.
+        Its sources.
     per_day
         Runs a day.
     parts
         Mean cost of a run, exact: first calls, retries, cached, reviewed.
     costs
-        Each run's cost, in dollars.
+        Cost of each run, in dollars.
     saving
-        Against the baseline; None without one.
+        Saving against the baseline; None without one.
     one_agent_usd
-        About what one call doing all of it would cost a run: the dearest model used, the largest prompt in, every answer
-        out. A measure of what orchestration costs, not of how well one agent does it. None: no call has a price.
+        Approximate cost of a run as one call: the most expensive model used, the largest prompt in, every answer out. It
+        measures the cost of orchestration, not the quality of one agent. None if no call has a price.
     """
 
     workload: Workload
@@ -126,7 +126,7 @@ class Forecast:
     # ---------------------------------------------------------------- figures
     @property
     def name(self) -> str:
-        """What it is a forecast of."""
+        """Name of the workload."""
         return self.workload.name
 
     @property
@@ -141,16 +141,16 @@ class Forecast:
 
     @property
     def month(self) -> Projection:
-        """A month, of 30 days unless told."""
+        """A month, by default of 30 days."""
         return self.project("month", self.days_in_month)
 
     @property
     def year(self) -> Projection:
-        """A year, of 365 days unless told."""
+        """A year, by default of 365 days."""
         return self.project("year", self.days_in_year)
 
     def project(self, period: str, days: int) -> Projection:
-        """Any period of whole days."""
+        """Return the cost of any period of whole days."""
         runs = self.per_day * days
         found = self.band(runs)
         low, high = (None, None) if found is None else (found.low, found.high)
@@ -160,7 +160,7 @@ class Forecast:
         )
 
     def band(self, runs: Fraction) -> Band | None:
-        """The bootstrap for the mean cost of so many future runs; None for a step table or fewer than five runs."""
+        """Return the bootstrap for the mean cost of that many future runs; None for a step table or fewer than five runs."""
         if self.workload.is_typed:
             return None
         if runs not in self._bands:
@@ -171,20 +171,20 @@ class Forecast:
         return self._bands[runs]
 
     def chance_above(self, usd: object, *, days: int = 1) -> float | None:
-        """The chance that so many days cost more than `usd`; None where no interval can be given."""
+        """Return the chance that a number of days costs more than `usd`; None without an interval."""
         runs = self.per_day * days
         found = self.band(runs)
         return None if found is None or not runs else found.chance_above(float(read_exact(usd, "`usd`") / runs))
 
     def break_even(self, *, fixed_usd_a_month: object = 0, setup_usd: object = 0) -> BreakEven:
-        """From which volume, and after how many days, the saving against the baseline pays what the plan costs besides calls.
+        """Return the volume and the days from which the saving against the baseline pays the costs besides calls.
 
         Parameters
         ----------
         fixed_usd_a_month
-            What it costs whether used or not: a server, a licence, an hour of care.
+            Fixed cost: a server, a licence, an hour of maintenance.
         setup_usd
-            What it costs once.
+            Cost that is paid once.
 
         Raises
         ------
@@ -204,7 +204,7 @@ class Forecast:
 
     # ---------------------------------------------------------------- rows
     def table(self) -> list[dict[str, Any]]:
-        """Run, day, month and year: one row each, money as Decimal. A data frame can be made of it."""
+        """Return one row each for run, day, month and year, money as Decimal: data for a data frame."""
         rows = [Projection("run", Decimal(1), self.run_usd, baseline_usd=self._base()), self.day, self.month, self.year]
         return [
             {
@@ -218,12 +218,12 @@ class Forecast:
         return None if self.saving is None else dollars(self.saving.base)
 
     def steps(self) -> list[dict[str, Any]]:
-        """Each step before and after: calls and dollars a run here, and what the baseline's step of the same name costs.
+        """Return each step: calls and dollars a run, and the cost of the baseline's step of the same name.
 
-        Amounts are of the calls, before any cached answer, supposed retry or review. A step that only one of the two has
+        Amounts are of the calls, before cached answers, assumed retries and reviews. A step that only one of the two has
         is None in the other.
         """
-        own = taken(self.workload, self.scenario, self.pricing)
+        own = shares(self.workload, self.scenario, self.pricing)
         before = {} if self.saving is None else self.saving.steps
         total = sum((row.usd for row in own.values()), ZERO)
         return [
@@ -238,8 +238,8 @@ class Forecast:
         ]  # fmt: skip
 
     def models(self) -> list[dict[str, Any]]:
-        """Each model's share of the calls and of the dollars of a run."""
-        rows = taken(self.workload, self.scenario, self.pricing, by_model=True)
+        """Return each model's share of the calls and of the dollars of a run."""
+        rows = shares(self.workload, self.scenario, self.pricing, by_model=True)
         calls = sum((row.calls for row in rows.values()), ZERO)
         usd = sum((row.usd for row in rows.values()), ZERO)
         return [
@@ -251,7 +251,7 @@ class Forecast:
         ]  # fmt: skip
 
     def saving_rows(self) -> list[dict[str, Any]]:
-        """Where the saving comes from, a run, a day and a year; the parts sum to the last row exactly."""
+        """Return the parts of the saving a run, a day and a year; they sum to the last row exactly."""
         if self.saving is None:
             return []
         named = [(name, self.saving.parts.get(name)) for name in PARTS]
@@ -273,7 +273,7 @@ class Forecast:
         return display.bundle(self)
 
     def plot(self, per_day: Iterable[object] = VOLUMES) -> Figure:
-        """Dollars a day against runs a day, both logarithmic, with the interval and the baseline: a matplotlib `Figure`."""
+        """Return a matplotlib figure: dollars a day against runs a day, both logarithmic, with interval and baseline."""
         figure: Figure = display.figure(self, per_day)
         return figure
 
@@ -298,44 +298,44 @@ def forecast(
     seed: int = 0,
     models: ModelBook | None = None,
 ) -> Forecast:
-    """Project what a workflow will cost a day, a month and a year.
+    """Project the cost of a workflow a day, a month and a year.
 
     Parameters
     ----------
     given
-        A graph, an agent, the name of one, or a batch: its stored runs in this notebook. Or runs (handles, or lists of events), a step
-        table (rows or a data frame: `step`, `usd` of a call or `model`
-        with `input_tokens` and `output_tokens`, `calls` a run), or dollars a run.
+        A graph, an agent, the name of one, or a batch: its stored runs in this notebook. Or runs (handles, or lists of
+        events), a step table (rows or a data frame: `step`, `usd` of a call or `model` with `input_tokens` and
+        `output_tokens`, `calls` a run), or dollars a run.
     per_day
         Runs a day.
     against
         The baseline: ``"all on MODEL"``, a step table, runs, or dollars a run.
     swap
-        Step or model -> model that does it instead: the recorded tokens are priced anew.
+        Step or model -> model that replaces it: the recorded tokens are priced again.
     cache_hits, retries, reviews
-        Rates supposed instead of those recorded: share of calls answered from a cache; further calls per call; people's
+        Assumed rates instead of the recorded ones: share of calls answered from a cache; further calls per call; people's
         decisions a run.
     review_usd
-        What one of those decisions costs, in dollars.
+        Cost of one of those decisions, in dollars.
     token_ratio
-        Model -> its tokens for one recorded token, where a swap changes the tokenizer. 1 unless told.
+        Model -> its tokens for one recorded token, if a swap changes the tokenizer. 1 by default.
     days_in_month, days_in_year
-        30 and 365 unless told: a projection over a leap year is 0.3 % more.
+        30 and 365 by default: a leap year is 0.3 % more.
     confidence
-        Of the intervals. 0.95 by custom.
+        Confidence of the intervals, 0.95 by convention.
     resamples, seed
-        Of the bootstrap.
+        Options of the bootstrap.
 
     Raises
     ------
     BadOption
-        A figure is out of range, a row of the table is wrong, a swap names nothing, or no run has ended.
+        A figure is out of range, a row of the table is wrong, a swap has an unknown name, or no run has ended.
     UnknownPrice, UnknownModel
-        A price or a model is not known: nothing is taken to be free.
+        A price or a model is unknown: it does not count as free.
 
     Notes
     -----
-    Money is exact until it is shown; floats are used inside the bootstrap only.
+    Money is exact until display; only the bootstrap uses floats.
 
     Examples
     --------
@@ -372,20 +372,20 @@ def _runs_a_day(per_day: object) -> Fraction:
 def _check_days(month: int, year: int, confidence: float) -> None:
     for key, value, most in (("days_in_month", month, 31), ("days_in_year", year, 366)):
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-            raise BadOption(f"`{key}` is {value!r:.40}; it must be a whole number from 1 to {most}.")
+            raise BadOption(f"`{key}` must be a whole number from 1 to {most}, got {value!r:.40}.")
     if not 0.5 <= confidence < 1:
-        raise BadOption(f"`confidence` is {confidence}; it must be from 0.5 to below 1.", hint="0.95 is usual")
+        raise BadOption(f"`confidence` must be from 0.5 to below 1, got {confidence}.", hint="0.95 is usual")
 
 
 def one_agent(workload: Workload, scenario: Scenario, pricing: Pricing) -> Decimal | None:
-    """About what one call that does everything would cost a run (see `Forecast.one_agent_usd`)."""
+    """Return the approximate cost of a run as one call (see `Forecast.one_agent_usd`)."""
     total = ZERO
     for run in workload.runs:
         calls = [price_call(c, scenario, pricing) for c in run.calls if not c.is_lookup and not c.is_retry]
         if not calls:
             return None
         used = [c for c in calls if c.usage is not None and c.model]
-        if len(used) < len(calls):  # without every call's tokens, the dearest call alone is the best guess
+        if len(used) < len(calls):  # without every call's tokens, the most expensive call is the best guess
             total += max(c.usd or c.saved_usd for c in calls)
             continue
         whole = Usage(
@@ -397,7 +397,7 @@ def one_agent(workload: Workload, scenario: Scenario, pricing: Pricing) -> Decim
 
 
 def _on(usage: Usage, model: str, call: Call, pricing: Pricing) -> Fraction:
-    """What the whole would cost on the model of one of its calls; of a model whose price is not listed, at that call's own rate."""
+    """Return the cost of the whole on the model of a call; without a listed price, at that call's own rate."""
     from orch_nb.catalog.prices import cost
     from orch_nb.errors import RoutingError
 
@@ -408,9 +408,9 @@ def _on(usage: Usage, model: str, call: Call, pricing: Pricing) -> Fraction:
         return (call.usd or ZERO) / tokens * (usage.input_tokens + usage.output_tokens) if tokens else call.usd or ZERO
 
 
-# ------------------------------------------------------------------ money as it is shown
+# ------------------------------------------------------------------ money
 def dollars(value: Fraction) -> Decimal:
-    """The exact amount as Decimal, or to 12 digits after the point where it has no end; without trailing zeros."""
+    """Return the exact amount as Decimal, rounded to 12 digits after the point; without trailing zeros."""
     made = rounded(value, 12).normalize()
     return made.quantize(Decimal(1)) if int(made.as_tuple().exponent) > 0 else made
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @draws("orch_nb.analysis.forecast.forecast.Forecast", "figure")
 def plot_forecast(made: Forecast, per_day: Iterable[object]) -> Picture:
-    """The mean, its interval where there is one, and the baseline dashed; both axes logarithmic unless all is free."""
+    """Draw the mean, its interval if known, and the baseline dashed; both axes logarithmic unless everything is free."""
     at = sorted({v for v in (Fraction(str(n)) for n in (*per_day, made.per_day)) if v > 0})
     x = [float(v) for v in at]
     lines = {line(made.name, 40): [float(made.parts.total * v) for v in at]}
@@ -46,14 +46,14 @@ def plot_forecast(made: Forecast, per_day: Iterable[object]) -> Picture:
 
 
 def _other(made: Forecast) -> str:
-    """The baseline's name, told apart from a plan of the same name."""
+    """Return the baseline's name, distinct from a plan of the same name."""
     assert made.saving is not None
     name = line(made.saving.name, 40)
     return f"{name} (before)" if name == line(made.name, 40) else name
 
 
 def _label(axes: Axes) -> None:
-    """Dollars as dollars, and a legend in which nothing between two dollar signs becomes a formula."""
+    """Format the axes as dollars, and a legend in which text between two dollar signs is not a formula."""
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     for text in axes.legend(frameon=False, fontsize=8.5, labelcolor=INK).get_texts():
@@ -61,7 +61,7 @@ def _label(axes: Axes) -> None:
 
 
 def _text_of(made: Forecast, x: list[float], lines: dict[str, list[float]]) -> str:
-    """The chart's points as a table."""
+    """Return the points of the chart as a table."""
     table = Table([Column("runs a day", "r"), *(Column(name, "r") for name in lines)])
     for at, volume in enumerate(x):
         table.add(f"{volume:,g}", *(f"${usd[at]:,.2f}" for usd in lines.values()))

@@ -1,12 +1,12 @@
-"""Where a saving comes from: fewer calls, cheaper models, cached answers. The parts add up to the whole, exactly.
+"""The parts of a saving: fewer calls, cheaper models, cached answers, reviews. They add up to the whole exactly.
 
-From the baseline to what is planned in steps, each changing one thing::
+The steps from the baseline to the plan change one thing each::
 
     baseline                      5 calls at $0.03                    $0.15
       fewer calls  ->             our 3 calls, still at $0.03         $0.09
       routing      ->             our 3 calls on our models           $0.046
       cache        ->             the same, some answered from cache  …
-      reviews      ->             with what people cost
+      reviews      ->             with the cost of people
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from orch_nb.analysis.forecast.scenario import ZERO, Scenario, cost_of, mean_cost, taken
+from orch_nb.analysis.forecast.scenario import ZERO, Scenario, cost_of, mean_cost, shares
 from orch_nb.analysis.forecast.workload import UNNAMED, Call, RunUse, Workload, workload_of
 from orch_nb.schema.amount import is_amount_like
 
@@ -30,19 +30,18 @@ PARTS = ("fewer calls", "routing", "cache", "reviews")
 
 @dataclass(slots=True, frozen=True)
 class Saving:
-    """What a run costs less than the baseline, in exact dollars a run.
+    """Saving of a run against the baseline, in exact dollars.
 
     Attributes
     ----------
     base, own
-        Dollars a run: of the baseline, of what is planned.
+        Dollars a run: of the baseline, of the plan.
     parts
-        Name (see `PARTS`) -> (dollars saved by it, dollars before it). Empty when the baseline is a bare amount, of which
-        nobody knows the calls.
+        Name (see `PARTS`) -> (dollars saved by it, dollars before it). Empty if the baseline is an amount without calls.
     base_calls, own_calls
-        Calls to models a run; None where the baseline is a bare amount.
+        Calls to models a run; None if the baseline is an amount.
     steps
-        Step of the baseline -> its dollars a run, before any cached answer.
+        Step of the baseline -> its dollars a run, before cached answers.
     """
 
     name: str
@@ -55,21 +54,21 @@ class Saving:
 
     @property
     def saved(self) -> Fraction:
-        """Dollars a run; negative when the plan costs more."""
+        """Dollars a run; negative if the plan costs more."""
         return self.base - self.own
 
     @property
     def share(self) -> Fraction:
-        """Of the baseline; 0 when that is free."""
+        """Share of the baseline; 0 if that is free."""
         return self.saved / self.base if self.base else ZERO
 
 
 def all_on(workload: Workload, model: str, pricing: Pricing) -> Workload:
-    """The same calls, every one of them on one model, nothing cached.
+    """Return the same calls, all of them on one model, without cached answers.
 
     Notes
     -----
-    A cached answer kept no tokens: it counts what its step costs on that model in the other runs, else what it cost.
+    The tokens of a cached answer are unknown: it counts as its step on that model in the other runs, else at its own cost.
     """
     moved = [
         RunUse(tuple(c if c.is_lookup or c.saved_usd else pricing.reprice(c, model) for c in r.calls), r.reviews)
@@ -90,7 +89,7 @@ def all_on(workload: Workload, model: str, pricing: Pricing) -> Workload:
 
 
 def _mean_by_step(runs: list[RunUse]) -> dict[str, Fraction]:
-    """Step -> mean price of one of its calls."""
+    """Return the mean price of a call for each step."""
     usd: dict[str, Fraction] = {}
     count: dict[str, Fraction] = {}
     for call in (
@@ -102,7 +101,7 @@ def _mean_by_step(runs: list[RunUse]) -> dict[str, Fraction]:
 
 
 def saving_against(workload: Workload, scenario: Scenario, against: object, pricing: Pricing) -> Saving:
-    """What the workload under the scenario saves against a baseline.
+    """Return the saving of the workload under the scenario against a baseline.
 
     Parameters
     ----------
@@ -112,7 +111,7 @@ def saving_against(workload: Workload, scenario: Scenario, against: object, pric
     Notes
     -----
     "Our calls at the baseline's prices" takes, for each of our calls, the price of the baseline's step of the same name;
-    else its tokens on the baseline's model, where it has but one; else the baseline's mean price of a call.
+    else its tokens on the baseline's model, if it has only one; else the baseline's mean price of a call.
     """
     own, _ = mean_cost(workload, scenario, pricing)
     model = _model_in(against)
@@ -157,12 +156,12 @@ def _parts(
         "cache": (own.cached, own.uncached),
         "reviews": (-own.reviewed, own.uncached - own.cached),
     }
-    steps = {step: row.usd for step, row in taken(base_load, Scenario(), pricing).items()}
+    steps = {step: row.usd for step, row in shares(base_load, Scenario(), pricing).items()}
     return Saving(base_load.name, base, own.total, parts, base_load.calls_a_run(), calls, steps)
 
 
 def _like_for_like(workload: Workload, scenario: Scenario, base: Workload, pricing: Pricing) -> Fraction:
-    """Our own calls at the baseline's prices, nothing cached."""
+    """Return the cost of our calls at the baseline's prices, without cached answers."""
     by_step = _mean_by_step(list(base.runs))
     typical = _mean_of_a_call(base, pricing)
     same = Scenario(retries=scenario.retries)
@@ -180,7 +179,7 @@ def _mean_of_a_call(base: Workload, pricing: Pricing) -> Fraction:
 
 
 def _at_base(call: Call, base: Workload, by_step: Mapping[str, Fraction], typical: Fraction, pricing: Pricing) -> Call:
-    """One of our calls at the baseline's price."""
+    """Return one of our calls at the baseline's price."""
     if call.is_lookup:
         return call
     if call.step in by_step:

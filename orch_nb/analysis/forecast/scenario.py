@@ -1,4 +1,4 @@
-"""What if: other models, another share of cached answers, of retries, of reviews; and what a run costs then."""
+"""Scenarios: other models, other rates of cached answers, retries and reviews; and the cost of a run then."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ ZERO = Fraction(0)
 
 @dataclass(slots=True, frozen=True)
 class Scenario:
-    """What is supposed. None everywhere: as recorded.
+    """Assumptions. None is the recorded value.
 
     Parameters
     ----------
     swap
-        Step or model -> the model that does it instead. A step's own entry goes before its model's.
+        Step or model -> the model that replaces it. A step's own entry precedes its model's.
     cache_hits
         Share of calls answered from a cache, 0 to 1: they cost nothing.
     retries
-        Further calls per call, each as dear as the first. 0.1 is one in ten.
+        Further calls per call, each at the cost of the first. 0.1 is one in ten.
     reviews
         Decisions of people a run.
     review_usd
-        What one of them costs. 0 unless told: people's time is not on a provider's bill.
+        Cost of one of them. 0 by default: people's time is not on a provider's bill.
     """
 
     swap: Mapping[str, str] = field(default_factory=dict)
@@ -43,13 +43,13 @@ class Scenario:
     review_usd: Fraction = ZERO
 
     def model_for(self, call: Call) -> str:
-        """The model that does this call: the swapped one, else its own."""
+        """Return the model of this call: the swapped one, else its own."""
         return self.swap.get(call.step) or self.swap.get(call.model) or call.model
 
 
 @dataclass(slots=True, frozen=True)
 class Parts:
-    """What a run costs, in dollars: `first` calls were nothing cached, `retried` further ones, minus `cached`, plus `reviewed`."""
+    """Cost of a run in dollars: `first` calls without a cache, `retried` further ones, minus `cached`, plus `reviewed`."""
 
     first: Fraction = ZERO
     retried: Fraction = ZERO
@@ -58,12 +58,12 @@ class Parts:
 
     @property
     def uncached(self) -> Fraction:
-        """All calls, were nothing cached."""
+        """Cost of all calls without a cache."""
         return self.first + self.retried
 
     @property
     def total(self) -> Fraction:
-        """What is billed."""
+        """Billed cost."""
         return self.first + self.retried - self.cached + self.reviewed
 
     def __add__(self, other: Parts) -> Parts:
@@ -79,12 +79,12 @@ class Parts:
 
 
 def share(value: object, key: str, *, most: int | None = 1) -> Fraction | None:
-    """A rate as an exact number from 0 to `most`; None stays None.
+    """Return a rate as an exact number from 0 to `most`; None stays None.
 
     Raises
     ------
     BadOption
-        It is none, or a percentage typed as a number ("30" for 30 %).
+        It is not a rate, or is a percentage typed as a number ("30" for 30 %).
     """
     if value is None:
         return None
@@ -92,12 +92,12 @@ def share(value: object, key: str, *, most: int | None = 1) -> Fraction | None:
 
 
 def check_swap(workload: Workload, swap: Mapping[str, str]) -> None:
-    """Every swap names a step or a model of the workload.
+    """Check that every swap names a step or a model of the workload.
 
     Raises
     ------
     BadOption
-        One does not: it would change nothing, silently.
+        A name is unknown: its swap would change nothing.
     """
     known = [*workload.steps(), *workload.models()]
     for name in swap:
@@ -108,12 +108,12 @@ def check_swap(workload: Workload, swap: Mapping[str, str]) -> None:
 
 
 def price_call(call: Call, scenario: Scenario, pricing: Pricing) -> Call:
-    """The call as the scenario has it, its price known.
+    """Return the call in the scenario, with a known price.
 
     Raises
     ------
     UnknownPrice
-        It was not known when the call was recorded, and the call is not swapped.
+        The price was unknown when the call was recorded, and the call is not swapped.
     """
     model = scenario.model_for(call)
     if call.model and model != call.model:
@@ -131,7 +131,7 @@ def price_call(call: Call, scenario: Scenario, pricing: Pricing) -> Call:
 
 
 def cost_of(run: RunUse, scenario: Scenario, pricing: Pricing) -> Parts:
-    """What one run costs under the scenario."""
+    """Return the cost of one run under the scenario."""
     first = retried = saved = ZERO
     for raw in run.calls:
         call = price_call(raw, scenario, pricing)
@@ -150,29 +150,29 @@ def cost_of(run: RunUse, scenario: Scenario, pricing: Pricing) -> Parts:
 
 
 def mean_cost(workload: Workload, scenario: Scenario, pricing: Pricing) -> tuple[Parts, list[Fraction]]:
-    """Mean of the runs' costs, part by part, and each run's total. O(calls)."""
+    """Return the mean of the runs' costs, part by part, and each run's total. O(calls)."""
     parts = [cost_of(run, scenario, pricing) for run in workload.runs]
     return mean(parts), [p.total for p in parts]
 
 
 @dataclass(slots=True)
-class Taken:
-    """What one step, or one model, takes of a run: calls and exact dollars, before any cached answer."""
+class Share:
+    """Share of one step, or of one model, in a run: calls and exact dollars, before cached answers."""
 
     calls: Fraction = ZERO
     usd: Fraction = ZERO
     models: list[str] = field(default_factory=list)
 
 
-def taken(workload: Workload, scenario: Scenario, pricing: Pricing, *, by_model: bool = False) -> dict[str, Taken]:
-    """Each step's (or model's) share of a mean run, in order of first use. Look-ups belong to a step and to no model."""
-    found: dict[str, Taken] = {}
+def shares(workload: Workload, scenario: Scenario, pricing: Pricing, *, by_model: bool = False) -> dict[str, Share]:
+    """Return each step's (or model's) share of a mean run, in order of first use. Look-ups belong to steps, not to models."""
+    found: dict[str, Share] = {}
     count = len(workload.runs)
     for raw in (c for r in workload.runs for c in r.calls):
         call = price_call(raw, scenario, pricing)
         if by_model and not call.model:
             continue
-        row = found.setdefault(call.model if by_model else call.step, Taken())
+        row = found.setdefault(call.model if by_model else call.step, Share())
         row.calls += call.count / count
         row.usd += ((call.usd or ZERO) + call.saved_usd) * call.count / count
         row.models += [call.model] if call.model and call.model not in row.models else []
@@ -180,7 +180,7 @@ def taken(workload: Workload, scenario: Scenario, pricing: Pricing, *, by_model:
 
 
 def measured_rates(workload: Workload) -> dict[str, Fraction]:
-    """The rates that the runs themselves show: cache hits (of calls), retries (per call), reviews (a run)."""
+    """Return the measured rates of the runs: cache hits (of calls), retries (per call), reviews (a run)."""
     calls = [c for r in workload.runs for c in r.calls if not c.is_lookup]
     first = sum((c.count for c in calls if not c.is_retry), ZERO)
     hits = sum((c.count for c in calls if c.saved_usd), ZERO)

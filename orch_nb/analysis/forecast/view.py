@@ -1,4 +1,4 @@
-"""A forecast as it is shown: the bill of a day, a month and a year, where a saving comes from, each step before and after."""
+"""The display of a forecast: the cost of a day, a month and a year, the parts of a saving, each step."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from orch_nb.views.bundle import Bundle
 
 FEW = 20
-"""Runs below which an interval is said to rest on little."""
+"""Number of runs below which a note calls the interval uncertain."""
 MAX_STEPS = 60
-"""Rows of the table of steps; `steps()` has all."""
+"""Largest number of rows of the table of steps; `steps()` has all."""
 
 
 @draws("orch_nb.analysis.forecast.forecast.Forecast")
@@ -41,11 +41,11 @@ def forecast_bundle(forecast: Forecast) -> Bundle:
 def _tables(forecast: Forecast) -> list[tuple[str, Table]]:
     found = [("", _periods(forecast))]
     if forecast.saving is not None and forecast.saving.parts:
-        found.append(("where the saving comes from", _parts(forecast)))
+        found.append(("parts of the saving", _parts(forecast)))
     found.append((_steps_title(forecast), _steps(forecast)))
     models = _models(forecast)
     if len(models.rows) > 1:
-        found.append(("what each model takes", models))
+        found.append(("each model, a run", models))
     return found
 
 
@@ -122,33 +122,33 @@ def _notes(forecast: Forecast) -> list[str]:
     source = "a step table" if is_typed else f"{count(runs, 'stored run')}, seed {forecast.seed}"
     notes = [f"from {source}{_rates(forecast)}"]
     if not is_typed and runs < FEWEST:
-        notes.append(f"an interval needs {FEWEST} runs at least; here {'is' if runs == 1 else 'are'} {runs}")
+        notes.append(f"an interval needs at least {FEWEST} runs, got {runs}")
     elif not is_typed and runs < FEW:
-        notes.append(f"the interval rests on {runs} runs: {FEW} or more would make it firmer")
+        notes.append(f"the interval is from {runs} runs only: {FEW} or more make it more reliable")
     if forecast.one_agent_usd is not None:
         notes.append(
-            f"one agent doing all of it in one call would cost about {_money(forecast.one_agent_usd)} a run, "
+            f"baseline of one agent with one call: about {_money(forecast.one_agent_usd)} a run, "
             f"{_cents(forecast.one_agent_usd * dollars(forecast.per_day))} a day "
-            "(dearest model used, largest prompt, all answers)"
+            "(most expensive model, largest prompt, all answers)"
         )
     if forecast.saving is not None and forecast.saving.base_calls is not None:
         before, own = _count(forecast.saving.base_calls), _count(forecast.saving.own_calls)
         notes.append(f"calls to models a run: {before} in the baseline, {own} here")
-    days = f"a month has {forecast.days_in_month} days here, a year {forecast.days_in_year}"
+    days = f"a month has {forecast.days_in_month} days, a year {forecast.days_in_year}"
     return [*notes, *forecast.workload.notes, days]
 
 
 def _rates(forecast: Forecast) -> str:
-    """The rates that the figures rest on: those that the runs show, and those that are supposed instead."""
+    """Return the rates behind the figures: the measured ones, and the assumed ones."""
     scenario = forecast.scenario
-    supposed = {"cache_hits": scenario.cache_hits, "retries": scenario.retries, "reviews": scenario.reviews}
-    told = [_rate(name, rate) for name, rate in supposed.items() if rate is not None]
+    given = {"cache_hits": scenario.cache_hits, "retries": scenario.retries, "reviews": scenario.reviews}
+    assumed = [_rate(name, rate) for name, rate in given.items() if rate is not None]
     if scenario.review_usd:
-        told.append(f"{_money(scenario.review_usd)} a review")
-    told += [f"{old} on {new}" for old, new in scenario.swap.items()]
+        assumed.append(f"{_money(scenario.review_usd)} a review")
+    assumed += [f"{old} on {new}" for old, new in scenario.swap.items()]
     rates = {} if forecast.workload.is_typed else measured_rates(forecast.workload)
-    seen = [_rate(name, rate) for name, rate in rates.items() if supposed[name] is None]
-    parts = [f"{word}: {', '.join(what)}" for word, what in (("measured", seen), ("supposed", told)) if what]
+    seen = [_rate(name, rate) for name, rate in rates.items() if given[name] is None]
+    parts = [f"{word}: {', '.join(what)}" for word, what in (("measured", seen), ("assumed", assumed)) if what]
     return "".join(f"; {part}" for part in parts)
 
 
@@ -159,12 +159,12 @@ def _rate(name: str, rate: Fraction) -> str:
 
 # ------------------------------------------------------------------ figures
 def _money(value: Fraction | Decimal) -> str:
-    """Dollars: cents, and as many more digits as a fraction of a cent needs."""
+    """Return dollars: cents, and as many more digits as a fraction of a cent needs."""
     return Quantity(Fraction(value), usd=1).shown()
 
 
 def _cents(value: Decimal | None) -> str:
-    """Dollars and cents, no more."""
+    """Return dollars and cents."""
     return Quantity(Fraction(value or 0), usd=1).shown(decimals=2)
 
 

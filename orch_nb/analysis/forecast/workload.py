@@ -1,7 +1,7 @@
-"""What a run uses: its calls with their models, tokens and dollars, read from stored runs or typed by hand.
+"""Workloads: the calls of runs with their models, tokens and dollars, from stored runs or from a step table.
 
-A workload is a list of runs and a run is a list of calls. A hand-typed step table is one run whose calls may be fractions
-("0.3 calls a run"). Amounts are exact `Fraction` dollars here; what is shown is Decimal.
+A workload is a list of runs and a run is a list of calls. A step table is one run whose calls may be fractions ("0.3 calls
+a run"). Amounts are exact `Fraction` dollars here, and Decimal in displays.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from orch_nb.lang.quantity import Quantity
 from orch_nb.schema import events as ev
 from orch_nb.schema.amount import read_exact
 from orch_nb.schema.messages import Usage
+from orch_nb.views.format import a_
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,14 +33,14 @@ if TYPE_CHECKING:
     Events: TypeAlias = Sequence[Event]
 
 COUNTED = ("done", "failed")
-"""Runs that are looked at: a failed run was billed too. One that was stopped, or goes on, says nothing about a whole run."""
+"""Statuses of the runs that count: a failed run was billed too. A stopped or unfinished run is not a whole run."""
 
 UNNAMED = "step table"
-"""What a step table is called that was given no name."""
+"""Name of a step table without a name."""
 
 TOKENS = ("input_tokens", "output_tokens", "cached_tokens")
 COLUMNS = ("step", "model", "usd", *TOKENS, "calls", "seconds")
-"""What a row of a step table may say. `step` and one of `usd` (of one call) and `model` are needed."""
+"""Columns of a step table. `step` and one of `usd` (of one call) and `model` are required."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -49,13 +50,13 @@ class Call:
     Parameters
     ----------
     count
-        How many a run; a typed table may say 0.3.
+        Number a run; a step table may have 0.3.
     usd
-        What one costs; None: unknown.
+        Cost of one; None if unknown.
     usage
-        Its tokens; None where only a price per call is known.
+        Its tokens; None if only a price per call is known.
     saved_usd
-        What the answer cost when it was made, where it was taken from an earlier run (then `usd` is 0).
+        Original cost of an answer that was reused from an earlier run (then `usd` is 0).
     """
 
     step: str
@@ -68,14 +69,14 @@ class Call:
 
     @property
     def is_lookup(self) -> bool:
-        """Whether it asks no model: a function or a data base, free whatever the models cost."""
+        """True for a call without a model: a function or a database, free whatever the models cost."""
         return not self.usd and not self.saved_usd and not self.model and self.usage is None
 
 
 @dataclass(slots=True, frozen=True)
 class RunUse:
-    """What one run used. `reviews` counts what a person decided; `serial_s` is the time of its steps one after another,
-    `elapsed_s` the time it took, people's time left out of both."""
+    """The use of one run. `reviews` counts the decisions of people; `serial_s` is the time of its steps one after another,
+    `elapsed_s` the time from start to end, both without people's time."""
 
     calls: tuple[Call, ...]
     reviews: Fraction = Fraction(0)
@@ -86,7 +87,7 @@ class RunUse:
 
 @dataclass(slots=True, frozen=True)
 class Workload:
-    """Runs of one workflow: recorded ones, or one that was typed. `notes` say what was left out or is uncertain."""
+    """Runs of one workflow: recorded ones, or a step table. `notes` name what was left out or is uncertain."""
 
     name: str
     runs: tuple[RunUse, ...]
@@ -94,30 +95,30 @@ class Workload:
     notes: tuple[str, ...] = ()
 
     def steps(self) -> list[str]:
-        """Names of the steps, in order of first use."""
+        """Return the names of the steps, in order of first use."""
         return list(dict.fromkeys(c.step for r in self.runs for c in r.calls))
 
     def models(self) -> list[str]:
-        """Names of the models, in order of first use."""
+        """Return the names of the models, in order of first use."""
         return list(dict.fromkeys(c.model for r in self.runs for c in r.calls if c.model))
 
     def calls_a_run(self) -> Fraction:
-        """Calls to models a run, on average, cached answers included; look-ups are none."""
+        """Return the mean calls to models a run, with cached answers, without look-ups."""
         return sum((c.count for r in self.runs for c in r.calls if not c.is_lookup), Fraction(0)) / len(self.runs)
 
 
 # ------------------------------------------------------------------ prices
 @dataclass(slots=True)
 class Pricing:
-    """Prices of the notebook's models, and how token counts differ between them.
+    """Prices of the notebook's models, and the ratios of their token counts.
 
     Parameters
     ----------
     book
         The notebook's names for models.
     token_ratio
-        Model -> how many of its tokens stand for one recorded token, both ways. Tokenizers differ and so does how much
-        models write: measure it on a few texts. 1 unless told.
+        Model -> its tokens for one recorded token, in prompts and answers. Tokenizers and lengths of answers differ:
+        measure the ratio on a few texts. 1 by default.
     """
 
     book: ModelBook
@@ -125,16 +126,16 @@ class Pricing:
 
     @classmethod
     def of(cls, book: ModelBook | None = None, token_ratio: Mapping[str, object] | None = None) -> Pricing:
-        """With the current runtime's models unless told."""
+        """Return prices of the given models, by default of the current runtime's."""
         return cls(models.current() if book is None else book, dict(token_ratio or {}))
 
     def price(self, model: str) -> Price:
-        """What a model costs.
+        """Return the price of a model.
 
         Raises
         ------
         UnknownModel, UnknownPrice
-            Nothing is called so; nobody knows what it costs.
+            The model or its price is unknown.
         """
         price = self.book.prices.price(self.book.resolve(model))
         if price is None:
@@ -146,7 +147,7 @@ class Pricing:
         return price
 
     def reprice(self, call: Call, model: str) -> Call:
-        """The same call on another model: the recorded tokens at that model's price.
+        """Return the same call on another model: the recorded tokens at that model's price.
 
         Raises
         ------
@@ -175,7 +176,7 @@ class Pricing:
 
 # ------------------------------------------------------------------ from anything
 def workload_of(given: object, pricing: Pricing, name: str = "") -> Workload:
-    """The workload that something is: a step table, stored runs, a workload, or dollars a run.
+    """Return the workload of a step table, of stored runs, of a forecast, or of dollars a run.
 
     Parameters
     ----------
@@ -186,7 +187,7 @@ def workload_of(given: object, pricing: Pricing, name: str = "") -> Workload:
     Raises
     ------
     BadOption
-        It is none of them, or a row is wrong; the row is named.
+        It is another object, or a row is wrong; the row is named.
     """
     if isinstance(given, Workload):
         return given
@@ -206,17 +207,17 @@ def workload_of(given: object, pricing: Pricing, name: str = "") -> Workload:
         return recorded([r.events if hasattr(r, "events") else r for r in rows], name)
     if isinstance(given, Iterable) and not isinstance(given, Mapping) and not rows:
         raise BadOption(
-            f"{f'`{name}`' if name else 'a step table'} cannot be projected: it is empty, with neither a step nor a run.",
-            hint="rows such as {'step': 'draft', 'usd': 0.015}; of a filter, whether anything passed it",
+            f"{f'`{name}`' if name else 'a step table'} must have a step or a run, got none.",
+            hint="rows such as {'step': 'draft', 'usd': 0.015}; check that a filter let some pass",
         )
     raise BadOption(
-        f"{type(given).__name__} is no step table and holds no runs.",
+        f"a workload must be a step table or runs, got {a_(type(given).__name__)}.",
         hint="a list of rows such as {'step': 'draft', 'usd': 0.015}, a data frame of them, or runs",
     )
 
 
 def named(value: object, name: str, models: ModelBook | None) -> object:
-    """A step table as a workload that is called like its variable; anything else as it is."""
+    """Return a step table as a workload with the name of its variable; anything else unchanged."""
     is_table = hasattr(value, "columns") or (isinstance(value, list) and bool(value) and isinstance(value[0], Mapping))
     return workload_of(value, Pricing.of(models), name) if is_table else getattr(value, "workload", value)
 
@@ -229,12 +230,12 @@ def _amount(given: object, name: str) -> Workload:
 
 # ------------------------------------------------------------------ typed by hand
 def typed(rows: Sequence[Mapping[str, object]], pricing: Pricing, name: str = "") -> Workload:
-    """A step table as a workload of one run.
+    """Return a step table as a workload of one run.
 
     Raises
     ------
     BadOption
-        A row has an unknown column, no step, neither `usd` nor `model`, or a figure that is none.
+        A row has an unknown column, no step, neither `usd` nor `model`, or a wrong figure.
     """
     calls, seconds = [], Fraction(0)
     for at, row in enumerate(rows, 1):
@@ -260,7 +261,7 @@ def _check_columns(row: Mapping[str, object], at: int) -> None:
         raise BadOption(f"row {at} of the step table has no `step`.", hint="a name for each step", row=at)
     if "usd" not in row and "model" not in row:
         raise BadOption(
-            f"row {at} (`{row['step']}`) says neither `usd` nor `model`, so nobody knows what it costs.",
+            f"row {at} (`{row['step']}`) has neither `usd` nor `model`, so its cost is unknown.",
             hint="`usd` of one call, 0 for a look-up; or a `model` with its tokens",
             row=at,
         )
@@ -276,7 +277,7 @@ def _typed_call(row: Mapping[str, object], at: int, pricing: Pricing) -> Call:
 
 
 def _figure(row: Mapping[str, object], key: str, at: int, otherwise: Fraction) -> Fraction:
-    """A figure from 0 up, exactly as it is written: 0.1 is one tenth."""
+    """Return a figure from 0 up, exactly as written: 0.1 is one tenth."""
     if key not in row:
         return otherwise
     value = row[key]
@@ -288,17 +289,17 @@ def _figure(row: Mapping[str, object], key: str, at: int, otherwise: Fraction) -
 
 # ------------------------------------------------------------------ from stored runs
 def recorded(runs: Iterable[Events], name: str = "") -> Workload:
-    """Stored runs as a workload. O(events).
+    """Return stored runs as a workload. O(events).
 
     Raises
     ------
     BadOption
-        None of them ended: there is nothing to go by.
+        None of the runs has ended.
     """
     kept, left_out = [], 0
     for events in runs:
         begun = _begun(events)
-        if (begun.parent or {}).get("batch"):  # the frame around its rows, which are runs themselves
+        if (begun.parent or {}).get("batch"):  # the rows of the batch are runs themselves
             continue
         if not _counts(events):
             left_out += 1
@@ -307,7 +308,7 @@ def recorded(runs: Iterable[Events], name: str = "") -> Workload:
         name = name or begun.graph
     if not kept:
         raise BadOption(
-            f"no finished run of `{name or 'it'}` to go by ({left_out} left out).",
+            f"`{name or 'it'}` has no finished run ({left_out} left out).",
             hint="run it a few times, or give a step table: [{'step': …, 'usd': …}]",
         )
     uses = tuple(_use(events) for events in kept)
@@ -369,7 +370,7 @@ def _notes(kept: Sequence[Events], left_out: int) -> tuple[str, ...]:
     failed = sum(isinstance(end, ev.RunEnded) and end.status == "failed" for end in ends)
     notes = []
     if failed:
-        notes.append(f"{failed} of {len(kept)} runs failed; what they cost is counted, a whole run would cost more")
+        notes.append(f"{failed} of {len(kept)} runs failed; their cost is counted, a whole run would cost more")
     begun = [_begun(events) for events in kept]
     newest = max(begun, key=lambda one: one.at).plan
     older = sum(one.plan != newest for one in begun)

@@ -18,16 +18,16 @@ class Entry:
     Parameters
     ----------
     model
-        The notebook's latest name of it; `model_id` and `provider` are what it is.
+        The notebook's latest name of it; `model_id` and `provider` identify it.
     quality
-        Mean over the input rows with its 95 % interval, and n: the rows. What several prompts or repetitions gave for one row
-        is averaged first: they share its difficulty, and counted one by one they would make the interval too narrow.
+        Mean over the input rows with its 95 % interval; n is the number of rows. Several prompts or repetitions of one row
+        are averaged first: they share its difficulty, and counted one by one they would make the interval too narrow.
     per_call_usd
-        Mean dollars of a call over the judgements whose cost is known; None when no cost is.
+        Mean dollars of a call over the judgements of known cost; None without one.
     seconds
-        Mean seconds of a call; None when unknown.
+        Mean seconds of a call; None if unknown.
     by
-        Who judged, each once.
+        Judges, each once.
     """
 
     model: str
@@ -41,7 +41,7 @@ class Entry:
 
 @dataclass(slots=True, frozen=True)
 class TaskRow:
-    """One task: its entries by model, the chosen one ("" where there is not enough evidence) and why."""
+    """One task: its entries by model, the chosen model ("" without enough evidence) and the reason."""
 
     task: str
     entries: dict[str, Entry]
@@ -63,13 +63,13 @@ class MatrixData:
     rows
         One for each task, by name.
     models
-        Names of the models, the dearest first.
+        Names of the models, the most expensive first.
     baseline
-        The model that costs are compared with; "" when no cost is known.
+        Model that costs are compared with; "" if no cost is known.
     evidence
-        Judgements it is made of: `count`, and `digest` of all of them.
+        `count` and `digest` of the judgements.
     signed_by, signed_at
-        Who signed the file it was read from, and when; "" for a matrix that was just made.
+        Signer and date of the file that it was read from; "" for a new matrix.
     """
 
     rows: tuple[TaskRow, ...]

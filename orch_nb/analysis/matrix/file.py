@@ -1,7 +1,7 @@
-"""The routing matrix as a file that is signed off: plain JSON with a hash of its content.
+"""The routing matrix as a signed file: plain JSON with a hash of its content.
 
-The hash shows that nothing was changed since; it does not prove who signed. The file says on what evidence it stands (how
-many judgements of each model on each task, and a digest of all), so that a later notebook can tell what has changed.
+The hash shows that the content is unchanged; it does not prove who signed. The file names its evidence (the number of
+judgements of each model on each task, and a digest of all), so that a later notebook can show what has changed.
 """
 
 from __future__ import annotations
@@ -33,17 +33,16 @@ MAX_BYTES = 16_000_000
 
 
 def digest_of(rows: Iterable[Evidence]) -> str:
-    """SHA-256 over what judgements say of models: key, task, model, quality, cost. The order of rows does not matter, nor
-    when something was judged."""
-    said = sorted(
+    """Return the SHA-256 of key, task, model, quality and cost of all judgements. Their order and time do not matter."""
+    judgements = sorted(
         [e.key, e.task, e.provider, e.model, repr(float(e.quality)), None if e.cost_usd is None else str(e.cost_usd)]
         for e in rows
     )
-    return hashlib.sha256(json.dumps(said, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(json.dumps(judgements, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def write(made: MatrixData, path: str | Path, *, sign: str = "") -> Path:
-    """Write the matrix; the path.
+    """Write the matrix; return the path.
 
     Raises
     ------
@@ -52,7 +51,7 @@ def write(made: MatrixData, path: str | Path, *, sign: str = "") -> Path:
     """
     file = Path(path)
     if file.suffix != ".json":
-        raise OrchError(f"a matrix is written as JSON, not `{file.name}`.", hint="routing_matrix.json")
+        raise OrchError(f"the file of a matrix must end in `.json`, got `{file.name}`.", hint="routing_matrix.json")
     data, _ = REDACTOR.clean(_data(made, sign.strip()))
     data["sha256"] = _hash(data)
     return write_file(file, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
@@ -82,43 +81,43 @@ def _hash(data: Mapping[str, object]) -> str:
 
 
 def read(path: str | Path, kind: type[M]) -> M:
-    """A matrix from its file.
+    """Read a matrix from its file.
 
     Raises
     ------
     OrchError
-        It cannot be read, is no matrix or of a later version, or its content is not what its hash says.
+        It cannot be read, is not a matrix, has a later version, or its content does not match its hash.
     """
     file = Path(path)
     data = _load(file)
     if data.get("format") != FORMAT:
-        raise OrchError(f"`{file.name}` is no routing matrix.", hint="`%orch matrix export FILE.json` writes one")
+        raise OrchError(f"`{file.name}` must be a routing matrix.", hint="`%orch matrix export FILE.json` writes one")
     if data.get("version") != VERSION:
         raise OrchError(
-            f"`{file.name}` is of version {data.get('version')}; this version knows {VERSION}.", hint="upgrade orch_nb"
+            f"`{file.name}` must have version {VERSION}, got {data.get('version')}.", hint="upgrade orch_nb"
         )
     if data.get("sha256") != _hash(data):
-        raise OrchError(f"`{file.name}` was changed since it was written: its content does not fit its hash.",
-                        hint="take the file as it was signed, or export it anew", file=str(file))  # fmt: skip
+        raise OrchError(f"`{file.name}` was changed after it was written: its content does not match its hash.",
+                        hint="restore the signed file, or export it again", file=str(file))  # fmt: skip
     try:
         return _from_data(data, kind)
     except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation) as error:
-        raise OrchError(f"`{file.name}` is no complete routing matrix: {error}.", hint="export it anew") from error
+        raise OrchError(f"`{file.name}` is an incomplete routing matrix: {error}.", hint="export it again") from error
 
 
 def _load(file: Path) -> dict[str, Any]:
     try:
         if file.stat().st_size > MAX_BYTES:
-            raise OrchError(f"`{file.name}` has {file.stat().st_size:,} bytes; {MAX_BYTES:,} is the most.")
+            raise OrchError(f"`{file.name}` has {file.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read.")
         data = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise OrchError(
             f"`{file}` cannot be read: {error.strerror}.", hint="`%orch matrix export FILE.json` writes one"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise OrchError(f"`{file.name}` is no JSON: {error}.", hint="take the file as it was signed") from error
+        raise OrchError(f"`{file.name}` must be JSON: {error}.", hint="restore the signed file") from error
     if not isinstance(data, dict):
-        raise OrchError(f"`{file.name}` is no routing matrix.", hint="`%orch matrix export FILE.json` writes one")
+        raise OrchError(f"`{file.name}` must be a routing matrix.", hint="`%orch matrix export FILE.json` writes one")
     return data
 
 
@@ -144,7 +143,7 @@ def _entry_of(model: str, data: dict[str, Any]) -> Entry:
 
 
 def changes(made: MatrixData, evidence: Iterable[Evidence], again: Callable[..., MatrixData]) -> list[str]:
-    """What of the evidence has changed since a matrix was made, one line each; [] when nothing has."""
+    """Return the changes of the evidence since a matrix was made, one line each; [] without changes."""
     rows = list(evidence)
     if digest_of(rows) == made.digest:
         return []

@@ -1,6 +1,6 @@
-"""The routing matrix: task × model, what was measured, what it cost, and the model that is chosen.
+"""The routing matrix: task × model with quality, cost and the chosen model.
 
-Everything in it is a reading of the evidence: a recount gives the same numbers, in whatever order judgements came in.
+It is computed from the evidence alone: the same judgements give the same numbers in any order.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
 TOLERANCE = 0.05
 """Quality that a cheaper model may lack: five points of a hundred."""
 MINIMUM = 8
-"""Input rows below which nothing is chosen: with 7 of 7 right, the true share may still be under two thirds."""
+"""Smallest number of input rows for a choice: with 7 of 7 right, the true share may still be under two thirds."""
 NOT_ENOUGH = "not enough evidence"
 
 
 @dataclass(slots=True, frozen=True)
 class Blend:
-    """What a mix of tasks costs on the chosen models, against all of it on the baseline.
+    """Cost and quality of a mix of tasks on the chosen models, against all of it on the baseline.
 
     Parameters
     ----------
     per_call_usd, baseline_usd
-        Mean dollars of a call; None where a price or the baseline's own cost on a task is unknown.
+        Mean dollars of a call; None if a price or the baseline's own cost on a task is unknown.
     quality, baseline_quality
-        Mean quality of the mix; None where a model was not judged on a task.
+        Mean quality of the mix; None if a model was not judged on a task.
     share_calls, share_usd
         Model -> its share of the calls, and of the dollars.
     """
@@ -59,7 +59,7 @@ class Blend:
 
     @property
     def saving(self) -> float | None:
-        """What is saved, as a share of the baseline's dollars; None where one of the two is unknown, or the baseline is free."""
+        """Saving as a share of the baseline's dollars; None if one of the two is unknown, or the baseline is free."""
         if self.per_call_usd is None or not self.baseline_usd:
             return None
         return 1 - float(Fraction(self.per_call_usd) / Fraction(self.baseline_usd))
@@ -74,21 +74,21 @@ class Matrix(MatrixData):
         cls, evidence: Iterable[Evidence], *, baseline: str = "", tolerance: float = TOLERANCE, minimum: int = MINIMUM,
         now: float | None = None, prices_date: str = "",
     ) -> Matrix:  # fmt: skip
-        """The matrix of these judgements. O(n log n).
+        """Return the matrix of these judgements. O(n log n).
 
         Parameters
         ----------
         baseline
-            The model to compare costs with; the dearest unless told.
+            Model to compare costs with; by default the most expensive.
         tolerance
             Quality that a cheaper model may lack against the best, both taken at the lower end of their intervals.
         minimum
-            Input rows of a model on a task below which it cannot be chosen.
+            Smallest number of input rows of a model on a task for a choice.
 
         Raises
         ------
         BadOption
-            The baseline is no model of the evidence, the tolerance is not within 0 to 1, or the minimum below 1.
+            The baseline has no evidence, the tolerance is not within 0 to 1, or the minimum is below 1.
         """
         from orch_nb.analysis.matrix.file import digest_of
 
@@ -103,7 +103,7 @@ class Matrix(MatrixData):
         chosen_base = baseline or next((m for m in dearest if _mean_cost(tasks, m) is not None), "")
         if chosen_base and chosen_base not in dearest:
             near = nearest(chosen_base, dearest)
-            raise BadOption(f"there is no evidence of a model `{chosen_base}`.",
+            raise BadOption(f"the model `{chosen_base}` has no evidence.",
                             hint=f"did you mean `{near}`?" if near else f"models: {', '.join(dearest) or 'none'}")  # fmt: skip
         made = tuple(_row(task, tasks[task], tolerance, minimum, dearest) for task in sorted(tasks))
         return cls(
@@ -112,12 +112,12 @@ class Matrix(MatrixData):
 
     # ---------------------------------------------------------------- look-ups
     def row(self, task: str) -> TaskRow:
-        """The row of a task.
+        """Return the row of a task.
 
         Raises
         ------
         OrchError
-            It has no evidence; the nearest task is named.
+            The task has no evidence; the nearest task is named.
         """
         found = next((r for r in self.rows if r.task == task), None)
         if found is None:
@@ -127,14 +127,14 @@ class Matrix(MatrixData):
         return found
 
     def cost_share(self, row: TaskRow, model: str) -> float | None:
-        """A model's cost of a call as a share of the baseline's on the same task; None where either is unknown, or free."""
+        """Return a model's cost of a call as a share of the baseline's on the same task; None if either is unknown, or free."""
         one, base = row.entries.get(model), row.entries.get(self.baseline)
         if one is None or base is None or one.per_call_usd is None or not base.per_call_usd:
             return None
         return float(one.per_call_usd / base.per_call_usd)
 
     def table(self) -> Any:
-        """One row for each task and model, as a data frame where pandas is, else a list of mappings."""
+        """Return one row for each task and model: a data frame if pandas is installed, else a list of mappings."""
         found = [self._flat(row, row.entries[m]) for row in self.rows for m in self.models if m in row.entries]
         return as_frame(found)
 
@@ -145,57 +145,57 @@ class Matrix(MatrixData):
             "chosen": row.chosen == one.model,
         }  # fmt: skip
 
-    # ---------------------------------------------------------------- what follows
+    # ---------------------------------------------------------------- conclusions
     def blend(self, mix: Mapping[str, object] | None = None) -> Blend:
-        """What a mix of tasks costs on the chosen models, against all of it on the baseline.
+        """Return cost and quality of a mix of tasks on the chosen models, against all of it on the baseline.
 
         Parameters
         ----------
         mix
-            Task -> its share of the calls, in any unit (they are divided by their sum); all tasks alike unless told. A task
-            without enough evidence is reckoned on the baseline.
+            Task -> its share of the calls, in any unit (shares are divided by their sum); by default all tasks alike. A task
+            without enough evidence counts on the baseline.
 
         Raises
         ------
         OrchError, BadOption
-            A task that is not in the matrix; a share that is no number from 0, or all of them 0.
+            A task is not in the matrix; a share is not a number from 0, or all of them are 0.
         """
         shares = _shares({r.task: 1 for r in self.rows} if mix is None else mix, self)
         return _blend(self, shares)
 
     def next(self, at_most: int = 5) -> list[Suggestion]:
-        """Which comparisons would tell most, best first: the expected value of ten more judgements of a model on a task."""
+        """Return the most useful next comparisons, best first, by the expected value of ten more judgements of a model on a task."""
         from orch_nb.analysis.matrix.next_test import suggestions
 
         return suggestions(self)[:at_most]
 
     def plot(self) -> Figure:
-        """Quality with its interval for every task and model, the chosen one marked, as a matplotlib figure that shows itself."""
+        """Return a matplotlib figure of the quality with its interval for every task and model, the chosen one marked."""
         figure: Figure = display.figure(self)
         return figure
 
     # ---------------------------------------------------------------- as a file
     def write(self, path: str | Path, *, sign: str = "") -> Path:
-        """Write the matrix with a hash of its content, the date, the evidence's counts and digest, and who signs it."""
+        """Write the matrix with a hash of its content, the date, the counts and digest of the evidence, and the signer."""
         from orch_nb.analysis.matrix.file import write
 
         return write(self, path, sign=sign)
 
     @classmethod
     def read(cls, path: str | Path) -> Matrix:
-        """A matrix from its file.
+        """Read a matrix from its file.
 
         Raises
         ------
         OrchError
-            It cannot be read, is no matrix, or was changed since it was written.
+            It cannot be read, is not a matrix, or was changed after it was written.
         """
         from orch_nb.analysis.matrix.file import read
 
         return read(path, cls)
 
     def changed_since(self, evidence: Iterable[Evidence]) -> list[str]:
-        """What of the evidence has changed since the matrix was made, one line each; [] when nothing has."""
+        """Return the changes of the evidence since the matrix was made, one line each; [] without changes."""
         from orch_nb.analysis.matrix.file import changes
 
         return changes(self, evidence, Matrix.of)
@@ -208,18 +208,21 @@ class Matrix(MatrixData):
 
 
 def check_options(tolerance: float, minimum: int) -> None:
-    """Refuse what cannot be a tolerance or a minimum."""
+    """Refuse an invalid tolerance or minimum."""
     if not isinstance(tolerance, int | float) or isinstance(tolerance, bool) or not 0 <= tolerance <= 1:
         raise BadOption(
-            f"the tolerance is {tolerance!r}.", hint="quality that a cheaper model may lack, from 0 to 1: 0.05"
+            f"`tolerance` must be a number from 0 to 1, got {tolerance!r}.",
+            hint="quality that a cheaper model may lack: 0.05",
         )
     if not isinstance(minimum, int) or isinstance(minimum, bool) or minimum < 1:
-        raise BadOption(f"the minimum is {minimum!r}.", hint="input rows that a choice needs, a whole number from 1")
+        raise BadOption(
+            f"`minimum` must be a whole number from 1, got {minimum!r}.", hint="input rows that a choice needs"
+        )
 
 
 # ------------------------------------------------------------------ making
 def _names(rows: Sequence[Evidence]) -> dict[tuple[str, str], str]:
-    """What each model is called: the notebook's latest name of it; where one name stands for two, with the provider's id."""
+    """Return the name of each model: the notebook's latest one, with the provider's id if two models share it."""
     latest = {(e.provider, e.model): e.offer for e in rows}
     count: dict[str, int] = defaultdict(int)
     for name in latest.values():
@@ -238,7 +241,7 @@ def _entry(model: str, rows: Sequence[Evidence]) -> Entry:
 
 
 def _by_row(rows: Sequence[Evidence]) -> list[float]:
-    """The mean quality of each input row: the rows are the sample, not the answers to them."""
+    """Return the mean quality of each input row: the rows are the sample, not the answers."""
     found: dict[str, list[float]] = defaultdict(list)
     for one in rows:
         found[one.row].append(one.quality)
@@ -253,14 +256,14 @@ def _mean_cost(tasks: Mapping[str, Mapping[str, Entry]], model: str) -> Decimal 
 
 
 def _by_cost(tasks: Mapping[str, Mapping[str, Entry]]) -> list[str]:
-    """Models, the dearest first; unknown prices last, then by name."""
+    """Return the models, the most expensive first; unknown prices last, then by name."""
     names = sorted({m for row in tasks.values() for m in row})
     costs = {m: _mean_cost(tasks, m) for m in names}
     return sorted(names, key=lambda m: (costs[m] is None, -(costs[m] or 0), m))
 
 
 def _row(task: str, entries: dict[str, Entry], tolerance: float, minimum: int, order: Sequence[str]) -> TaskRow:
-    """The cheapest of the models whose lower bound is within the tolerance of the best lower bound."""
+    """Choose the cheapest model whose lower bound is within the tolerance of the best lower bound."""
     kept = {m: entries[m] for m in order if m in entries}
     enough = [e for e in kept.values() if e.quality.n >= minimum]
     if not enough:

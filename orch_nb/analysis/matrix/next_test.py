@@ -1,9 +1,9 @@
-"""Which comparison next: what ten more judgements of a model on a task are expected to be worth.
+"""The most useful next comparison: the expected worth of ten more judgements of a model on a task.
 
-The value of a choice is its quality less what it costs, in one unit: the matrix's tolerance says how much quality the
-saving from the dearest model to a free one may cost. What is known of a quality is a Beta distribution (Jeffreys' prior and
-the judgements so far); ten more judgements move it, for each outcome by its probability (beta-binomial), and sometimes
-they move the choice. The gain over choosing today is their worth [1]_: exact, without simulation.
+The value of a choice is its quality less its cost, in one unit: the matrix's tolerance is the quality that the saving from
+the most expensive model to a free one may cost. The knowledge of a quality is a Beta distribution (Jeffreys' prior and the
+judgements so far); ten more judgements change it, each outcome with its probability (beta-binomial), and sometimes they
+change the choice. Their worth is the gain over the present choice [1]_: exact, without simulation.
 
 References
 ----------
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from orch_nb.analysis.matrix.data import MatrixData, TaskRow
 
 MORE = 10
-"""Judgements that a suggestion is about: an ordinary small comparison."""
+"""Number of judgements of a suggestion: a usual small comparison."""
 LEAST = 1e-5
-"""Worth below which nothing is suggested."""
+"""Smallest worth of a suggestion."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -35,13 +35,13 @@ class Suggestion:
     Parameters
     ----------
     worth
-        Expected gain in quality (less cost) of the choice that is made afterwards, per call of the task; 0.01 is one point.
+        Expected gain in quality (less cost) of the choice made afterwards, per call of the task; 0.01 is one point.
     changes
-        Probability that the choice is then another one.
+        Probability that the choice changes.
     n
-        Judgements there are now.
+        Present number of judgements.
     usd
-        About what they cost, in US dollars; None when unknown.
+        Approximate cost in US dollars; None if unknown.
     """
 
     task: str
@@ -62,7 +62,7 @@ class Suggestion:
 
 
 def suggestions(made: MatrixData) -> list[Suggestion]:
-    """All comparisons that are worth something, best first. O(tasks × models)."""
+    """Return all comparisons of some worth, best first. O(tasks × models)."""
     found = [s for row in made.rows for s in _of_task(made, row)]
     return sorted((s for s in found if s.worth > LEAST), key=lambda s: (-s.worth, s.task, s.model))
 
@@ -94,7 +94,7 @@ def _of_task(made: MatrixData, row: TaskRow) -> list[Suggestion]:
 
 
 def _posterior(row: TaskRow, model: str) -> tuple[float, float]:
-    """Beta distribution of a quality: Jeffreys' prior and the judgements, a graded one counting by its parts."""
+    """Return the Beta distribution of a quality: Jeffreys' prior and the judgements; a graded one counts in parts."""
     entry = row.entries.get(model)
     if entry is None or not entry.quality.n:
         return 0.5, 0.5
@@ -103,7 +103,7 @@ def _posterior(row: TaskRow, model: str) -> tuple[float, float]:
 
 
 def _relative_costs(made: MatrixData, row: TaskRow) -> Mapping[str, float]:
-    """Cost of each model as a share of the dearest; what is not known on this task is taken from the others, else dear."""
+    """Return each model's cost as a share of the highest; if unknown, its mean on other tasks, else the highest."""
     found = {m: _price(made, row, m, times=1) for m in made.models}
     most = max((float(c) for c in found.values() if c is not None), default=0.0)
     return {m: 1.0 if c is None else float(c) / most if most else 0.0 for m, c in found.items()}
@@ -120,7 +120,7 @@ def _price(made: MatrixData, row: TaskRow, model: str, times: int = MORE) -> Dec
 
 
 def beta_binomial(k: int, n: int, a: float, b: float) -> float:
-    """Probability of `k` right ones among `n`, when the share of right ones is Beta(a, b).
+    """Return the probability of `k` right ones among `n`, if the share of right ones is Beta(a, b).
 
     >>> round(sum(beta_binomial(k, 10, 3.5, 0.5) for k in range(11)), 12)
     1.0

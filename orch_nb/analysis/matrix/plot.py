@@ -21,7 +21,7 @@ LINE = 24
 
 @draws("orch_nb.analysis.matrix.matrix.Matrix", "figure")
 def plot_matrix(matrix: Matrix) -> Picture:
-    """One line for each task and model; the cost of a call against the baseline is written at the right."""
+    """Draw one line for each task and model; the cost of a call against the baseline is written at the right."""
     lines = [(row, model) for row in matrix.rows for model in row.entries]
     places, at = [], 0.0
     for i, (row, _) in enumerate(lines):

@@ -1,4 +1,4 @@
-"""The routing matrix as it is shown: one grid of tasks and models, and the same in text."""
+"""The display of the routing matrix: a grid of tasks and models, and the same as text."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def matrix_panel(matrix: Matrix) -> Panel:
         return panel.lines([EMPTY])
     panel.add(grid_table(matrix).html(), entries_table(matrix).text())
     panel.lines(remarks_of(matrix))
-    return panel.table(next_table(matrix), title="which comparison would tell most")
+    return panel.table(next_table(matrix), title="most useful next comparisons")
 
 
-EMPTY = "nothing was measured yet: `%%compare NAME` with a `score:`, or picks, makes evidence"
+EMPTY = "nothing was measured yet: `%%compare NAME` with a `score:`, or picks, adds evidence"
 
 
 def _counts(matrix: Matrix) -> str:
@@ -39,7 +39,7 @@ def _signature(matrix: Matrix) -> str:
 
 
 def remarks_of(matrix: Matrix) -> list[str]:
-    """What the choices come to: cost and quality against all on the baseline, and how the choice is matrix."""
+    """Return the remarks: cost and quality against all on the baseline, and the rule of choice."""
     out = []
     if matrix.baseline:
         blend = (
@@ -61,7 +61,7 @@ def remarks_of(matrix: Matrix) -> list[str]:
 
 
 def _comparable(matrix: Matrix) -> dict[str, int]:
-    """Tasks with a choice (or the baseline's own figures) and a price on both sides, one share each."""
+    """Return the tasks with a choice (or the baseline's own figures) and a price on both sides, one share each."""
     out = {}
     for row in matrix.rows:
         base, one = row.entries.get(matrix.baseline), row.entries.get(row.chosen or matrix.baseline)
@@ -92,7 +92,7 @@ def _entry_cell(matrix: Matrix, row: TaskRow, model: str) -> Cell:
 
 
 def cost_text(matrix: Matrix, row: TaskRow, model: str) -> str:
-    """What a call costs: in dollars for the baseline, against it for the others."""
+    """Return the cost of a call: in dollars for the baseline, against it for the others."""
     one = row.entries[model]
     share = matrix.cost_share(row, model)
     if model == matrix.baseline or share is None:
@@ -105,7 +105,7 @@ def _difference(share: float) -> str:
 
 
 def entries_table(matrix: Matrix) -> Table:
-    """One line for each task and model."""
+    """Return one line for each task and model."""
     table = Table([
         Column("task"), Column("model"), Column(""), Column("quality"), Column("n", "r"), Column("$ a call", "r"),
         Column("cost", "r"), Column("seconds", "r"), Column("judged by"),
@@ -125,7 +125,7 @@ def entries_table(matrix: Matrix) -> Table:
 
 
 def next_table(matrix: Matrix) -> Table | None:
-    """The comparisons that would tell most; None where none is worth anything."""
+    """Return the most useful next comparisons; None without one of any worth."""
     found = matrix.next(3)
     if not found:
         return None

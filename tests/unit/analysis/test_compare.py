@@ -142,8 +142,8 @@ def test_a_comparison_can_be_stopped(rt, model) -> None:
 @pytest.mark.parametrize(
     ("text", "error", "says"),
     [
-        (CELL.replace("[triage]", "[triag]"), BadOption, "`triag` is no agent"),
-        (CELL.replace("[triage]", "[tickets]"), BadOption, "is a list, not an agent"),
+        (CELL.replace("[triage]", "[triag]"), BadOption, "`triag` must be an agent of this notebook"),
+        (CELL.replace("[triage]", "[tickets]"), BadOption, "must be an agent, got a list"),
         (CELL.replace("big]", "bgi]"), UnknownModel, "`bgi`"),
         (
             CELL.replace("exact(category)", "exact(catgory)"),
@@ -194,7 +194,7 @@ def test_another_model_that_stands_in_does_not_count(rt, model, run_cell) -> Non
     assert [s.quality.n for s in made.standings()] == [3, 0]
     assert {e.offer for e in rt.evidence()} == {"small"}
     assert "small answered in its place: it does not count" in made._repr_mimebundle_()["text/plain"]
-    with pytest.raises(BadOption, match="stops at its budget"):
+    with pytest.raises(BadOption, match="`degrade` is not allowed in a comparison"):
         run_cell("reply", CELL + "budget: 0.10 degrade=small\n")
 
 
@@ -346,7 +346,7 @@ def test_names_are_hidden_until_every_row_is_picked(rt, model, run_cell) -> None
         assert "small" not in text
         assert "tokens" not in text
     assert not {"model", "usd", "seconds", "run"} & set(made.table().columns)
-    with pytest.raises(OrchError, match="3 of 3 rows are left"):
+    with pytest.raises(OrchError, match="3 of 3 rows still need a pick"):
         made.winner()
 
     for row in list(made.to_pick):

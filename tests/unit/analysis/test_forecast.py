@@ -144,18 +144,18 @@ def test_tokens_are_priced_by_the_book() -> None:
     [
         ([{"step": "a", "price": 1}], {}, "row 1 of the step table has an unknown column `price`"),
         ([{"step": "a", "usd": 1}, {"usd": 1}], {}, "row 2 of the step table has no `step`"),
-        ([{"step": "a"}], {}, "row 1 (`a`) says neither `usd` nor `model`"),
+        ([{"step": "a"}], {}, "row 1 (`a`) has neither `usd` nor `model`"),
         ([{"step": "a", "usd": -1}], {}, "`usd` must be from 0 to 1,000,000,000,000, got -1"),
         ([{"step": "a", "usd": "nan"}], {}, "`usd` must be a number, got 'nan'"),
         (HYBRID, {"cache_hits": 30}, "`cache_hits` must be from 0 to 1, got 30"),
         (HYBRID, {"per_day": "many"}, "`per_day` must be a number of runs a day, got 'many'"),
         (HYBRID, {"per_day": 0}, "`per_day` must be a number of runs a day above 0, got 0"),
-        (HYBRID, {"days_in_year": 400}, "`days_in_year` is 400"),
-        (HYBRID, {"confidence": 1}, "`confidence` is 1"),
+        (HYBRID, {"days_in_year": 400}, "`days_in_year` must be a whole number from 1 to 366, got 400"),
+        (HYBRID, {"confidence": 1}, "`confidence` must be from 0.5 to below 1, got 1"),
         (HYBRID, {"swap": {"drft": "small"}}, "`drft` is neither a step nor a model"),
         (HYBRID, {"swap": {"draft": "small"}}, "step `draft` has a price per call and no tokens"),
-        (3.5j, {}, "complex is no step table and holds no runs"),
-        ([], {}, "a step table cannot be projected: it is empty"),
+        (3.5j, {}, "a workload must be a step table or runs, got a complex"),
+        ([], {}, "a step table must have a step or a run, got none"),
     ],
 )
 def test_what_is_wrong_is_named(rows: Any, options: dict[str, Any], message: str) -> None:
@@ -251,7 +251,7 @@ def test_what_is_not_a_whole_run_is_left_out_and_said() -> None:
     assert "1 of 3 runs failed" in text
     assert "3 runs are left out: stopped, unfinished or replayed" in text
     assert "of 3 runs are of an earlier definition of the graph" in text
-    assert "an interval needs 5 runs at least; here are 3" in text
+    assert "an interval needs at least 5 runs, got 3" in text
     with pytest.raises(BadOption, match="no finished run"):
         forecast([recorded(status="cancelled")], per_day=1, models=book())
 
@@ -277,7 +277,7 @@ def test_the_one_agent_baseline_is_always_shown() -> None:
     """Whether orchestration pays is asked of every forecast: one call with the largest prompt and all answers."""
     made = forecast([recorded(1000)], per_day=10, models=book())
     assert made.one_agent_usd == Decimal("0.028")
-    assert "one agent doing all of it in one call would cost about $0.028 a run" in repr(made)
+    assert "baseline of one agent with one call: about $0.028 a run" in repr(made)
 
 
 def test_break_even() -> None:

@@ -261,17 +261,17 @@ def test_a_file_that_was_changed_is_refused(tmp_path, change: str) -> None:
             change, change[:-1] + ("8" if change[-1].isdigit() else "x") + ('"' if change.endswith('"') else ""), 1
         )
     )
-    with pytest.raises(OrchError, match="was changed since it was written"):
+    with pytest.raises(OrchError, match="was changed after it was written"):
         Matrix.read(path)
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "no JSON"),
-        ("[]", "no routing matrix"),
-        ("{}", "no routing matrix"),
-        ('{"format": "orch.routing-matrix", "version": 9}', "version 9"),
+        ("", "must be JSON"),
+        ("[]", "must be a routing matrix"),
+        ("{}", "must be a routing matrix"),
+        ('{"format": "orch.routing-matrix", "version": 9}', "must have version 1, got 9"),
     ],
 )
 def test_a_file_that_is_no_matrix_is_said(tmp_path, text: str, says: str) -> None:
@@ -282,7 +282,7 @@ def test_a_file_that_is_no_matrix_is_said(tmp_path, text: str, says: str) -> Non
         Matrix.read(path)
     with pytest.raises(OrchError, match="cannot be read"):
         Matrix.read(tmp_path / "none.json")
-    with pytest.raises(OrchError, match="written as JSON"):
+    with pytest.raises(OrchError, match="must end in `.json`, got `m.xlsx`"):
         Matrix.of(GUIDE).write(tmp_path / "m.xlsx")
 
 

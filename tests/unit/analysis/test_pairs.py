@@ -112,10 +112,10 @@ def test_pairs_share_one_budget_and_go_on(rt, model) -> None:
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
-        ({"models": []}, BadOption, "need models"),
+        ({"models": []}, BadOption, "at least one model"),
         ({"models": ["small", "small"]}, BadOption, "each once"),
         ({"models": ["smal"]}, UnknownModel, "`smal`"),
-        ({"score": ['judge("x")']}, BadOption, "compares answers"),
+        ({"score": ['judge("x")']}, BadOption, "only ranks answers"),
         ({"consumer": add("Nothing {{ text }}")}, MissingInput, "does not read `extract`"),
         ({"consumer": add("{{ a }} and {{ b }}")}, MissingInput, "`a`, `b`"),
         ({"consumer": add("{{ extract }} and {{ b }}")}, MissingInput, "reads `b`"),

@@ -131,7 +131,7 @@ def test_bare_texts_are_rows_of_the_only_input() -> None:
 )
 def test_nothing_else_is_evaluated(text: str) -> None:
     """Any other expression is refused with the forms there are: a cell's text is never run."""
-    with pytest.raises(BadOption, match="no choice of rows"):
+    with pytest.raises(BadOption, match="a choice of its rows"):
         rows_of(text, {"x": ROWS}, seed=0)
 
 

@@ -58,7 +58,7 @@ def test_the_cell_runs_waits_and_binds_its_object(bench) -> None:
 def test_an_error_points_at_the_line_of_the_cell(bench) -> None:
     """What is wrong in a cell is said in two parts with its line; nothing has run."""
     done = bench(COMPARE.replace("[triage]", "[triag]"))
-    assert "BadOption [ORCH705]  line 2: `triag` is no agent of this notebook." in done.error
+    assert "BadOption [ORCH705]  line 2: `triag` must be an agent of this notebook." in done.error
     assert "\n    prompts: [triag]" in done.error
     assert "did you mean `triage`" in done.error
     assert "reply" not in bench.names
@@ -198,7 +198,7 @@ def test_the_matrix_is_shown_and_signed_off(bench, tmp_path) -> None:
     (tmp_path / "routing_matrix.json").write_text(
         (tmp_path / "routing_matrix.json").read_text().replace("big", "small")
     )
-    assert "was changed since it was written" in bench("%orch matrix routing_matrix.json").error
+    assert "was changed after it was written" in bench("%orch matrix routing_matrix.json").error
     assert bench.good("import orch_nb as orch\norch.matrix(minimum=2)").row("triage").chosen == "big"
 
 
