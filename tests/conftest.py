@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Two threads of OpenBLAS beside anything else that computes wait for each other by spinning: what takes 2 s took 60 s.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-# No deadline: two cores are shared with kernels and browsers, and a slow example is no wrong example.
+# No deadline: two cores are shared with kernels and browsers, and a slow example is not a wrong one.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.register_profile("thorough", parent=settings.get_profile("default"), max_examples=2_000)
 settings.register_profile("coverage", parent=settings.get_profile("default"), max_examples=10, derandomize=True)

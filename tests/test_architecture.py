@@ -72,7 +72,7 @@ def place(package: str) -> tuple[int, int]:
 
 
 def may_import(who: str, whom: str) -> bool:
-    """Whether the table lets package `who` import package `whom`."""
+    """Return if the table lets package `who` import package `whom`."""
     if who == whom:
         return True
     (row, at), (other_row, other_at) = place(who), place(whom)

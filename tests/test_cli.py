@@ -61,7 +61,7 @@ def test_show_prints_a_run_with_its_steps(folder, capsys):
 
 
 def test_resume_goes_on_with_the_functions_of_a_module(folder, capsys):
-    """What is recorded is kept; the failed step runs again."""
+    """Recorded steps are reused; the failed step runs again."""
     (folder / "mended").touch()
     assert main(["resume", "1", "--module", "steps.py"]) == 0
     assert "done" in capsys.readouterr().out
@@ -77,7 +77,7 @@ def test_export_writes_json_lines(folder, capsys):
 
 
 def test_a_batch_is_listed_and_shown_with_what_its_rows_cost(tmp_path, monkeypatch, capsys):
-    """`orch runs` and `orch show` say the sum of the rows, which are no lines of their own."""
+    """`orch runs` and `orch show` show the sum of the rows, which have no lines of their own."""
     monkeypatch.chdir(tmp_path)
     with closing(Runtime(tmp_path)) as runtime:
         runtime.add_provider(orch.ScriptedProvider(lambda request: "ok", name="vendor"))
@@ -117,7 +117,7 @@ def test_check_finds_what_is_wrong_in_a_notebook_without_running_it(tmp_path, ca
 
 
 def test_models_lists_names_prices_and_where_they_run(capsys):
-    """What every name stands for, without a key and without a store."""
+    """The command shows the model of every name, without a key and without a store."""
     assert main(["models"]) == 0
 
     assert "echo" in capsys.readouterr().out

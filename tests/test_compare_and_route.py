@@ -21,7 +21,7 @@ def cells() -> dict[str, dict[str, Any]]:
 
 
 def text(tag: str) -> str:
-    """What a cell shows, as text."""
+    """Return the output of a cell as text."""
     parts = [o.get("text") or o.get("data", {}).get("text/plain", "") for o in cells()[tag]["outputs"]]
     return "\n".join("".join(part) for part in parts)
 
@@ -56,7 +56,7 @@ def test_comparisons_show_quality_with_interval_latency_tokens_and_dollars() -> 
 
 
 def test_forms_that_differ_are_flagged_with_both_values() -> None:
-    """Dates and money that two vendors write differently stand side by side."""
+    """Dates and money that two vendors write differently are side by side."""
     said = text("flags")
     assert "date in `due`: MM/DD/YYYY “03/14/2026” against YYYY-MM-DD “2026-03-14”" in said
     assert "currency in `price`: $ before “$1,200.00” against USD after “1,200.00 USD”" in said
@@ -75,7 +75,7 @@ def test_pairs_are_ordered_and_say_why_they_fail() -> None:
 
 
 def test_blind_picks_have_a_winner_and_a_judge_is_not_believed_blindly() -> None:
-    """Three picks for one wording; the judge's agreement stands beside its verdict."""
+    """Three picks for one wording; the judge's agreement is beside its verdict."""
     assert ast.literal_eval(text("picks")) == [("vendor_a", "0 % (0–56)"), ("vendor_b", "100 % (44–100)")]
     assert re.search(r"agrees with itself on \d+ % of 2 rows", text("agreement"))
 

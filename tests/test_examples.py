@@ -121,7 +121,7 @@ async def test_equal_state_gives_an_equal_recorded_input(rt: Any, scripted: Any)
 
 
 async def test_each_step_has_a_timeout_of_its_own(rt: Any) -> None:  # noqa: F811
-    """A step over its own timeout fails the run by name and limit; one that may go on is merged without it."""
+    """A step over its own timeout fails the run by name and limit; a step that may be skipped is merged without it."""
     forever = asyncio.Event()
 
     @orch.node(timeout_s=0.01, retry=1)

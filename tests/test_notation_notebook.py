@@ -21,7 +21,7 @@ def test_its_saved_run_is_whole():
 
 
 def test_it_shows_every_modifier():
-    """`by`, `when`, `else`, `at most`, `each … as`, `with` and `out` stand in a graph that runs."""
+    """`by`, `when`, `else`, `at most`, `each … as`, `with` and `out` are used in a graph that runs."""
     graphs = "\n".join("".join(cell["source"]) for cell in CODE if "".join(cell["source"]).startswith("%%graph"))
     shown = {word for word in graph_cell.WORDS if f" {word} " in graphs.replace("\n", " \n ").replace("else", " else ")}
     assert set(graph_cell.WORDS) - shown == {"above", "state"}

@@ -1,4 +1,4 @@
-"""The README's cells and Python run as they stand, in the order in which they are read."""
+"""The README's cells and Python run unchanged, in the order of the page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Block(NamedTuple):
 
     @property
     def is_cell(self) -> bool:
-        """Whether a notebook runs it: Python, or lines of our magics."""
+        """Return if a notebook runs it: Python, or lines of our magics."""
         return self.language == "python" or "%orch" in self.code or self.code.startswith("%%")
 
 

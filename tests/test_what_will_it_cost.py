@@ -195,7 +195,7 @@ def test_each_figure_is_reproduced_or_flagged(at: int, figure: tuple[str, ...]) 
 
 
 def test_no_row_is_left_out() -> None:
-    """Every number of the guides, N1 to N41, stands in a claim of the notebook, and every claim of it is checked above."""
+    """Every number of the guides, N1 to N41, is in a claim of the notebook, and every claim of it is checked above."""
     named = {row for _, text, _ in claims() for line in text.splitlines() for row in re.findall(r"\bN\d+\b", line)}
     assert named == {f"N{n}" for n in range(1, 42)}
     assert len(findings()) == len(FIGURES)
@@ -209,7 +209,7 @@ def test_what_the_guides_got_wrong_is_flagged() -> None:
 
 
 def test_the_saved_notebook_says_the_same() -> None:
-    """What the committed notebook shows for each claim cell is what comes of its text now."""
+    """The committed output of each claim cell is the present output for its text."""
     for cell, _, made in claims():
         (out,) = cell["outputs"]
         assert "".join(out["data"]["text/plain"]) == repr(made)

@@ -3,7 +3,7 @@
     python -m tests.bench [--rounds 5] [--peers langgraph,hamilton,burr] [--skip-peers]
 
 The peers' programs and their protocol are those of ../shared/tools/peers (ORCH_SHARED); without them only our own
-figures are printed. Nothing here is asserted in a test: a busy machine is no regression.
+figures are printed. Nothing here is asserted in a test: a busy machine is not a regression.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def seconds_of(code: str) -> float:
 
 
 def printed(code: str) -> str:
-    """What a fresh interpreter prints that runs `code` in the clone."""
+    """Return the output of a fresh interpreter that runs `code` in the clone."""
     with tempfile.TemporaryDirectory() as folder:
         env = {**os.environ, "ORCH_STORE": folder, "PYTHONPATH": str(ROOT)}
         return subprocess.run(

@@ -116,7 +116,7 @@ def ours(nodes: list[str], arrows: Arrows) -> tuple[int, float]:
 
 
 def dots(nodes: list[str], arrows: Arrows) -> int:
-    """What dot says of its own picture."""
+    """Return the figures of dot for its own picture."""
     text = "digraph {rankdir=LR;" + "".join(f"{n};" for n in nodes) + "".join(f"{a}->{b};" for a, b in arrows) + "}"
     done = subprocess.run(["dot", "-v", "-Tplain"], input=text, capture_output=True, text=True, check=True, timeout=60)
     found = re.findall(r"mincross \S+: (\d+) crossings", done.stderr)

@@ -1,4 +1,4 @@
-"""What stands beside the cells of a live notebook: runs, marks, quotes, money, the palette. On a real kernel."""
+"""The displays beside the cells of a live notebook: runs, marks, quotes, money, the palette. On a real kernel."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_page_that_is_loaded_anew_finds_its_kernels_runs(lab: Lab, browser: An
 
 
 def test_a_run_is_stopped_from_the_panel_and_resumed(lab: Lab, browser: Any) -> None:
-    """Stop ends it at once, in its awaiting cell; Resume writes and runs the cell that goes on with it."""
+    """Stop ends it at once, in its awaiting cell; Resume writes and runs the cell that resumes it."""
     page = Page.open(browser, lab, notebook(lab, "halted", "%%graph desk\nlook -> reply", RUN, seconds=3))
     page.run(0)
     page.run(1)

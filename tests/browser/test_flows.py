@@ -115,7 +115,7 @@ def test_two_runs_are_compared(lab: Lab, browser: Any) -> None:
 
 
 def test_without_the_front_end_nothing_is_missing_but_comfort(browser: Any, tmp_path: Path) -> None:
-    """Where the extension is not installed, the same run is shown as HTML, updates in place and is answered by buttons."""
+    """Without the extension the same run is shown as HTML, updates in place and is answered by buttons."""
     with Lab(tmp_path, extension=False) as lab:
         page = Page.open(browser, lab, notebook(lab, "plain", GATED, seconds=0.1))
         page.errors.clear()

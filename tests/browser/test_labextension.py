@@ -282,7 +282,7 @@ def test_one_selection_in_graph_trace_and_detail(view: Callable[..., Viewer]) ->
 
 
 def test_details_tell_prompt_reads_answer_and_every_candidate(view: Callable[..., Viewer]) -> None:
-    """The prompt stands there with its reads marked, the answer, the route with the refused offers and why."""
+    """The panel has the prompt with its reads marked, the answer, the route with the refused offers and why."""
     lab = view(("%orch run support", {TRACE: told(), "text/plain": "run 7"}))
     lab.one("[data-span]").click()
     said = lab.one(".orch-detail").inner_text()
@@ -446,7 +446,7 @@ def compared() -> dict[str, Any]:
 
 
 def test_two_runs_are_compared_by_keyboard(view: Callable[..., Viewer]) -> None:
-    """Steps stand side by side; what a step said unfolds by Enter, line by line with its sign, and the page stays the notebook's."""
+    """Steps are side by side; the text of a step unfolds by Enter, line by line with its sign, and the page stays the notebook's."""
     lab = view(("%orch diff 7 8", compared()))
     assert "2 steps of 3 differ; B cost $0.0068 less" in lab.one(".orch-compare-sum").inner_text()
     lab.one("summary").focus()

@@ -124,7 +124,7 @@ EXPECTED = {
 @pytest.mark.timeout(0 if ROUNDS else 300)
 @pytest.mark.parametrize("shape", EXPECTED)
 def test_runs_of_every_shape_survive_being_killed(server, zygote, tmp_path, shape):
-    """A map, a loop, a gate, a batch, two kernels on one store: wherever the kill falls, the same job goes on and ends."""
+    """A map, a loop, a gate, a batch, two kernels on one store: wherever the kill falls, the same job resumes and ends."""
     rng = random.Random(f"{SEED} {shape}")
     kills = in_doubt = 0
     rounds = ROUNDS // 16 or 6

@@ -76,7 +76,7 @@ SHAPES = {"chain": chain, "map": mapped, "loop": loop, "gate": gate, "batch": ch
 
 
 def job(folder: str, url: str, shape: str) -> None:
-    """Start the run of this folder, or go on with it; of shape "two", in two processes on one store."""
+    """Start the run of this folder, or resume it; of shape "two", in two processes on one store."""
     side = ""
     if shape == "two":
         other = os.fork()
@@ -105,7 +105,7 @@ def job(folder: str, url: str, shape: str) -> None:
 
 
 def _warm_up() -> None:
-    """What a first compile and a first price load: everything short of a loop, a thread or a store."""
+    """Load the modules of a first compile and a first price: everything except a loop, a thread or a store."""
     for shape in SHAPES.values():
         drawn, names = shape()
         drawn.compile(names)

@@ -112,7 +112,7 @@ class Kernel:
         raise TimeoutError(f"nothing of the kind within {timeout_s} s; {len(seen)} messages came")
 
     def send_comm(self, comm_id: str, data: dict) -> None:
-        """What a front end sends when a widget is clicked."""
+        """Send the message of a front end when a widget is clicked."""
         message = self.client.session.msg("comm_msg", {"comm_id": comm_id, "data": data})
         self.client.shell_channel.send(message)
 

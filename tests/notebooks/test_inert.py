@@ -17,7 +17,7 @@ from tests.unit.views.test_display import Agent, shared_payloads
 
 
 def displays(payload: str) -> list[str]:
-    """Every kind of display with the payload at every place where foreign text can stand."""
+    """Every kind of display with the payload at every place that can contain foreign text."""
     r = h.Recorder(h.support_plan(), {"ticket": payload, "policy": payload})
     r.call("triage", "small", payload, {"category": payload}, (1, 1), "0.1", 0.1, taken=(0,),
            decision={"chooser": {"choice": payload, "value": payload}})  # fmt: skip

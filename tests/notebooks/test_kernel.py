@@ -52,7 +52,7 @@ def test_the_kernel_is_the_one_that_was_asked_for(kernel):
 
 
 def is_done(ran):
-    """Whether a message is the last picture of the run that this cell shows (others may be updated meanwhile)."""
+    """Return if a message is the last picture of the run of this cell (others may be updated meanwhile)."""
     name = ran.displays()[0]["transient"]["display_id"]
 
     def check(kind: str, content: dict) -> bool:
@@ -78,7 +78,7 @@ def test_a_run_is_one_display_that_is_updated(kernel):
 
 
 def test_stop_ends_the_cell_within_half_a_second(kernel):
-    """An interrupt ends the cell in under 0.5 s, with one line that says what is booked and how to go on."""
+    """An interrupt ends the cell in under 0.5 s, with one line that says what is booked and how to resume."""
     ran = kernel.run('%orch run forever message="x"', interrupt_on="running")
     assert ran.status == "error"
     assert ran.took_s - ran.interrupted_at < 0.5
@@ -97,7 +97,7 @@ def test_stop_abandons_a_function_that_blocks(kernel):
 
 
 def test_a_stopped_run_can_be_resumed(kernel):
-    """What was recorded before the Stop is kept: the resumed run goes on behind it."""
+    """Steps that were recorded before the Stop are reused: the resumed run continues after them."""
     kernel.run('%orch run forever message="again"', interrupt_on="running")
     kernel.run("async def endless(mood):\n    await asyncio.sleep(60)")
     number = value(kernel, "run.run").strip("'")
@@ -119,7 +119,7 @@ def test_a_background_run_lets_other_cells_work(kernel):
 
 
 def test_a_person_is_not_waited_for_in_a_blocked_cell(kernel):
-    """When only a person is due the cell ends as `waiting`, says which lines answer, and early use of the result says so."""
+    """A cell that waits for a person only ends as `waiting` and shows the lines that answer; using its result early is an error."""
     ran = kernel.run('%orch run asks message="draft"')
     assert ran.status == "ok"
     text = ran.displays("update_display_data")[-1]["data"]["text/plain"]
@@ -132,7 +132,7 @@ def test_a_person_is_not_waited_for_in_a_blocked_cell(kernel):
 
 
 def test_an_answer_in_another_cell_lets_the_run_go_on(kernel):
-    """`%orch answer` works in any cell; the run goes on in the background, in its own display."""
+    """`%orch answer` works in any cell; the run continues in the background, in its own display."""
     kernel.run("%orch stop all")
     ran = kernel.run('%orch run asks message="draft"')
     name = ran.displays()[0]["transient"]["display_id"]
@@ -156,7 +156,7 @@ def test_an_edit_is_kept_with_its_difference(kernel):
 
 
 def test_a_click_answers(kernel):
-    """The Approve button below a waiting run answers it: the click posts to the run, which goes on."""
+    """The Approve button below a waiting run answers it: the click posts to the run, which continues."""
     widgets: dict[str, dict] = {}
 
     def note(_: Kernel, kind: str, content: dict) -> bool:
@@ -203,7 +203,7 @@ def test_an_edited_box_turns_approve_off(kernel):
 
 
 def test_unattended_a_human_node_fails_closed(kernel):
-    """Where the client takes no input nobody is asked: the run fails at once and says why, and no buttons appear."""
+    """Without input from the client nobody is asked: the run fails at once with the reason, and no buttons appear."""
     ran = kernel.run('%orch run asks message="nobody"', allow_stdin=False)
     assert ran.status == "error"
     assert "nobody can be asked here (unattended)" in ran.text

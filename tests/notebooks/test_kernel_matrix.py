@@ -1,4 +1,4 @@
-"""The kernel's behaviour on clicks and interrupts flipped between minor versions (NOTEBOOK_FACTS 1.4): all of them are run."""
+"""The kernel's behaviour on clicks and interrupts changed between minor versions: all of them are run."""
 
 from __future__ import annotations
 

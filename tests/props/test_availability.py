@@ -46,7 +46,7 @@ class Time:
 
 
 def script(replies):
-    """What a provider answers: a text, a refusal, an exception of a class that it should not raise; then "ok" for ever."""
+    """Return a provider's answers: texts, refusals, exceptions of a class that it should not raise; then always "ok"."""
     left = list(replies)
 
     async def answer(request):
@@ -103,7 +103,7 @@ async def batch(replies, rng):
 @example([*["503"] * 8, "a bug", "ok"], 0)
 @example([*["503"] * 8, "hangs"], 0)
 def test_every_call_of_a_batch_ends_whatever_the_provider_replies(replies, seed):
-    """After an outage (503 eight times) the call that tries the provider is refused with 413: the others still go on."""
+    """After an outage (503 eight times) the call that tries the provider is refused with 413: the others still continue."""
     was, calls.DOWN_POLL_S = calls.DOWN_POLL_S, 0.0
     try:
         left, asked = asyncio.run(batch(replies, random.Random(seed)))

@@ -1,4 +1,4 @@
-"""The invariants of DESIGN section 4, on random graphs with loops, conditions, joins and conversations, in random order."""
+"""The invariants of the engine, on random graphs with loops, conditions, joins and conversations, in random order."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def go(plan, agents, *, seed=0, log=None, limit=None):
 
 
 def outcome(log):
-    """What a run came to: every value by key, and how it ended."""
+    """Return the outcome of a run: every value by key, and the status at the end."""
     ended = [e for e in log.events if isinstance(e, ev.RunEnded)][-1]
     return values_of(log), ended.status, ended.output
 

@@ -47,7 +47,7 @@ class Watched(MemoryStore):
 
 
 def answer(rng: random.Random) -> tuple[Any, Usage]:
-    """What a model may do, and what it truly used: well, badly, not at all, for nothing or billed, or with another usage than
+    """Draw the behaviour of a model, and its true usage: well, badly, not at all, for nothing or billed, or with another usage than
     the true one, or none."""
     kind = rng.random()
     hidden = Usage(rng.randrange(1, 40), rng.randrange(1, 61))

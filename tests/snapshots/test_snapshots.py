@@ -1,6 +1,6 @@
 """The look of 33 objects, frozen: one file for each object and form (`NAME.txt`, `.html`, `.json`) in this folder.
 
-A change of a display shows in review as a change of these files. `make snapshots` (``--snapshot-update``) writes them anew.
+A change of a display shows in review as a change of these files. `make snapshots` (``--snapshot-update``) writes them again.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def test_objects_look_as_they_did(name: str, shown: dict[str, dict[str, Any]], r
 
 
 def test_every_file_is_the_snapshot_of_an_object() -> None:
-    """No file of an object that is not looked at any more lies here, and each mark of FINDINGS stands at an object."""
+    """The folder has no files of objects without a test, and each mark of FINDINGS is at an object."""
     assert {p.stem for p in HERE.iterdir() if p.suffix != ".py" and p.is_file()} == set(NAMES)
     assert set(WRONG) <= set(NAMES)
 

@@ -59,7 +59,7 @@ def test_inline_prompts_are_compared_as_agents_are(rt, model, run_cell) -> None:
 
 
 def test_a_failed_model_is_one_cell(rt, model, run_cell) -> None:
-    """A model that fails is a cell with its typed error; everything else goes on, is scored, and the comparison is done."""
+    """A model that fails is a cell with its typed error; everything else continues and is scored, and the comparison is done."""
     model(
         "small",
         lambda r: (
@@ -157,7 +157,7 @@ def test_a_comparison_can_be_stopped(rt, model) -> None:
     ],
 )
 def test_nothing_is_spent_on_a_cell_that_cannot_run(rt, model, run_cell, text: str, error: type, says: str) -> None:
-    """What is wrong is said before the first call, with the nearest name where there is one."""
+    """Errors are raised before the first call, with the nearest name if one is near."""
     providers = model("small"), model("big")
     with pytest.raises(error) as caught:
         run_cell("reply", text)
@@ -185,7 +185,7 @@ def test_an_unknown_price_is_a_question_mark_and_never_zero(rt, run_cell, model)
 
 
 def test_another_model_that_stands_in_does_not_count(rt, model, run_cell) -> None:
-    """Where the notebook's own budget degrades a call to a cheaper model, that cell says so, and is no evidence of either."""
+    """A call that the notebook's budget degraded to a cheaper model is marked in its cell, and is evidence of neither model."""
     model("small", right, price="0.001")
     model("big", right, price=5000)
     rt.set_budget("0.5 degrade=small")
@@ -275,7 +275,7 @@ def test_the_winner_is_taken_along_as_a_cell(rt, model, run_cell) -> None:
 
 
 def test_a_different_form_between_models_is_flagged(rt, model, run_cell) -> None:
-    """What one model writes as 03/14/2026 and another as 2026-03-14 is flagged with both; two prompts are not held together."""
+    """A date that two models write as 03/14/2026 and 2026-03-14 is flagged with both; answers to two prompts are not compared."""
     model("small", lambda request: "due 03/14/2026")
     model("big", lambda request: "due 2026-03-14")
     text = 'prompts: {a: "{{ t }}", b: "{{ t }} again"}\nmodels: [small, big]\ninputs: [x]\n'
@@ -382,7 +382,7 @@ def test_a_pick_is_evidence_at_once_and_the_later_one_counts(rt, model, run_cell
 
 
 def test_equal_answers_share_a_pick(rt, model, run_cell) -> None:
-    """Who reads the same answer twice can only pick one of the letters: both candidates won, and neither lost to itself."""
+    """A pick of one of two equal answers is a win for both candidates."""
     for name in ("small", "twin"):
         model(name, lambda request: {"b": 1, "a": "same"})
     model("big", lambda request: {"a": "another", "b": 1})
@@ -427,7 +427,7 @@ def test_a_judge_sees_answers_in_both_orders_and_its_agreement_is_shown(rt, mode
 
 
 def test_a_judge_that_knows_agrees_with_itself_and_is_billed(rt, model, run_cell) -> None:
-    """A judge that finds the better answer wherever it stands agrees with itself; its calls are in the same bill."""
+    """A judge that finds the better answer in any position agrees with itself; its calls are in the same bill."""
 
     def judging(request):
         text = request.messages[-1].content
@@ -465,7 +465,7 @@ def test_a_judge_that_always_says_tie_tells_nothing_and_it_is_seen(rt, model, ru
 
 
 def test_telling_prompts_apart_says_nothing_of_their_model(rt, model, run_cell) -> None:
-    """A judge or a pick between two prompts on one model is no evidence of the model; an exact score is."""
+    """A judge or a pick between two prompts on one model is not evidence of the model; an exact score is."""
     model("small", lambda r: {"why": "x", "best": "A"} if r.schema else "yes")
     text = 'prompts: {p: "Say {{ t }}", q: "Tell {{ t }}"}\nmodels: [small]\ninputs: [a, b]\n'
     made = run_cell("reply", text + 'score: judge("good", model=small)\n', {})

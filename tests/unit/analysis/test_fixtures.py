@@ -30,7 +30,7 @@ def test_a_kept_input_is_one_readable_line(tmp_path) -> None:
 
 
 def test_the_same_input_is_kept_once_in_its_place(tmp_path) -> None:
-    """Kept again, a line is replaced where it stands; the others stay as they are."""
+    """A fixture that is stored again replaces its line in place; the other lines stay the same."""
     keep(tmp_path, "t", {"a": 1}, note="first")
     keep(tmp_path, "t", {"a": "x\u2028y\n"}, note="strange line ends")
     keep(tmp_path, "t", {"a": 1}, note="better said")
@@ -51,7 +51,7 @@ def test_a_line_that_is_no_fixture_is_named(tmp_path, line: str) -> None:
 
 
 def test_a_task_without_fixtures_has_none(tmp_path) -> None:
-    """No file is no fixtures; a task's name cannot lead out of the folder; what is no plain data is not kept."""
+    """Without a file the list is empty; a task's name cannot leave the folder; only plain data is stored."""
     assert load(tmp_path, "t") == []
     with pytest.raises(BadName):
         load(tmp_path, "../t")

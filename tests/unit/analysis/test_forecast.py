@@ -219,7 +219,7 @@ def test_retries_reviews_and_cached_answers_are_read_from_the_runs() -> None:
 
 
 def test_reused_answers_count_as_the_cache() -> None:
-    """What an earlier run paid for is no cost of this one, and is shown as the cache's saving."""
+    """An answer that an earlier run paid for costs nothing here, and is shown as the saving of the cache."""
     history = Recorder(plan(), {"ticket": "x"})
     history.add(ev.Reused("", "draft", 1, None, "a", history.at, {"run": "3"}, saved_usd=Decimal("0.025")))
     history.call("check", "small", "x", "b", (100, 100), "0.0003", 1)
@@ -274,7 +274,7 @@ def test_a_plan_that_costs_more_says_so() -> None:
 
 
 def test_the_one_agent_baseline_is_always_shown() -> None:
-    """Whether orchestration pays is asked of every forecast: one call with the largest prompt and all answers."""
+    """Every forecast has the cost of one agent for comparison: one call with the largest prompt and all answers."""
     made = forecast([recorded(1000)], per_day=10, models=book())
     assert made.one_agent_usd == Decimal("0.028")
     assert "baseline of one agent with one call: about $0.028 a run" in repr(made)
@@ -291,7 +291,7 @@ def test_break_even() -> None:
 
 
 def test_each_step_before_and_after() -> None:
-    """Steps of the same name stand side by side with calls and dollars a run; one that only one side has is told apart."""
+    """Steps of the same name are side by side with calls and dollars a run; a step of one side only is None in the other."""
     after = [{"step": "draft", "usd": 0.01, "calls": 1.5}, {"step": "look", "usd": 0}]
     made = forecast(after, per_day=10, against=[{"step": "draft", "usd": 0.03}, {"step": "polish", "usd": 0.02}])
     rows = {row["step"]: (row["calls"], row["before_usd"], row["usd"]) for row in made.steps()}

@@ -38,7 +38,7 @@ def test_the_same_runs_give_the_same_interval() -> None:
 
 
 def test_more_volume_or_more_runs_narrow_it() -> None:
-    """What is not known shrinks with the runs to come and with the runs at hand."""
+    """The interval becomes narrower with more future runs and with more recorded runs."""
     costs = [0.01 + 0.001 * (n % 7) for n in range(40)]
 
     def width(sample: list[float], count: int) -> float:

@@ -1,4 +1,4 @@
-"""The routing matrix: what is counted, what is chosen, what would tell most, and the file that is signed."""
+"""The routing matrix: what is counted, what is chosen, the next comparisons, and the file that is signed."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def test_seventy_percent_on_budget_models(budget: str, percent: float) -> None:
     assert blend.share_calls == {"budget": 0.7, "frontier": 0.3}
 
 
-# ------------------------------------------------------------------ what would tell most
+# ------------------------------------------------------------------ next comparisons
 def test_the_next_comparison_is_where_the_choice_is_open() -> None:
     """A task with two models that may each be better is worth more than one that is decided; each with figures and its price."""
     rows = [
@@ -209,7 +209,7 @@ def test_the_next_comparison_is_where_the_choice_is_open() -> None:
 
 
 def test_a_model_that_was_never_tried_on_a_task_is_worth_trying() -> None:
-    """What nobody has measured tells most: a cheap model judged elsewhere is suggested where it was not."""
+    """An unmeasured pair is worth most: a cheap model that was judged on another task is suggested for this one."""
     rows = [
         *judged("one", "dear", 0.9, 40, "0.03"),
         *judged("two", "dear", 0.9, 40, "0.03"),
@@ -252,7 +252,7 @@ def test_a_signed_file_is_read_back_as_it_was(tmp_path) -> None:
 
 @pytest.mark.parametrize("change", ['"haiku"', "0.95", "A. Analyst", "2026"])
 def test_a_file_that_was_changed_is_refused(tmp_path, change: str) -> None:
-    """One changed character, in a number, a choice, the date or the signature, and the file is no signed matrix any more."""
+    """One changed character, in a number, a choice, the date or the signature, and the file is refused."""
     path = Matrix.of(GUIDE).write(tmp_path / "m.json", sign="A. Analyst")
     text = path.read_text()
     assert change in text

@@ -86,7 +86,7 @@ def test_a_producer_that_fails_fails_its_pairs_with_its_reason(rt, model) -> Non
 
 
 def test_the_best_pair_is_the_cheaper_of_equals(rt, model) -> None:
-    """Where pairs pass alike, the cheaper one is best."""
+    """Of pairs with equal pass rates the cheaper one is best."""
     model("small", wordy, price=1)
     model("big", wordy, price=20)
     best = start_pairs(rt, extract(), add(), ["big", "small"], ROWS, names={}).wait(30).best()
@@ -94,7 +94,7 @@ def test_the_best_pair_is_the_cheaper_of_equals(rt, model) -> None:
 
 
 def test_pairs_share_one_budget_and_go_on(rt, model) -> None:
-    """At the budget the rest is pending; more money goes on with it and repeats nothing."""
+    """At the budget the rest is pending; with a higher budget it is run, and nothing is repeated."""
 
     def ten_cents(request):
         text = plain(request)

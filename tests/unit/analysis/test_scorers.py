@@ -13,7 +13,7 @@ from orch_nb.errors import BadOption
 def say(
     text: str, output: Any, record: dict[str, Any] | None = None, names: dict[str, Any] | None = None, **facts: Any
 ) -> Any:
-    """What a scorer says of an answer."""
+    """Return the score of an answer."""
     (scorer,) = read_scorers([text], names or {}).cells
     return scorer.score(Answered(output, record or {}, **facts)).value
 
