@@ -567,7 +567,7 @@ def _choice_text(edge: EdgeSpec) -> str:
     return edge.by if edge.threshold is None else f"{edge.by} above {edge.threshold!r}"
 
 
-def json_text(value: Json) -> str:
+def json_text(value: object) -> str:
     """Return canonical JSON on one line, as after ``with a =``."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     plain = len(text.splitlines()) == 1 and not any(0xD800 <= ord(c) <= 0xDFFF for c in text)
