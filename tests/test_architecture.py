@@ -300,7 +300,7 @@ def test_import_is_quick() -> None:
 
 
 def test_public_names_resolve_and_are_described() -> None:
-    """Each name of `orch_nb.__all__` resolves, is listed by dir() and has a docstring; about fifty are no errors."""
+    """Each name of `orch_nb.__all__` resolves, is listed by dir() and has a docstring; about fifty are not errors."""
     import orch_nb
 
     names = orch_nb.__all__

@@ -1,1 +1,1 @@
-"""The prototyping sandbox: what a workflow will cost, and whether what is said of it is so."""
+"""Analysis of workflows: comparisons, the routing matrix, forecasts and claims."""

@@ -45,12 +45,9 @@ def runs_of(runtime: Runtime) -> Callable[[str], list[list[Event]]]:
         rows = list(store.runs(graph=name, notebook=runtime.notebook or None, status=list(COUNTED), limit=HISTORY))
         return [row for row in rows if not (row.parent or {}).get("plan")] or rows
 
-    def read(run: str) -> list[Event]:
-        return [event for _, event in store.read(run)]
-
     def of(name: str) -> list[list[Event]]:
         """Ask the loop once for each run, so that runs under way continue in between."""
-        return [runtime.run_loop.ask(read, row.run) for row in runtime.run_loop.ask(listed, name)]
+        return [runtime.events(row.run) for row in runtime.run_loop.ask(listed, name)]
 
     return of
 

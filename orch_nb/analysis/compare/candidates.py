@@ -83,7 +83,7 @@ class PreparedComparison:
         return {
             "name": cell.name, "task": self.task, "score": list(cell.score), "blind": cell.blind, "seed": cell.seed,
             "passes": cell.passes, "models": list(cell.models), "prompts": list(agents), "notes": self.notes,
-            "candidates": [asdict(c) for c in self.candidates], "lines": [r.as_data() for r in self.rows],
+            "candidates": [asdict(c) for c in self.candidates], "lines": [asdict(r) for r in self.rows],
         }  # fmt: skip
 
 

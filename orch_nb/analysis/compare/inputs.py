@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import random
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from orch_nb.errors import BadOption, MissingInput, UnstorableValue, nearest
@@ -43,10 +43,6 @@ class InputRow:
     note: str = ""
     is_fixture: bool = False
     repeat: int = 0
-
-    def as_data(self) -> dict[str, object]:
-        """Return the row as data for the log."""
-        return asdict(self)
 
 
 def rows_of(inputs: object, names: Mapping[str, object], *, seed: int, only_input: str = "") -> Rows:

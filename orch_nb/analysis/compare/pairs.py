@@ -6,7 +6,7 @@ a row if the consumer's answer is valid (and, with a scorer, right). Everything 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -145,20 +145,20 @@ class Pairs(BatchRun):
         made = self.produced(row, a)
         if made.status == "failed":
             return 0.0, f"{self.producer} on {self.models[a]}: {_why(made)}", ZERO
-        taken = self._consumed.get((a, b, row))
-        if made.status != "done" or taken is None or taken.status not in ("done", "failed"):
-            return None, "", taken.usd if taken is not None else ZERO
-        if taken.status == "failed":
-            return 0.0, f"{self.consumer} on {self.models[b]}: {_why(taken)}", taken.usd
+        consumed = self._consumed.get((a, b, row))
+        if made.status != "done" or consumed is None or consumed.status not in ("done", "failed"):
+            return None, "", consumed.usd if consumed is not None else ZERO
+        if consumed.status == "failed":
+            return 0.0, f"{self.consumer} on {self.models[b]}: {_why(consumed)}", consumed.usd
         has_type = self._plans[_consumer(self.models[b])].nodes[0].spec.get("out") is not None
-        answered = Answered(taken.output, self.rows[row].record, has_type=has_type)
-        said = [s.score(answered) for s in self.scorers.cells]
-        known = [s.value for s in said if s.value is not None]
+        answered = Answered(consumed.output, self.rows[row].record, has_type=has_type)
+        scored = [s.score(answered) for s in self.scorers.cells]
+        known = [s.value for s in scored if s.value is not None]
         value = sum(known) / len(known) if known else 1.0
-        return value, "; ".join(s.why for s in said if s.value is not None and s.value < 1 and s.why), taken.usd
+        return value, "; ".join(s.why for s in scored if s.value is not None and s.value < 1 and s.why), consumed.usd
 
     def table(self) -> Any:
-        """One row for each pair, as a data frame where pandas is, else a list of mappings."""
+        """Return one row for each pair: a data frame if pandas is installed, else a list of mappings."""
         rows = [
             {"producer": p.producer_model, "consumer": p.consumer_model, "passed": p.passed.mean, "low": p.passed.low,
              "high": p.passed.high, "n": p.passed.n, "usd": p.usd, "failures": [f"{at}: {why}" for at, why in p.failures]}
@@ -168,7 +168,7 @@ class Pairs(BatchRun):
 
     # ---------------------------------------------------------------- running
     async def _after(self, handle: BatchHandle) -> None:
-        """Once the producers have ended: the consumers."""
+        """Run the consumers after the producers have ended."""
         self._handle = handle
         if handle.stopped:
             return
@@ -198,7 +198,7 @@ class Pairs(BatchRun):
 
     def as_data(self, score: list[str]) -> dict[str, Any]:
         """Return the data in the log from which another process can continue the test."""
-        lines = [row.as_data() for row in self.rows]
+        lines = [asdict(row) for row in self.rows]
         return {
             "producer": self.producer,
             "consumer": self.consumer,

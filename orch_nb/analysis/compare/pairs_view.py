@@ -1,4 +1,4 @@
-"""A test of pairs as it is shown: the pass rate of every ordered pair of models, and the reasons of failures."""
+"""The display of a test of pairs: the pass rate of every ordered pair of models, and the reasons of failures."""
 
 from __future__ import annotations
 

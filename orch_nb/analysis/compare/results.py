@@ -114,7 +114,7 @@ class Rung:
     def verdict(self) -> str:
         """Verdict in words."""
         if self.passes:
-            return "surely passes" if self.surely else "passes"
+            return "passes with its whole interval" if self.surely else "passes"
         return "does not pass" if self.standing.quality.n else "not scored"
 
 
@@ -137,36 +137,36 @@ class Ladder:
         return display.bundle(self)
 
 
-def standings(made: Compared) -> list[Standing]:
+def standings(comparison: Compared) -> list[Standing]:
     """Return one line for each candidate, in the order of the cell. O(cells)."""
-    calls = sum(c.calls for c in made.cells)
-    priced = [c.usd for c in made.cells if not c.unpriced]
-    total = sum(priced, ZERO) if len(priced) == len(made.cells) else None
-    return [_standing(made, c, calls, total) for c in range(len(made.candidates))]
+    calls = sum(c.calls for c in comparison.cells)
+    priced = [c.usd for c in comparison.cells if not c.unpriced]
+    total = sum(priced, ZERO) if len(priced) == len(comparison.cells) else None
+    return [_standing(comparison, c, calls, total) for c in range(len(comparison.candidates))]
 
 
-def _standing(made: Compared, candidate: int, all_calls: int, total: Decimal | None) -> Standing:
-    one = made.candidates[candidate]
-    cells = [made.cell(r, candidate) for r in range(len(made.rows))]
+def _standing(comparison: Compared, candidate: int, all_calls: int, total: Decimal | None) -> Standing:
+    one = comparison.candidates[candidate]
+    cells = [comparison.cell(r, candidate) for r in range(len(comparison.rows))]
     done = [c for c in cells if c.status == "done"]
     usd = None if any(c.unpriced for c in cells) else sum((c.usd for c in cells), ZERO)
     timed = [c.seconds for c in done if c.seconds is not None]
-    known = [q for r in range(len(made.rows)) if (q := made.quality(r, candidate)) is not None]
+    known = [q for r in range(len(comparison.rows)) if (q := comparison.quality(r, candidate)) is not None]
     return Standing(
         one.prompt, one.model, one.model_id, len(done), sum(c.status in ("failed", "cancelled") for c in cells),
-        sum(c.status in ("pending", "running") for c in cells), interval(known), _by_scorer(made, candidate),
+        sum(c.status in ("pending", "running") for c in cells), interval(known), _by_scorer(comparison, candidate),
         sum(timed) / len(timed) if timed else None, sum(c.input_tokens + c.output_tokens for c in cells), usd,
         None if usd is None or not done else usd / len(done), sum(c.calls for c in cells),
         sum(c.calls for c in cells) / all_calls if all_calls else 0.0,
         None if usd is None or not total else float(usd / total),
-        any(made.rates_itself(b, candidate) for b in made.benches),
+        any(comparison.rates_itself(b, candidate) for b in comparison.benches),
     )  # fmt: skip
 
 
-def _by_scorer(made: Compared, candidate: int) -> dict[str, Interval]:
-    found: dict[str, list[float]] = {text: [] for text in made.scorers.texts}
-    for row in range(len(made.rows)):
-        for text, score in made.scores_of(row, candidate).items():
+def _by_scorer(comparison: Compared, candidate: int) -> dict[str, Interval]:
+    found: dict[str, list[float]] = {text: [] for text in comparison.scorers.texts}
+    for row in range(len(comparison.rows)):
+        for text, score in comparison.scores_of(row, candidate).items():
             if score.value is not None and text in found:
                 found[text].append(score.value)
     return {text: interval(values) for text, values in found.items()}
@@ -206,26 +206,26 @@ def ladder(lines: Sequence[Standing], passes: float) -> Ladder:
 
 
 # ------------------------------------------------------------------ cells as rows
-def rows(made: Compared) -> list[dict[str, object]]:
+def rows(comparison: Compared) -> list[dict[str, object]]:
     """Return one mapping for each cell. While names are hidden it has letters, and no figure that identifies a model."""
-    hidden = made.is_hidden
+    hidden = comparison.is_hidden
     out = []
-    for r, line in enumerate(made.rows):
-        for place, c in enumerate(made.order(r) if hidden else range(len(made.candidates))):
-            cell, one = made.cell(r, c), made.candidates[c]
+    for r, line in enumerate(comparison.rows):
+        for place, c in enumerate(comparison.order(r) if hidden else range(len(comparison.candidates))):
+            cell, one = comparison.cell(r, c), comparison.candidates[c]
             row: dict[str, object] = {"row": line.label, "note": line.note, **cell.inputs}
             if hidden:
                 out.append({**row, "answer": letter(place), "output": cell.output, "status": cell.status})
                 continue
             row |= {"prompt": one.prompt, "model": one.model, "output": cell.output, "status": cell.status}
-            row |= {text: score.value for text, score in made.scores_of(r, c).items()}
-            row |= {"quality": made.quality(r, c), "seconds": cell.seconds, "input_tokens": cell.input_tokens}
+            row |= {text: score.value for text, score in comparison.scores_of(r, c).items()}
+            row |= {"quality": comparison.quality(r, c), "seconds": cell.seconds, "input_tokens": cell.input_tokens}
             row |= {"output_tokens": cell.output_tokens, "usd": None if cell.unpriced else cell.usd, "run": cell.run}
             out.append({**row, "error": cell.error})
     return out
 
 
-def export(made: Compared, path: Path) -> Path:
+def export(comparison: Compared, path: Path) -> Path:
     """Write a comparison as JSON or as CSV.
 
     Raises
@@ -238,19 +238,19 @@ def export(made: Compared, path: Path) -> Path:
             f"the file of a comparison must end in `.json` or `.csv`, got `{path.name}`.",
             hint="`.csv` has the table only",
         )
-    return write_file(path, _as_json(made) if path.suffix == ".json" else as_csv(rows(made)))
+    return write_file(path, _as_json(comparison) if path.suffix == ".json" else as_csv(rows(comparison)))
 
 
-def _as_json(made: Compared) -> str:
+def _as_json(comparison: Compared) -> str:
     data: dict[str, object] = {
-        "format": "orch.comparison", "version": 1, "name": made.name, "task": made.task, "run": made.run,
-        "spent_usd": made.spent_usd, "scorers": made.scorers.texts, "cells": rows(made),
-        "picked": {made.rows[r].label: [made.candidates[c].key for c in best] for r, best in made.picked.items()} if not made.is_hidden else {},
+        "format": "orch.comparison", "version": 1, "name": comparison.name, "task": comparison.task, "run": comparison.run,
+        "spent_usd": comparison.spent_usd, "scorers": comparison.scorers.texts, "cells": rows(comparison),
+        "picked": {comparison.rows[r].label: [comparison.candidates[c].key for c in best] for r, best in comparison.picked.items()} if not comparison.is_hidden else {},
     }  # fmt: skip
-    if not made.is_hidden:
-        data["standings"] = [asdict(s) for s in standings(made)]
+    if not comparison.is_hidden:
+        data["standings"] = [asdict(s) for s in standings(comparison)]
         data["formats"] = [
-            {"row": made.rows[f.row].label, "one": made.candidates[f.one].key, "other": made.candidates[f.other].key, **asdict(f.difference)}
-            for f in made.formats()
+            {"row": comparison.rows[f.row].label, "one": comparison.candidates[f.one].key, "other": comparison.candidates[f.other].key, **asdict(f.difference)}
+            for f in comparison.formats()
         ]  # fmt: skip
     return json.dumps(data, indent=1, ensure_ascii=False, default=str)

@@ -324,16 +324,18 @@ def _cell_html(comparison: Comparison, row: int, candidate: int) -> str:
         if candidate in comparison.picked.get(row, ()) and not comparison.is_hidden
         else ""
     )
-    told = "".join(f"<div>{_mark(escape(fact, 200))}</div>" for fact in facts)
-    tail = f'<div style="opacity:.65;font-size:92%;padding-top:2px">{picked}{told}</div>' if facts or picked else ""
+    shown_facts = "".join(f"<div>{_mark(escape(fact, 200))}</div>" for fact in facts)
+    tail = (
+        f'<div style="opacity:.65;font-size:92%;padding-top:2px">{picked}{shown_facts}</div>' if facts or picked else ""
+    )
     if cell.status == "done":
         return f'<div style="white-space:pre-wrap">{escape(as_text(plain_answer(cell.output), MAX_ANSWER), MAX_ANSWER + 60)}</div>{tail}'
     colour = COLOURS.get(cell.status, "")
-    said = error_of(cell) if cell.status in ("failed", "pending") and cell.error else ""
+    reply = error_of(cell) if cell.status in ("failed", "pending") and cell.error else ""
     live = _live_text(comparison, row, candidate) if cell.status == "running" else ""
     return (
         f'<div><span style="color:{colour}">{glyph(cell.status)}</span> {escape(word(cell.status))}</div>'
-        f'<div style="opacity:.8">{escape(said or live, 300)}</div>{tail if cell.status == "failed" else ""}'
+        f'<div style="opacity:.8">{escape(reply or live, 300)}</div>{tail if cell.status == "failed" else ""}'
     )
 
 
@@ -353,8 +355,8 @@ def plain_answer(output: object) -> object:
 
 def _live_text(comparison: Comparison, row: int, candidate: int) -> str:
     run = comparison.handle._live.get(row * len(comparison.candidates) + candidate)
-    said = "".join(piece["text"] for piece in dict(run.live).values()) if run is not None else ""
-    return clean(said[-160:])
+    reply = "".join(piece["text"] for piece in dict(run.live).values()) if run is not None else ""
+    return clean(reply[-160:])
 
 
 def error_of(cell: Row) -> str:
@@ -405,15 +407,15 @@ def _answers_text(comparison: Comparison) -> str:
         for place, c in enumerate(comparison.order(row) if comparison.is_hidden else range(len(comparison.candidates))):
             cell = comparison.cell(row, c)
             name = letter(place) if comparison.is_hidden else names[c]
-            said = (
+            reply = (
                 line(as_text(plain_answer(cell.output), MAX_ANSWER), 300)
                 if cell.status == "done"
                 else f"{glyph(cell.status)} {word(cell.status)} {line(error_of(cell), 200)}"
             )
             facts = cell_facts(comparison, row, c)
             star = " ★ picked" if c in comparison.picked.get(row, ()) and not comparison.is_hidden else ""
-            told = f"  [{' · '.join(facts)}]" if facts else ""
-            out.append(f"  {name}: {said}{told}{star}")
+            shown_facts = f"  [{' · '.join(facts)}]" if facts else ""
+            out.append(f"  {name}: {reply}{shown_facts}{star}")
     note = _left_out(comparison, shown)
     return "\n".join([*out, *([note] if note else [])])
 
@@ -441,7 +443,6 @@ def ladder_table(ladder: Ladder) -> Table:
             Cell(html=interval_bar(s.quality, strong=is_chosen)), str(s.quality.n), usd(s.per_call_usd, digits).removeprefix("$"),
             Cell(rung.verdict, colour=OK if rung.passes else ""),
         )  # fmt: skip
-    table.notes.append("“surely” means that the whole 95 % interval passes")
     if ladder.chosen is None:
         table.notes.append("none passes")
     return table

@@ -17,6 +17,7 @@ from orch_nb.catalog import models, prices
 from orch_nb.errors import BadOption, UnknownPrice, nearest
 from orch_nb.estimates.history import NOT_LIVE
 from orch_nb.lang.quantity import Quantity
+from orch_nb.runtime.services import started_by
 from orch_nb.schema import events as ev
 from orch_nb.schema.amount import read_exact
 from orch_nb.schema.messages import Usage
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from orch_nb.catalog.models import ModelBook
     from orch_nb.catalog.prices import Price
-    from orch_nb.schema.events import Event, RunStarted
+    from orch_nb.schema.events import Event
     from orch_nb.trace.span import Span
 
     Events: TypeAlias = Sequence[Event]
@@ -298,7 +299,7 @@ def recorded(runs: Iterable[Events], name: str = "") -> Workload:
     """
     kept, left_out = [], 0
     for events in runs:
-        begun = _begun(events)
+        begun = started_by(events)
         if (begun.parent or {}).get("batch"):  # the rows of the batch are runs themselves
             continue
         if not _counts(events):
@@ -315,14 +316,8 @@ def recorded(runs: Iterable[Events], name: str = "") -> Workload:
     return Workload(name, uses, notes=_notes(kept, left_out))
 
 
-def _begun(events: Events) -> RunStarted:
-    first = events[0]
-    assert isinstance(first, ev.RunStarted)
-    return first
-
-
 def _counts(events: Events) -> bool:
-    parent = _begun(events).parent or {}
+    parent = started_by(events).parent or {}
     ended = next((e for e in reversed(events) if isinstance(e, ev.RunEnded | ev.Resumed)), None)
     if any(parent.get(kind) for kind in NOT_LIVE):
         return False
@@ -344,7 +339,7 @@ def _use(events: Events) -> RunUse:
         Fraction(sum(1 for s in acts if s.by)),
         sum(s.latency_s or 0.0 for s in acts if s.kind in ("agent", "function", "tool")),
         max(0.0, walk.elapsed(events[-1].at) - people),
-        _begun(events).run,
+        started_by(events).run,
     )
 
 
@@ -371,7 +366,7 @@ def _notes(kept: Sequence[Events], left_out: int) -> tuple[str, ...]:
     notes = []
     if failed:
         notes.append(f"{failed} of {len(kept)} runs failed; their cost is counted, a whole run would cost more")
-    begun = [_begun(events) for events in kept]
+    begun = [started_by(events) for events in kept]
     newest = max(begun, key=lambda one: one.at).plan
     older = sum(one.plan != newest for one in begun)
     if older:

@@ -41,7 +41,7 @@ def digest_of(rows: Iterable[Evidence]) -> str:
     return hashlib.sha256(json.dumps(judgements, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def write(made: MatrixData, path: str | Path, *, sign: str = "") -> Path:
+def write(matrix: MatrixData, path: str | Path, *, sign: str = "") -> Path:
     """Write the matrix; return the path.
 
     Raises
@@ -52,19 +52,19 @@ def write(made: MatrixData, path: str | Path, *, sign: str = "") -> Path:
     file = Path(path)
     if file.suffix != ".json":
         raise OrchError(f"the file of a matrix must end in `.json`, got `{file.name}`.", hint="routing_matrix.json")
-    data, _ = REDACTOR.clean(_data(made, sign.strip()))
+    data, _ = REDACTOR.clean(_data(matrix, sign.strip()))
     data["sha256"] = _hash(data)
     return write_file(file, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
 
-def _data(made: MatrixData, sign: str) -> dict[str, object]:
+def _data(matrix: MatrixData, sign: str) -> dict[str, object]:
     return {
-        "format": FORMAT, "version": VERSION, "made": made.made_at,
-        "signed": {"by": sign, "at": date_of()} if sign else None, "prices_date": made.prices_date, "baseline": made.baseline,
-        "tolerance": made.tolerance, "minimum": made.minimum, "models": list(made.models),
-        "evidence": {"count": made.count, "sha256": made.digest},
+        "format": FORMAT, "version": VERSION, "made": matrix.made_at,
+        "signed": {"by": sign, "at": date_of()} if sign else None, "prices_date": matrix.prices_date, "baseline": matrix.baseline,
+        "tolerance": matrix.tolerance, "minimum": matrix.minimum, "models": list(matrix.models),
+        "evidence": {"count": matrix.count, "sha256": matrix.digest},
         "tasks": {row.task: {"chosen": row.chosen, "because": row.because,
-                             "models": {m: _entry_data(e) for m, e in row.entries.items()}} for row in made.rows},
+                             "models": {m: _entry_data(e) for m, e in row.entries.items()}} for row in matrix.rows},
     }  # fmt: skip
 
 
@@ -142,13 +142,13 @@ def _entry_of(model: str, data: dict[str, Any]) -> Entry:
     )  # fmt: skip
 
 
-def changes(made: MatrixData, evidence: Iterable[Evidence], again: Callable[..., MatrixData]) -> list[str]:
+def changes(matrix: MatrixData, evidence: Iterable[Evidence], again: Callable[..., MatrixData]) -> list[str]:
     """Return the changes of the evidence since a matrix was made, one line each; [] without changes."""
     rows = list(evidence)
-    if digest_of(rows) == made.digest:
+    if digest_of(rows) == matrix.digest:
         return []
-    now = again(rows, tolerance=made.tolerance, minimum=made.minimum)
-    before, after = _counts(made), _counts(now)
+    now = again(rows, tolerance=matrix.tolerance, minimum=matrix.minimum)
+    before, after = _counts(matrix), _counts(now)
     out = []
     for task, model in sorted(before.keys() | after.keys()):
         was, is_now = before[task, model], after[task, model]
@@ -157,10 +157,10 @@ def changes(made: MatrixData, evidence: Iterable[Evidence], again: Callable[...,
     out += [
         f"{row.task}: {row.chosen or 'nothing'} would be chosen, {then or 'nothing'} was"
         for row in now.rows
-        if row.chosen != (then := next((r.chosen for r in made.rows if r.task == row.task), ""))
+        if row.chosen != (then := next((r.chosen for r in matrix.rows if r.task == row.task), ""))
     ]
     return out or ["judgements have changed; their numbers and the choices have not"]
 
 
-def _counts(made: MatrixData) -> Counter[tuple[str, str]]:
-    return Counter({(row.task, m): e.quality.n for row in made.rows for m, e in row.entries.items()})
+def _counts(matrix: MatrixData) -> Counter[tuple[str, str]]:
+    return Counter({(row.task, m): e.quality.n for row in matrix.rows for m, e in row.entries.items()})

@@ -99,15 +99,23 @@ class Matrix(MatrixData):
         for one in rows:
             by_task[one.task][names[one.provider, one.model]].append(one)
         tasks = {task: {m: _entry(m, found) for m, found in models.items()} for task, models in by_task.items()}
-        dearest = _by_cost(tasks)
-        chosen_base = baseline or next((m for m in dearest if _mean_cost(tasks, m) is not None), "")
-        if chosen_base and chosen_base not in dearest:
-            near = nearest(chosen_base, dearest)
+        by_price = _by_cost(tasks)
+        chosen_base = baseline or next((m for m in by_price if _mean_cost(tasks, m) is not None), "")
+        if chosen_base and chosen_base not in by_price:
+            near = nearest(chosen_base, by_price)
             raise BadOption(f"the model `{chosen_base}` has no evidence.",
-                            hint=f"did you mean `{near}`?" if near else f"models: {', '.join(dearest) or 'none'}")  # fmt: skip
-        made = tuple(_row(task, tasks[task], tolerance, minimum, dearest) for task in sorted(tasks))
+                            hint=f"did you mean `{near}`?" if near else f"models: {', '.join(by_price) or 'none'}")  # fmt: skip
+        made = tuple(_row(task, tasks[task], tolerance, minimum, by_price) for task in sorted(tasks))
         return cls(
-            made, tuple(dearest), chosen_base, tolerance, minimum, len(rows), digest_of(rows), date_of(now), prices_date
+            made,
+            tuple(by_price),
+            chosen_base,
+            tolerance,
+            minimum,
+            len(rows),
+            digest_of(rows),
+            date_of(now),
+            prices_date,
         )
 
     # ---------------------------------------------------------------- look-ups

@@ -61,16 +61,16 @@ class Suggestion:
         )
 
 
-def suggestions(made: MatrixData) -> list[Suggestion]:
+def suggestions(matrix: MatrixData) -> list[Suggestion]:
     """Return all comparisons of some worth, best first. O(tasks × models)."""
-    found = [s for row in made.rows for s in _of_task(made, row)]
+    found = [s for row in matrix.rows for s in _of_task(matrix, row)]
     return sorted((s for s in found if s.worth > LEAST), key=lambda s: (-s.worth, s.task, s.model))
 
 
-def _of_task(made: MatrixData, row: TaskRow) -> list[Suggestion]:
-    known = {m: _posterior(row, m) for m in made.models}
-    prices = _relative_costs(made, row)
-    means = {m: a / (a + b) - made.tolerance * prices[m] for m, (a, b) in known.items()}
+def _of_task(matrix: MatrixData, row: TaskRow) -> list[Suggestion]:
+    known = {m: _posterior(row, m) for m in matrix.models}
+    prices = _relative_costs(matrix, row)
+    means = {m: a / (a + b) - matrix.tolerance * prices[m] for m, (a, b) in known.items()}
     out = []
     for model, (a, b) in known.items():
         others = max((u for m, u in means.items() if m != model), default=-math.inf)
@@ -81,13 +81,13 @@ def _of_task(made: MatrixData, row: TaskRow) -> list[Suggestion]:
         is_chosen = means[model] >= others
         for k in range(MORE + 1):
             chance = beta_binomial(k, MORE, a, b)
-            then = (a + k) / (a + b + MORE) - made.tolerance * prices[model]
+            then = (a + k) / (a + b + MORE) - matrix.tolerance * prices[model]
             worth += chance * (max(then, others) - now)
             changes += chance * ((then >= others) != is_chosen)
         entry = row.entries.get(model)
         out.append(
             Suggestion(
-                row.task, model, max(0.0, worth), changes, entry.quality.n if entry else 0, _price(made, row, model)
+                row.task, model, max(0.0, worth), changes, entry.quality.n if entry else 0, _price(matrix, row, model)
             )
         )
     return out
@@ -102,19 +102,19 @@ def _posterior(row: TaskRow, model: str) -> tuple[float, float]:
     return 0.5 + right, 0.5 + entry.quality.n - right
 
 
-def _relative_costs(made: MatrixData, row: TaskRow) -> Mapping[str, float]:
+def _relative_costs(matrix: MatrixData, row: TaskRow) -> Mapping[str, float]:
     """Return each model's cost as a share of the highest; if unknown, its mean on other tasks, else the highest."""
-    found = {m: _price(made, row, m, times=1) for m in made.models}
+    found = {m: _price(matrix, row, m, times=1) for m in matrix.models}
     most = max((float(c) for c in found.values() if c is not None), default=0.0)
     return {m: 1.0 if c is None else float(c) / most if most else 0.0 for m, c in found.items()}
 
 
-def _price(made: MatrixData, row: TaskRow, model: str, times: int = MORE) -> Decimal | None:
+def _price(matrix: MatrixData, row: TaskRow, model: str, times: int = MORE) -> Decimal | None:
     own = row.entries.get(model)
     if own is not None and own.per_call_usd is not None:
         return own.per_call_usd * times
     known = [
-        e.per_call_usd for r in made.rows if (e := r.entries.get(model)) is not None and e.per_call_usd is not None
+        e.per_call_usd for r in matrix.rows if (e := r.entries.get(model)) is not None and e.per_call_usd is not None
     ]
     return sum(known[1:], known[0]) / len(known) * times if known else None
 

@@ -44,18 +44,18 @@ def remarks_of(matrix: Matrix) -> list[str]:
     if matrix.baseline:
         blend = (
             matrix.blend()
-            if len(known := _comparable(matrix)) == len(matrix.rows)
-            else matrix.blend(known)
-            if known
+            if len(priced := _comparable(matrix)) == len(matrix.rows)
+            else matrix.blend(priced)
+            if priced
             else None
         )
         if blend is not None and blend.saving is not None:
-            what = "all tasks alike" if len(known) == len(matrix.rows) else f"{', '.join(known)} alike"
-            said = f"{what}: {usd(blend.per_call_usd, 6)} a call against {usd(blend.baseline_usd, 6)} on {matrix.baseline}, "
-            said += f"saves {blend.saving * 100:.1f} %"
+            what = "all tasks alike" if len(priced) == len(matrix.rows) else f"{', '.join(priced)} alike"
+            summary = f"{what}: {usd(blend.per_call_usd, 6)} a call against {usd(blend.baseline_usd, 6)} on {matrix.baseline}, "
+            summary += f"saves {blend.saving * 100:.1f} %"
             if blend.quality is not None and blend.baseline_quality is not None:
-                said += f"; quality {blend.quality * 100:.1f} % against {blend.baseline_quality * 100:.1f} %"
-            out.append(f"{said}. Another mix: `matrix.blend({{…}})`")
+                summary += f"; quality {blend.quality * 100:.1f} % against {blend.baseline_quality * 100:.1f} %"
+            out.append(f"{summary}. Another mix: `matrix.blend({{…}})`")
     how = f"chosen: the cheapest whose lower bound is within {matrix.tolerance * 100:g} points of the best, from {matrix.minimum} rows on"
     return [*out, how, *matrix.notes]
 
