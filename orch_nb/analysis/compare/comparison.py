@@ -21,7 +21,7 @@ from orch_nb.analysis.compare.candidates import BatchRun, Candidate, make, recor
 from orch_nb.analysis.compare.formats import Flag, flags
 from orch_nb.analysis.compare.inputs import InputRow
 from orch_nb.analysis.compare.judge import Bench, judge_agent, judge_row, judging_model, named, orders
-from orch_nb.analysis.compare.scorers import Answered, Score, Scorers, read_scorers
+from orch_nb.analysis.compare.scorers import Answered, Score, Scorers, mean_of, read_scorers
 from orch_nb.analysis.export import as_frame
 from orch_nb.engine.ports import SystemClock
 from orch_nb.engine.user_code import tell
@@ -158,8 +158,7 @@ class Comparison(BatchRun):
         answers = self.answers(row)
         if picked is not None and candidate in answers:
             return picks.qualities(answers, picked)[candidate]
-        known = [s.value for s in self.scores_of(row, candidate).values() if s.value is not None]
-        return sum(known) / len(known) if known else None
+        return mean_of(self.scores_of(row, candidate).values())
 
     def scores_of(self, row: int, candidate: int) -> dict[str, Score]:
         """Return the scores of a cell by scorer, judges included."""
@@ -370,8 +369,7 @@ class Comparison(BatchRun):
         they compare prompts, and only scorers of single cells count."""
         if self._compares_models or self.stood_in(row, candidate):
             return self.quality(row, candidate)
-        known = [s.value for s in self.scores.get((row, candidate), {}).values() if s.value is not None]
-        return sum(known) / len(known) if known else None
+        return mean_of(self.scores.get((row, candidate), {}).values())
 
     def _key(self, row: int, candidate: int) -> str:
         one, line = self.candidates[candidate], self.rows[row]

@@ -14,7 +14,7 @@ from orch_nb import display
 from orch_nb.agents.binding import compile_in
 from orch_nb.analysis.compare.candidates import BatchRun, check_harmless, is_data, on_model, recorded_batch
 from orch_nb.analysis.compare.inputs import InputRow, rows_of, with_fixtures
-from orch_nb.analysis.compare.scorers import Answered, Scorers, read_scorers
+from orch_nb.analysis.compare.scorers import Answered, Scorers, mean_of, read_scorers
 from orch_nb.analysis.export import as_frame
 from orch_nb.analysis.intervals import Interval, interval
 from orch_nb.errors import BadOption, MissingInput, OrchError
@@ -153,8 +153,8 @@ class Pairs(BatchRun):
         has_type = self._plans[_consumer(self.models[b])].nodes[0].spec.get("out") is not None
         answered = Answered(consumed.output, self.rows[row].record, has_type=has_type)
         scored = [s.score(answered) for s in self.scorers.cells]
-        known = [s.value for s in scored if s.value is not None]
-        value = sum(known) / len(known) if known else 1.0
+        mean = mean_of(scored)
+        value = 1.0 if mean is None else mean
         return value, "; ".join(s.why for s in scored if s.value is not None and s.value < 1 and s.why), consumed.usd
 
     def table(self) -> Any:
@@ -199,13 +199,8 @@ class Pairs(BatchRun):
     def as_data(self, score: list[str]) -> dict[str, Any]:
         """Return the data in the log from which another process can continue the test."""
         lines = [asdict(row) for row in self.rows]
-        return {
-            "producer": self.producer,
-            "consumer": self.consumer,
-            "models": list(self.models),
-            "lines": lines,
-            "score": score,
-        }
+        names = {"producer": self.producer, "consumer": self.consumer, "models": list(self.models)}
+        return {**names, "lines": lines, "score": score}
 
     def __repr__(self) -> str:
         return f"<pairs of {self.graph}, run {self.run}: {len(self.models)} × {len(self.models)} models, {len(self.rows)} rows>"

@@ -26,7 +26,7 @@ from orch_nb.schema.amount import read_amount
 from orch_nb.views.format import a_
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 MAX_TEXT = 20_000
 """Number of characters of an answer that a pattern is matched with."""
@@ -41,6 +41,12 @@ class Score:
 
     value: float | None
     why: str = ""
+
+
+def mean_of(scores: Iterable[Score]) -> float | None:
+    """Return the mean of the scores that have a value; None without any."""
+    values = [s.value for s in scores if s.value is not None]
+    return sum(values) / len(values) if values else None
 
 
 @dataclass(slots=True, frozen=True)

@@ -214,17 +214,8 @@ def flags_table(comparison: Comparison) -> Table | None:
     found = _flagged_answers(comparison)
     if not found:
         return None
-    table = Table(
-        [
-            Column("differs"),
-            Column("one writes"),
-            Column(""),
-            Column("the other"),
-            Column(""),
-            Column("rows", "r"),
-            Column("first in"),
-        ]
-    )
+    heads = [Column(head) for head in ("differs", "one writes", "", "the other", "")]
+    table = Table([*heads, Column("rows", "r"), Column("first in")])
     for one in found[:MAX_FLAGS]:
         at, a, a_value, b, b_value = one.cells
         table.add(
@@ -423,17 +414,8 @@ def _answers_text(comparison: Comparison) -> str:
 # ------------------------------------------------------------------ ladder
 def ladder_table(ladder: Ladder) -> Table:
     """Return the ladder: candidates from the cheapest up, and the first that passes."""
-    table = Table(
-        [
-            Column(""),
-            Column("candidate"),
-            Column("quality"),
-            Column("", picture=True),
-            Column("n", "r"),
-            Column("$ a call", "r"),
-            Column(""),
-        ]
-    )
+    heads = [Column(""), Column("candidate"), Column("quality"), Column("", picture=True)]
+    table = Table([*heads, Column("n", "r"), Column("$ a call", "r"), Column("")])
     digits = places(r.standing.per_call_usd for r in ladder.rungs)
     for rung in ladder.rungs:
         s = rung.standing

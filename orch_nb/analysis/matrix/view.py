@@ -42,13 +42,8 @@ def remarks_of(matrix: Matrix) -> list[str]:
     """Return the remarks: cost and quality against all on the baseline, and the rule of choice."""
     out = []
     if matrix.baseline:
-        blend = (
-            matrix.blend()
-            if len(priced := _comparable(matrix)) == len(matrix.rows)
-            else matrix.blend(priced)
-            if priced
-            else None
-        )
+        priced = _comparable(matrix)
+        blend = matrix.blend(priced) if priced else None
         if blend is not None and blend.saving is not None:
             what = "all tasks alike" if len(priced) == len(matrix.rows) else f"{', '.join(priced)} alike"
             summary = f"{what}: {usd(blend.per_call_usd, 6)} a call against {usd(blend.baseline_usd, 6)} on {matrix.baseline}, "
@@ -129,16 +124,8 @@ def next_table(matrix: Matrix) -> Table | None:
     found = matrix.next(3)
     if not found:
         return None
-    table = Table(
-        [
-            Column("task"),
-            Column("model"),
-            Column("n", "r"),
-            Column("worth", "r"),
-            Column("changes the choice", "r"),
-            Column("about", "r"),
-        ]
-    )
+    figures = [Column(head, "r") for head in ("n", "worth", "changes the choice", "about")]
+    table = Table([Column("task"), Column("model"), *figures])
     for s in found:
         cost = "$?" if s.usd is None else usd(s.usd)
         table.add(
