@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 
 from orch_nb.agents.binding import compile_in, refuse_secrets
 from orch_nb.engine.plan import Plan, from_data, to_data
+from orch_nb.engine.ports import SystemClock
 from orch_nb.engine.user_code import tell
-from orch_nb.errors import BadOption, BudgetExceeded, MissingInput, OrchError, nearest
+from orch_nb.errors import BadOption, BudgetExceeded, MissingInput, OrchError, RunNotFound, nearest
 from orch_nb.handle import promise
 from orch_nb.runtime.checks import check_inputs, check_models
 from orch_nb.runtime.provider_batches import ProviderBatchQueue
@@ -437,8 +438,6 @@ async def add_rows(
 
 def _begun_inputs(store: RunStore, run: str) -> tuple[dict[str, Any], str] | None:
     """Return the inputs and the plan's name of a batch's row that has begun; None where it has not."""
-    from orch_nb.errors import RunNotFound
-
     try:
         begun = started_by(event for _, event in store.read(run))
     except RunNotFound:
@@ -463,7 +462,7 @@ def _begin(
     def begin() -> str:
         run: str = store.next_run()
         started = ev.RunStarted(
-            run, plan.name, to_data(plan), inputs, _now(), limit.usd, runtime.notebook, parent, "", False,
+            run, plan.name, to_data(plan), inputs, SystemClock.now(), limit.usd, runtime.notebook, parent, "", False,
             limit.beside_usd(), None, dict(replaced) or None,
         )  # fmt: skip
         with closing(store.create(run)) as log:
@@ -508,8 +507,6 @@ def resume_batch(
 
 def recall(store: RunStore, run: str, row: Row) -> None:
     """Fill in a row with the result of its run; a row without a run stays pending."""
-    from orch_nb.errors import RunNotFound
-
     try:
         events = [event for _, event in store.read(run)]
     except RunNotFound:
@@ -653,17 +650,8 @@ async def _end(runtime: Launcher, handle: BatchHandle) -> None:
         else "failed"
     )
     counts = dict(handle.progress)
-    again = [ev.Resumed(_now())] if _was_ended(runtime, handle) else []
+    has_ended = any(isinstance(e, ev.RunEnded) for _, e in runtime.store.read(handle.run))
+    again = [ev.Resumed(SystemClock.now())] if has_ended else []
     with closing(runtime.store.open(handle.run)) as log:
-        log.append([*again, ev.RunEnded(status, _now(), counts)])
+        log.append([*again, ev.RunEnded(status, SystemClock.now(), counts)])
         await log.sync()
-
-
-def _was_ended(runtime: Launcher, handle: BatchHandle) -> bool:
-    return any(isinstance(e, ev.RunEnded) for _, e in runtime.store.read(handle.run))
-
-
-def _now() -> float:
-    from orch_nb.engine.ports import SystemClock
-
-    return SystemClock.now()

@@ -21,6 +21,7 @@ from orch_nb.errors import (
     ProviderUnavailable,
     ReplayMismatch,
 )
+from orch_nb.runtime import budget_limit
 from orch_nb.runtime.checks import check_inputs
 from orch_nb.runtime.provider_batches import SLOT
 from orch_nb.runtime.response_cache import Hit, ResponseCache
@@ -381,32 +382,24 @@ class Performer:
     # ---------------------------------------------------------------- at a limit
     def at_limit(self, node: PlanNode, refusal: Refusal) -> str:
         """Return what the refusing budget does at its limit: "stop", "degrade" or "ask"."""
-        from orch_nb.runtime.budget_limit import budget_at
-
-        return budget_at(self, node, refusal.scope).at_limit
+        return budget_limit.budget_at(self, node, refusal.scope).at_limit
 
     def degrade(self, node: PlanNode, call: Call, key: str, refused: Prepared, refusal: Refusal) -> Prepared | None:
         """Return the same call to a cheaper model that fits, or None."""
-        from orch_nb.runtime.budget_limit import degraded
-
-        return degraded(self, node, call, key, refused, refusal)
+        return budget_limit.degraded(self, node, call, key, refused, refusal)
 
     def ask_more(self, node: PlanNode, refusal: Refusal) -> tuple[str, dict[str, str]]:
         """Return the question to a person who may raise the budget, and the figures shown with it."""
-        from orch_nb.runtime.budget_limit import question_of, shown_to_person
-
-        return question_of(node.name, refusal), shown_to_person(refusal)
+        return budget_limit.question_of(node.name, refusal), budget_limit.shown_to_person(refusal)
 
     def raise_limit(
         self, node: PlanNode, shown: Mapping[str, str], amount: object, now: float, *, is_trial: bool = False
     ) -> list[Event]:
         """Raise the budget that was shown; a trial only checks that `amount` is an amount."""
-        from orch_nb.runtime.budget_limit import budget_at, raise_limit, raised_budget
-
         if is_trial:
-            raised_budget(shown, amount, budget_at(self, node, shown["scope"]))
+            budget_limit.raised_budget(shown, amount, budget_limit.budget_at(self, node, shown["scope"]))
             return []
-        return raise_limit(self, node, shown, amount, now)
+        return budget_limit.raise_limit(self, node, shown, amount, now)
 
     # ---------------------------------------------------------------- the rest
     async def choose(

@@ -12,7 +12,7 @@ from orch_nb.engine.loop import RunLoop
 from orch_nb.engine.plan import model_named
 from orch_nb.engine.ports import Store, dollars
 from orch_nb.engine.user_code import contained
-from orch_nb.errors import ModelNotInstalled
+from orch_nb.errors import AuthFailed, ModelNotInstalled, UnknownModel
 from orch_nb.runtime.provider_batches import SLOT
 from orch_nb.schema.events import RunStarted
 from orch_nb.schema.secrets import REDACTOR, Redactor
@@ -233,7 +233,6 @@ class Services:
         UnknownModel
             No adapter has this name; the hint has the nearest name, and the line that adds one.
         """
-        from orch_nb.errors import UnknownModel
         from orch_nb.providers.vendors import ADDRESSES, OWN_SERVERS, unknown_hint
 
         known = {*ADDRESSES, *OWN_SERVERS, "local", "echo", *self._providers}
@@ -269,7 +268,6 @@ class Services:
 
     def redactor(self) -> Redactor:
         """Return the redactor of this process, with the keys that are in use by now."""
-        from orch_nb.errors import AuthFailed
         from orch_nb.providers.keys import key_source
 
         known = self.models.key_values()
@@ -323,8 +321,6 @@ class Services:
         return self.models.planned(name, model_named(node, name))
 
     def _check_planned(self, offer: Offer) -> None:
-        from orch_nb.errors import UnknownModel
-
         try:
             self.check_provider(offer.provider)
         except UnknownModel as error:
@@ -343,8 +339,6 @@ class Services:
 
     def price_of(self, name: str, node: PlanNode | None = None) -> Price | None:
         """Return today's price of the model of this name (in a plan's node); None where the price or the name is unknown."""
-        from orch_nb.errors import UnknownModel
-
         try:
             return self.models.prices.price(self.models.resolve(name) if node is None else self.offer(node, name))
         except UnknownModel:
