@@ -71,7 +71,7 @@ _WHERE = {
 _ERRORS = (
     "AuthFailed", "BadArguments", "BadEnvironment", "BadExpression", "BadName", "BadOption", "BadRequest",
     "BadType", "BudgetExceeded", "CellError", "ContextTooLong", "CorruptStore", "EffectInDoubt", "GraphError",
-    "InternalError", "LimitReached", "LoopEnded", "MalformedReply", "MissingInput", "ModelNotInstalled",
+    "InternalError", "LimitReached", "LoopEnded", "LoopExhausted", "MalformedReply", "MissingInput", "ModelNotInstalled",
     "NoOffer", "NodeFailed", "NodeTimeout", "NotDone", "OrchError", "ProviderError", "ProviderFault",
     "ProviderTimeout", "ProviderUnavailable", "QuestionChanged", "QuoteTooHigh", "RateLimited", "ReplayMismatch",
     "RoutingError", "RunCancelled", "RunError", "RunLocked", "RunNotFound", "SchemaTooNew", "SemanticFailure",
@@ -185,6 +185,7 @@ if TYPE_CHECKING:  # all names of `_WHERE`; without `__getattr__`, a checker say
     from orch_nb.errors import InternalError as InternalError
     from orch_nb.errors import LimitReached as LimitReached
     from orch_nb.errors import LoopEnded as LoopEnded
+    from orch_nb.errors import LoopExhausted as LoopExhausted
     from orch_nb.errors import MalformedReply as MalformedReply
     from orch_nb.errors import MissingInput as MissingInput
     from orch_nb.errors import ModelNotInstalled as ModelNotInstalled

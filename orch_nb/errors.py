@@ -10,7 +10,7 @@
     │  ├─ UnstorableValue ORCH207  ├─ WaitingForPerson ORCH208  ├─ RunCancelled ORCH209
     │  ├─ MissingInput   ORCH210   ├─ QuoteTooHigh ORCH211   ├─ InternalError ORCH212
     │  ├─ LoopEnded      ORCH213   ├─ WouldDeadlock  ORCH214   ├─ EffectInDoubt ORCH215
-    │  ├─ NotDone        ORCH216   └─ QuestionChanged ORCH217
+    │  ├─ NotDone        ORCH216   ├─ QuestionChanged ORCH217   └─ LoopExhausted ORCH218
     ├─ ProviderError     ORCH3xx      provider, model; `failure` says which policy applies
     ├─ RoutingError      ORCH4xx      NoOffer, UnknownPrice, UnknownModel, ModelNotInstalled
     ├─ ToolError         ORCH5xx      ToolFailed, BadArguments, UnknownTool
@@ -291,7 +291,7 @@ class QuestionChanged(RunError):
 
 
 class LoopExhausted(RunError):
-    """A run ended with a loop's bound used up and without an output: the arrow that would go on is named."""
+    """A run ended with a loop's bound used up and without an output: the arrow that would continue is named."""
 
     code = "ORCH218"
     failure: ClassVar[Failure] = "semantic"
