@@ -133,7 +133,7 @@ class Agent:
         return tuple(dict.fromkeys((*route_spec.candidates(spec.route, known), *spec.fallback)))
 
     def offers(self, book: ModelBook | None = None) -> tuple[Offer, ...]:
-        """What its models stand for today.
+        """Return what its models stand for today.
 
         Raises
         ------
@@ -177,7 +177,7 @@ class Agent:
         return {**made, **self._routing(book)} if spec.route is not None or spec.second_opinion is not None else made
 
     def _routing(self, book: ModelBook | None) -> dict[str, Any]:
-        """What a plan keeps of how models are chosen, and of those that answer something else than the task."""
+        """Return what a plan keeps of how models are chosen, and of those that answer something else than the task."""
         spec = self.spec
         made = {} if spec.route is None else self._route(book)
         others = [made["route"]["judge"]] if "judge" in made.get("route", ()) else []
@@ -193,7 +193,7 @@ class Agent:
         return made
 
     def _calibrations(self, made: Mapping[str, Any], book: ModelBook | None) -> dict[str, Any]:
-        """What labelled answers of this agent said that its confidences mean, by how they are measured."""
+        """Return what labelled answers of this agent said that its confidences mean, by how they are measured."""
         from orch_nb.catalog import models
 
         ways = {part["by"] for part in (made.get("route"), made.get("second_opinion")) if part and "by" in part}
@@ -220,7 +220,7 @@ class Agent:
             return {"name": name, "provider": "", "model": name, "json": True, "tools": True, "context_tokens": None}
 
     def fingerprint_parts(self) -> dict[str, Any]:
-        """What a function that awaits this agent depends on."""
+        """Return what a function that awaits this agent depends on."""
         return {k: v for k, v in self.definition().items() if k not in ("name", "timeout_s")}
 
     # ------------------------------------------------------------ what it says
@@ -250,7 +250,7 @@ class Agent:
         return messages
 
     def warnings(self, book: ModelBook | None = None) -> list[str]:
-        """What is known to go wrong with this task on these models, each with the line to change."""
+        """Return what is known to go wrong with this task on these models, each with the line to change."""
         from orch_nb.catalog import models
 
         out = self.misread()
@@ -272,7 +272,7 @@ class Agent:
         return list(dict.fromkeys(out))
 
     def misread(self) -> list[str]:
-        """What a condition of the route reads that is nearly a read of the prompt: as written, it is an input of its own."""
+        """Return what a condition of the route reads that is nearly a read of the prompt: as written, it is an input of its own."""
         asked = list(dict.fromkeys(read.name for read in self.reads if read.column))
         rules = dict.fromkeys(read.name for read in self.reads if not read.column and read.name not in asked)
         near = {name: nearest(name, asked, alike=MISREAD) for name in rules}
@@ -313,7 +313,7 @@ class Agent:
 
     @classmethod
     def from_file(cls, path: Path | str, namespace: Mapping[str, Any] | None = None) -> Agent:
-        """The agent of an ``agents/NAME.agent.md`` file, which is its cell as it stands.
+        """The agent of an ``agents/NAME.agent.md`` file, which has the text of its cell.
 
         Raises
         ------
@@ -333,7 +333,7 @@ class Agent:
         return await current.api().call(self, inputs, {t.name: t for t in self.tools})
 
     def quote(self, **inputs: Any) -> current.Estimate:
-        """What one answer to these inputs is likely to cost and to take. Nothing is sent."""
+        """Return what one answer to these inputs is likely to cost and to take. Nothing is sent."""
         return current.api().quote(self, namespace={t.name: t for t in self.tools}, **inputs)
 
     def __eq__(self, other: object) -> bool:

@@ -1,6 +1,6 @@
 """What a model is asked to answer with, and what its text is worth.
 
-Structured answers travel as one JSON object, because that is what providers' JSON modes take: an `out` that is no mapping
+Structured answers travel as one JSON object, because that is what providers' JSON modes take: an `out` that is not a mapping
 (a list, one of some words) is asked for as ``{"value": …}`` and taken out again.
 """
 
@@ -96,6 +96,6 @@ def _unwrap(text: str) -> str:
 
 
 def unfenced(text: str) -> str:
-    """What stands between code fences; the text itself when there are none."""
+    """Return what is between code fences; the text itself when there are none."""
     found = _FENCE.search(text)
     return (found[1] if found else text).strip()

@@ -48,7 +48,7 @@ def is_definition(value: object) -> TypeGuard[Graph | Agent]:
 
 
 def facts_of(name: str, target: Any) -> Facts:
-    """What `target` is as a node.
+    """Return what `target` is as a node.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def refuse_secrets(plan: Plan) -> None:
 
 
 def _parts(plan: Plan) -> Iterator[tuple[str, Any]]:
-    """What a plan consists of, in words, and the part itself."""
+    """Return what a plan consists of, in words, and the part itself."""
     for node in plan.nodes:
         yield f"the name of a node of `{plan.name}`", node.name
         for part, value in node.spec.items():
@@ -199,7 +199,7 @@ def graph_spec(target: Any, name: str = "") -> GraphSpec:
 
 
 def function_key(node: PlanNode) -> str:
-    """What a plan's function is bound by: its name in the notebook, and the hashes of its source and of what it uses."""
+    """Return what a plan's function is bound by: its name in the notebook, and the hashes of its source and of what it uses."""
     return f"{node.function}#{node.source_hash}#{node.fingerprint}"
 
 
@@ -261,7 +261,7 @@ def check_sources(plan: Plan, namespace: Mapping[str, Any], run: str) -> None:
 
 
 def bound_call(node: PlanNode, target: Callable[..., Any], pool: Executor) -> Callable[..., Any]:
-    """What the driver calls: ``call(values, key=None)``, a value or an awaitable.
+    """Return what the driver calls: ``call(values, key=None)``, a value or an awaitable.
 
     Coroutine functions run on the loop. Sync functions run in the pool with the context copied, unless they ask to run
     inline; a Stop or a time-out abandons the thread, and its late result is ignored.
@@ -306,7 +306,7 @@ def _call(node: PlanNode, target: Callable[..., Any], pool: Executor) -> Callabl
 
 @lru_cache(maxsize=4096)
 def _nature(target: Callable[..., Any]) -> tuple[bool, bool]:
-    """Whether a function takes an idempotency key, and whether it is a coroutine function."""
+    """Return whether a function takes an idempotency key, and whether it is a coroutine function."""
     try:
         parameters: Mapping[str, Any] = inspect.signature(target).parameters
     except (TypeError, ValueError):

@@ -62,13 +62,13 @@ class Confidence:
     raw: float | None = None
 
     def passes(self, least: float) -> bool:
-        """Whether it is as sure as it must be. What could not be measured does not pass."""
+        """Return whether it is as sure as it must be. What could not be measured does not pass."""
         if self.is_enough is not None:
             return self.is_enough
         return self.confidence is not None and self.confidence >= least
 
     def marks(self) -> dict[str, Any]:
-        """What the record says beside the figure: whether labelled answers stand behind it."""
+        """Return what the record says beside the figure: whether labelled answers are behind it."""
         if self.confidence is None or self.by.startswith("check("):
             return {}
         return {"calibrated": self.raw is not None, **({} if self.raw is None else {"raw": self.raw})}
@@ -81,7 +81,7 @@ class Confidence:
 
 
 def measured(conversation: Conversation, value: Any, how: Measure, least: float, *, is_last: bool = False) -> Steps:
-    """How sure the answer of a conversation is; None where its form is all that counts.
+    """Return how sure the answer of a conversation is; None where its form is all that counts.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def _agreement(conversation: Conversation, value: Any, how: Measure, least: floa
 
 
 def _votes_needed(conversation: Conversation, how: Measure, least: float) -> int:
-    """How many of k must agree; k + 1 where no agreement is sure enough."""
+    """Return how many of k must agree; k + 1 where no agreement is sure enough."""
     for count in range(1, how.k + 1):
         rate = _rate(conversation, how.text, count / how.k)
         if (count / how.k if rate is None else rate) >= least - 1e-9:
@@ -174,7 +174,7 @@ def _most(answers: list[tuple[str, Any]]) -> tuple[Any, int]:
 
 
 def identity(value: Any, field: str = "") -> str:
-    """What two equal answers share: texts are compared without regard to case and space, data by their content."""
+    """Return what two equal answers share: texts are compared without regard to case and space, data by their content."""
     if field and isinstance(value, dict):
         value = value.get(field)
     if isinstance(value, str):
@@ -187,7 +187,7 @@ _VALUE = re.compile(r'(?:^|[:\[,])\s*("(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|fals
 
 
 def _probable(conversation: Conversation, value: Any, how: Measure) -> Confidence:
-    """How probable the answer's own tokens were.
+    """Return how probable the answer's own tokens were.
 
     Of labels and numbers it is the probability of the values alone: what the form of the answer is made of was demanded,
     and says nothing. Of free text, where any one wording is improbable, it is the geometric mean over its tokens.
@@ -207,7 +207,7 @@ def _probable(conversation: Conversation, value: Any, how: Measure) -> Confidenc
 
 
 def _of_values(scored: Sequence[Sequence[Any]]) -> Iterator[float]:
-    """Log-probabilities of the tokens in which the values of a JSON text stand; of all where none are found."""
+    """Log-probabilities of the tokens of the values in a JSON text; of all tokens where none are found."""
     text = "".join(token for token, _ in scored)
     spans = [(m.start(1) + (m[1][0] == '"'), m.end(1) - (m[1][0] == '"')) for m in _VALUE.finditer(text)]
     at = 0
@@ -218,7 +218,7 @@ def _of_values(scored: Sequence[Sequence[Any]]) -> Iterator[float]:
 
 
 def _is_label(schema: Any) -> bool:
-    """Whether an answer of this schema is made of labels and numbers alone."""
+    """Return whether an answer of this schema is made of labels and numbers alone."""
     if not isinstance(schema, dict):
         return False
     if "enum" in schema or "const" in schema or schema.get("type") in ("boolean", "integer", "number", "null"):
@@ -244,5 +244,5 @@ def _by_check(conversation: Conversation, value: Any, how: Measure) -> Steps:
 def _by_statement(value: Any, how: Measure) -> Confidence:
     got = value.get(how.field) if isinstance(value, dict) else None
     if isinstance(got, bool) or not isinstance(got, int | float):
-        return Confidence(value, how.text, None, f"`{how.field}` is no number", is_stated=True)
+        return Confidence(value, how.text, None, f"`{how.field}` is not a number", is_stated=True)
     return Confidence(value, how.text, min(1.0, max(0.0, float(got))), "stated by the model", is_stated=True)

@@ -150,7 +150,7 @@ class Conversation:
     failed: str = ""
     """What the model before the present one failed with."""
     is_stopped: bool = False
-    """Whether nobody may go on here: it was broken off, or what a tool did to the world is not known."""
+    """Return whether this must not be continued: it was interrupted, or the effect of a tool is not known."""
 
     def __post_init__(self) -> None:
         self.models = self.models or self.definition["models"]
@@ -173,13 +173,13 @@ class Conversation:
         return Call("model", self.models[self.model]["name"], self.request(), self._because())
 
     def _because(self) -> str:
-        """Why this model: as the route says, or because the one before it failed."""
+        """Return why this model is asked: the route chose it, or the one before it failed."""
         if not self.model or not self.because:
             return self.because
         return f"`{self.models[self.model - 1]['name']}` failed ({self.failed})"
 
     def request(self) -> ModelRequest:
-        """What the present model is asked."""
+        """Return what the present model is asked."""
         spec = self.definition
         model = self.models[self.model]
         system = system_text(spec, model)
@@ -239,7 +239,7 @@ class Conversation:
         self._next_model(_semantic(self.definition, problems, is_cut=cut))
 
     def _next_model(self, error: ErrorInfo) -> None:
-        """The next fallback model, or the end with this error. A cancellation is no failure of the model."""
+        """The next fallback model, or the end with this error. A cancellation is not a failure of the model."""
         if error.failure == "cancelled" or self.model + 1 >= len(self.models):
             self.ended = Result(error=error)
             return

@@ -1,4 +1,4 @@
-"""Fingerprints: what a node is, what a request is (DESIGN section 5; an activation's is `engine.fingerprint`).
+"""Fingerprints: what a node is, what a request is.
 
 A fingerprint says "the same would come out": definition, values read, occurrence. It does not hold names, layout,
 descriptions, prices, budgets, timeouts or evidence, which change nothing in what comes out.

@@ -35,7 +35,7 @@ class AgentMachine(AgentTask):
 
 
 def replay(steps: Generator[Call, Any, Result], settled: Sequence[Any]) -> Call | Result:
-    """Where a conversation that is written as a generator stands after these outcomes."""
+    """Return the next step of a conversation that is written as a generator, after these outcomes."""
     try:
         call = next(steps)
         for outcome in settled:

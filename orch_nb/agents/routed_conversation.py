@@ -2,7 +2,7 @@
 
 Written as generators that yield one call at a time and are sent its outcome, so that they read as they run. They are as
 pure as the machine around them: decisions come in as outcomes of calls of kind "route", whose replies are recorded, so
-that a resume in another process goes on with what was decided and decides nothing again.
+that a resume in another process continues with what was decided and decides nothing again.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _ask_in_turn(task: AgentTask, decision: Decision) -> Steps:
 
 # ------------------------------------------------------------------ a ladder
 def _run_cascade(task: AgentTask, decision: Decision) -> Steps:
-    """Rung by rung, until an answer passes or none is left."""
+    """Ask step by step, until an answer passes or no step is left."""
     route = task.definition["route"]
     tried: list[dict[str, Any]] = []
     kept: Answer | None = None
@@ -116,7 +116,7 @@ def _run_cascade(task: AgentTask, decision: Decision) -> Steps:
 
 
 def _run_step(task: AgentTask, decision: Decision, before: Conversation | None, *, is_top: bool) -> Steps:
-    """One model's answer and how sure it is. Below the top nothing is repaired: the next rung is the remedy."""
+    """One model's answer and its confidence. Below the last step nothing is repaired: the next step follows."""
     model = model_of(task.definition, decision["offer"])
     because = decision["because"][:MAX_BECAUSE]
     route = task.definition["route"]
@@ -134,12 +134,12 @@ def _run_step(task: AgentTask, decision: Decision, before: Conversation | None, 
 
 
 def _step_record(offer: str, answer: Answer, least: float, *, is_top: bool) -> dict[str, Any]:
-    """One rung of the record: who, whether it passed, how sure, why."""
+    """One step of the record: the model, whether its answer passed, its confidence, and why."""
     error, sure = answer.result.error, answer.sureness
     if error is not None:
         return {"offer": offer, "passed": False, "because": f"{error.type}: {error.message}"[:MAX_BECAUSE]}
     if sure is None:
-        because = "the last rung" if is_top else "its answer fits `out`"
+        because = "the last step" if is_top else "its answer fits `out`"
         return {"offer": offer, "passed": True, "because": because}
     passed = sure.passes(least)
     return {
@@ -153,7 +153,7 @@ def _step_record(offer: str, answer: Answer, least: float, *, is_top: bool) -> d
 
 
 def _is_refuted(answer: Answer) -> bool:
-    """Whether a function found the answer wrong: then it stands nowhere, however little else there is."""
+    """Return whether a function found the answer wrong: then it is not used, even if no other is left."""
     return answer.sureness is not None and answer.sureness.by.startswith("check(")
 
 
@@ -174,7 +174,7 @@ def _end_cascade(task: AgentTask, decision: Decision, answer: Answer, tried: lis
         if _is_refuted(answer):
             answer.result = Result(error=_nobody(task.definition["name"], tried))
         else:
-            answer.note["because"] = f"no rung passed; the surest answer stands ({last['because']})"
+            answer.note["because"] = f"no step passed; the surest answer is used ({last['because']})"
     return answer
 
 
@@ -187,10 +187,10 @@ def _nobody(name: str, tried: list[dict[str, Any]]) -> ErrorInfo:
 
 
 def _both(answer: Answer, error: ErrorInfo) -> ErrorInfo:
-    """What a failed rung failed with, and why there is no next one."""
+    """Return what a failed step failed with, and why there is no next one."""
     first: ErrorInfo | None = answer.result.error
     if first is None:
         return error
     return replace(
-        first, message=f"{first.message} (and no further rung: {error.message})", hint=first.hint or error.hint
+        first, message=f"{first.message} (and no further step: {error.message})", hint=first.hint or error.hint
     )

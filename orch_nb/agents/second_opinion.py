@@ -46,7 +46,7 @@ def add_second_opinion(task: AgentTask, first: Answer) -> Steps:
 
 
 def _sureness(first: Answer, conversation: Conversation, rule: dict[str, Any]) -> Steps:
-    """How sure the first answer is: as its ladder found, else measured now."""
+    """Return how sure the first answer is: as its ladder found, else measured now."""
     if first.sureness is not None and first.sureness.confidence is not None:
         return first.sureness
     found = yield from measured(conversation, first.result.value, measure(rule["by"]), rule["below"])
@@ -74,7 +74,7 @@ def _ask_second(task: AgentTask, first: Answer, name: str, because: str) -> Step
         final = result.value if both.error is not None else both.value
         record["synthesis"] = {"offer": name, "answer": final}
         if both.error is not None:
-            record["synthesis"]["failed"] = f"{both.error.type}: {both.error.message}; the second answer stands"[:300]
+            record["synthesis"]["failed"] = f"{both.error.type}: {both.error.message}; the second answer is used"[:300]
     return Answer(Result(final), conversation, first.sureness, {**first.note, "offer": name, "second_opinion": record})
 
 

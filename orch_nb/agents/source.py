@@ -1,4 +1,4 @@
-"""The hash of a function's behaviour: its own source, and all that it reaches in the notebook (DESIGN section 5).
+"""The hash of a function's behaviour: its own source, and all that it reaches in the notebook.
 
 Hashed is the syntax tree without positions, comments and docstrings; then, transitively, the notebook's functions and
 classes it uses, its defaults and closure, small globals of plain data, and the versions of the modules it uses. A module
@@ -60,7 +60,7 @@ def function_fingerprint(fn: Callable[..., Any]) -> SourceHash:
 
     Notes
     -----
-    O(source reached). Syntax trees are kept per function object, the values of globals are read anew each time.
+    O(source reached). Syntax trees are kept per function object, the values of globals are read again each time.
     """
     walk = _Walk()
     try:
@@ -73,7 +73,7 @@ def function_fingerprint(fn: Callable[..., Any]) -> SourceHash:
 def source_hash(fn: Callable[..., Any]) -> str:
     """The hash of a function's code and of the code it uses, without the values of globals and closures; "" when there is none.
 
-    What a resume compares: a counter in the notebook that has moved on is no other function.
+    What a resume compares: a changed counter in the notebook does not make another function.
     """
     walk = _Walk(values=False)
     try:
@@ -155,7 +155,7 @@ class _Walk:
         return self.named(f"{cls.__name__}.{name}", got)
 
     def named(self, name: str, got: Any) -> Any:
-        """What a name refers to, as data."""
+        """Return what a name refers to, as data."""
         if isinstance(got, types.ModuleType):
             return ["module", _module_version(got)]
         if isinstance(got, types.FunctionType | types.MethodType | type | partial | types.BuiltinFunctionType):
@@ -358,7 +358,7 @@ def _is_own(name: str) -> bool:
 
 
 def _json_schema(cls: type) -> str:
-    """A pydantic class's constraints live in its fields, which are no class members: its schema has them."""
+    """A pydantic class's constraints live in its fields, which are not class members: its schema has them."""
     schema = getattr(cls, "model_json_schema", None)
     return digest(schema()) if schema is not None and hasattr(cls, "model_fields") else ""
 
@@ -404,7 +404,7 @@ def _known_version(module: types.ModuleType) -> str:
 
 
 def _is_site(path: str | None) -> bool:
-    """Whether a file was installed (or lies in a compiled place) rather than being the user's own."""
+    """Return whether a file was installed (or lies in a compiled place) rather than being the user's own."""
     return path is None or any(part in ("site-packages", "dist-packages") for part in Path(path).parts)
 
 

@@ -1,4 +1,4 @@
-"""Steps that routed conversations and second opinions are made of: decide on a model, run one conversation, go on behind another."""
+"""Steps that routed conversations and second opinions are made of: decide on a model, run one conversation, continue behind another."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Answer:
 
     @property
     def is_final(self) -> bool:
-        """Whether nobody else may be asked: it was broken off, or what its tools did is not known."""
+        """True if nobody else may be asked: it was broken off, or what its tools did is not known."""
         error = self.result.error
         return (error is not None and error.failure == "cancelled") or (
             self.conversation is not None and self.conversation.is_stopped
@@ -79,7 +79,7 @@ def run_conversation(conversation: Conversation) -> Steps:
 def follow_up(
     task: AgentTask, models: Sequence[dict[str, Any]], before: Conversation | None, **options: Any
 ) -> Conversation:
-    """A conversation that goes on behind the tools' results of an earlier one, so that no tool is called twice."""
+    """A conversation that continues behind the tools' results of an earlier one, so that no tool is called twice."""
     if before is None or before.base <= 1:
         return Conversation(task, models, **options)
     return Conversation(

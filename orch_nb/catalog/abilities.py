@@ -128,7 +128,7 @@ def warnings(agent: Any, model_family: str, model: str = "") -> list[str]:
 
 
 def failing(model_family: str, schema: Mapping[str, Any] | None, *, has_tools: bool, prompt: str = "") -> list[Ability]:
-    """What models of this family were measured to fail at, of what is asked; [] for families that nobody measured."""
+    """Return what models of this family were measured to fail at, of what is asked; [] for families that nobody measured."""
     known = ABILITIES.get(model_family, {})
     tasks = tasks_of(schema, has_tools=has_tools, prompt=prompt) if known else {}
     return [known[task] for task in tasks if task in known and known[task].verdict == "bad"]

@@ -65,7 +65,7 @@ class Availability:
                 circuit.opened_at = self.clock()
 
     def why_not(self, provider: str) -> str:
-        """Why nothing should be asked of a provider now; "" when it may be asked."""
+        """Return why nothing should be asked of a provider now; "" when it may be asked."""
         circuit = self._circuits.get(provider)
         if circuit is None or circuit.opened_at is None:
             return ""

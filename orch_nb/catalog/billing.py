@@ -1,4 +1,4 @@
-"""What a call is billed at when it comes to its end: its usage, or what must stand for it (DESIGN section 6).
+"""What a call is billed at when it comes to its end: its usage, or what is used in its place.
 
 A call ends with a usage, without one, or with one that cannot be true; it is broken off, or fails. Every end is booked here.
 Where the true cost is not known it is booked at the reservation, which is known to be enough, and the note says why: an
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from orch_nb.schema.messages import ModelRequest
 
 MAX_TOKENS = 100_000_000
-"""More than any context window: a usage above it is no usage."""
+"""More than any context window: a larger usage cannot be true."""
 
 BYTES_PER_TOKEN = 3
 """For the tokens that are shown where no usage was sent. English text has about 4 bytes a token; 3 errs on the dear side."""
@@ -78,7 +78,7 @@ def settle_usage(
     answer
         What was received: text, and the names and arguments of tool calls.
     reasoned
-        Whether the model was seen to think, which is billed although it is no part of the answer.
+        Whether the model was seen to think, which is billed although it is not in the answer.
     billed
         False for a call that certainly was never sent, or turned away before anything was generated: it is booked at 0.
     why
@@ -119,7 +119,7 @@ def _unknown(usage: Usage, price: Price | None, reserved_usd: Decimal | None, wh
 
 
 def fault_of(usage: Usage) -> str:
-    """What is wrong with a usage; "" when it can be true."""
+    """Return what is wrong with a usage; "" when it can be true."""
     counts = {
         "input": usage.input_tokens,
         "output": usage.output_tokens,
@@ -142,7 +142,7 @@ def fault_of(usage: Usage) -> str:
 
 
 def _contradiction(usage: Usage, request: ModelRequest, answer: str, reasoned: bool) -> str:
-    """What of a usage cannot be true of this request and its answer: 0 tokens for what is not empty; "" for nothing."""
+    """Return what of a usage cannot be true of this request and its answer: 0 tokens for what is not empty; "" for nothing."""
     if answer and not usage.output_tokens:
         return f"0 output tokens for an answer of {len(answer):,} characters"
     if reasoned and not usage.output_tokens:

@@ -57,7 +57,7 @@ class ModelBook:
     --------
     >>> book = ModelBook(environ={})
     >>> book.resolve("small").provider, book.resolve("small").note
-    ('echo', 'the local model is not installed: echo stands in')
+    ('echo', 'the local model is not installed: echo answers')
     >>> book.set(big="openai/gpt-4o-mini")
     >>> book.resolve("big").model
     'gpt-4o-mini'
@@ -95,7 +95,7 @@ class ModelBook:
         Raises
         ------
         BadName, BadOption
-            The name is no identifier; the price is no price.
+            The name is not an identifier, or the price is not an amount.
         """
         check_name(name, "name of a model")
         if not model or not provider:
@@ -112,14 +112,14 @@ class ModelBook:
         return offer
 
     def _meaning(self, name: str) -> Offer | None:
-        """What a name stands for so far; None where it stands for nothing."""
+        """Return the model of a name so far; None for an unknown name."""
         try:
             return self.resolve(name)
         except UnknownModel:
             return None
 
     def _move_price(self, name: str, before: Offer | None, now: Offer) -> None:
-        """Take a name's own price away where it stands for another model now: that price stays with the model before, which
+        """Take a name's own price away where it names another model now: that price stays with the model before, which
         runs that were planned with it may still call."""
         if before is not None and (before.provider, before.model) != (now.provider, now.model):
             self.prices.move(name, f"{before.provider}/{before.model}")
@@ -242,7 +242,7 @@ class ModelBook:
     def _default(self) -> Offer:
         if self.is_local_installed():
             return replace(SMOLLM2, name=DEFAULT)
-        return replace(ECHO, name=DEFAULT, note="the local model is not installed: echo stands in")
+        return replace(ECHO, name=DEFAULT, note="the local model is not installed: echo answers")
 
     def _unknown(self, name: str) -> UnknownModel:
         known = self.names()
@@ -276,7 +276,7 @@ class ModelBook:
         return list(found.values()) or [DEFAULT]
 
     def offers(self) -> list[Offer]:
-        """What every name stands for."""
+        """Return what every name stands for."""
         return [self.resolve(name) for name in self.names()]
 
     def providers(self) -> dict[str, str]:

@@ -35,7 +35,7 @@ class Offer:
     note
         One clause for people: why this name stands for this model.
     is_planned
-        Whether it stands as the plan of a run recorded it, while its name means another model by now: a price that is set for
+        Whether it is the model that the plan of a run recorded, while its name means another model now: a price that is set for
         the name is not its price.
     """
 
@@ -52,16 +52,16 @@ class Offer:
 
     @property
     def is_free(self) -> bool:
-        """Whether nobody bills it: it runs in this process, or on a server of the user's own."""
+        """True if it is free: it runs in this process, or on a server of the user's own."""
         return self.is_local or self.provider in FREE_PROVIDERS
 
     @property
     def is_local(self) -> bool:
-        """Whether it computes in this machine: the embedded model, or a GGUF file of the user's own (``local:NAME``)."""
+        """True if it computes in this machine: the embedded model, or a GGUF file of the user's own (``local:NAME``)."""
         return self.provider == "local" or self.provider.startswith("local:")
 
     def definition(self) -> dict[str, Any]:
-        """What a plan keeps of it."""
+        """Return what a plan keeps of it."""
         made = {
             "name": self.name,
             "provider": self.provider,

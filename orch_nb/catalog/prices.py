@@ -115,7 +115,7 @@ class Price:
         return next((t for t in reversed(self.tiers) if input_tokens > t.above_tokens), self.tiers[0])
 
     def in_batch(self) -> Price | None:
-        """What a call through the batch interface costs; None where there is none."""
+        """Return what a call through the batch interface costs; None where there is none."""
         if self.batch is None:
             return None
         tiers = tuple(t.times(self.batch) for t in self.tiers)
@@ -149,7 +149,7 @@ FREE = Price((Rates(Decimal(0), Decimal(0)),), provenance="runs on this machine"
 
 
 def cost(usage: Usage, price: Price, *, images: int = 0) -> Decimal:
-    """What these tokens (and images) cost, exactly: no rounding, so that a sum of steps is the total.
+    """Return what these tokens (and images) cost, exactly: no rounding, so that a sum of steps is the total.
 
     Cached and cache-writing tokens are part of the input tokens and reasoning tokens of the output tokens (`Usage`); each is
     billed at its own rate where there is one. A provider that sells cache entries of several lifetimes does not say in one
@@ -279,7 +279,7 @@ class PriceBook:
         Raises
         ------
         BadOption
-            Neither tokens nor calls are priced, only one of `input` and `output` is given, or a figure is no finite number
+            Neither tokens nor calls are priced, only one of `input` and `output` is given, or a figure is not a finite number
             from 0 up (text such as "1e3" is refused: write 1000).
         """
         if (input is None) != (output is None):
@@ -306,7 +306,7 @@ class PriceBook:
     def price(
         self, offer: Offer, *, at: datetime | None = None, service: Mapping[str, str] | None = None
     ) -> Price | None:
-        """What an offer costs at a time (now unless told), or None when nobody knows.
+        """Return what an offer costs at a time (now unless told), or None when nobody knows.
 
         Parameters
         ----------
@@ -346,7 +346,7 @@ class PriceBook:
         return dict(self._own)
 
     def would_cost(self, usages: Iterable[Usage], refs: Iterable[str]) -> dict[str, Decimal | None]:
-        """What the same tokens would cost on other models (``provider/model``), None where the price is unknown."""
+        """Return what the same tokens would cost on other models (``provider/model``), None where the price is unknown."""
         used = list(usages)
         out: dict[str, Decimal | None] = {}
         for ref in refs:
@@ -436,7 +436,7 @@ def _bundled_price(provider: str, model: str, at: datetime, service: Mapping[str
 
 
 def _has_variants(model: Any, at: datetime, service: Mapping[str, str]) -> bool:
-    """Whether the bundled data have a price for every part of a service. Where they have none they give the ordinary one."""
+    """Return whether the bundled data have a price for every part of a service; where they have none, they give the ordinary one."""
     active = [v for v in model.price_variants or () if v.constraint is None or v.constraint.active(at)]
     fitting = [v.when for v in active if all(service.get(name) == word for name, word in v.when.items())]
     return all(any(name in when for when in fitting) for name in service)

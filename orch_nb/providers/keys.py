@@ -55,7 +55,7 @@ class KeySource(Protocol):
 
 
 class EnvKey:
-    """The key in an environment variable, looked up anew at each call, so that a rotated key is taken up at once."""
+    """The key in an environment variable, looked up again at each call, so that a rotated key is taken up at once."""
 
     __slots__ = ("provider", "reference", "variable")
 
@@ -150,7 +150,7 @@ class HeldKey:
 
 
 def key_source(reference: str | None, provider: str) -> KeySource | None:
-    """Where the key named by `reference` is found; None when no key is used.
+    """Return where the key named by `reference` is found; None when no key is used.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Known vendors: where they are, which environment variable holds their key, and which adapter speaks to them.
 
 All are spoken to as OpenAI's chat completions, but for Anthropic and Google, who have adapters of their own: their
-OpenAI-compatible doors do not carry all there is (Anthropic's ignores the schema of an answer).
+OpenAI-compatible interfaces do not have every feature (Anthropic's ignores the schema of an answer).
 
 Addresses are those of the vendors' own documentation, read in November 2026.
 """
@@ -45,7 +45,7 @@ OWN_SERVERS = {
 
 
 def unknown_hint(name: str, others: Iterable[str] = ()) -> str:
-    """What to do about a provider that is not known: the nearest name, and how a cell gives one of its own."""
+    """Return what to do about an unknown provider: the nearest name, and how a cell adds one."""
     known = [*ADDRESSES, *OWN_SERVERS, "local", "echo", *others]
     near = nearest(name, known)
     first = f"did you mean `{near}`?" if near else f"known: {', '.join(dict.fromkeys(known))};"

@@ -51,7 +51,7 @@ def _why_not_learned(agent: str, log: Log, minimum: int) -> str:
 
 
 # ------------------------------------------------------------------ cascades
-# Cheapest first: in which order the rungs of a ladder are climbed.
+# The steps of a cascade in order: the cheapest model first.
 
 
 def by_cost(question: Question, candidates: list[Candidate]) -> Ranking:
@@ -69,12 +69,12 @@ def by_cost(question: Question, candidates: list[Candidate]) -> Ranking:
     left = [name for name in rungs if name not in tried]
     after = f"after {_after(question)}" if tried else "the cheapest is asked first"
     why = {name: f"{after}: {_usd(c)} a call is expected" for name, c in zip(rungs, ranked, strict=True)}
-    against = {name: f"a rung higher: {_usd(c)} a call is expected" for name, c in zip(rungs, ranked, strict=True)}
+    against = {name: f"the next step: {_usd(c)} a call is expected" for name, c in zip(rungs, ranked, strict=True)}
     return Ranking(tuple(left), why, against)
 
 
 def climb(question: Question, candidates: list[Candidate], *, how: str = "cascade") -> Decision:
-    """The next rung; none, where all that is left was refused and an earlier answer can stand.
+    """The next step; none, where all that is left was refused and an earlier answer can be used.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def climb(question: Question, candidates: list[Candidate], *, how: str = "cascad
     if not question.keeps:
         raise no_offer(question.agent, candidates)
     refused = "; ".join(f"`{c.offer.name}`: {c.refused}" for c in candidates if not c.refused.startswith("was tried"))
-    because = f"no rung is left, the best answer so far stands{f' ({refused})' if refused else ''}"
+    because = f"no step is left, the best answer so far is used{f' ({refused})' if refused else ''}"
     return Decision(how, candidates, "", because, by="cascade", tried=question.tried)
 
 

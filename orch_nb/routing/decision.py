@@ -50,7 +50,7 @@ class Decision:
     how
         The way that the agent names; `by` the way that was taken, where `auto` took one.
     chosen
-        The offer's name; "" where a judge is to be asked first, or where no rung is left and an earlier answer stands.
+        The offer's name; "" where a judge is to be asked first, or where no step is left and an earlier answer is used.
     order
         Offers that are asked in turn: the chosen one, then those that take over when it fails.
     ask
@@ -69,7 +69,7 @@ class Decision:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def as_data(self) -> dict[str, Any]:
-        """Plain data, as it is recorded; the machine goes on with nothing else."""
+        """Plain data, as it is recorded; the machine continues with nothing else."""
         chosen = next((c for c in self.candidates if c.offer.name == self.chosen), None)
         made: dict[str, Any] = {
             "how": self.how, "by": self.by or self.how, "offer": self.chosen, "because": self.because,
@@ -170,7 +170,7 @@ class Route:
     candidates: tuple[Candidate, ...] = field(default=())
 
     def as_data(self) -> dict[str, Any]:
-        """What the `Sent` event keeps: all candidates, what each would have cost, and why each was refused."""
+        """Return what the `Sent` event keeps: all candidates, what each would have cost, and why each was refused."""
         return {
             "offer": self.offer.name,
             "model": self.offer.model,
@@ -208,7 +208,7 @@ class Question:
     tried
         Rungs of a ladder that were climbed: ``{"offer", "passed", "confidence", "because"}`` each.
     keeps
-        Whether an answer is at hand that can stand when no further rung fits.
+        Whether an answer is at hand that can be used when no further step fits.
     said
         What the judge said, once it was asked.
     sla_s
@@ -236,7 +236,7 @@ class Question:
         return tuple(dict.fromkeys((*self.route["models"], *self.fallback)))
 
     def as_data(self) -> dict[str, Any]:
-        """What the `Sent` event keeps. The prompt is not in it: the call that follows says it."""
+        """Return what the `Sent` event keeps. The prompt is not in it: the call that follows says it."""
         made: dict[str, Any] = {"agent": self.agent, "how": self.route["how"], "models": list(self.models)}
         if self.tried:
             made["tried"] = [dict(row) for row in self.tried]

@@ -57,7 +57,7 @@ class Evidence:
 
     @property
     def row(self) -> str:
-        """What judgements of the same input share, whatever the prompt or the repetition; of others than a comparison's,
+        """Return what judgements of the same input share, whatever the prompt or the repetition; of others than a comparison's,
         each is its own."""
         start = row_key(self.task, "")
         if self.source != "compare" or not self.key.startswith(start):
@@ -66,7 +66,7 @@ class Evidence:
 
 
 def row_key(task: str, row: str) -> str:
-    """How the keys of all judgements of one input of a comparison begin."""
+    """Return how the keys of all judgements of one input of a comparison begin."""
     return f"compare/{task}/{row}"
 
 

@@ -124,7 +124,7 @@ def _misfit(question: Question, priced: PricedRequest, facts: Facts) -> str:
 
 
 def context_misfit(priced: PricedRequest) -> str:
-    """Why a request does not fit an offer's context window; "" when it fits, or nobody knows the window.
+    """Return why a request does not fit an offer's context window; "" when it fits, or nobody knows the window.
 
     The prompt is taken at 4 bytes a token: a candidate that is refused wrongly costs a choice, one that is taken wrongly
     costs a failed call, and the next candidate is asked then.

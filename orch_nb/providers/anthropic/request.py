@@ -73,17 +73,17 @@ def generation(model: str) -> tuple[int, int] | None:
 
 
 def takes_sampling(model: str) -> bool:
-    """Whether the model takes a temperature: those from Claude 4.7 on refuse it."""
+    """Return whether the model takes a temperature: those from Claude 4.7 on refuse it."""
     return (generation(model) or (0, 0)) < (4, 7)
 
 
 def takes_format(model: str) -> bool:
-    """Whether the model takes `output_config.format`: Claude from 4.5 on; servers of other makers mostly do not."""
+    """Return whether the model takes `output_config.format`: Claude from 4.5 on; servers of other makers mostly do not."""
     return (generation(model) or (0, 0)) >= (4, 5)
 
 
 def thinks(extra: Mapping[str, Json]) -> bool:
-    """Whether `extra` switches thinking on, with which neither a temperature nor a forced tool is taken."""
+    """Return whether `extra` switches thinking on, with which neither a temperature nor a forced tool is taken."""
     thinking = extra.get("thinking")
     return isinstance(thinking, dict) and thinking.get("type") != "disabled"
 
@@ -111,7 +111,7 @@ def _enforce(body: dict[str, Json], request: ModelRequest, extra: Mapping[str, J
 
 
 def _choice(name: str, request: ModelRequest, extra: Mapping[str, Json]) -> dict[str, Json]:
-    """How hard the answer's tool is pressed for: a model that thinks refuses to be forced."""
+    """Return how strongly the answer's tool is asked for: a model that thinks cannot be forced."""
     if thinks(extra) or not takes_sampling(request.model):
         return {"type": "auto"}
     return {"type": "any"} if request.tools else {"type": "tool", "name": name}
@@ -126,7 +126,7 @@ def _free_name(tools: Sequence[ToolSpec]) -> str:
 
 
 def _has_lost_thoughts(messages: Sequence[Message], memory: TurnMemory) -> bool:
-    """Whether the last tool calls came without thoughts that could go back: thinking on a budget is refused after those."""
+    """Return whether the last tool calls came without thoughts that could go back: thinking on a budget is refused after those."""
     asked = [message.tool_calls for message in messages if message.tool_calls]
     return bool(asked) and messages[-1].role == "tool" and memory.recall(asked[-1]) is None
 

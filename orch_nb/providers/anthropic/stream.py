@@ -163,7 +163,7 @@ class MessagesStream:
     def _delta(self, event: dict[str, Any]) -> list[ModelEvent]:
         block, delta = self._block(event), object_in(event, "delta")
         if not block.is_open:
-            raise ChatFault("a content block goes on after its end")
+            raise ChatFault("a content block continues after its end")
         match (delta.get("type"), block.kind):
             case ("text_delta", "text"):
                 return self._text(block, text_in(delta, "text"))
@@ -264,7 +264,7 @@ def messages_usage(sent: dict[str, Any] | None) -> Usage | None:
     Returns
     -------
     Usage
-        Anthropic counts beside one another what it read anew, what it wrote to and what it read from its cache: the input
+        Anthropic counts beside one another what it read again, what it wrote to and what it read from its cache: the input
         is their sum. With `bad` set all counts are 0, and the call settles at its reservation.
 
     References
@@ -302,7 +302,7 @@ def _given_input(block: _Block) -> str:
 
 
 def _sent_back(block: _Block) -> dict[str, Any] | None:
-    """One block as the next request must hold it; None for what need not go back. ValueError when its input is no JSON."""
+    """One block as the next request must hold it; None for what need not go back. ValueError when its input is not JSON."""
     match block.kind:
         case "thinking":
             signature = "".join(block.signature) or text_in(block.start, "signature")
@@ -314,6 +314,6 @@ def _sent_back(block: _Block) -> dict[str, Any] | None:
         case "tool_use":
             found = json.loads(block.text or _given_input(block))
             if not isinstance(found, dict):
-                raise ChatFault("the input of a tool call is no object")
+                raise ChatFault("the input of a tool call is not an object")
             return {"type": "tool_use", "id": block.start["id"], "name": block.start["name"], "input": found}
     return None

@@ -26,7 +26,7 @@ class Gemini(HttpProvider):
     Parameters
     ----------
     name
-        What the notebook calls this provider; it stands in errors and traces.
+        What the notebook calls this provider; it is shown in errors and traces.
     base_url
         Address up to and without ``/models``.
     key

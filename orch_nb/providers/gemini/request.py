@@ -43,7 +43,7 @@ def model_path(model: str, provider: str) -> str:
     """
     if not _MODEL.fullmatch(model):
         raise BadRequest(
-            f"`{provider}`: {model[:80]!r} is no id of a model. Nothing was sent.",
+            f"`{provider}`: {model[:80]!r} must be the id of a model. Nothing was sent.",
             provider=provider,
             model=model,
             hint="such as gemini-2.5-flash",
@@ -79,7 +79,7 @@ def generate_body(request: ModelRequest, *, extra: Mapping[str, Json], memory: T
 
 
 def _is_early(model: str) -> bool:
-    """Whether this is Gemini 1 or 2, which neither wants signatures nor takes a schema beside tools."""
+    """Return whether this is Gemini 1 or 2, which neither wants signatures nor takes a schema beside tools."""
     return _EARLY.search(model) is not None
 
 
@@ -144,7 +144,7 @@ _TAKEN = frozenset(
     | {"required", "propertyOrdering"}
 )
 _BESIDE_REF = frozenset({"$id", "$ref", "$anchor"})
-"""Beside a reference nothing else may stand but what begins with a dollar sign."""
+"""Beside a reference nothing else may be written but what begins with a dollar sign."""
 _DEEPEST = 64
 
 

@@ -124,7 +124,7 @@ def default_embedder() -> Embedder:
 
 
 def has_minilm() -> bool:
-    """Whether MiniLM can be loaded here; nothing is imported to find out."""
+    """Return whether MiniLM can be loaded here; nothing is imported to find out."""
     return find_spec(_MODEL_PACKAGE) is not None and find_spec(_RUNTIME) is not None
 
 

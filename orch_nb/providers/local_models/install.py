@@ -274,7 +274,7 @@ Its package is not a dependency: it requires a runtime that only comes as C++ so
 
 
 def models_folder() -> Path:
-    """Where fetched models are kept: ``$ORCH_HOME/models``, else the user's cache folder."""
+    """Return where fetched models are kept: ``$ORCH_HOME/models``, else the user's cache folder."""
     if home := os.environ.get("ORCH_HOME"):
         return Path(home) / "models"
     return _user_cache() / "orch_nb" / "models"
@@ -311,7 +311,7 @@ def find_model(model_path: str | os.PathLike[str] | None = None) -> Path:
 
 
 def is_whole(path: Path, model: ModelFile = SMOLLM2) -> bool:
-    """Whether `path` is there with the right size; its hash was checked when it was put there."""
+    """Return whether `path` is there with the right size; its hash was checked when it was put there."""
     try:
         return path.stat().st_size == model.size_bytes
     except OSError:

@@ -94,7 +94,7 @@ class LocalModel:
 
     @property
     def is_installed(self) -> bool:
-        """Whether the runtime and the model's file are there; nothing is loaded to find out."""
+        """True if the runtime and the model's file are there; nothing is loaded to find out."""
         try:
             self._file()
         except ModelNotInstalled:
@@ -150,7 +150,7 @@ class LocalModel:
 
 
 def stop_servers() -> None:
-    """End all local servers of this process and free their memory; the next request starts one anew."""
+    """End all local servers of this process and free their memory; the next request starts another."""
     with _SERVERS_LOCK:
         _SERVERS.clear()
 

@@ -36,7 +36,7 @@ MARK = "orch_nb"
 
 @dataclass(slots=True, frozen=True)
 class BatchState:
-    """How a batch stands. `done` of `total` questions are answered; `why` is the provider's own word on a failure."""
+    """The status of a batch. `done` of `total` questions are answered; `why` is the provider's own word on a failure."""
 
     id: str
     status: str
@@ -49,7 +49,7 @@ class BatchState:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more comes of it."""
+        """True if nothing more comes of it."""
         return self.status in ENDED
 
 
@@ -96,7 +96,7 @@ class OpenAIBatch:
         return _state(await self._json("POST", "/batches", encoded(asked, made), model=model))
 
     async def look(self, batch: str) -> BatchState:
-        """How a batch stands now."""
+        """Return the status of a batch now."""
         return _state(await self._json("GET", f"/batches/{batch}"))
 
     async def ours(self, mark: str) -> list[BatchState]:
@@ -133,7 +133,7 @@ class OpenAIBatch:
             body = None
         if not isinstance(body, dict):
             raise Asked(self.name, "").error(
-                MalformedReply, f"the answer to {method} {path} is no JSON object.", billed=True
+                MalformedReply, f"the answer to {method} {path} must be a JSON object.", billed=True
             )
         return body
 

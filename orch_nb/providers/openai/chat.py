@@ -28,7 +28,7 @@ class OpenAIChat(HttpProvider):
     Parameters
     ----------
     name
-        What the notebook calls this provider; it stands in errors and traces.
+        What the notebook calls this provider; it is shown in errors and traces.
     base_url
         Address up to and without ``/chat/completions``.
     key

@@ -46,7 +46,7 @@ def chat_body(request: ModelRequest, *, max_tokens_field: str = "max_tokens", ex
 
 
 def fits_strict(schema: Json, _depth: int = 0) -> bool:
-    """Whether `schema` keeps to what a strict mode takes: every object closed, with all its properties required."""
+    """Return whether `schema` keeps to what a strict mode takes: every object closed, with all its properties required."""
     if _depth > _DEEPEST:
         return False
     if isinstance(schema, list):

@@ -164,7 +164,7 @@ class ChatStream:
         call.arguments.append(text_in(function, "arguments", "a tool call's arguments"))
 
     def _next_place(self, fragment: dict[str, Any]) -> int:
-        """Where a fragment without an index belongs: some servers send each call whole and number none."""
+        """Return where a fragment without an index belongs: some servers send each call whole and number none."""
         known = {call.id: place for place, call in self._calls.items()}
         name = text_in(fragment, "id", "a tool call's id")
         return known.get(name, len(known)) if name else max(len(known) - 1, 0)
@@ -180,7 +180,7 @@ class ChatStream:
 
 
 def _token_score(row: Any) -> tuple[str, float] | None:
-    """A token and its log-probability; None where that is no number that one can be."""
+    """A token and its log-probability; None where the number cannot be one."""
     row = row if isinstance(row, dict) else {}
     token: Any = row.get("token")
     value: Any = row.get("logprob")

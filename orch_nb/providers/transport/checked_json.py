@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 MOST_TOKENS = 100_000_000
 """No call uses more; a larger count is a fault, not a bill."""
 _KINDS = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
-_HALF = "the text has half a surrogate pair, which is no character"
+_HALF = "the text has half a surrogate pair, which is not a character"
 
 
 class BadCount(ValueError):
-    """A token count that is no count; the text names the field and what it held."""
+    """A token count that is not a count; the text names the field and what it held."""
 
 
 def kind(value: Any) -> str:
-    """What `value` is, in the words of JSON."""
+    """Return what `value` is, in the words of JSON."""
     return _KINDS.get(type(value), "a number")
 
 
@@ -36,7 +36,7 @@ def object_sent(data: str, called: str = "a chunk") -> dict[str, Any]:
     Raises
     ------
     ChatFault
-        It is no JSON, is nested too deep, has a number of more than 4,300 digits, or is no object.
+        It is not JSON, is nested too deep, has a number of more than 4,300 digits, or is not an object.
     ReportedError
         It is an error object.
 
@@ -108,7 +108,7 @@ def characters(text: str) -> str:
     Raises
     ------
     ChatFault
-        Half a pair is left over, which is no character and cannot be stored.
+        Half a pair is left over, which is not a character and cannot be stored.
     """
     if text.isascii():
         return text
@@ -126,7 +126,7 @@ class TextJoin:
         self._half = ""
 
     def add(self, piece: str) -> str:
-        """What of `piece`, with what was kept back, makes whole characters."""
+        """Return what of `piece`, with what was kept back, makes whole characters."""
         piece, self._half = self._half + piece, ""
         if piece and "\ud800" <= piece[-1] <= "\udbff":
             piece, self._half = piece[:-1], piece[-1]
@@ -160,7 +160,7 @@ def count_in(sent: dict[str, Any], name: str) -> int | None:
     Raises
     ------
     BadCount
-        It is no whole number from 0 to `MOST_TOKENS`: NaN, negative, huge, a fraction, a text.
+        It is not a whole number from 0 to `MOST_TOKENS`: NaN, negative, huge, a fraction, a text.
     """
     value = sent.get(name)
     if value is None:
@@ -171,7 +171,7 @@ def count_in(sent: dict[str, Any], name: str) -> int | None:
 
 
 def shown(value: Any) -> str:
-    """What `value` holds, short enough for a sentence."""
+    """Return what `value` holds, short enough for a sentence."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10 * MOST_TOKENS:
         return "beyond any call"
     text = repr(value)

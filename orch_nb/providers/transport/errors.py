@@ -76,7 +76,7 @@ class Complaint:
 
 
 def complaint(body: Any) -> Complaint:
-    """What the parsed error body says; empty when it is of no known form."""
+    """Return what the parsed error body says; empty when it is of no known form."""
     error = body.get("error", body) if isinstance(body, dict) else body
     if isinstance(error, str):
         return Complaint(error)
@@ -88,7 +88,7 @@ def complaint(body: Any) -> Complaint:
 
 
 def complaint_of(raw: bytes) -> Complaint:
-    """The complaint in an error reply's bytes; empty when they are no JSON."""
+    """The complaint in an error reply's bytes; empty when they are not JSON."""
     try:
         return complaint(json.loads(raw))
     except (ValueError, RecursionError):

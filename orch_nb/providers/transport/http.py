@@ -1,6 +1,6 @@
 """POST and stream over httpx, guarded: a total deadline, byte caps after decompression, no redirects, typed errors.
 
-httpx alone is no safety net: its timeouts are per read, its decoding is unbounded, and its exceptions hold the request
+httpx alone is not a safety net: its timeouts are per read, its decoding is unbounded, and its exceptions hold the request
 with the key in it. So every await here runs under the call's own deadline, raw bytes are decoded by us, and errors are
 raised outside the `except` that saw the foreign one, so that no traceback of ours reaches a frame that knows the key.
 """
@@ -71,7 +71,7 @@ class Caps:
 
 
 class Http:
-    """One provider's door to the network.
+    """One provider's HTTP client.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ class Http:
         )
 
     def with_caps(self, caps: Caps) -> Http:
-        """The same door with other bounds of a reply."""
+        """The same client with other bounds of a reply."""
         made = Http.__new__(Http)
         made.provider, made.key, made.caps, made.url = self.provider, self.key, caps, self.url
         made.key_header = self.key_header
@@ -164,7 +164,7 @@ class Http:
 
     @property
     def _call(self) -> type[Call]:
-        """What a question to a model is: a vendor's own kind understands its refusals."""
+        """Return what a question to a model is: a vendor's own kind understands its refusals."""
         return Call
 
     def client(self) -> httpx.AsyncClient:
@@ -500,7 +500,7 @@ def checked_url(provider: str, base_url: str, *, with_key: bool, allow_insecure:
     Raises
     ------
     BadOption
-        It is no http(s) address, or carries a user name or password (which would be shown wherever the address is).
+        It is not an http(s) address, or carries a user name or password (which would be shown wherever the address is).
     AuthFailed
         A key would cross a network unencrypted: http to another machine, without `allow_insecure`.
     """
@@ -525,12 +525,12 @@ def checked_url(provider: str, base_url: str, *, with_key: bool, allow_insecure:
 
 
 def _is_host(url: httpx.URL) -> bool:
-    """Whether the address has a host that can exist: a name in its ASCII form, or an IP address."""
+    """Return whether the address has a host that can exist: a name in its ASCII form, or an IP address."""
     return _HOST_NAME.fullmatch(url.raw_host) is not None or ":" in url.host
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine by its text alone (nothing is resolved)."""
+    """Return whether `host` is this machine by its text alone (nothing is resolved)."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -540,7 +540,7 @@ def is_loopback(host: str) -> bool:
 
 
 # ------------------------------------------------------------------ providers over HTTP
-# What every provider behind an HTTP door has in common: what it shows of itself, its further fields, its end.
+# What every provider over HTTP has in common: how it is shown, its further fields, its closing.
 
 
 class HttpProvider:
@@ -551,7 +551,7 @@ class HttpProvider:
     name
         What the notebook calls it.
     http
-        Its door to the network.
+        The HTTP client.
     """
 
     _extra: dict[str, Any]
@@ -567,7 +567,7 @@ class HttpProvider:
 
     @property
     def key_reference(self) -> str:
-        """Where the key comes from, such as ``env:OPENAI_API_KEY``; "" when none is used."""
+        """Return where the key comes from, such as ``env:OPENAI_API_KEY``; "" when none is used."""
         return self._http.key.reference if self._http.key else ""
 
     @property
@@ -641,7 +641,7 @@ class Inflater:
         self._left = cap_bytes
 
     def pieces(self, raw: bytes) -> list[bytes]:
-        """What `raw` decodes to.
+        """Return what `raw` decodes to.
 
         Raises
         ------

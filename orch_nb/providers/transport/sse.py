@@ -18,7 +18,7 @@ MIB = 1 << 20
 
 
 class SseFault(ValueError):
-    """The bytes are no event stream that we accept; the text says why."""
+    """The bytes are not an event stream that we accept; the text says why."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -73,7 +73,7 @@ class SseParser:
         return self._take_lines()
 
     def close(self) -> list[SseEvent]:
-        """What a stream that ends without its last blank line had begun: at most one event, for the caller to judge."""
+        """Return what a stream that ends without its last blank line had begun: at most one event, for the caller to judge."""
         done = self._take_lines()
         if self._buffer:
             self._check_line(len(self._buffer))

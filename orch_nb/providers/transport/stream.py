@@ -49,7 +49,7 @@ class EventReply:
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing more need be read: the end mark came, or enough of a reply that is no event stream."""
+        """True if nothing more need be read: the end mark came, or enough of a reply that is not an event stream."""
         return self._fold.is_done or len(self._other) >= _ERROR_BYTES
 
     def feed(self, raw: bytes) -> list[ModelEvent]:
@@ -69,7 +69,7 @@ class EventReply:
         Raises
         ------
         ProviderError
-            The reply is no event stream, is empty, or stopped before its end: half an answer is never taken for one.
+            The reply is not an event stream, is empty, or stopped before its end: half an answer is never taken for one.
         """
         if self._other:
             raise self._no_stream()
@@ -117,7 +117,7 @@ class EventReply:
         return raw
 
     def _no_stream(self) -> ProviderError:
-        """A 200 that is no event stream: an error object, a whole JSON reply, or a web page."""
+        """A 200 that is not an event stream: an error object, a whole JSON reply, or a web page."""
         body = _first_object(self._other)
         if body.get("error"):
             return reported(self._call.asked, body)

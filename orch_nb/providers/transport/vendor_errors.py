@@ -1,4 +1,4 @@
-"""The guarded door to the network for vendors with an interface of their own: the key in a header of theirs, and their
+"""The guarded HTTP client for vendors with an interface of their own: the key in a header of theirs, and their
 words for what OpenAI says otherwise."""
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DELAY = re.compile(rb'"retryDelay"\s*:\s*"(\d{1,6}(?:\.\d{1,9})?)s"')
 
 
 class NativeHttp(Http):
-    """A provider's door whose key goes out as `key_header` instead of as a bearer token.
+    """A provider's HTTP client whose key goes out as `key_header` instead of as a bearer token.
 
     Parameters
     ----------

@@ -45,7 +45,7 @@ SHARE_OUTSIDE = 0.2
 """Share of messages taken to belong to nobody: the prior of `Reading.outside`. Examples cannot tell it."""
 
 LEAST_HIDING = 4
-"""Candidates needed to learn "none of them" by hiding some. With fewer, what is left is no picture of the rest."""
+"""Candidates needed to learn "none of them" by hiding some. With fewer, the ones left say too little about the rest."""
 
 FAR, NEAR = 0.25, 0.55
 """Cosines to the nearest example at which a text belongs to a candidate with probability 0.1 and 0.9, where they cannot be
@@ -224,7 +224,7 @@ def _first(p: Any) -> Any:
 
 
 def _signs(nearest: float, p: Any) -> tuple[float, float]:
-    """What tells a text that belongs to somebody: nearness to an example, and log odds of the first choice."""
+    """Return what tells a text that belongs to somebody: nearness to an example, and log odds of the first choice."""
     top = min(max(float(p.max()), 1e-6), 1 - 1e-6)
     return nearest, math.log(top / (1 - top))
 

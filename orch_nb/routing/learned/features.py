@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 HEAD, TAIL = 600, 450
 """Characters of a long prompt's beginning and end that are embedded: MiniLM reads 256 tokens, some 1,050 characters. The task
-stands at one of the two ends; what is between them is mostly material."""
+is at one of the two ends; the text between them is mostly material."""
 
 READ = 8_000
 """Characters that are counted over, as in `Evidence.prompt`."""
@@ -110,7 +110,7 @@ SIGNS: dict[str, float] = {
 The weights were set before any outcome was seen, from what makes an answer go wrong: every quantity, relation and condition is
 one more step that must be right (a weak model's chance falls with each); statements to be judged together multiply; answers
 that are numbers or near copies of each other cannot be recognised, only derived; a question about a definition asks for
-recall, where small models trail least; where a passage holds the answer, length is no difficulty. Roughly right weights of
+recall, where small models trail least; where a passage holds the answer, length is not a difficulty. Roughly right weights of
 right sign are all that such a sum needs; a log bends it.
 
 References
@@ -173,7 +173,7 @@ KIND_WEIGHT = 0.9
 
 
 def focus(prompt: str) -> str:
-    """What of a prompt is embedded: all of it, or its beginning and its end."""
+    """Return what of a prompt is embedded: all of it, or its beginning and its end."""
     return prompt if len(prompt) <= HEAD + TAIL else f"{prompt[:HEAD]} {prompt[-TAIL:]}"
 
 
@@ -225,7 +225,7 @@ def hardness(counts: Sequence[float], kind: float = 0.0) -> float:
 
 
 def kind_of(vectors: Any, anchors: Any) -> Any:
-    """How much a strong model is ahead on such questions, -1 to 1; `vectors` (n, d) against `anchors` (len(KINDS), d)."""
+    """Return how much a strong model is ahead on such questions, -1 to 1; `vectors` (n, d) against `anchors` (len(KINDS), d)."""
     import numpy as np
 
     gains = np.asarray([gain for gain, _ in KINDS])

@@ -227,7 +227,7 @@ class QualityModel:
 
 
 def led(mean: Any, slope: float, hard: Any) -> Any:
-    """What the prior adds to each offer's mean: log odds fall by `slope` per unit of hardness; offers' common part is left out."""
+    """Return what the prior adds to each offer's mean: log odds fall by `slope` per unit of hardness; offers' common part is left out."""
     import numpy as np
 
     if slope == 0.0:

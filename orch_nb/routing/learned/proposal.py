@@ -65,7 +65,7 @@ class Log:
         return cls(rows, {n: len(q) for n, q in found.items()}, {n: fmean(q) for n, q in found.items() if q})
 
     def is_enough(self, minimum: int) -> bool:
-        """Whether there are two models to choose between by what was measured."""
+        """Return whether there are two models to choose between by what was measured."""
         return sum(1 for n in self.counts.values() if n >= minimum) >= LEAST_OFFERS
 
     def baseline(self, rule: Rule) -> str:
@@ -134,7 +134,7 @@ class Learning:
 
 
 GROWTH = 1.1
-"""Outcomes are learned one by one until there are a tenth more; then all are fitted anew."""
+"""Outcomes are learned one by one until there are a tenth more; then all are fitted again."""
 
 
 def by_learning(question: Question, advice: Advice, log: Log, accepted: Mapping[str, Any] | None) -> Ranking:
@@ -165,7 +165,7 @@ def by_learning(question: Question, advice: Advice, log: Log, accepted: Mapping[
 
 
 def acceptance_text(accepted: Mapping[str, Any]) -> str:
-    """Who accepted what, when, on what: one clause."""
+    """Return who accepted what, when, on what: one clause."""
     by = f" by {accepted['by']}" if accepted.get("by") else ""
     return f"accepted on {accepted['on']}{by} with {accepted['outcomes']:,} outcomes"
 
@@ -244,7 +244,7 @@ MAX_ASKED = 200
 
 
 def propose(learning: Learning, rule: Rule, log: Log, costs: Mapping[str, float | None], accepted: Mapping[str, Any] | None) -> Proposal:  # fmt: skip
-    """The rule as it stands: what it would have chosen for the logged prompts."""
+    """The rule as it is: what it would have chosen for the logged prompts."""
     baseline = log.baseline(rule)
     prompts = list(dict.fromkeys(row.prompt for row in log.rows))[-MAX_ASKED:] if log.is_enough(rule.minimum) else []
     chosen = dict.fromkeys(rule.offers, 0)

@@ -21,7 +21,7 @@ BELIEVED, BELIEF = 0.10, 200.0
 At 300 real outcomes that show nothing it is dropped, at 1,000 a tenth of that effect must be seen. See `trusted`."""
 
 MARGIN = (0.5, 2.0)
-"""Standard errors by which a fit must beat what stands before it, on outcomes it has not seen, to be believed a little and to be
+"""Standard errors by which a fit must beat what comes before it, on outcomes it has not seen, to be believed a little and to be
 believed in full. A choice of strength and of shares was made on the same outcomes, so that pure noise often shows half a one.
 With an all-or-nothing rule at 1.5 a weak signal went unused in 1,000 outcomes (made-up world `mild`, APGR 0.493 for
 0.521), at 0.7 noise cost 13 models 0.015 of the gap."""
@@ -137,7 +137,7 @@ def belief(errors: float) -> float:
 
 
 def trusted(each: float, n: int) -> bool:
-    """Whether the prior may lead: it and what `n` outcomes say of it (`each` standard deviations) are together above 0.
+    """Return whether the prior may lead: it and what `n` outcomes say of it (`each` standard deviations) are together above 0.
 
     The mean of `n` outcomes and of `BELIEF` believed ones must be more than its own standard error above 0.
     """

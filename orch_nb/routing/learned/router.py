@@ -133,7 +133,7 @@ class Learned:
 
     @property
     def method(self) -> str:
-        """What the estimates rest on: ``outcomes`` (they depend on the prompt), ``prior`` (means, and how hard the prompt
+        """Return what the estimates rest on: ``outcomes`` (they depend on the prompt), ``prior`` (means, and how hard the prompt
         looks) or ``means`` (the prompt changes nothing)."""
         return self._fit_model().evidence
 
@@ -154,7 +154,7 @@ class Learned:
         return quality, costs
 
     def estimates(self, prompt: str) -> list[Estimate]:
-        """What is expected of each offer for one prompt, in the order of `offers`.
+        """Return what is expected of each offer for one prompt, in the order of `offers`.
 
         The interval is that of the expectation, not of the single answer; 0 to 1 where nothing is known of the offer.
         """
@@ -245,7 +245,7 @@ class Learned:
         self._drift.learn(row, place, min(max(outcome.quality, 0.0), 1.0) - expected)
 
     def refit(self) -> None:
-        """Fits anew on everything that was learned; seconds where there are thousands."""
+        """Fit again on everything that was learned; seconds where there are thousands."""
         self._model = None
         self._fit_model()
 
@@ -329,7 +329,7 @@ def _check(offers: Sequence[str], minimum: int, baseline: str) -> None:
 
 
 def _rows(features: Any) -> Any:
-    """What single outcomes are learned on: the vector (or the counts) and a constant."""
+    """Return what single outcomes are learned on: the vector (or the counts) and a constant."""
     import numpy as np
 
     base = features.signs / 10.0 if features.vectors is None else features.vectors
