@@ -25,7 +25,7 @@ PHRASES = {
     r"\b(?:DESIGN|MEANING|HOUSE|FINDINGS|CHECKLIST|SURFACE|ANCHORS2?|PEERS|RELIABILITY|NOTEBOOK_FACTS|LOCAL_MODEL)(?:\.md|\b(?: section)? \d)": "cite only what a reader has: state the rule itself",
 }  # fmt: skip
 PATTERN = re.compile("|".join(f"({phrase})" for phrase in PHRASES))
-# The first word of a function's docstring: "Return the runs that wait", and not "Which runs wait".
+# The first word of a function's docstring: "Return the runs that wait", and not "Which runs wait". A test's is a rule.
 OPENING = re.compile(r"(?:What|Whether|How|Who|Which|Where|When|Why)\b")
 
 Place = tuple[Path, int, str]
@@ -47,9 +47,15 @@ def python_prose(source: str, every_string: bool) -> Iterator[tuple[int, str, bo
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if found := docstring_of(node):
-            docstrings[found] = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            docstrings[found] = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith(
+                "test_"
+            )
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and (every_string or node in docstrings):
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and (every_string and " " in node.value or node in docstrings)
+        ):
             yield node.lineno, node.value, docstrings.get(node, False)
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:

@@ -50,7 +50,7 @@ def allowed(path: Path) -> bool:
 
 @pytest.mark.parametrize("place", PLACES)
 def test_all_prose_keeps_the_rules(place):
-    """No metaphors for mechanisms, no "is no X", and docstrings of functions that start with a verb or a noun."""
+    """No metaphors for mechanisms, no "is not a X", and docstrings of functions that start with a verb or a noun."""
     found = [
         f"{where.relative_to(ROOT)}:{line}: {message}"
         for file in files_below([str(ROOT / place)])

@@ -1,4 +1,4 @@
-"""What a run should say of its money while it goes on: a budget that is nearly used up, a cost far above the usual one.
+"""What a run should say of its money while it runs: a budget that is nearly used up, a cost far above the usual one.
 
 Read from the events like everything else, so that a saved trace says the same as the live panel.
 """
@@ -149,7 +149,7 @@ class Watch:
 
 
 def _amounts(event: ev.Settled, sent: ev.Sent) -> dict[str, Decimal]:
-    """What a call used, by unit."""
+    """Return what a call used, by unit."""
     usd = (event.cost_usd or ZERO) + event.overrun_usd
     seconds = Decimal(f"{max(event.at - sent.at, 0.0):.6f}")
     if sent.kind != "model":
@@ -161,7 +161,7 @@ def _amounts(event: ev.Settled, sent: ev.Sent) -> dict[str, Decimal]:
 
 
 def is_near(used: Decimal, limit: Decimal | None) -> bool:
-    """Whether four fifths of a limit are used."""
+    """Return whether four fifths of a limit are used."""
     return limit is not None and used > ZERO and used >= WARN_AT * limit
 
 

@@ -70,7 +70,7 @@ class Line:
         return self.input_tokens + self.output_tokens
 
     def add_call(self, call: Span) -> None:
-        """Count one call in: settled, under way or in doubt; or an answer of the cache, which is no call."""
+        """Count one call in: settled, under way or in doubt; or an answer of the cache, which is not a call."""
         if call.source is not None:
             self.hits += 1
             self.saved_usd += call.saved_usd or ZERO
@@ -120,14 +120,14 @@ class Bill:
 
     @property
     def savings(self) -> list[Saving]:
-        """What the run did not pay, kind by kind: reuse, response cache, batch price, early exit, routing. Worked out when first
+        """Return what the run did not pay, kind by kind: reuse, response cache, batch price, early exit, routing. Worked out when first
         asked for."""
         if self._savings is None:
             self._savings = savings(self._rows)
         return self._savings
 
     def against(self, model: str, price: Price | None = None) -> Repriced:
-        """What the same tokens would have cost on one model alone: ``run.bill().against("big").saved_usd``.
+        """Return what the same tokens would have cost on one model alone: ``run.bill().against("big").saved_usd``.
 
         Parameters
         ----------
@@ -160,12 +160,12 @@ class Bill:
 
     @property
     def spent_usd(self) -> Decimal:
-        """What the run is billed at."""
+        """Return what the run is billed at."""
         return self.total.spent_usd
 
     @property
     def left_usd(self) -> Decimal | None:
-        """What is left of the run's own budget; None where it has none."""
+        """Return what is left of the run's own budget; None where it has none."""
         if self.limit_usd is None:
             return None
         total = self.total

@@ -116,13 +116,13 @@ def _end(span: Span) -> float:
 
 
 def _begin(span: Span) -> float:
-    """When it joined the queue."""
+    """Return the time at which it joined the queue."""
     assert span.started_at is not None
     return span.started_at - span.queued_s
 
 
 def _last_before(ended: list[Span], begin: float, place: int) -> int:
-    """How many of the first `place` steps had ended when `begin` came."""
+    """Return how many of the first `place` steps had ended when `begin` came."""
     while place and _end(ended[place - 1]) > begin + SLACK_S:
         place -= 1
     return place

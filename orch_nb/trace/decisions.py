@@ -41,12 +41,12 @@ class Choice:
     Attributes
     ----------
     of
-        What was chosen: "model", "node", or "answer" (which answer of a ladder stands).
+        What was chosen: "model", "node", or "answer" (which answer of a ladder is used).
     how
         By what: "rules", "cascade", "similarity", "judge(big)", …
     seen
         What was looked at, one line each.
-    rungs
+    steps
         Of a ladder: who was tried, and how it went.
     """
 
@@ -59,7 +59,7 @@ class Choice:
     because: str
     options: list[Option] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
-    rungs: list[str] = field(default_factory=list)
+    steps: list[str] = field(default_factory=list)
 
 
 def choices(spans: Iterable[Span], node: str = "") -> list[Choice]:
@@ -104,7 +104,7 @@ def _of_route(span: Span) -> Choice:
     asked = set(made.get("order", ())) if made.get("ask") else set()
     choice.options = [_option(row, chosen, because, asked) for row in made.get("candidates", ())]
     choice.seen = [f"{name}: {_what_was_seen(value)}" for name, value in (made.get("seen") or {}).items()]
-    choice.rungs = [_describe_step(row) for row in made.get("tried", ())]
+    choice.steps = [_describe_step(row) for row in made.get("tried", ())]
     return choice
 
 
@@ -161,7 +161,7 @@ def _of_activation(span: Span) -> list[Choice]:
 
 def _of_ladder(span: Span, route: Mapping[str, Any]) -> Choice:
     made = Choice(span.key, span.node, span.round, "answer", str(route.get("how", "")), str(route.get("offer", "")), str(route.get("because", "")))  # fmt: skip
-    made.rungs = [_describe_step(row) for row in route["ladder"]]
+    made.steps = [_describe_step(row) for row in route["ladder"]]
     if route.get("confidence") is not None and "second_opinion" not in route:
         made.seen.append(_sureness(route))
     return made
@@ -190,7 +190,7 @@ def _of_second(span: Span, route: Mapping[str, Any]) -> Choice:
 
 
 def _sureness(route: Mapping[str, Any]) -> str:
-    """How sure an answer is, and by what; a number that the model stated is marked, and one that no labels stand behind."""
+    """Return how sure an answer is, and by what; a number that the model stated is marked, and one that no labels back."""
     confidence, measured = route.get("confidence"), str(route.get("measured", ""))
     figure = "not measured" if confidence is None else f"{confidence:.2f}"
     mark = ", stated by the model: not measured" if measured.startswith("stated") else ""

@@ -53,7 +53,7 @@ class RunDiff:
     Attributes
     ----------
     pairs
-        All steps, in the order of the first run; those that only the second has stand where it had them.
+        All steps, in the order of the first run; those that only the second has are where it had them.
     usd
         Dollars of the second less those of the first; None where one has calls of unknown price.
     first
@@ -71,7 +71,7 @@ class RunDiff:
 
     @property
     def same_output(self) -> bool:
-        """Whether both runs gave the same output."""
+        """True if both runs gave the same output."""
         return bool(self.a.output == self.b.output)
 
     @property
@@ -82,7 +82,7 @@ class RunDiff:
 
     @property
     def same_path(self) -> bool:
-        """Whether both went through the same steps in the same rounds."""
+        """True if both went through the same steps in the same rounds."""
         return all(pair.a is not None and pair.b is not None for pair in self.pairs)
 
     def __repr__(self) -> str:

@@ -143,7 +143,7 @@ def picture(plan: Plan, path: str = "") -> GraphView:
 
 
 def choice_text(how: str, path: str, model: str) -> str:
-    """How a node chooses, as it is written after `by`."""
+    """Return how a node chooses, as it is written after `by`."""
     return {"field": path, "similarity": f"similarity({path})", "judge": f"judge({model})"}.get(how, how)
 
 

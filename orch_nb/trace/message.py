@@ -82,7 +82,7 @@ def taken_of(span: Span, arrows: list[EdgeView]) -> list[EdgeView]:
 
 
 def reason(span: Span, edge: EdgeView) -> str:
-    """Why an arrow was taken or not: its condition with the values that it saw, or the choice and its reason."""
+    """Return why an arrow was taken or not: its condition with the values that it saw, or the choice and its reason."""
     decision = span.decision or {}
     seen = (decision.get("predicates") or {}).get(f"{edge.target}: {edge.label}")
     if edge.kind == "when" and seen:

@@ -289,7 +289,7 @@ def _state(walk: Walk) -> list[StateView]:
 
 # ------------------------------------------------------------------ networkx
 def run_nx(events: Iterable[Event]) -> nx.MultiDiGraph[str]:
-    """Who called whom, as a `networkx.MultiDiGraph`.
+    """Return who called whom, as a `networkx.MultiDiGraph`.
 
     Nodes are steps, models and tools (attribute `kind`). Arrows of key "flow" lead from a step to the steps that its end
     activated (`times`); arrows of key "call" lead from a step to the models and tools that it called (`calls`,

@@ -3,7 +3,7 @@
 Reuse and the response cache count what was billed when the result was made. Batch prices count the difference to the ordinary
 price of the same call. Early exit counts the expected cost of the dearer models that a ladder did not come to: an estimate, made
 before the first call. Routing compares what was billed with the same tokens at the dearest model that the run knew, each answer
-asked for once: the samples, verdicts and higher rungs of a route are its price, and no saving.
+asked for once: the samples, verdicts and higher steps of a route are its price, and no saving.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Repriced(NamedTuple):
 
     @property
     def saved_usd(self) -> Decimal:
-        """What the run cost less than that; negative where it cost more."""
+        """Return what the run cost less than that; negative where it cost more."""
         return self.usd - self.spent_usd
 
     @property
@@ -65,7 +65,7 @@ class Repriced(NamedTuple):
 
 
 def savings(rows: Sequence[Span]) -> list[Saving]:
-    """What the run of these spans did not pay, kind by kind; kinds that saved nothing are left out."""
+    """Return what the run of these spans did not pay, kind by kind; kinds that saved nothing are left out."""
     made = [_reuse(rows), _cache(rows), _batch(rows), _early_exit(rows), _routing(rows)]
     return [one for one in made if one is not None and one.usd > 0]
 
@@ -94,7 +94,7 @@ def _early_exit(rows: Sequence[Span]) -> Saving | None:
     spared = []
     for activation, calls in _activations(rows):
         if activation is None or not activation.success:
-            continue  # stopped short of an answer is no early exit
+            continue  # a run that stopped without an answer is not an early exit
         decision = next((s.value for s in calls if s.kind == "route" and isinstance(s.value, dict)), {})
         called = {s.target for s in calls if s.kind == "model" and s.target}
         if decision.get("by") == "cascade" and called:
@@ -125,7 +125,7 @@ def _routing(rows: Sequence[Span]) -> Saving | None:
 
 def _needed_calls(rows: Sequence[Span]) -> list[Span]:
     """The model calls that a fixed choice would have made too: of an activation that climbed or sampled, those of the first
-    model asked for an answer, each request once. A judge's verdict, a second sample, a higher rung: a fixed choice has none."""
+    model asked for an answer, each request once. A judge's verdict, a second sample, a higher step: a fixed choice has none."""
     return [span for _, calls in _activations(rows) for span in _answering(calls)]
 
 
@@ -134,7 +134,7 @@ def _answering(calls: Sequence[Span]) -> list[Span]:
     is_besides = False
     for span in calls:
         if span.kind == "route" and isinstance(span.value, dict):
-            # where an answer is there already, what comes now is a higher rung
+            # where an answer is there already, what comes now is a higher step
             is_besides = bool(span.value.get("ask") or asked)
         elif span.kind == "model" and span.source is None and span.exit and not is_besides:
             asked.setdefault(f"{span.attempt} {_words_of(span.request)}", span)
@@ -156,7 +156,7 @@ def _activations(rows: Iterable[Span]) -> list[tuple[Span | None, list[Span]]]:
 
 
 def _words_of(request: Any) -> str:
-    """What a request says, without the settings in which samples of one prompt differ."""
+    """Return what a request says, without the settings in which samples of one prompt differ."""
     return compact(request["messages"] if isinstance(request, dict) and "messages" in request else request)
 
 
@@ -184,7 +184,7 @@ def prices_of(rows: Iterable[Span]) -> dict[str, Price]:
 
 
 def repriced(rows: Iterable[Span], name: str, price: Price) -> Repriced:
-    """The model calls of these spans at one price, token for token. Answers of the cache are no calls."""
+    """The model calls of these spans at one price, token for token. Answers of the cache are not calls."""
     made = [s for s in rows if s.kind == "model" and s.source is None and s.exit]
     known = [s for s in made if s.cost_usd is not None and s.tokens and not s.estimated]
     unknown = sum(1 for s in made if s.cost_usd is None or s.estimated or (s.cost_usd and not s.tokens))
@@ -193,7 +193,7 @@ def repriced(rows: Iterable[Span], name: str, price: Price) -> Repriced:
 
 
 def _cost_of(calls: Sequence[Span], price: Price) -> Decimal:
-    """What these calls cost at one price. Without tiers a price is linear: all tokens at once, and the calls."""
+    """Return what these calls cost at one price. Without tiers a price is linear: all tokens at once, and the calls."""
     usages = [Usage(s.input_tokens, s.output_tokens, s.cached_tokens, s.reasoning_tokens) for s in calls]
     if len(price.tiers) > 1 or not usages:
         return sum((cost(usage, price) for usage in usages), ZERO)

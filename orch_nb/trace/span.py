@@ -127,7 +127,7 @@ class Span:
 
     @property
     def success(self) -> bool:
-        """Whether it ended well: succeeded, or its result was taken from an earlier run."""
+        """True if it ended well: succeeded, or its result was taken from an earlier run."""
         return self.exit in ("success", "reused")
 
     def row(self) -> dict[str, Any]:

@@ -105,7 +105,7 @@ class Walk:
             self._note_due(event.at)
 
     def _note_due(self, at: float) -> None:
-        """What just became due: it is under way, or waits for its turn, until an event of its own says more."""
+        """Return what just became due: it is under way, or waits for its turn, until an event of its own says more."""
         for act in self.state.fresh:
             if act.action != "run" or act.node < 0 or act.not_before:
                 continue
@@ -439,7 +439,7 @@ def _reopen(span: Span, at: float) -> None:
 
 
 def _input(frame: Frame, i: int, item: int | None) -> str:
-    """What the activation was given, in one line: its declared reads, or what came along its arrows."""
+    """Return what the activation was given, in one line: its declared reads, or what came along its arrows."""
     try:
         if frame.plan.nodes[i].reads:
             return brief(read_values(frame, i, item))

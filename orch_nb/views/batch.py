@@ -53,12 +53,12 @@ def _remarks(batch: Any) -> list[str]:
     if batch.stopped:
         out.append(f"stopped: {batch.stopped}")
     if batch.status != "running" and any(r.status != "done" for r in batch.rows):
-        out.append(f"{_way_on(batch)} goes on with what is not done")
+        out.append(f"{_way_on(batch)} continues with what is not done")
     return out
 
 
 def _way_on(batch: Any) -> str:
-    """The line that goes on: at a budget, with more of it."""
+    """The line that continues: at a budget, with more of it."""
     refused = [row.error for row in batch.rows if row.status == "pending" and row.error]
     if any("notebook" in text for text in refused):
         return f"`%orch budget +…`, then `%orch resume {batch.run}`,"

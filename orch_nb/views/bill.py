@@ -102,7 +102,7 @@ def _spent_text(row: Line, digits: int) -> str:
 
 
 def savings_table(bill: Bill) -> Table | None:
-    """What was not paid, kind by kind, and how that was worked out; None where nothing was saved."""
+    """Return what was not paid, kind by kind, and how that was worked out; None where nothing was saved."""
     if not bill.savings:
         return None
     digits = places(s.usd for s in bill.savings)

@@ -57,7 +57,7 @@ def _clean_data(value: Any) -> Any:
 
 @dataclass(slots=True)
 class Display:
-    """What a verb gives back to be looked at: `value` is the thing itself, to go on with in Python."""
+    """What a verb gives back to be looked at: `value` is the thing itself, to work with in Python."""
 
     text: str
     html: str
@@ -109,6 +109,6 @@ def note(thing: Any, *texts: str) -> None:
 
 
 def notes_on(thing: Any) -> tuple[str, ...]:
-    """What was noted about this very object."""
+    """Return what was noted about this very object."""
     found = _NOTES.get(id(thing))
     return found[1] if found is not None and found[0]() is thing else ()

@@ -109,7 +109,7 @@ def _enforcement(spec: Any) -> str:
 
 
 def _route_text(route: Any) -> str:
-    """How the model is chosen, as it is written."""
+    """Return how the model is chosen, as it is written."""
     if route is None:
         return ""
     if isinstance(route, str):
@@ -205,7 +205,7 @@ def stated_notes(view: GraphView) -> list[str]:
 
 
 def misread_notes(spec: GraphSpec, namespace: Mapping[str, Any]) -> list[str]:
-    """What the agents' conditions read that is nearly what their prompts do: one input more than was meant."""
+    """Return what the agents' conditions read that is nearly what their prompts do: one input more than was meant."""
     from orch_nb.agents.agent import Agent
 
     agents = {

@@ -70,7 +70,7 @@ class Texts:
         self._places: dict[str, int] = {}
 
     def put(self, value: Any, limit: int = FIELD_LIMIT) -> str | int:
-        """What stands for `value` as text: itself where it is short, else its place in `kept`. Cut to `limit`, with a mark."""
+        """Return what stands for `value` as text: itself where it is short, else its place in `kept`. Cut to `limit`, with a mark."""
         text = as_text(value, limit)
         if len(text) <= _SHORT:
             return text
@@ -81,7 +81,7 @@ class Texts:
         return found
 
     def mark(self) -> int:
-        """How many there are, to `go_back` to."""
+        """Return how many there are, to `go_back` to."""
         return len(self.kept)
 
     def go_back(self, mark: int) -> None:

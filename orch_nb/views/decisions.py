@@ -93,7 +93,7 @@ def _text(choice: Choice) -> str:
     rows = [headline(choice)]
     if choice.options:
         rows += ["  " + row for row in option_table(choice.options).text().splitlines()]
-    rows += [f"  rung {number}: {line(rung, FIELD)}" for number, rung in enumerate(choice.rungs, 1)]
+    rows += [f"  step {number}: {line(rung, FIELD)}" for number, rung in enumerate(choice.steps, 1)]
     rows += [f"  saw {line(seen, FIELD)}" for seen in choice.seen]
     return "\n".join(rows)
 
@@ -102,7 +102,7 @@ def _html(choice: Choice) -> str:
     parts = [markup.prose(headline(choice), 500)]
     if choice.options:
         parts.append(option_table(choice.options).html())
-    parts += [f"<div>{markup.quiet(f'rung {n}: {line(rung, FIELD)}')}</div>" for n, rung in enumerate(choice.rungs, 1)]
+    parts += [f"<div>{markup.quiet(f'step {n}: {line(rung, FIELD)}')}</div>" for n, rung in enumerate(choice.steps, 1)]
     parts += [f"<div>{markup.quiet(f'saw {line(seen, FIELD)}')}</div>" for seen in choice.seen]
     return markup.section("".join(parts))
 
@@ -135,7 +135,7 @@ def data(choice: Choice) -> dict[str, Any]:
     made = {
         "key": choice.key, "of": choice.of, "how": choice.how, "chosen": choice.chosen, "because": clean(choice.because, FIELD),
         "options": [_option_data(one) for one in choice.options], "seen": [clean(s, FIELD) for s in choice.seen],
-        "rungs": [clean(r, FIELD) for r in choice.rungs],
+        "rungs": [clean(r, FIELD) for r in choice.steps],
     }  # fmt: skip
     return {k: v for k, v in made.items() if v not in ("", [])}
 
@@ -154,7 +154,7 @@ def _option_data(one: Option) -> dict[str, Any]:
 
 
 def decision_table(view: RunView) -> Table | None:
-    """What every condition and choice saw, and how it came out; None where there was none."""
+    """Return what every condition and choice saw, and how it came out; None where there was none."""
     table = Table([Column("after"), Column("round", "r"), Column("asked"), Column("saw"), Column("outcome")])
     for picture in view.graphs:
         at = f"{picture.path}/" if picture.path else ""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MAX_PAIRS = 50
 """Steps in one display: those that are different, then the others."""
 MAX_TEXTS = 12
-"""Text diffs that stand open below the table."""
+"""Text diffs that are open below the table."""
 _MARKS = {"same": "=", "changed": "≠", "only a": "−", "only b": "+", "another end": "✕"}
 _COLOURS = {"changed": WARN, "only a": BAD, "only b": OK, "another end": BAD}
 

@@ -31,7 +31,7 @@ GLYPHS = {
 """One glyph for each state, all of them in ordinary text fonts."""
 
 NOTICE = "!"
-"""What stands before a notice: in every text font, and no picture character."""
+"""The mark before a notice: in every text font, and no picture character."""
 OK, RUN, WARN, BAD, REUSE, QUIET = "#2f9e55", "#3b82d6", "#b7791f", "#d64545", "#8468d0", ""
 """Mid-tones: at least 3 : 1 on white and on near-black. They are never alone: a glyph and a word go with them."""
 
@@ -74,7 +74,7 @@ def usd(amount: Decimal | None, places: int = 4) -> str:
 
 
 def places(amounts: Iterable[Decimal | None]) -> int:
-    """Digits after the point that a column of dollars needs, so that its points stand under one another: 4, 6 or 8."""
+    """Digits after the point that a column of dollars needs, so that its points are aligned: 4, 6 or 8."""
     least = min((abs(a) for a in amounts if a), default=Decimal(1))
     return 4 if least >= Decimal("0.0001") else 6 if least >= Decimal("0.000001") else 8
 

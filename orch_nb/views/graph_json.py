@@ -223,7 +223,7 @@ def _critical(path: CriticalPath) -> dict[str, Any]:
 
 def _decision(one: Choice) -> dict[str, Any]:
     """One line of the decision log; with every candidate it is in the details of its step."""
-    saw = "; ".join([*one.seen, *one.rungs]) or one.because
+    saw = "; ".join([*one.seen, *one.steps]) or one.because
     made = {"after": line(one.key, 200), "round": one.round, "of": one.of, "asked": clean(f"{one.of} by {one.how}", FIELD),
             "saw": clean(saw, FIELD), "outcome": clean(f"→ {one.chosen or 'none'}, because {one.because}", FIELD),
             "target": line(one.chosen, 200),

@@ -27,7 +27,7 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-ser
 NAME_SIZE, SMALL = 12.5, 10.5
 NAME_LIMIT, LABEL_LIMIT, SUB_LIMIT = 30, 40, 34
 INPUT, CHOICE = "\x00input", "\x00choice:"
-"""Names of the shapes that are no nodes: the graph's inputs, and a node's choice. No node's name can begin so."""
+"""Names of the shapes that are not nodes: the graph's inputs, and a node's choice. No node's name can begin so."""
 
 FIT_WIDTH = 1400
 """Pixels. A wider picture is not shrunk to the page: it scrolls."""
@@ -41,7 +41,7 @@ PALE = 0.66
 """Opacity of the palest words: 4.5 : 1 on white and on near-black."""
 
 MAX_DRAWN = 1500
-"""Nodes. A picture of more is no picture; the text twin says what there is."""
+"""Nodes. A picture of more cannot be read; the text has all of them."""
 
 _NARROW = frozenset("iljtfrI.,:;'!|()[] ")
 _WIDE = frozenset("mwMWQOGDHN@%—→")

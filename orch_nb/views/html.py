@@ -19,7 +19,7 @@ PANEL = f"{ROOT};border:{BORDER};border-radius:4px;max-width:1100px;margin:2px 0
 
 
 CLASSES = "orch-nb mathjax_ignore tex2jax_ignore"
-"""Front ends typeset what stands between two dollar signs, money too, unless told not to."""
+"""Front ends typeset what is between two dollar signs, money too, unless told not to."""
 
 
 def panel(*parts: str) -> str:
@@ -58,7 +58,7 @@ def drawing(svg: str, *, twin: bool = False, image: bytes = b"") -> str:
     twin
         Whether it has to be seen where a sanitiser takes inline SVG away (an untrusted notebook, a hosting site): then it
         carries itself a second time as an image, inside an element of the SVG that takes no room. With the SVG gone the
-        image stands in its place; the picture's words, which the sanitiser leaves behind, have size 0.
+        image takes its place; the picture's words, which the sanitiser leaves behind, have size 0.
     image
         A PNG of the picture: the twin then, because hosting sites show no SVG even as an image.
     """

@@ -59,7 +59,7 @@ def run_html(view: RunView, *, as_of: str = "", notes: Sequence[str] = (), image
 def live_html(
     view: RunView, *, live: dict[str, dict[str, Any]], as_of: str, notes: Sequence[str] = (), drawn: str = ""
 ) -> str:
-    """A run under way, in little room: how it stands, its picture, what is being said, the newest steps."""
+    """A run under way, in little room: its status, its picture, what is being said, the newest steps."""
     return html.panel(
         _head_html(view, as_of), *(_note_html(n) for n in notes), _problem_html(view), _waiting_html(view), html.drawing(drawn),
         html.section(_live_html(live)) if live else "", html.section(trace_table(view, LIVE_ROWS).html()),
@@ -101,7 +101,7 @@ def _drawings(view: RunView, image: bytes) -> list[str]:
 
 
 def _folds(view: RunView) -> list[str]:
-    """What is there to be opened: bill, inputs, state, decisions, what was said; and the output."""
+    """Return what is there to be opened: bill, inputs, state, decisions, what was said; and the output."""
     parts = []
     if view.bill.total.calls or view.bill.total.reused or view.bill.total.hits:
         parts.append(html.folded(f"bill: {bill_line(view.bill)}", bill_tables_html(view.bill)))
@@ -121,7 +121,7 @@ def _folds(view: RunView) -> list[str]:
 
 
 def _no_output(view: RunView) -> str:
-    """Why a run that is done has no output: the way it went led past the graph's `out`."""
+    """Return why a run that is done has no output: the way it went led past the graph's `out`."""
     if view.status != "done" or view.output is not None:
         return ""
     skipped = [f"`{n.name}`" for n in view.picture.nodes.values() if n.is_out and n.state == "skipped"]
@@ -129,7 +129,7 @@ def _no_output(view: RunView) -> str:
 
 
 def is_batch(view: RunView) -> bool:
-    """Whether this is the record of a batch: its rows are runs of their own."""
+    """Return whether this is the record of a batch: its rows are runs of their own."""
     return bool((view.parent or {}).get("batch"))
 
 
@@ -243,7 +243,7 @@ MAX_NOTICES = 12
 
 
 def notice_lines(view: RunView) -> list[str]:
-    """What the run says of its money: budgets nearly used up, a cost far above the usual, calls that were degraded."""
+    """Return what the run says of its money: budgets nearly used up, a cost far above the usual, calls that were degraded."""
     rows = [f"{NOTICE} {line(notice.key, 80)}: {line(notice.text, 300)}" for notice in view.notices[:MAX_NOTICES]]
     left = len(view.notices) - MAX_NOTICES
     return [*rows, f"{NOTICE} and {left} more"] if left > 0 else rows
@@ -259,14 +259,14 @@ def _problem_lines(view: RunView) -> list[str]:
         return (
             []
             if view.status != "interrupted"
-            else [f"its process is gone: `%orch resume {view.run}` goes on from here"]
+            else [f"its process is gone: `%orch resume {view.run}` continues from here"]
         )
     error = view.error
     rows = [f"{glyph('failed')} {line(view.failed_node, 80)}: {line(error.type, 60)}: {line(error.message, 400)}"]
     if error.hint:
         rows.append(f"  hint: {line(error.hint, 300)}")
     if "%orch resume" not in error.hint:
-        rows.append(f"  `%orch resume {line(view.run, 40)}` goes on from here; finished steps are kept")
+        rows.append(f"  `%orch resume {line(view.run, 40)}` continues from here; finished steps are kept")
     return rows
 
 
@@ -310,7 +310,7 @@ def _waiting_html(view: RunView) -> str:
 
 
 def _live_html(live: dict[str, dict[str, Any]]) -> str:
-    """What is being said right now: the end of each stream."""
+    """Return the end of each stream that is under way."""
     rows = [
         f"<div>{glyph('running')} <b>{escape_line(key)}</b> {html.quiet(tail)}</div>" for key, tail in streams(live)
     ]
@@ -365,7 +365,7 @@ LIVE_BYTES = 32 * 1024
 
 
 def live_bundle(view: RunView, *, live: dict[str, dict[str, Any]], as_of: str, notes: Sequence[str] = ()) -> Bundle:
-    """A run under way: how it stands, in 32 kB at most. The picture gives way first, then the arrows' data.
+    """A run under way: its status, in 32 kB at most. The picture gives way first, then the arrows' data.
 
     Parameters
     ----------

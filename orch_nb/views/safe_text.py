@@ -41,7 +41,7 @@ def clean(text: str, limit: int = FIELD_LIMIT) -> str:
 
 def line(text: str, limit: int = 160) -> str:
     """`clean` in one line: line breaks become spaces; an indent stays."""
-    text = REDACTOR.text(text)  # before it is cut: half a key is no more to be shown
+    text = REDACTOR.text(text)  # before it is cut: half a key must not be shown either
     head = text[: 4 * limit]
     flat = " " * (len(head) - len(head.lstrip(" "))) + " ".join(head.split())
     flat = flat if len(flat) <= limit and len(text) <= 4 * limit else flat[: limit - 1] + "…"
@@ -86,7 +86,7 @@ def _escape_one(match: re.Match[str]) -> str:
 
 
 def _joins(text: str, at: int) -> bool:
-    """Whether a zero-width joiner stands between letters or pictures that it may join (Persian, Hindi, emoji)."""
+    """Return whether a zero-width joiner is between letters or pictures that it may join (Persian, Hindi, emoji)."""
     if not 0 < at < len(text) - 1:
         return False
     before, after = text[at - 1], text[at + 1]

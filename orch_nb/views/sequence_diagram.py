@@ -22,7 +22,7 @@ _DASHES = {"reply": ' stroke-dasharray="4 3"', "answer": ' stroke-dasharray="4 3
 
 
 def parts_of(said: Sequence[Message]) -> list[str]:
-    """Who takes part, in the order in which they first do."""
+    """Return who takes part, in the order in which they first do."""
     return list(dict.fromkeys(name for m in said for name in (m.source, m.target)))
 
 

@@ -197,7 +197,7 @@ def _conversation(view: RunView) -> Display:
 
 
 def _confidence(span: Span) -> str:
-    """What the answer says of its own confidence, where it is data that does."""
+    """Return what the answer says of its own confidence, where it is data that does."""
     import json
 
     reply = span.value.get("text") if isinstance(span.value, dict) else None
@@ -212,7 +212,7 @@ def _confidence(span: Span) -> str:
 
 
 def _state(view: RunView, events: Sequence[Event]) -> Display:
-    """What each step changed of the state, field by field."""
+    """Return what each step changed of the state, field by field."""
     steps = state_steps(events)
     table = Table([Column("after step"), Column("field"), Column("before"), Column("after", rest=True)])
     for step in steps[-TRACE_ROWS:]:
@@ -278,7 +278,7 @@ def _s(value: float) -> str:
 
 
 def why_called(view: RunView, source: str, target: str) -> Display:
-    """Why `source` called `target`: each time, the arrow, its condition with the values it saw, and what was handed on.
+    """Return why `source` called `target`: each time, the arrow, its condition with the values it saw, and what was handed on.
 
     Raises
     ------

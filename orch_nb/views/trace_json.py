@@ -202,7 +202,7 @@ def _has_more(span: Span) -> bool:
 
 
 def span_detail(span: Span, texts: Texts, decisions: dict[str, Any], limit: int = FIELD_LIMIT) -> dict[str, Any]:
-    """What is told of one row when somebody asks."""
+    """Return the details of one row."""
 
     def put(value: Any) -> str | int:
         return texts.put(value, limit)
@@ -230,7 +230,7 @@ def span_detail(span: Span, texts: Texts, decisions: dict[str, Any], limit: int 
 
 
 def _transcript_of(span: Span, put: Callable[[Any], str | int]) -> dict[str, Any]:
-    """What was said to a model, message by message, and its answer; of a tool its arguments and its result."""
+    """Return what was said to a model, message by message, and its answer; of a tool its arguments and its result."""
     request, reply = span.request, span.value
     messages = request.get("messages") if isinstance(request, dict) else None
     if isinstance(messages, list | tuple):

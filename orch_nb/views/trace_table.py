@@ -25,7 +25,7 @@ MAX_ROWS = 32
 AXIS = 170
 """Pixels of a row's place in time."""
 LIVE_ROWS = 10
-"""Rows while a run goes on: what went wrong, and the newest."""
+"""Rows while a run is under way: what went wrong, and the newest."""
 TRACE_ROWS = 300
 """Rows where the trace alone is shown; `--full` shows every one."""
 
@@ -171,7 +171,7 @@ def _bar_html(view: RunView, span: Span, start: float | None) -> str:
 
 
 def _what(span: Span) -> str:
-    """What there is to say of a row beside its figures."""
+    """Return what there is to say of a row beside its figures."""
     if span.error is not None:
         return line(f"{span.error.type}: {span.error.message}", 90)
     if span.remark:

@@ -22,7 +22,7 @@ VERSIONS = sorted(path.parent for path in HERE.glob("v*/expected.json"))
 WRONG = {
     "rows.*.spent_usd of a batch and a comparison": "$8: they show $0",
 }
-"""Readings that FINDINGS.md calls wrong. Mended, ``python -m tests.frozen.make --read vN`` writes them anew."""
+"""Readings known to be wrong. Once mended, ``python -m tests.frozen.make --read vN`` writes them again."""
 
 frozen = pytest.mark.parametrize("version", VERSIONS, ids=lambda p: p.name)
 

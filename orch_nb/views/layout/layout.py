@@ -298,7 +298,7 @@ class _Work:
         return routes
 
     def _ports(self) -> tuple[dict[int, float], dict[int, float]]:
-        """Where arrows leave and reach their boxes, so that two never share a spot where labels are."""
+        """Return where arrows leave and reach their boxes, so that two never share a spot where labels are."""
         out: dict[int, list[int]] = {}
         into: dict[int, list[int]] = {}
         for e in range(len(self.links)):
@@ -334,7 +334,7 @@ class _Work:
         scale = min(1.0, (box.height - 4) / sum(steps))
         y = box.middle - sum(steps) * scale / 2
         for e, step in zip(edges, steps, strict=True):
-            # The first line of a label stands above its arrow, the second below it.
+            # The first line of a label is above its arrow, the second below it.
             ends[e] = y + scale * (0.75 * self.space.port if self.links[e].label_width else 0.5 * step)
             y += step * scale
 
@@ -370,7 +370,7 @@ class _Work:
             routes[e] = self._loop(e, lane, reach[e][2], reach[e][3])
 
     def _loop_x(self, e: int, target: Box, source: Box) -> tuple[float, float]:
-        """Where a loop goes down and up: through the box's top where nothing stands above it, else beside the column."""
+        """Return where a loop goes down and up: through the box's top where nothing is above it, else beside the column."""
         nth = sum(1 for other in range(e) if self.back[other] and self.target[other] == self.target[e])
         from_nth = sum(1 for other in range(e) if self.back[other] and self.source[other] == self.source[e])
         down = max(target.x + min(6.0, target.width / 4), target.x + target.width * 0.32 - 9.0 * nth)
@@ -445,7 +445,7 @@ class _Work:
 
 @lru_cache(maxsize=8)
 def _layers_of(count: int, source: tuple[int, ...], target: tuple[int, ...]) -> tuple[int, ...]:
-    """Layers, kept: while a run goes on its graph is drawn many times, and only sizes change."""
+    """Layers, kept: while a run is under way its graph is drawn many times, and only sizes change."""
     return tuple(layering(count, list(source), list(target)))
 
 
@@ -462,7 +462,7 @@ def _order_of(layers: _Rows, left: _Rows, right: _Rows, group: tuple[str, ...]) 
 
 
 def _find_back(n: int, source: list[int], target: list[int], wanted: list[bool]) -> list[bool]:
-    """Which arrows run back: those declared so, self-loops, and those that close a cycle of forward ones. Iterative."""
+    """Return which arrows run back: those declared so, self-loops, and those that close a cycle of forward ones. Iterative."""
     back = [is_back or source[e] == target[e] for e, is_back in enumerate(wanted)]
     out: list[list[int]] = [[] for _ in range(n)]
     for e in range(len(source)):

@@ -264,7 +264,7 @@ def _exchange_in(work: Ordering, layer: list[int], *, even: bool) -> bool:
 
 
 def _crossings_saved(a: list[int], b: list[int]) -> int:
-    """Crossings fewer when the item with neighbours `b` stands before that with `a`, which stands before it now."""
+    """Return how many crossings fewer there are when the item with neighbours `b` comes before that with `a`, which is before it now."""
     if not a or not b:
         return 0
     if len(a) == 1 and len(b) == 1:
@@ -285,7 +285,7 @@ def _count_inversions(a: list[int], b: list[int]) -> int:
 
 
 def _keep_groups(work: Ordering, layer: list[int]) -> None:
-    """Members of a group stand together, at their mean place."""
+    """Members of a group are together, at their mean place."""
     if not work.has_groups:
         return
     places: dict[str, list[int]] = {}

@@ -263,7 +263,7 @@ def test_a_failed_tool_is_told_to_the_model():
 
 
 def test_a_failed_tool_with_effects_ends_the_conversation():
-    """Whether the effect happened is not known: nothing goes on as if it were."""
+    """Whether the effect happened is not known: nothing continues as if it were."""
     definition = triage(tools=[send], effects="message")
     steps = play(definition, TICKET, calls(("send", {"text": "x"})), failed("catastrophic", "ORCH501", "ToolFailed"))
     assert (steps[-1].error.failure, "effects" in steps[-1].error.message) == ("catastrophic", True)

@@ -87,7 +87,7 @@ def test_a_ladder_stops_at_the_first_answer_that_fits():
 
 
 def test_each_escalation_is_a_decision_of_its_own_with_the_ladder_so_far():
-    """A wrong answer is not repaired below the top: the next rung is asked for, with what was tried."""
+    """A wrong answer is not repaired below the top: the next step is asked, with what was tried."""
     steps = played(
         LADDER, rung("small", "mid", "big"), said("nonsense"), rung("mid", "big"), failed(), rung("big"), said(GOOD)
     )
@@ -126,7 +126,7 @@ def test_what_a_tool_said_is_not_asked_again_on_the_next_rung():
 
 
 def test_an_effect_of_unknown_outcome_ends_the_ladder():
-    """Nobody repeats what may have happened: no further rung is climbed."""
+    """Nobody repeats what may have happened: no further step is taken."""
     from orch_nb import tool
 
     @tool(effects=["pay"])
@@ -143,7 +143,7 @@ AGREE = {"cascade": ["small", "big"], "by": "agreement(3)", "confidence": 0.7}
 
 
 def test_agreement_asks_again_and_stops_as_soon_as_it_is_decided():
-    """Of three wanted, two different answers already miss 0.70: the third is not asked, the next rung is."""
+    """Of three wanted, two different answers already miss 0.70: the third is not asked, the next step is."""
     steps = played(AGREE, rung("small", "big"), said({"label": "yes"}), said({"label": "no"}), rung("big"), said(GOOD))
     assert "sample 2 of at most 3" in steps[2].because
     assert steps[2].request.temperature == 0.7
@@ -153,7 +153,7 @@ def test_agreement_asks_again_and_stops_as_soon_as_it_is_decided():
 
 
 def test_answers_that_agree_are_enough():
-    """Three equal answers: the cheap model's answer stands, and its confidence is measured."""
+    """Three equal answers: the cheap model's answer is used, and its confidence is measured."""
     steps = played(AGREE, rung("small", "big"), said(GOOD), said(GOOD), said(GOOD))
     route = steps[-1].decision["route"]
     assert (steps[-1].value, route["confidence"], route["measured"], route["offer"]) == (
@@ -195,18 +195,18 @@ def test_the_last_rung_is_not_measured():
 
 def test_the_surest_answer_stands_where_no_further_rung_fits():
     """The budget refuses the escalation: the answer at hand is kept, and the record says that nothing passed."""
-    none = chose(how="cascade", because="no rung is left")
+    none = chose(how="cascade", because="no step is left")
     steps = played(AGREE, rung("small", "big"), said(GOOD), said({"label": "no"}), none)
     route = steps[-1].decision["route"]
     assert (steps[-1].value, route["offer"], route["confidence"]) == (GOOD, "small", 0.5)
-    assert "no rung passed" in route["because"]
+    assert "no step passed" in route["because"]
 
 
 CHECK = {"cascade": ["small", "mid", "big"], "by": "check(passes)"}
 
 
 def test_the_smallest_model_that_passes_is_found_by_a_test():
-    """A function of the notebook tests each rung; the ladder that was tried is the record."""
+    """A function of the notebook tests each step; the ladder that was tried is the record."""
     steps = played(
         CHECK, rung("small", "mid", "big"), said(GOOD), {"reply": {"passed": False}}, rung("mid", "big"), said(GOOD),
         {"reply": {"passed": True}},
@@ -257,7 +257,7 @@ def test_free_text_is_judged_by_the_mean_of_its_tokens():
 
 
 def test_without_probabilities_nothing_is_sure():
-    """An interface that sends none measures nothing: the next rung is asked, and the record says why."""
+    """An interface that sends none measures nothing: the next step is asked, and the record says why."""
     steps = played(PROBABLE, rung("small", "big"), said(GOOD), rung("big"), said(GOOD))
     assert steps[2].request.tried[0]["because"] == "`small` sent no probabilities"
 
@@ -314,7 +314,7 @@ def second_asked(*order):
 
 
 def test_a_sure_answer_asks_nobody_else():
-    """Three of three agree: the first answer stands, its confidence is in the record."""
+    """Three of three agree: the first answer is used, its confidence is in the record."""
     steps = opined(said(GOOD), said(GOOD), said(GOOD))
     assert steps[-1].value == GOOD
     assert steps[-1].decision["route"] == {
@@ -345,7 +345,7 @@ def test_two_models_that_agree_need_no_synthesis():
 
 
 def test_a_second_opinion_that_cannot_be_had_leaves_the_first_answer():
-    """No budget, no key, or a failing model: the first answer stands, and why is recorded."""
+    """No budget, no key, or a failing model: the first answer is used, and why is recorded."""
     none = chose(how="second_opinion", by="cascade", because="it may cost $1, and $0 is left")
     steps = opined(said(GOOD), said({"label": "no"}), none)
     assert (steps[-1].value, steps[-1].decision["route"]["second_opinion"]) == (
@@ -358,7 +358,7 @@ def test_a_second_opinion_that_cannot_be_had_leaves_the_first_answer():
 
 
 def test_a_failed_synthesis_leaves_the_second_answer():
-    """Both answers are there: the second model's stands when it cannot weigh them."""
+    """Both answers are there: the second model's is used when it cannot weigh them."""
     steps = opined(said(GOOD), said({"label": "no"}), second_asked("big"), said({"label": "no"}), failed())
     assert steps[-1].value == {"label": "no"}
     assert "the second answer stands" in steps[-1].decision["route"]["second_opinion"]["synthesis"]["failed"]
@@ -379,7 +379,7 @@ def test_a_ladders_own_confidence_is_what_the_second_opinion_goes_by():
     made = definition(
         {"cascade": ["small", "mid"], "by": "agreement(2)", "confidence": 0.9}, second_opinion={"model": "big"}
     )
-    none = chose(how="cascade", because="no rung is left")
+    none = chose(how="cascade", because="no step is left")
     steps = play(
         made,
         {"text": "hi"},
@@ -406,7 +406,7 @@ OUTCOMES = st.lists(
 
 @given(OUTCOMES, st.sampled_from(["schema", "agreement(3)", "check(passes)"]))
 def test_any_record_of_a_ladder_gives_one_next_step_in_any_process(outcomes, by):
-    """Whatever came back, a machine built anew from recorded data asks the same next (`play` compares at each step);
+    """Whatever came back, a machine built again from recorded data asks the same next (`play` compares at each step);
     decisions come from the record alone, and the number of model calls is bounded."""
     plain = definition({"cascade": ["small", "mid", "big"], "by": by})
     left = ["small", "mid", "big"]

@@ -22,7 +22,7 @@ def book() -> ModelBook:
 
 
 def test_small_is_the_local_model_when_it_is_there(book):
-    """Without it echo stands in and says so; installing it takes effect at once."""
+    """Without it echo answers and says so; installing it takes effect at once."""
     assert book.resolve("small").provider == "echo"
     assert "not installed" in book.resolve("small").note
     book.is_local_installed = lambda: True

@@ -105,7 +105,7 @@ def test_prices_that_are_no_price_are_refused(bad):
 
 
 def test_half_a_price_is_refused():
-    """Input without output, or nothing at all, is no price."""
+    """Input without output, or nothing at all, is not a price."""
     with pytest.raises(BadOption, match="only one"):
         PriceBook().set("m", input=1)
     with pytest.raises(BadOption, match="empty"):

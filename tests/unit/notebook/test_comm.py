@@ -51,7 +51,7 @@ class Desk:
 
 @pytest.fixture
 def desk(shell):
-    """A desk at a shell with a flow that waits to be let go."""
+    """A comm at a shell with a flow that waits to be let go."""
     shell.good(FLOW)
     return Desk(shell)
 

@@ -156,7 +156,7 @@ def test_a_wrong_pick_is_said_beside_the_buttons(bench) -> None:
 
 
 def test_an_interval_is_a_picture_within_its_track() -> None:
-    """The bar of an interval begins at its low end and is as wide as it is; nothing measured is no bar."""
+    """The bar of an interval begins at its low end and is as wide as it is; nothing measured is not a bar."""
     from orch_nb.analysis.intervals import Interval, interval
 
     assert "left:25.0%;width:50.0%" in interval_bar(Interval(0.5, 0.25, 0.75, 9))

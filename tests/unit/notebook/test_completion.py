@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def tab(shell):
-    """What IPython offers at the end of a text: [(replaced piece, candidate)]."""
+    """Return what IPython offers at the end of a text: [(replaced piece, candidate)]."""
     from IPython.core.completer import provisionalcompleter
 
     shell.good("%%agent qa\n---\nout: {score: float, feedback: str}\n---\nScore {{ ticket }}")

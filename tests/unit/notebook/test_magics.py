@@ -86,7 +86,7 @@ def test_a_redefined_graph_says_what_is_new(support):
 
 
 def test_a_name_that_is_something_else_is_not_covered(shell):
-    """A cell does not silently replace a variable that is no agent; `--replace` does."""
+    """A cell does not silently replace a variable that is not an agent; `--replace` does."""
     shell.good("mood = 3")
     assert "`mood` is an int" in shell(MOOD).error
     shell.good(MOOD.replace("--model echo", "--model echo --replace"))
@@ -187,7 +187,7 @@ def test_function_locals_are_seen(support):
 
 
 def test_a_failed_run_fails_its_cell_with_the_users_own_frames(support):
-    """A node that raised fails the cell; the traceback begins in the user's code, and the run says how to go on."""
+    """A node that raised fails the cell; the traceback begins in the user's code, and the run says how to continue."""
     support.good("def send(reply):\n    return 1 / 0")
     done = support('%orch run support message="a"')
     assert "ZeroDivisionError" in done.error
@@ -326,7 +326,7 @@ def test_a_bare_orch_says_how_the_notebook_stands(support):
 
 
 def test_unfinished_runs_come_with_the_line_that_resumes_them(support):
-    """A failed run is listed with where and why it ended, what is kept, and the line that goes on; which then works."""
+    """A failed run is listed with where and why it ended, what is kept, and the line that continues; which then works."""
     support.good("def send(reply):\n    raise ValueError('no mail today')")
     support('%orch run support message="a"')
     text = support.good("%orch").text
@@ -641,7 +641,7 @@ def test_four_fifths_of_the_notebooks_budget_are_said_with_the_run_that_crossed_
 
 
 def test_a_budget_that_asks_is_answered_with_an_amount(shell, monkeypatch):
-    """The waiting cell shows the figures and the line to type; `%orch answer 1` raises the limit and the run goes on."""
+    """The waiting cell shows the figures and the line to type; `%orch answer 1` raises the limit and the run continues."""
     monkeypatch.setattr("orch_nb.notebook.session.is_attended", lambda shell: True)
     shell.good("%%agent a --model echo\nSay {{ x }}")
     shell.good("%%agent b --model echo\nAgain {{ a }}")
@@ -696,7 +696,7 @@ def test_a_batch_says_that_it_asks_nobody_at_its_limit(shell, before, flag):
 
 
 def test_a_word_in_the_place_of_the_alerts_factor_is_no_dollars(shell):
-    """`alert=` counts times the usual cost: what is no number of times is refused in those words."""
+    """`alert=` counts times the usual cost: what is not a number of times is refused in those words."""
     said = shell("%orch budget alert=x").error
     assert "`alert` must be a number of times, got 'x'" in said
     assert "dollars" not in said

@@ -1,4 +1,4 @@
-"""The manual says what the parsers know, and nothing else; its examples run as they stand."""
+"""The manual says what the parsers know, and nothing else; its examples run as they are."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ KNOWN = {
 # ------------------------------------------------------------------ complete, both ways
 @pytest.mark.parametrize("topic", manual.TOPICS)
 def test_a_page_has_the_words_of_its_parsers_and_no_others(topic):
-    """What a parser takes stands on its page, and what stands there is what a parser takes."""
+    """What a parser takes is on its page, and what is there is what a parser takes."""
     assert set(PAGES[topic].words) == KNOWN[topic]
 
 
@@ -160,7 +160,7 @@ def _literals(module) -> set[str]:
     for node in ast.walk(tree):
         asked = []
         if id(node) in hints:
-            continue  # what is compared there chooses a hint and is no word of the notation
+            continue  # what is compared there chooses a hint and is not a word of the notation
         if (
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Attribute)
@@ -306,7 +306,7 @@ def test_graphs_of_the_manual_show_what_they_say_when_they_run(read, topic):
 # ------------------------------------------------------------------ %orch help, --help
 @pytest.mark.parametrize("topic", [*manual.TOPICS, *manual.ALIASES])
 def test_orch_help_shows_a_page(shell, topic):
-    """`%orch help TOPIC` is the page; where a verb has the same name, its line stands on it."""
+    """`%orch help TOPIC` is the page; where a verb has the same name, its line is on it."""
     shown = shell.good(f"%orch help {topic}")
     page = manual.page_of(topic)
     assert shown.text.startswith(f"{page.name}: {page.title}\n")

@@ -74,7 +74,7 @@ def test_a_quote_takes_variables_and_tables(priced):
     [("{cascade: [house, dear]}", "house → dear"), ("{judge: house, models: [house, dear]}", "house, dear")],
 )
 def test_all_models_that_a_route_may_ask_are_named(priced, route, said):
-    """The model column has a ladder's rungs in their order, and every candidate of another route: not the first alone."""
+    """The model column has a ladder's steps in their order, and every candidate of another route: not the first alone."""
     shell, _ = priced
     shell.good("%orch models add dear scripted/m2 input=100 output=300 context_tokens=8000")
     shell.good(f"%%agent routed --max_tokens 100\n---\nroute: {route}\n---\nSay it: {{{{ message }}}}")

@@ -111,7 +111,7 @@ def test_the_refresher_draws_the_last_picture_and_rests():
 
 
 def test_a_picture_that_cannot_be_drawn_neither_ends_the_thread_nor_is_silent():
-    """An error while drawing is kept on the run; other displays go on."""
+    """An error while drawing is kept on the run; other displays continue."""
     broken, fine = Handle(h.support_run()), Handle(h.support_run())
     refresher, screen = Refresher(), Screen()
     refresher.add(RunDisplay(fine, screen))

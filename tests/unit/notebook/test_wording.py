@@ -9,7 +9,7 @@ def test_a_key_of_later_is_not_mistaken_for_another(shell):
 
 
 def test_an_unknown_tool_shows_its_line(shell):
-    """The line with the tool's name stands under the message."""
+    """The line with the tool's name is under the message."""
     done = shell("%%agent a --model echo\n---\ntools: [nothing]\n---\nhi")
     assert "line 3: The tool `nothing` does not exist.\n    tools: [nothing]\n" in done.error
 
@@ -110,7 +110,7 @@ def test_why_of_a_batch_leads_to_its_rows(shell):
 
 
 def test_a_table_that_does_not_fit_is_said_before_anything_is_sent(shell):
-    """Rows that are no mappings, and inputs that nothing reads, are errors of the line."""
+    """Rows that are not mappings, and inputs that nothing reads, are errors of the line."""
     shell.good("%%agent a --model echo\nx {{ t }}")
     assert "row 0 of the list must be a mapping, got 1." in shell("%orch batch a [1, 2]").error
     shell.good('rows = [{"t": "x"}]')

@@ -66,7 +66,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def outcome(wire: str, url: str, request: ModelRequest, **options: Any) -> Reply | ProviderError:
-    """What one call becomes; a foreign exception, or an error that shows the key, fails the test."""
+    """Return what one call becomes; a foreign exception, or an error that shows the key, fails the test."""
     provider = ADAPTERS[wire]("p", url, key="env:ORCH_TEST_KEY", **options)
     try:
         return await collect(provider.stream(request))
@@ -127,7 +127,7 @@ async def test_the_vendors_own_refusals(
 
 
 async def test_no_credit_and_a_context_limit(loopback: Loopback, asked: ModelRequest) -> None:
-    """Anthropic's 400 for an empty account is no bad request, nor is one for input and answer that do not fit together."""
+    """Anthropic's 400 for an empty account is not a bad request, nor is one for input and answer that do not fit together."""
     told = {"error": {"type": "invalid_request_error", "message": "Your credit balance is too low to go on."}}
     assert type(await error_of("anthropic", loopback.json(400, told), asked)) is AuthFailed
     told = {"error": {"message": "input length and `max_tokens` exceed context limit: 1 + 2 > 2"}}
@@ -174,7 +174,7 @@ async def test_every_cut_is_no_answer(wire: str, loopback: Loopback, asked: Mode
 
 
 async def test_a_connection_that_breaks_off(wire: str, loopback: Loopback, asked: ModelRequest) -> None:
-    """A chunked reply without its end is no answer, even where the text is whole."""
+    """A chunked reply without its end is not an answer, even where the text is whole."""
     head = SSE_HEAD.replace(b"Connection: close", b"Transfer-Encoding: chunked")
     whole = BEGUN[wire]
     raw = head + f"{len(whole):x}\r\n".encode() + whole + b"\r\n"
@@ -205,7 +205,7 @@ BROKEN: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("fault", sorted(BROKEN))
 async def test_broken_replies(wire: str, loopback: Loopback, asked: ModelRequest, fault: str) -> None:
-    """What is no event stream of this protocol is MalformedReply and may be billed."""
+    """What is not an event stream of this protocol is MalformedReply and may be billed."""
     error = await error_of(wire, loopback.serve(BROKEN[fault](BEGUN[wire])), asked)
     assert (type(error), error.billed) == (MalformedReply, True)
 
@@ -270,7 +270,7 @@ async def test_the_deadline_covers_the_whole_call(wire: str, loopback: Loopback,
 
 
 async def test_bad_usage_does_not_cost_the_answer(wire: str, loopback: Loopback, asked: ModelRequest) -> None:
-    """NaN counts mark the usage as bad; the answer stands."""
+    """NaN counts mark the usage as bad; the answer is used."""
     nan = float("nan")
     raw = {
         "anthropic": said("hi", usage={"input_tokens": nan, "output_tokens": 2}),
@@ -306,7 +306,7 @@ async def test_closing_early_closes_the_connection(wire: str, loopback: Loopback
 async def test_a_missing_key_sends_nothing(
     wire: str, loopback: Loopback, asked: ModelRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without the key there is no request, and the hint says how to go on without one."""
+    """Without the key there is no request, and the hint says how to continue without one."""
     monkeypatch.delenv("ORCH_TEST_KEY")
     before = len(loopback.heard)
     error = await error_of(wire, loopback.sse(WHOLE[wire]), asked)

@@ -121,7 +121,7 @@ def test_a_conversation_with_tools() -> None:
     ],
 )
 def test_a_claudes_version_is_read_from_its_id(model: str, version: Any) -> None:
-    """Dates are no versions, an unnumbered Claude is the newest, and other makers' models have none."""
+    """Dates are not versions, an unnumbered Claude is the newest, and other makers' models have none."""
     assert generation(model) == version
 
 
@@ -206,7 +206,7 @@ async def test_a_whole_stream(loopback: Loopback, asked: ModelRequest, recorded:
 
 
 def test_tool_calls_and_thoughts(recorded: Callable[[str], bytes]) -> None:
-    """Tool calls are whole, an empty input is an empty object, thoughts are no text and are counted as reasoning."""
+    """Tool calls are whole, an empty input is an empty object, thoughts are not text and are counted as reasoning."""
     assert folded(recorded("anthropic_tools.sse")) == [
         TextDelta("I look it up."),
         ToolCallEvent(ToolCall("toolu_1", "weather", '{"city": "Paris"}')),
@@ -265,14 +265,14 @@ def test_the_answers_tool_is_the_answer(has_tools: bool) -> None:
 
 
 def test_a_real_tool_call_comes_before_the_answer() -> None:
-    """Where the model called another tool as well, that is what it wants; where it called none, its text stands."""
+    """Where the model called another tool as well, that is what it wants; where it called none, its text is used."""
     both = START + tool(0, "give_answer", '{"a": 1}') + tool(1, "look", "{}") + END
     assert answers(both, has_tools=True) == ("", ["look"], "tool_calls")
     assert answers(said('{"a": 2}'), has_tools=True) == ('{"a": 2}', [], "stop")
 
 
 def test_a_character_cut_over_two_pieces() -> None:
-    """Halves of an escaped character in two deltas are one character; half a character is a fault."""
+    """Halves of an escaped character in two deltas are one character; a single half is a fault."""
     assert folded(said("a\ud83d", "\ude42b"))[:-1] == [TextDelta("a"), TextDelta("🙂b")]
     with pytest.raises(ChatFault, match="half a surrogate pair"):
         folded(said("a\ud83d"))
@@ -368,7 +368,7 @@ def test_bad_counts_are_named_and_never_counted(sent: Any, names: str) -> None:
 
 
 def test_usage_of_another_kind_or_none() -> None:
-    """Usage that is no object is bad; without any there is none, not zero."""
+    """Usage that is not an object is bad; without any there is none, not zero."""
     assert folded(said("x", usage=[1]))[-1].usage.bad == "usage is a list"  # type: ignore[arg-type,union-attr]
     no_usage = (
         said("x").replace(b', "usage": {"input_tokens": 3, "output_tokens": 2}', b"").replace(b', "usage": {}', b"")
@@ -377,7 +377,7 @@ def test_usage_of_another_kind_or_none() -> None:
 
 
 def test_a_turn_is_forgotten_in_the_end() -> None:
-    """The memory of turns is bounded by number and size, the oldest going first; what is no JSON is not kept."""
+    """The memory of turns is bounded by number and size, the oldest going first; what is not JSON is not kept."""
     memory, calls = TurnMemory(most_turns=2, most_chars=100), [(ToolCall(f"c{n}", "f", "{}"),) for n in range(4)]
     for one in calls[:3]:
         memory.keep(one, [{"text": "x"}])
@@ -390,7 +390,7 @@ def test_a_turn_is_forgotten_in_the_end() -> None:
 
 
 def test_odd_blocks_go_back_as_they_came_or_not_at_all() -> None:
-    """Hidden thoughts are kept whole, empty texts are left out, and a turn whose input is no JSON is not kept."""
+    """Hidden thoughts are kept whole, empty texts are left out, and a turn whose input is not JSON is not kept."""
     hidden = event("content_block_start", index=7, content_block={"type": "redacted_thinking", "data": "eA=="})
     hidden += event("content_block_stop", index=7)
     blank = TEXT.replace(b'"text": "x"', b'"text": " "')

@@ -218,7 +218,7 @@ def served(
 
 
 def listed(provider: str, model: str, usage: TheirUsage, **service: str) -> Decimal:
-    """What the bundled data's own package makes of a usage."""
+    """Return what the bundled data's own package makes of a usage."""
     return calc_price(usage, model, provider_id=provider, price_context=service).total_price
 
 

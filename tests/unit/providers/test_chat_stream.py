@@ -216,6 +216,6 @@ def test_log_probabilities_of_the_whole_answer_come_with_its_end() -> None:
 
 @pytest.mark.parametrize("odd", ["many", None, True, 5.0, float("nan"), float("-inf")])
 def test_odd_log_probabilities_void_all_of_them_and_never_the_answer(odd: Any) -> None:
-    """A help that is broken is no help: the answer stays, the confidence is unknown."""
+    """A broken check does not fail the answer: the answer stays, the confidence is unknown."""
     end = end_of(with_logprobs(-0.5), with_logprobs(odd), with_logprobs(-0.5))
     assert (end.logprobs, end.finish_reason) == ((), "stop")

@@ -41,7 +41,7 @@ def chosen(embedder: Embedder, tickets: list[str]) -> list[str]:
 
 
 def check_vectors(embedder: Embedder) -> None:
-    """What every embedder promises."""
+    """Return what every embedder promises."""
     texts = ["one", "two words", "", "é漢🙂", "word " * 1000, "one"]
     vectors = embedder.embed(texts)
     assert isinstance(embedder, Embedder)

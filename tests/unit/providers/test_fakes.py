@@ -132,7 +132,7 @@ def test_a_single_reply_is_no_list() -> None:
 
 
 async def test_scripted_events_end_as_written(asked: ModelRequest) -> None:
-    """A tuple is sent as it stands, its own end included."""
+    """A tuple is sent as it is, its own end included."""
     end = Completed("content_filter", Usage(1, 1))
     provider = ScriptedProvider([(TextDelta("x"), ToolCallEvent(ToolCall("c", "f", "{}")), end)])
     reply = await collect(provider.stream(asked))

@@ -46,7 +46,7 @@ BY_STATUS = {name for name in REFUSED if name[0].isdigit()} | {
 
 
 async def outcome(base: str, plan: str, *, as_json: bool = False, deadline_s: float = LONG_S) -> Reply | ProviderError:
-    """What one call becomes; anything but a reply or a typed error fails the test."""
+    """Return what one call becomes; anything but a reply or a typed error fails the test."""
     chat = OpenAIChat("p", f"{base}/f/{plan}/v1", key="env:ORCH_TEST_KEY")
     if as_json:
         chat._extra = {"stream": False}
@@ -61,7 +61,7 @@ async def outcome(base: str, plan: str, *, as_json: bool = False, deadline_s: fl
 
 
 def checked(error: ProviderError) -> ProviderError:
-    """What every error must be: without the key, and without the foreign exception that knows it."""
+    """Return what every error must be: without the key, and without the foreign exception that knows it."""
     assert error.__context__ is None
     assert CANARY not in str(error) + str(dict(error.facts))
     return error

@@ -80,7 +80,7 @@ def test_the_least_request() -> None:
 
 
 def test_a_conversation_with_tools() -> None:
-    """System stands apart, results name their function, and ids that were made here are not sent back."""
+    """The system text is apart, results name their function, and ids that were made here are not sent back."""
     calls = (ToolCall("call-0", "look", '{"q": "x"}'), ToolCall("fc2", "now", ""))
     request = ModelRequest(
         "gemini-2.5-flash",
@@ -173,7 +173,7 @@ def test_extra_is_merged() -> None:
 async def test_the_address_and_the_header(
     loopback: Loopback, asked: ModelRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The model stands in the path, and the key in a header, never in the address."""
+    """The model is in the path, and the key in a header, never in the address."""
     monkeypatch.setenv("ORCH_TEST_KEY", "AIza-canary-0123")
     await reply_of(loopback.sse(piece("hi", "STOP")), asked, key="env:ORCH_TEST_KEY")
     path, headers, _ = loopback.heard[-1]
@@ -287,7 +287,7 @@ def test_a_blocked_prompt() -> None:
 
 
 def test_usage_may_follow_the_end_and_other_candidates_are_not_read() -> None:
-    """Counts in a chunk of their own count; a second candidate is no part of the answer."""
+    """Counts in a chunk of their own count; a second candidate is not a part of the answer."""
     other = b'data: {"candidates": [{"index": 1, "content": {"parts": [{"text": "no"}]}}]}\n\n'
     counts = (
         b'data: {"usageMetadata": {"promptTokenCount": 4, "candidatesTokenCount": 1, "toolUsePromptTokenCount": 2}}\n\n'

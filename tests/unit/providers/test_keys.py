@@ -80,7 +80,7 @@ def test_no_key_and_held_keys() -> None:
 
 
 def test_a_key_of_the_systems_key_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`keyring:SERVICE/USER` is looked up by the real package keyring in whatever store is in force, anew at each call."""
+    """`keyring:SERVICE/USER` is looked up by the real package keyring in whatever store is in force, again at each call."""
     keyring = pytest.importorskip("keyring")
     from keyring.backend import KeyringBackend
 

@@ -100,7 +100,7 @@ async def test_a_line_that_cannot_be_read_is_malformed(server, line):
 
 
 async def test_an_answer_that_is_none_is_malformed(server):
-    """A chat completion that does not say why it finished is no answer; its neighbour is."""
+    """A chat completion that does not say why it finished is not an answer; its neighbour is."""
     server.answer = lambda body: (
         (200, {"choices": [{"message": {"content": "x"}}]})
         if body["messages"][-1]["content"] == "two"
@@ -114,7 +114,7 @@ async def test_an_answer_that_is_none_is_malformed(server):
 
 
 async def test_a_batch_without_an_id_is_malformed(server):
-    """What cannot be looked at again is no batch."""
+    """What cannot be looked at again is not a batch."""
     server._shown = lambda batch: {"status": "validating"}
     with pytest.raises(MalformedReply, match="no `id`"):
         await door(server).submit({"a": asked()}, "m")

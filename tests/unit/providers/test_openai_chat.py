@@ -101,7 +101,7 @@ async def test_pieces_arrive_as_they_are_sent(loopback: Loopback, asked: ModelRe
 
 
 async def test_the_request_id_is_kept(loopback: Loopback, asked: ModelRequest) -> None:
-    """The provider's request id stands in the reply, for its support desk."""
+    """The provider's request id is in the reply, for its support."""
     head = SSE_HEAD.replace(b"\r\n\r\n", b"\r\nX-Request-Id: req_1\r\n\r\n")
     assert (await reply_of(loopback.serve(head + WHOLE), asked)).request_id == "req_1"
 
@@ -153,7 +153,7 @@ async def test_a_reply_is_capped_after_decompression(loopback: Loopback, asked: 
 
 
 async def test_an_error_body_is_capped(loopback: Loopback, asked: ModelRequest) -> None:
-    """A huge error body is read only as far as it is shown, and the status stands."""
+    """A huge error body is read only as far as it is shown, and the status is kept."""
     assert "HTTP 500" in str(await error_of(loopback.json(500, b"x" * (4 << 20)), asked))
 
 
@@ -296,7 +296,7 @@ def test_one_provider_serves_several_loops(loopback: Loopback, asked: ModelReque
 async def test_a_missing_key_sends_nothing(
     loopback: Loopback, asked: ModelRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without the key there is no request, and the hint says how to go on without one."""
+    """Without the key there is no request, and the hint says how to continue without one."""
     monkeypatch.delenv("ORCH_TEST_KEY")
     before = len(loopback.heard)
     error = await error_of(loopback.sse(WHOLE), asked)
@@ -354,7 +354,7 @@ def test_loopback_is_told_by_its_text() -> None:
     "url", ["", "host/v1", "ftp://host/v1", "http://", "https://[", "file:///etc/passwd", "https://host:99999/"]
 )
 def test_an_address_that_is_none(url: str) -> None:
-    """What is no http(s) address is refused when the provider is made."""
+    """What is not an http(s) address is refused when the provider is made."""
     with pytest.raises(BadOption, match="base_url of `p`"):
         OpenAIChat("p", url)
 

@@ -76,7 +76,7 @@ def test_any_text_comes_back(texts: list[str], places: list[int], end: str) -> N
 
 
 def test_a_carriage_return_ends_its_line_at_once() -> None:
-    """An event that ends in CRs is given out before the next packet, and a late LF is no empty line of its own."""
+    """An event that ends in CRs is given out before the next packet, and a late LF is not an empty line of its own."""
     parser = SseParser()
     assert parser.feed(b"data: a\r\r") == [SseEvent("a")]
     assert parser.feed(b"\ndata: b\n\n") == [SseEvent("b")]
@@ -102,7 +102,7 @@ def test_a_line_has_a_cap(chunk_size: int) -> None:
 
 
 def test_an_event_has_a_cap() -> None:
-    """Many short data lines cannot make an event of any size; the cap starts anew with each event."""
+    """Many short data lines cannot make an event of any size; the cap starts again with each event."""
     parser = SseParser(max_event_bytes=50)
     for _ in range(10):
         parser.feed(b"data: " + b"x" * 40 + b"\n\n")

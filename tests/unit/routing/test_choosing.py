@@ -136,7 +136,7 @@ def test_a_rule_over_null_is_an_error_and_no_guess():
 
 
 def test_a_refused_choice_gives_way_to_the_next_and_says_so():
-    """The rule's model cannot answer: the next fitting one does, and both reasons stand in the decision."""
+    """The rule's model cannot answer: the next fitting one does, and both reasons are in the decision."""
     question = ask(RULES, values={"ticket": "x" * 11, "kind": "sales"})
     made = decided(question, rules.by_rules(question), replace(FACTS, unavailable={"big": "no key"}))
     assert made["offer"] == "small"

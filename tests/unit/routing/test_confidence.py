@@ -37,7 +37,7 @@ def test_a_score_that_is_right_already_is_left_about_where_it_is():
 
 
 def test_too_few_labels_calibrate_nothing():
-    """Nineteen labelled answers are refused, with how many are needed; percentages are no confidences."""
+    """Nineteen labelled answers are refused, with how many are needed; percentages are not confidences."""
     with pytest.raises(BadOption, match=f"{LEAST_LABELS} are needed"):
         calibration(overconfident(LEAST_LABELS - 1))
     with pytest.raises(BadOption, match="outside 0 to 1"):
@@ -60,6 +60,6 @@ def test_a_calibration_rises_stays_within_bounds_and_knows_no_order(pairs, shuff
 
 
 def test_without_points_a_score_stays_what_it_is():
-    """No calibration is no change."""
+    """No calibration is not change."""
     assert calibrated([], 0.3) == 0.3
     assert expected_error([]) == 0.0

@@ -44,7 +44,7 @@ def test_five_examples_each_are_learned_from():
 
 
 def test_unseen_messages_find_their_candidate():
-    """Messages that were no example are chosen for as their words say, nine of ten and more."""
+    """Messages that were not examples are chosen for as their words say, nine of ten and more."""
     chooser = SimilarityChooser(Words(), candidates(list(TOPICS), 12))
     asked = [(text, topic) for topic in TOPICS for text in sentences(topic, 10, 1)]
     right = [chooser.choose(text)["choice"] == topic for text, topic in asked]

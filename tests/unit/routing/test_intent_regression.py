@@ -63,7 +63,7 @@ def test_the_curve_recovers_its_coefficients_and_stays_finite():
 
 
 def test_features_are_those_of_at_least_two_texts():
-    """A word of one text is no column; words and n-grams are unit vectors of their own; unknown texts have no column."""
+    """A word of one text is not a column; words and n-grams are unit vectors of their own; unknown texts have no column."""
     counted = [count_features(text) for text in ("Top up my card", "top up failed", "my PIN")]
     features = TextFeatures(counted)
     assert {"w top", "w up", "w top up", "w my", "c <top"} <= set(features.columns)

@@ -127,7 +127,7 @@ async def test_the_smallest_model_that_passes_a_function_of_the_notebook(models)
     assert run.result() == {"label": "no"}
     assert [c for c in calls(run) if c[0] == "check"] == [("check", "passes")] * 2
     ladder = next(c for c in choices(spans(run.events)) if c.of == "answer")
-    assert ladder.rungs == ["small: did not pass, `passes` said no", "mid: passed, `passes` said yes"]
+    assert ladder.steps == ["small: did not pass, `passes` said no", "mid: passed, `passes` said yes"]
 
 
 async def test_a_check_that_is_missing_or_breaks_is_a_failed_rung_and_says_so(models):
@@ -295,7 +295,7 @@ async def test_a_budget_that_refuses_the_next_rung_keeps_the_answer_there_is(rt,
 
     assert run.result() == {"label": "yes"}
     finished = next(e for e in run.events if isinstance(e, ev.Finished))
-    assert "no rung passed" in finished.decision["route"]["because"]
+    assert "no step passed" in finished.decision["route"]["because"]
     assert run.spent_usd == Decimal("0.0002")
 
 

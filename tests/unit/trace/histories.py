@@ -33,7 +33,7 @@ SPECIALISTS = ("billing", "technical", "sales", "general")
 
 
 def support_plan() -> Plan:
-    """DESIGN 2.1's graph: a choice, a group, a loop, a gate, a person and an effect."""
+    """The graph of the design: a choice, a group, a loop, a gate, a person and an effect."""
     score = by_node("qa", "score")
     nodes = (
         agent("triage", "small", by_input("ticket"), by_node("qa", "feedback", back=True, optional=True),

@@ -121,7 +121,7 @@ def test_typed_state_is_told_with_its_reducer_at_work():
 
 
 def test_a_failed_step_changes_nothing_and_says_why():
-    """What a failed step did is not in the state; the reason stands in its place."""
+    """What a failed step did is not in the state; the reason is in its place."""
     (step,) = [s for s in state_steps(h.failed_run()) if s.key == "billing"]
     assert step.changes == []
     assert step.failed.startswith("ProviderUnavailable")

@@ -95,7 +95,7 @@ def test_details_come_in_the_order_of_what_somebody_looks_for():
 
 
 def text(data: dict, value):
-    """A text that stands at a place of `texts`, or is itself."""
+    """A text that is in a place of `texts`, or is itself."""
     return data["texts"][value] if isinstance(value, int) else value
 
 
@@ -146,7 +146,7 @@ def test_the_reckoned_size_is_that_of_the_file(tmp_path):
 
 
 def test_an_update_of_a_run_under_way_takes_32_kb():
-    """While 200 agents answer at once, or 10,000 spans are there already, an update stays within 32 kB and says how it stands."""
+    """While 200 agents answer at once, or 10,000 spans are there already, an update stays within 32 kB and says its status."""
     for make, alive in (
         (lambda: h.map_run(200)[:-12], True),
         (lambda: long_conversations(10_000)[:-3], True),

@@ -149,7 +149,7 @@ def test_displays_are_deterministic():
 
 
 def test_status_is_said_by_glyph_and_word():
-    """No state is told by colour alone: wherever a state is shown, its word stands beside its glyph."""
+    """No state is told by colour alone: wherever a state is shown, its word is beside its glyph."""
     drawn = svg(run_view(h.support_run()).picture)
     assert "</tspan> success</text>" in drawn
     assert "– skipped</text>" in drawn
@@ -256,7 +256,7 @@ def test_a_run_seen_by_a_person_needs_no_matplotlib():
 
 
 def test_the_svg_is_well_formed():
-    """The picture is XML as it stands, whatever names and conditions it shows."""
+    """The picture is XML as it is, whatever names and conditions it shows."""
     for make in h.EVERY.values():
         for view in run_view(make()).graphs:
             ET.fromstring(svg(view) or "<svg/>")
@@ -380,7 +380,7 @@ def test_long_texts_are_cut_in_every_form():
 
 
 def test_a_batch_shows_progress_and_rows():
-    """A batch says how many rows are where, what they cost, why it stopped, and how to go on."""
+    """A batch says how many rows are where, what they cost, why it stopped, and how to continue."""
     rows = [Row(i, {"ticket": f"t{i}"}, "done", str(i), {"team": "a"}, seconds=0.5) for i in range(3)]
     rows += [Row(3, {"ticket": "t3"}, "failed", error="ProviderTimeout"), Row(4, {"ticket": "t4"})]
     batch = BatchHandle("12", "support", rows, stopped="the budget is used up")

@@ -150,7 +150,7 @@ def labelled(draw):
 
 @given(labelled())
 def test_labels_of_forward_arrows_do_not_overlap(graph):
-    """Labels stand beside their arrows' heads, none on another and none on a box."""
+    """Labels are beside their arrows' heads, none on another and none on a box."""
     n, made = graph
     links = [Link(f"n{a}", f"n{b}", float(w), False, lines) for a, b, w, lines in made]
     lay_ = layout([Box(f"n{i}", 70.0, 30.0) for i in range(n)], links)
@@ -206,7 +206,7 @@ def test_long_arrows_are_straight():
 
 
 def test_arrows_are_kept_short_by_the_layers():
-    """What only feeds a late node stands beside it; a late end pulls its own chain along."""
+    """What only feeds a late node is beside it; a late end pulls its own chain along."""
     names = ["a", "b", "c", "d", "late", "later"]
     links = [Link("a", "b"), Link("b", "c"), Link("c", "d"), Link("late", "later"), Link("later", "d")]
     made = layout([Box(n, 60, 30) for n in names], links)
@@ -215,7 +215,7 @@ def test_arrows_are_kept_short_by_the_layers():
 
 
 def test_a_redrawn_graph_keeps_its_order():
-    """Only sizes change while a run goes on: what stands above what does not, and a redraw costs no new search."""
+    """Only sizes change while a run is under way: what is above what does not change, and a redraw costs no new search."""
     rng = random.Random(3)
     links = [Link(f"n{rng.randrange(i)}", f"n{i}") for i in range(1, 60)] + [
         Link(f"n{i}", f"n{i + 9}") for i in range(50)

@@ -56,7 +56,7 @@ def test_a_figure_has_the_coordinates_of_the_interactive_picture(make):
 
 
 def test_a_figure_says_what_the_picture_says():
-    """Names, states, money and conditions of a run stand in its figure."""
+    """Names, states, money and conditions of a run are in its figure."""
     texts = said(plot_graph(run_view(h.support_run()).picture))
     for fact in (
         "billing",
@@ -111,7 +111,7 @@ def test_dollars_over_time_end_at_the_bill():
 
 @pytest.mark.parametrize("payload", ["$\\frac{1}{0$ and $x$", *shared_payloads()])
 def test_hostile_text_is_only_text_in_a_figure(payload):
-    """What stands between dollar signs is no formula, control characters are shown as escapes; drawing never fails."""
+    """What is between dollar signs is not a formula, control characters are shown as escapes; drawing never fails."""
     safe = payload.encode("utf-8", "replace").decode()
     figure, axes = chart_axes(safe, x=safe)
     text = words(axes, 0, 0, safe)

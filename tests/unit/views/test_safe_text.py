@@ -65,6 +65,6 @@ def test_long_text_is_cut_and_says_so():
 
 
 def test_data_is_shown_as_json():
-    """Data is indented JSON with its text readable, and what is no JSON has a form too."""
+    """Data is indented JSON with its text readable, and what is not JSON has a form too."""
     assert as_text({"ä": [1, None]}) == '{\n "ä": [\n  1,\n  null\n ]\n}'
     assert as_text(b"abc") == '"3 bytes"'

@@ -56,7 +56,7 @@ def test_a_slip_in_a_filter_names_the_nearest(support):
 
 
 def test_heat_says_where_dollars_tokens_and_seconds_went(support):
-    """Shares add up to one, stand beside the step in words, and tint the picture."""
+    """Shares add up to one, are beside the step in words, and tint the picture."""
     for by in trace.HEATS:
         shown = trace.heat(support, by)
         assert sum(shown.value.values()) == pytest.approx(1.0)
