@@ -54,7 +54,7 @@ def python_prose(source: str, every_string: bool) -> Iterator[tuple[int, str, bo
         if (
             isinstance(node, ast.Constant)
             and isinstance(node.value, str)
-            and (every_string and " " in node.value or node in docstrings)
+            and ((every_string and " " in node.value) or node in docstrings)
         ):
             yield node.lineno, node.value, docstrings.get(node, False)
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
