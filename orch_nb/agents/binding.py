@@ -47,7 +47,7 @@ def is_definition(value: object) -> TypeGuard[Graph | Agent]:
     return is_graph(value) or is_agent(value)
 
 
-def facts_of(name: str, target: Any) -> Facts:
+def facts_of(name: str, target: object) -> Facts:
     """Return what `target` is as a node.
 
     Raises
@@ -95,7 +95,7 @@ def _agent_facts(agent: Any) -> Facts:
     )
 
 
-def _function_facts(fn: Callable[..., Any], kind: str) -> Facts:
+def _function_facts(fn: Callable[..., object], kind: str) -> Facts:
     from orch_nb.agents.fingerprint import node_fingerprint
     from orch_nb.agents.source import function_fingerprint, source_hash
     from orch_nb.tools.function import function_spec
@@ -173,7 +173,7 @@ def refuse_secrets(plan: Plan) -> None:
         raise secret_error(next(what for what, part in _parts(plan) if REDACTOR.finds(part)))
 
 
-def _parts(plan: Plan) -> Iterator[tuple[str, Any]]:
+def _parts(plan: Plan) -> Iterator[tuple[str, object]]:
     """Return what a plan consists of, in words, and the part itself."""
     for node in plan.nodes:
         yield f"the name of a node of `{plan.name}`", node.name
@@ -260,7 +260,7 @@ def check_sources(plan: Plan, namespace: Mapping[str, Any], run: str) -> None:
         check_sources(sub, namespace, run)
 
 
-def bound_call(node: PlanNode, target: Callable[..., Any], pool: Executor) -> Callable[..., Any]:
+def bound_call(node: PlanNode, target: Callable[..., object], pool: Executor) -> Callable[..., object]:
     """Return what the driver calls: ``call(values, key=None)``, a value or an awaitable.
 
     Coroutine functions run on the loop. Sync functions run in the pool with the context copied, unless they ask to run
@@ -270,10 +270,10 @@ def bound_call(node: PlanNode, target: Callable[..., Any], pool: Executor) -> Ca
     return _entering(node, target, call) if node.effects else call
 
 
-def _entering(node: PlanNode, target: Callable[..., Any], call: Callable[..., Any]) -> Callable[..., Any]:
+def _entering(node: PlanNode, target: Callable[..., object], call: Callable[..., object]) -> Callable[..., object]:
     """The call of a function with effects: what keeps it from being entered says that nothing was done."""
 
-    def entered(values: dict[str, Any], key: str | None = None) -> Any:
+    def entered(values: dict[str, object], key: str | None = None) -> object:
         given = {**values, KEY_PARAMETER: key} if _nature(target)[0] else values
         try:
             inspect.signature(target).bind(**given)
@@ -286,16 +286,16 @@ def _entering(node: PlanNode, target: Callable[..., Any], call: Callable[..., An
     return entered
 
 
-def _call(node: PlanNode, target: Callable[..., Any], pool: Executor) -> Callable[..., Any]:
+def _call(node: PlanNode, target: Callable[..., object], pool: Executor) -> Callable[..., object]:
     takes_key, is_async = _nature(target)
     if is_async or node.spec.get("inline"):
 
-        def direct(values: dict[str, Any], key: str | None = None) -> Any:
+        def direct(values: dict[str, object], key: str | None = None) -> object:
             return target(**values, **{KEY_PARAMETER: key}) if takes_key else target(**values)
 
         return direct
 
-    def threaded(values: dict[str, Any], key: str | None = None) -> Any:
+    def threaded(values: dict[str, object], key: str | None = None) -> object:
         if takes_key:
             values = {**values, KEY_PARAMETER: key}
         context = contextvars.copy_context()
@@ -305,10 +305,10 @@ def _call(node: PlanNode, target: Callable[..., Any], pool: Executor) -> Callabl
 
 
 @lru_cache(maxsize=4096)
-def _nature(target: Callable[..., Any]) -> tuple[bool, bool]:
+def _nature(target: Callable[..., object]) -> tuple[bool, bool]:
     """Return whether a function takes an idempotency key, and whether it is a coroutine function."""
     try:
-        parameters: Mapping[str, Any] = inspect.signature(target).parameters
+        parameters: Mapping[str, object] = inspect.signature(target).parameters
     except (TypeError, ValueError):
         parameters = {}
     return KEY_PARAMETER in parameters, inspect.iscoroutinefunction(target)

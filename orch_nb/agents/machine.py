@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb.agents.conversation import AgentTask, Conversation
 
@@ -22,7 +22,7 @@ class AgentMachine(AgentTask):
     straight to the next fallback model. Results of tools are kept on that way, so that no tool is called twice.
     """
 
-    def next(self, settled: Sequence[Any]) -> Call | Result:
+    def next(self, settled: Sequence[object]) -> Call | Result:
         """The next call, or the result. The same outcomes give the same answer, in any process."""
         if "route" in self.definition or "second_opinion" in self.definition:
             from orch_nb.agents.routed_conversation import run_routed
@@ -34,7 +34,7 @@ class AgentMachine(AgentTask):
         return conversation.step()
 
 
-def replay(steps: Generator[Call, Any, Result], settled: Sequence[Any]) -> Call | Result:
+def replay(steps: Generator[Call, object, Result], settled: Sequence[object]) -> Call | Result:
     """Return the next step of a conversation that is written as a generator, after these outcomes."""
     try:
         call = next(steps)

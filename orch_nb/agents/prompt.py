@@ -54,7 +54,7 @@ def system_text(definition: dict[str, Any], model: dict[str, Any]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def is_enforced(definition: dict[str, Any], model: dict[str, Any]) -> bool:
+def is_enforced(definition: dict[str, object], model: dict[str, object]) -> bool:
     """Return whether somebody besides us holds this model to the schema."""
     return definition.get("enforce", "provider") != "validate" and bool(model.get("json", True))
 
@@ -81,7 +81,7 @@ def _sentence(text: str) -> str:
 # if it had none. Here the call and the answer are two forms of one JSON object, enforced where JSON can be enforced.
 
 
-def is_emulated(definition: Mapping[str, Any], model: Mapping[str, Any]) -> bool:
+def is_emulated(definition: Mapping[str, object], model: Mapping[str, object]) -> bool:
     """Return whether this model must be asked for tools in words."""
     return bool(definition.get("tools")) and not model.get("tools", True)
 
@@ -109,7 +109,7 @@ def either_schema(tools: Sequence[Mapping[str, Any]], answer: dict[str, Any] | N
     return {"anyOf": [*calls, _object({"answer": answer or {"type": "string"}})]}
 
 
-def split_reply(text: str) -> tuple[str, list[dict[str, Any]]]:
+def split_reply(text: str) -> tuple[str, list[dict[str, object]]]:
     """(answer text, tool calls) of what the model wrote: one of the two is empty."""
     try:
         data = json.loads(unfenced(text))
@@ -141,7 +141,7 @@ def flattened(messages: Sequence[Message]) -> tuple[Message, ...]:
     return tuple(out)
 
 
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
+def _object(properties: dict[str, object]) -> dict[str, object]:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
@@ -163,7 +163,7 @@ _SPECIAL = re.compile(r"<(?=\|)|<(?=/?s>)|<(?=(?:start|end)_of_turn>)|<(?=<?/?SY
 a result could begin a system message; a space behind the first character makes them text."""
 
 
-def marked(value: Any, *, tool: str, request_hash: str, call_id: str) -> str:
+def marked(value: object, *, tool: str, request_hash: str, call_id: str) -> str:
     """The text of a tool's result between its marks, cut at 16,000 characters."""
     text = value if isinstance(value, str) else compact(value)
     text = _SPECIAL.sub(lambda m: f"{m[0]} ", text.translate(_CONTROL))

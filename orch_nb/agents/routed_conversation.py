@@ -8,7 +8,7 @@ that a resume in another process continues with what was decided and decides not
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb.agents.confidence import measured
 from orch_nb.agents.conversation import Conversation
@@ -65,7 +65,7 @@ def _ask_judge(task: AgentTask, decision: Decision) -> Steps:
     return (yield from decide(task, said=judged(outcome, decision["order"])))
 
 
-def _about(row: Mapping[str, Any]) -> str:
+def _about(row: Mapping[str, object]) -> str:
     cost = "an unknown price" if row["expected_usd"] is None else f"about ${row['expected_usd']}"
     return f"{row['model']}, {cost} for this task"
 
@@ -90,7 +90,7 @@ def _ask_in_turn(task: AgentTask, decision: Decision) -> Steps:
 def _run_cascade(task: AgentTask, decision: Decision) -> Steps:
     """Ask step by step, until an answer passes or no step is left."""
     route = task.definition["route"]
-    tried: list[dict[str, Any]] = []
+    tried: list[dict[str, object]] = []
     kept: Answer | None = None
     before: Conversation | None = None
     while True:
@@ -133,7 +133,7 @@ def _run_step(task: AgentTask, decision: Decision, before: Conversation | None, 
     return answer
 
 
-def _step_record(offer: str, answer: Answer, least: float, *, is_top: bool) -> dict[str, Any]:
+def _step_record(offer: str, answer: Answer, least: float, *, is_top: bool) -> dict[str, object]:
     """One step of the record: the model, whether its answer passed, its confidence, and why."""
     error, sure = answer.result.error, answer.sureness
     if error is not None:
@@ -162,7 +162,7 @@ def _sure(answer: Answer) -> float:
     return -1.0 if sure is None or sure.confidence is None else sure.confidence
 
 
-def _end_cascade(task: AgentTask, decision: Decision, answer: Answer, tried: list[dict[str, Any]]) -> Answer:
+def _end_cascade(task: AgentTask, decision: Decision, answer: Answer, tried: list[dict[str, object]]) -> Answer:
     last = tried[-1]
     answer.note = {"how": decision["how"], "by": "cascade", "ladder": tried, "because": last["because"]}
     if answer.conversation is not None:
@@ -178,7 +178,7 @@ def _end_cascade(task: AgentTask, decision: Decision, answer: Answer, tried: lis
     return answer
 
 
-def _nobody(name: str, tried: list[dict[str, Any]]) -> ErrorInfo:
+def _nobody(name: str, tried: list[dict[str, object]]) -> ErrorInfo:
     rows = "; ".join(f"`{row['offer']}`: {row['because']}" for row in tried)
     return ErrorInfo(
         SemanticFailure.code, "SemanticFailure", f"no model of the ladder of `{name}` passed: {rows}", "semantic",

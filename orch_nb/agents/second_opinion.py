@@ -79,7 +79,7 @@ def _ask_second(task: AgentTask, first: Answer, name: str, because: str) -> Step
 
 
 def _weighing_conversation(
-    task: AgentTask, conversation: Conversation, model: dict[str, Any], one: Any, other: Any
+    task: AgentTask, conversation: Conversation, model: dict[str, object], one: object, other: object
 ) -> Conversation:
     """The question once more, with both answers. Which model gave which is not said: it would weigh."""
     body = (
@@ -93,6 +93,6 @@ def _weighing_conversation(
     return made
 
 
-def _shorten(value: Any) -> str:
+def _shorten(value: object) -> str:
     text = value if isinstance(value, str) else compact(value)
     return text[:MAX_SHOWN]

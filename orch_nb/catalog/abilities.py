@@ -76,7 +76,7 @@ ABILITIES: dict[str, dict[str, Ability]] = {
 """Family -> task -> ability. Families that nobody measured are not in it, and give no warning."""
 
 
-def tasks_of(schema: Mapping[str, Any] | None, *, has_tools: bool, prompt: str = "") -> dict[str, str]:
+def tasks_of(schema: Mapping[str, object] | None, *, has_tools: bool, prompt: str = "") -> dict[str, str]:
     """Tasks that an agent's shape asks for -> the part of its definition that says so.
 
     Parameters
@@ -127,7 +127,9 @@ def warnings(agent: Any, model_family: str, model: str = "") -> list[str]:
     return out
 
 
-def failing(model_family: str, schema: Mapping[str, Any] | None, *, has_tools: bool, prompt: str = "") -> list[Ability]:
+def failing(
+    model_family: str, schema: Mapping[str, object] | None, *, has_tools: bool, prompt: str = ""
+) -> list[Ability]:
     """Return what models of this family were measured to fail at, of what is asked; [] for families that nobody measured."""
     known = ABILITIES.get(model_family, {})
     tasks = tasks_of(schema, has_tools=has_tools, prompt=prompt) if known else {}

@@ -66,7 +66,7 @@ class ModelBook:
     is_local_installed: Callable[[], bool] = lambda: False
     environ: Mapping[str, str] | None = None
     prices: PriceBook = field(default_factory=PriceBook)
-    calibration: Callable[[str, str], Any] = lambda *_: None
+    calibration: Callable[[str, str], object] = lambda *_: None
     _own: dict[str, Offer | str] = field(default_factory=dict)
     _providers: dict[str, str] = field(default_factory=lambda: dict(KEYS))
     _files: dict[str, Path] = field(default_factory=dict)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 FREE_PROVIDERS = frozenset({"local", "echo", "scripted", "ollama", "vllm", "llamacpp"})
 """Providers that run in this process or are the user's own servers: nobody bills them, so their price is known to be 0.
@@ -60,7 +59,7 @@ class Offer:
         """True if it computes in this machine: the embedded model, or a GGUF file of the user's own (``local:NAME``)."""
         return self.provider == "local" or self.provider.startswith("local:")
 
-    def definition(self) -> dict[str, Any]:
+    def definition(self) -> dict[str, object]:
         """Return what a plan keeps of it."""
         made = {
             "name": self.name,

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from orch_nb.schema.messages import Json, ModelRequest
 
     Scripted = (
-        str | dict[str, Any] | list[Any] | Reply | tuple[Any, ...] | BaseException | Callable[[ModelRequest], Any]
+        str
+        | dict[str, object]
+        | list[object]
+        | Reply
+        | tuple[object, ...]
+        | BaseException
+        | Callable[[ModelRequest], object]
     )
 
 BYTES_PER_TOKEN = 4
@@ -110,7 +116,7 @@ class ScriptedProvider:
 
     def __init__(
         self,
-        replies: Iterable[Scripted] | Callable[[ModelRequest], Any],
+        replies: Iterable[Scripted] | Callable[[ModelRequest], object],
         *,
         name: str = "scripted",
         gate: Callable[[ModelRequest], Awaitable[object]] | None = None,
@@ -119,7 +125,7 @@ class ScriptedProvider:
         self.requests: list[ModelRequest] = []
         self._gate = gate
         self._always = replies if callable(replies) else None
-        self._script: list[Any] = [] if callable(replies) else _list(replies)
+        self._script: list[object] = [] if callable(replies) else _list(replies)
 
     async def stream(self, request: ModelRequest, /) -> AsyncIterator[ModelEvent]:
         """The next reply of the script.
@@ -144,7 +150,7 @@ class ScriptedProvider:
     async def aclose(self) -> None:
         """Nothing is held."""
 
-    def _next(self, number: int, request: ModelRequest) -> Any:
+    def _next(self, number: int, request: ModelRequest) -> object:
         if self._always is not None:
             return self._always
         if number > len(self._script):
@@ -163,7 +169,7 @@ def _list(replies: Any) -> list[Any]:
     return list(replies)
 
 
-def _events(request: ModelRequest, reply: Any) -> Iterator[ModelEvent]:
+def _events(request: ModelRequest, reply: object) -> Iterator[ModelEvent]:
     match reply:
         case BaseException() | type():
             raise reply
@@ -285,7 +291,7 @@ class _Maker:
         return schema
 
     def _target(self, reference: Json) -> dict[str, Json]:
-        found: Any = self._root
+        found: object = self._root
         for step in str(reference).removeprefix("#").split("/")[1:]:
             key = step.replace("~1", "/").replace("~0", "~")
             found = found.get(key) if isinstance(found, dict) else None

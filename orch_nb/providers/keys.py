@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
 from orch_nb.errors import AuthFailed
 from orch_nb.schema.secrets import REDACTOR
@@ -42,7 +42,7 @@ class Key:
     def __repr__(self) -> str:
         return HIDDEN
 
-    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("a key is not pickled")
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from orch_nb.providers.transport.checked_json import BadCount, count_in, shown
 from orch_nb.schema.messages import Usage
 
 
-def usage_of(sent: Any) -> Usage | None:
+def usage_of(sent: object) -> Usage | None:
     """The normalised usage of one call; None when none was sent.
 
     Returns
@@ -32,7 +30,7 @@ def usage_of(sent: Any) -> Usage | None:
         return Usage(bad=str(fault))
 
 
-def _check(sent: dict[str, Any]) -> Usage:
+def _check(sent: dict[str, object]) -> Usage:
     read, written = count_in(sent, "prompt_tokens"), count_in(sent, "completion_tokens")
     if read is None or written is None:
         raise BadCount("prompt_tokens or completion_tokens is missing")
@@ -48,11 +46,11 @@ def _check(sent: dict[str, Any]) -> Usage:
     return Usage(read, written, cached, reasoned)
 
 
-def _counted_beside(sent: dict[str, Any], read: int, written: int, reasoned: int) -> bool:
+def _counted_beside(sent: dict[str, object], read: int, written: int, reasoned: int) -> bool:
     total = count_in(sent, "total_tokens")
     return total is not None and total == read + written + reasoned
 
 
-def _detail(sent: dict[str, Any], group: str, field: str) -> int | None:
+def _detail(sent: dict[str, object], group: str, field: str) -> int | None:
     inner = sent.get(group)
     return count_in(inner, field) if isinstance(inner, dict) else None

@@ -10,14 +10,17 @@ from orch_nb.routing.learned.proposal import by_learning
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
-    from typing import Any
 
     from orch_nb.routing.decision import Candidate, Question
     from orch_nb.routing.learned.proposal import Advice, Log
 
 
 def by_auto(
-    question: Question, candidates: list[Candidate], advice: Advice | None, log: Log, accepted: Mapping[str, Any] | None
+    question: Question,
+    candidates: list[Candidate],
+    advice: Advice | None,
+    log: Log,
+    accepted: Mapping[str, object] | None,
 ) -> Decision:
     """The way that the evidence allows, and which it was.
 

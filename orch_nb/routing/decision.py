@@ -65,10 +65,10 @@ class Decision:
     by: str = ""
     ask: str = ""
     seen: Mapping[str, Any] = field(default_factory=dict)
-    tried: Sequence[Mapping[str, Any]] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
+    tried: Sequence[Mapping[str, object]] = ()
+    options: Mapping[str, object] = field(default_factory=dict)
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, object]:
         """Plain data, as it is recorded; the machine continues with nothing else."""
         chosen = next((c for c in self.candidates if c.offer.name == self.chosen), None)
         made: dict[str, Any] = {
@@ -127,7 +127,7 @@ def no_offer(agent: str, candidates: Sequence[Candidate]) -> NoOffer:
     )  # fmt: skip
 
 
-def _text(usd: Any) -> str | None:
+def _text(usd: object) -> str | None:
     return None if usd is None else str(usd)
 
 
@@ -145,7 +145,7 @@ class Candidate:
     score: float | None = None
     why_not: str = ""
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, object]:
         """Plain data, as a decision keeps it."""
         made: dict[str, Any] = {
             "offer": self.offer.name,
@@ -169,7 +169,7 @@ class Route:
     expected_usd: Decimal | None
     candidates: tuple[Candidate, ...] = field(default=())
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, object]:
         """Return what the `Sent` event keeps: all candidates, what each would have cost, and why each was refused."""
         return {
             "offer": self.offer.name,
@@ -220,11 +220,11 @@ class Question:
     agent: str
     route: Mapping[str, Any]
     request: ModelRequest
-    values: Mapping[str, Any]
+    values: Mapping[str, object]
     prompt: str
     fallback: tuple[str, ...] = ()
     needs: frozenset[str] = frozenset()
-    tried: tuple[Mapping[str, Any], ...] = ()
+    tried: tuple[Mapping[str, object], ...] = ()
     keeps: bool = False
     said: Mapping[str, Any] | None = None
     sla_s: float | None = None
@@ -235,7 +235,7 @@ class Question:
         """The candidates, then the fallback models, each once."""
         return tuple(dict.fromkeys((*self.route["models"], *self.fallback)))
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, object]:
         """Return what the `Sent` event keeps. The prompt is not in it: the call that follows says it."""
         made: dict[str, Any] = {"agent": self.agent, "how": self.route["how"], "models": list(self.models)}
         if self.tried:

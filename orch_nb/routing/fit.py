@@ -13,10 +13,10 @@ DESCRIPTION_SHARE = 0.8
 
 def by_fit(
     similarity: Mapping[str, float],
-    facts: Mapping[str, Mapping[str, Any]],
+    facts: Mapping[str, Mapping[str, object]],
     unavailable: Mapping[str, str],
     threshold: float,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The decision of `by fit`: the choice (None: nobody fits), and every candidate's factors with their values.
 
     Parameters

@@ -108,7 +108,7 @@ def judged(outcome: Any, names: Sequence[str]) -> dict[str, Any]:
     return {"choice": choice, "reason": " ".join(str(data.get("reason") or "").split())[:MAX_REASON]}
 
 
-def _read(text: str) -> Mapping[str, Any]:
+def _read(text: str) -> Mapping[str, object]:
     start, end = text.find("{"), text.rfind("}")
     try:
         data = json.loads(text[start : end + 1]) if 0 <= start < end else {}

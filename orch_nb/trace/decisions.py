@@ -129,7 +129,7 @@ def _option(row: Mapping[str, Any], chosen: str, because: str, asked: set[str]) 
     return made
 
 
-def _describe_step(row: Mapping[str, Any]) -> str:
+def _describe_step(row: Mapping[str, object]) -> str:
     return f"{row.get('offer')}: {'passed' if row.get('passed') else 'did not pass'}, {row.get('because', '')}"
 
 
@@ -189,7 +189,7 @@ def _of_second(span: Span, route: Mapping[str, Any]) -> Choice:
     return choice
 
 
-def _sureness(route: Mapping[str, Any]) -> str:
+def _sureness(route: Mapping[str, object]) -> str:
     """Return how sure an answer is, and by what; a number that the model stated is marked, and one that no labels back."""
     confidence, measured = route.get("confidence"), str(route.get("measured", ""))
     figure = "not measured" if confidence is None else f"{confidence:.2f}"
@@ -235,7 +235,7 @@ def _of_conditions(span: Span, predicates: Mapping[str, Any]) -> Choice:
     return Choice(span.key, span.node, span.round, "node", "when", chosen, "every true condition is taken", options)
 
 
-def _what_was_seen(value: Any) -> str:
+def _what_was_seen(value: object) -> str:
     if isinstance(value, dict) and "result" in value:
         return f"{'true' if value['result'] else 'false'} ({', '.join(f'{k} = {brief(v, 40)}' for k, v in value.get('values', {}).items())})"
     return brief(value, 160)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb import display
 from orch_nb.trace.span import CALLS
@@ -89,7 +89,7 @@ class RunDiff:
         changed = sum(pair.what != "same" for pair in self.pairs)
         return f"<run {self.a.run} and run {self.b.run}: {changed} of {len(self.pairs)} steps are different>"
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> object:
         return display.bundle(self)
 
 
@@ -149,7 +149,7 @@ def _what(a: Span | None, b: Span | None) -> str:
     )
 
 
-def text_diff(a: Any, b: Any) -> list[DiffLine]:
+def text_diff(a: object, b: object) -> list[DiffLine]:
     """The lines that are different, with `AROUND` equal lines around them; each side is cut at `MAX_LINES` lines."""
     left, right = _lines(a), _lines(b)
     out: list[DiffLine] = []
@@ -161,7 +161,7 @@ def text_diff(a: Any, b: Any) -> list[DiffLine]:
     return [*out[out[:1] == [(" ", "…")] :], *([(" ", f"… {cut:,} more lines not compared")] if cut > 0 else [])]
 
 
-def _lines(value: Any) -> list[str]:
+def _lines(value: object) -> list[str]:
     """A value as lines: text as it is, data as indented JSON with its keys in order."""
     if isinstance(value, str):
         return value.splitlines()

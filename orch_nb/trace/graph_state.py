@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb.engine.reading import path_text, stated_paths
 
@@ -63,7 +63,7 @@ class Outcome:
     """How a condition came out in one round: the values it saw, and whether it held."""
 
     round: int
-    values: dict[str, Any]
+    values: dict[str, object]
     result: bool
     exhausted: bool = False
 
@@ -96,7 +96,7 @@ class ChoiceView:
     text: str
     how: str = "field"
     choice: str = ""
-    decisions: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    decisions: list[tuple[int, dict[str, object]]] = field(default_factory=list)
 
 
 @dataclass(slots=True)

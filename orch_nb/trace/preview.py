@@ -8,7 +8,7 @@ LIMIT = 160
 """Characters: about one line of a wide notebook."""
 
 
-def brief(value: Any, limit: int = LIMIT) -> str:
+def brief(value: object, limit: int = LIMIT) -> str:
     """`value` as one line of at most `limit` characters, cut with "…". O(limit), however large the value is."""
     if value.__class__ is str:
         return _cut(" ".join(value[: 4 * limit].split()), limit, len(value) > 4 * limit)
@@ -21,7 +21,7 @@ def _cut(text: str, limit: int, more: bool = False) -> str:
     return text if len(text) <= limit and not more else text[: limit - 1] + "…"
 
 
-def _write(value: Any, out: list[str], left: int, depth: int) -> int:
+def _write(value: object, out: list[str], left: int, depth: int) -> int:
     """Append `value` to `out`; returns the characters left. Stops when none are."""
     if left <= 0:
         return left
@@ -39,7 +39,7 @@ def _first(items: Any, left: int) -> list[Any]:
     return [item for _, item in zip(range(left // 2 + 1), items, strict=False)]
 
 
-def _write_items(rows: list[tuple[str, Any]], brackets: str, out: list[str], left: int, depth: int) -> int:
+def _write_items(rows: list[tuple[str, object]], brackets: str, out: list[str], left: int, depth: int) -> int:
     out.append(brackets[0])
     left -= 1
     for i, (name, value) in enumerate(rows):
@@ -52,7 +52,7 @@ def _write_items(rows: list[tuple[str, Any]], brackets: str, out: list[str], lef
     return left - 1
 
 
-def _scalar(value: Any, left: int) -> str:
+def _scalar(value: object, left: int) -> str:
     if value.__class__ is str:
         return '"' + " ".join(value[: left + 1].split()) + '"'
     if value is None or value.__class__ is bool:

@@ -33,7 +33,7 @@ class StateView:
 
     name: str
     reducer: str
-    value: Any
+    value: object
     writers: tuple[str, ...]
     readers: tuple[str, ...]
 
@@ -66,13 +66,13 @@ class RunView:
     started_at: float
     wall_s: float
     notebook: str
-    inputs: dict[str, Any]
-    output: Any
+    inputs: dict[str, object]
+    output: object
     error: ErrorInfo | None
     failed_node: str
     attended: bool
     resumed: int
-    parent: dict[str, Any] | None
+    parent: dict[str, object] | None
     spans: list[Span]
     starts: list[float | None]
     bill: Bill

@@ -155,7 +155,7 @@ def _activations(rows: Iterable[Span]) -> list[tuple[Span | None, list[Span]]]:
     return made
 
 
-def _words_of(request: Any) -> str:
+def _words_of(request: object) -> str:
     """Return what a request says, without the settings in which samples of one prompt differ."""
     return compact(request["messages"] if isinstance(request, dict) and "messages" in request else request)
 

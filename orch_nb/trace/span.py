@@ -79,7 +79,7 @@ class Span:
     first_token_s: float | None = None
     input_text: str = ""
     output_text: str = ""
-    request: Any = None
+    request: object = None
     value: Any = None
     model: str = ""
     target: str = ""
@@ -103,7 +103,7 @@ class Span:
     error: ErrorInfo | None = None
     decision: dict[str, Any] | None = None
     taken: tuple[int, ...] | None = ()
-    source: dict[str, Any] | None = None
+    source: dict[str, object] | None = None
     diff: str = ""
     by: str = ""
     schema: str = ""

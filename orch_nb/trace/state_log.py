@@ -95,13 +95,13 @@ def path_of(event: Any) -> str:
     return f"{event.frame}/{name}" if event.frame else name
 
 
-def _value_written(state: RunState, frame: str, name: str) -> Any:
+def _value_written(state: RunState, frame: str, name: str) -> object:
     found = state.frames.get(frame)
     row = found.state.get(name) if found is not None else None
     return None if row is None or row.value is MISSING else row.value
 
 
-def _note(step: StateStep, known: dict[str, str], name: str, value: Any) -> None:
+def _note(step: StateStep, known: dict[str, str], name: str, value: object) -> None:
     """Add what is different now."""
     parts = (
         {f"{name}.{k}": v for k, v in value.items()}

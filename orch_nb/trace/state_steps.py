@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb.engine.state import MISSING
 from orch_nb.errors import OrchError, nearest
@@ -26,7 +26,7 @@ def state_steps(events: Iterable[Event]) -> list[StateStep]:
     return log.steps
 
 
-def state_at(events: Sequence[Event], step: str) -> dict[str, Any]:
+def state_at(events: Sequence[Event], step: str) -> dict[str, object]:
     """The state right after a step: typed fields and the latest value of each node of the run's own graph.
 
     Parameters
@@ -50,7 +50,7 @@ def state_at(events: Sequence[Event], step: str) -> dict[str, Any]:
         near = nearest(step, ended)
         hint = f"did you mean `{near}`?" if near else f"there are: {', '.join(list(ended)[:12])}" if ended else ""
         raise OrchError(f"no step `{step}` has ended.", hint=hint)
-    walk, values = Walk(), dict[str, Any]()
+    walk, values = Walk(), dict[str, object]()
     for event in events[: last + 1]:
         walk.feed(event)
         if (

@@ -131,6 +131,6 @@ def rows_table(rows: Sequence[Any]) -> Table:
     return table
 
 
-def batch_bundle(batch: Any) -> Bundle:
+def batch_bundle(batch: object) -> Bundle:
     """A batch: how many rows are where, what it cost, the first rows."""
     return bundle(batch_text(batch), batch_html(batch))

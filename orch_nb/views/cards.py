@@ -93,7 +93,7 @@ def _limits(spec: Any) -> str:
     return ", ".join(parts)
 
 
-def _budget_text(budget: Any) -> str:
+def _budget_text(budget: object) -> str:
     """A budget as it is shown: ``$0.01, 5 calls``."""
     text = str(budget)
     return f"${text}" if getattr(budget, "usd", budget) is not None else text
@@ -108,7 +108,7 @@ def _enforcement(spec: Any) -> str:
     return f"checked {how.get(spec.enforce, 'here')}"
 
 
-def _route_text(route: Any) -> str:
+def _route_text(route: object) -> str:
     """Return how the model is chosen, as it is written."""
     if route is None:
         return ""
@@ -132,7 +132,7 @@ def _models_text(agent: Any) -> str:
     return " else ".join(out) if agent.spec.route is None else f"one of {', '.join(out)}"
 
 
-def _model_note(agent: Any, name: str) -> str:
+def _model_note(agent: object, name: str) -> str:
     from orch_nb.catalog import models
 
     try:
@@ -204,7 +204,7 @@ def stated_notes(view: GraphView) -> list[str]:
     ]
 
 
-def misread_notes(spec: GraphSpec, namespace: Mapping[str, Any]) -> list[str]:
+def misread_notes(spec: GraphSpec, namespace: Mapping[str, object]) -> list[str]:
     """Return what the agents' conditions read that is nearly what their prompts do: one input more than was meant."""
     from orch_nb.agents.agent import Agent
 
@@ -217,7 +217,7 @@ def misread_notes(spec: GraphSpec, namespace: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def spec_view(spec: GraphSpec, namespace: Mapping[str, Any]) -> GraphView:
+def spec_view(spec: GraphSpec, namespace: Mapping[str, object]) -> GraphView:
     """The picture of an edited graph that need not compile: unknown names are marked."""
     view = GraphView(spec.name, groups=dict(spec.groups), out=spec.out)
     for node in spec.nodes.values():
@@ -233,14 +233,14 @@ def spec_view(spec: GraphSpec, namespace: Mapping[str, Any]) -> GraphView:
     return view
 
 
-def _spec_node(node: NodeSpec, namespace: Mapping[str, Any], *, is_out: bool) -> NodeView:
+def _spec_node(node: NodeSpec, namespace: Mapping[str, object], *, is_out: bool) -> NodeView:
     target = node.target if node.target is not None else namespace.get(node.of or node.name)
     kind = node.kind or getattr(target, "kind", "") or _kind_of(target)
     known = node.kind in ("human", "switch", "barrier") or target is not None
     return NodeView(node.name, kind, node.of, node.gate, known=known, is_out=is_out)
 
 
-def _kind_of(target: Any) -> str:
+def _kind_of(target: object) -> str:
     name = type(target).__name__
     return {"Agent": "agent", "Graph": "graph", "Tool": "tool"}.get(name, "")
 
@@ -282,11 +282,11 @@ def graph_facts(view: GraphView) -> str:
     return " · ".join(parts)
 
 
-def namespace() -> Mapping[str, Any]:
+def namespace() -> Mapping[str, object]:
     """The notebook's variables; empty outside of IPython (which is not imported for it)."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
-    found: Mapping[str, Any] = {} if shell is None else shell.user_ns
+    found: Mapping[str, object] = {} if shell is None else shell.user_ns
     return found
 
 
@@ -312,7 +312,7 @@ def agent_bundle(agent: Any, *, names: Mapping[str, Any] | None = None) -> Bundl
     return bundle(agent_text(agent, used_by=used, notes=notes), agent_html(agent, used_by=used, notes=notes))
 
 
-def users_of(name: str, names: Mapping[str, Any]) -> list[str]:
+def users_of(name: str, names: Mapping[str, object]) -> list[str]:
     """Graphs of the namespace in which an object of this name is a node, in alphabetical order."""
     found = []
     for key in sorted(k for k in names if not k.startswith("_")):
@@ -326,7 +326,7 @@ def users_of(name: str, names: Mapping[str, Any]) -> list[str]:
 
 
 @draws("orch_nb.graph.builder.Graph", "figure")
-def graph_figure(graph: Any, *, names: Mapping[str, Any] | None = None) -> Picture:
+def graph_figure(graph: object, *, names: Mapping[str, object] | None = None) -> Picture:
     """A graph as a matplotlib figure, where its card has it."""
     from orch_nb.views.plots.graph import plot_graph
 

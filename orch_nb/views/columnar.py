@@ -6,7 +6,7 @@ A notebook is saved with an indent, so that each number of a list costs a dozen 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb.views.safe_text import FIELD_LIMIT, as_text
 
@@ -69,7 +69,7 @@ class Texts:
         self.kept: list[Packed] = []
         self._places: dict[str, int] = {}
 
-    def put(self, value: Any, limit: int = FIELD_LIMIT) -> str | int:
+    def put(self, value: object, limit: int = FIELD_LIMIT) -> str | int:
         """Return what stands for `value` as text: itself where it is short, else its place in `kept`. Cut to `limit`, with a mark."""
         text = as_text(value, limit)
         if len(text) <= _SHORT:
@@ -91,7 +91,7 @@ class Texts:
         del self.kept[mark:]
 
 
-def saved_bytes(value: Any) -> int:
+def saved_bytes(value: object) -> int:
     """Bytes that a form of a display takes in a saved notebook, about: text as its lines, data as indented JSON."""
     if isinstance(value, str):
         return sum(
@@ -101,6 +101,6 @@ def saved_bytes(value: Any) -> int:
     return len(made.encode()) + (_INDENT - 1) * (made.count("\n") + 1)
 
 
-def sent_bytes(value: Any) -> int:
+def sent_bytes(value: object) -> int:
     """Bytes that a form of a display takes on its way to the front end."""
     return len(json.dumps(value, ensure_ascii=False).encode())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb.routing.learned.proposal import acceptance_text
 from orch_nb.trace.decisions import choices
@@ -130,7 +130,7 @@ def option_table(options: Sequence[Option]) -> Table:
     return table.without_empty()
 
 
-def data(choice: Choice) -> dict[str, Any]:
+def data(choice: Choice) -> dict[str, object]:
     """One decision as plain data, for whoever draws it."""
     made = {
         "key": choice.key, "of": choice.of, "how": choice.how, "chosen": choice.chosen, "because": clean(choice.because, FIELD),
@@ -140,7 +140,7 @@ def data(choice: Choice) -> dict[str, Any]:
     return {k: v for k, v in made.items() if v not in ("", [])}
 
 
-def _option_data(one: Option) -> dict[str, Any]:
+def _option_data(one: Option) -> dict[str, object]:
     made = {
         "name": one.name, "verdict": one.verdict, "why": clean(one.why, FIELD), "model": one.model,
         "score": None if one.score is None else round(one.score, 4),
@@ -197,7 +197,7 @@ def _not_chosen(option: Option) -> str:
     )
 
 
-def _because(made: dict[str, Any]) -> str:
+def _because(made: dict[str, object]) -> str:
     parts = []
     if isinstance(made.get("margin"), float):
         parts.append(f"margin {made['margin']:.2f}")

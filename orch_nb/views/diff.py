@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb.display import draws
 from orch_nb.views import html
@@ -49,7 +49,7 @@ def diff_html(made: RunDiff) -> str:
     return html.panel(*parts)
 
 
-def diff_data(made: RunDiff) -> dict[str, Any]:
+def diff_data(made: RunDiff) -> dict[str, object]:
     """The same as plain data: text diffs for as long as there is room, what is left out counted."""
     pairs = _pairs_shown(made)
     rows = [_row(pair) for pair in pairs]
@@ -167,18 +167,18 @@ def _diff_html(pair: Pair) -> str:
     return f'<div style="{style}">{rows}</div>'
 
 
-def _run(view: RunView) -> dict[str, Any]:
+def _run(view: RunView) -> dict[str, object]:
     total = view.bill.total
     return {"run": view.run, "graph": view.graph, "status": view.status, "wall_s": round(view.wall_s, 4),
             "usd": str(total.spent_usd), "unpriced": total.unpriced, "tokens": total.tokens, "said": seconds(view.wall_s)}  # fmt: skip
 
 
-def _row(pair: Pair) -> dict[str, Any]:
+def _row(pair: Pair) -> dict[str, object]:
     return {"key": clean(pair.key, 400), "step": clean(pair.step, 200), "round": pair.round, "what": pair.what,
             "a": _cell(pair.a), "b": _cell(pair.b)}  # fmt: skip
 
 
-def _cell(span: Span | None) -> dict[str, Any] | None:
+def _cell(span: Span | None) -> dict[str, object] | None:
     if span is None:
         return None
     return {"state": span.state, "model": clean(span.model, 200), "tokens": _tokens(span),

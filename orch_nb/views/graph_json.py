@@ -34,7 +34,7 @@ MOST_PLAIN = 60
 """Arrows. Of a larger picture each arrow's points are one string: as lists they would be most of the file."""
 
 
-def graph_data(view: GraphView) -> dict[str, Any]:
+def graph_data(view: GraphView) -> dict[str, object]:
     """The graph with its layout as plain data."""
     if not 0 < len(view.nodes) <= MAX_DRAWN:
         return {
@@ -63,7 +63,7 @@ def _box(drawing: Drawing, name: str) -> dict[str, float]:
     return {"x": box.x, "y": box.y, "width": round(box.width, 1), "height": round(box.height, 1)}
 
 
-def _node(node: NodeView, drawing: Drawing) -> dict[str, Any]:
+def _node(node: NodeView, drawing: Drawing) -> dict[str, object]:
     made = {
         "name": node.name, "kind": node.kind, "lines": [list(row) for row in drawing.subs[node.name]], "state": node.state,
         "share": round(node.share, 4), "rounds": node.rounds, "done": node.done, "items": node.items, "tokens": node.tokens,
@@ -73,7 +73,7 @@ def _node(node: NodeView, drawing: Drawing) -> dict[str, Any]:
     return {k: v for k, v in made.items() if v not in ("", None, [], 0) or k in ("x", "y")}
 
 
-def _choice(name: str, drawing: Drawing) -> dict[str, Any]:
+def _choice(name: str, drawing: Drawing) -> dict[str, object]:
     choice = drawing.view.choices[name]
     return {
         "name": name,
@@ -84,9 +84,9 @@ def _choice(name: str, drawing: Drawing) -> dict[str, Any]:
     }
 
 
-def _edge(e: int, drawing: Drawing) -> dict[str, Any]:
+def _edge(e: int, drawing: Drawing) -> dict[str, object]:
     link, route, edge = drawing.links[e], drawing.layout.routes[e], drawing.drawn[e]
-    made: dict[str, Any] = {
+    made: dict[str, object] = {
         "source": _end(link.source), "target": _end(link.target), "points": _points(drawing, e),
         "style": route.style, "label": [clean(t, FIELD) for t in drawing.link_labels[e]], "label_at": list(route.label),
     }  # fmt: skip
@@ -113,7 +113,7 @@ def _usd(amount: Decimal | None) -> str | None:
 
 
 # ------------------------------------------------------------------ runs
-def run_data(view: RunView, *, room: int = SOFT_BYTES, most: int = HARD_BYTES) -> dict[str, Any]:
+def run_data(view: RunView, *, room: int = SOFT_BYTES, most: int = HARD_BYTES) -> dict[str, object]:
     """A run as plain data: pictures, spans, bill, state, decisions; then details of spans while there is room.
 
     Parameters
@@ -142,7 +142,7 @@ def run_data(view: RunView, *, room: int = SOFT_BYTES, most: int = HARD_BYTES) -
     return data
 
 
-def _tell_course(data: dict[str, Any], view: RunView, room: int) -> None:
+def _tell_course(data: dict[str, object], view: RunView, room: int) -> None:
     """Messages in the order of time and what each step changed of the state, the first of each while there is room."""
     said = messages(view)
     told = {
@@ -156,7 +156,7 @@ def _tell_course(data: dict[str, Any], view: RunView, room: int) -> None:
         data[name], data[f"{name}_left_out"] = kept, there[name] - len(kept)
 
 
-def _while_room(rows: list[dict[str, Any]], room: int) -> list[dict[str, Any]]:
+def _while_room(rows: list[dict[str, object]], room: int) -> list[dict[str, object]]:
     for place, row in enumerate(rows):
         room -= saved_bytes(row)
         if room < 0:
@@ -164,13 +164,13 @@ def _while_room(rows: list[dict[str, Any]], room: int) -> list[dict[str, Any]]:
     return rows
 
 
-def _message(one: Message) -> dict[str, Any]:
+def _message(one: Message) -> dict[str, object]:
     text = f"{one.text} ({one.why})" if one.why else one.text
     return {"from": line(one.source, 80), "to": line(one.target, 80), "at_s": round(one.at_s, 4),
             "text": clean(text, MESSAGE), "kind": one.kind}  # fmt: skip
 
 
-def _change(step: StateStep, at: float) -> dict[str, Any]:
+def _change(step: StateStep, at: float) -> dict[str, object]:
     changes = [
         {"field": line(c.field, 200), "before": clean(c.before, SHORT_FIELD), "after": clean(c.after, SHORT_FIELD)}
         for c in step.changes[:40]
@@ -178,7 +178,7 @@ def _change(step: StateStep, at: float) -> dict[str, Any]:
     return {"after": line(step.key, 200), "at_s": round(at, 4), "changes": changes}
 
 
-def live_data(view: RunView, room: int, *, has_pictures: bool = True) -> dict[str, Any]:
+def live_data(view: RunView, room: int, *, has_pictures: bool = True) -> dict[str, object]:
     """A run under way as plain data: its figures, its picture, and its newest rows while `room` bytes last. No details."""
     data = _head(view, has_pictures=has_pictures)
     data |= {"bill": _bill(view.bill, steps=12), "state": [], "inputs": {}, "decisions": [], "details": {}, "texts": []}
@@ -187,7 +187,7 @@ def live_data(view: RunView, room: int, *, has_pictures: bool = True) -> dict[st
     return data
 
 
-def _fitting(view: RunView, critical: set[int], room: int) -> tuple[list[Row], dict[str, Any]]:
+def _fitting(view: RunView, critical: set[int], room: int) -> tuple[list[Row], dict[str, object]]:
     """As many rows as `room` has bytes for."""
     most = MAX_SPANS
     while True:
@@ -199,7 +199,7 @@ def _fitting(view: RunView, critical: set[int], room: int) -> tuple[list[Row], d
         most = max(20, int(len(rows) * 0.95 * room / took))
 
 
-def _head(view: RunView, *, has_pictures: bool = True) -> dict[str, Any]:
+def _head(view: RunView, *, has_pictures: bool = True) -> dict[str, object]:
     return {
         "kind": "run", "run": view.run, "graph": view.graph, "status": view.status, **({"marks": view.marks, "ok": view.ok} if view.marks else {}), "started_at": view.started_at,
         "wall_s": round(view.wall_s, 4), "resumed": view.resumed, "pictures": [graph_data(g) for g in view.graphs] if has_pictures else [],
@@ -214,14 +214,14 @@ def _head(view: RunView, *, has_pictures: bool = True) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _critical(path: CriticalPath) -> dict[str, Any]:
+def _critical(path: CriticalPath) -> dict[str, object]:
     """The critical path in figures; its spans are marked in their column."""
     rows = [{"name": line(name, 200), "seconds": round(s, 4)} for name, s in list(path.by_step.items())[:20]]
     return {"total_s": round(path.total_s, 4), "queued_s": round(path.queued_s, 4), "model_s": round(path.model_s, 4),
             "other_s": round(path.other_s, 4), "by_step": rows}  # fmt: skip
 
 
-def _decision(one: Choice) -> dict[str, Any]:
+def _decision(one: Choice) -> dict[str, object]:
     """One line of the decision log; with every candidate it is in the details of its step."""
     saw = "; ".join([*one.seen, *one.steps]) or one.because
     made = {"after": line(one.key, 200), "round": one.round, "of": one.of, "asked": clean(f"{one.of} by {one.how}", FIELD),
@@ -254,7 +254,7 @@ MOST_LINES = 200
 """Of a bill's steps, agents, models in the JSON: those that cost most."""
 
 
-def _bill(bill: Bill, steps: int = MOST_LINES) -> dict[str, Any]:
+def _bill(bill: Bill, steps: int = MOST_LINES) -> dict[str, object]:
     return {
         "limit_usd": _usd(bill.limit_usd), "total": _line(bill.total), "steps": [_line(r) for r in _costly(bill.steps, steps)],
         "agents": [_line(r) for r in _costly(bill.agents, steps)], "models": [_line(r) for r in _costly(bill.models, steps)],
@@ -270,7 +270,7 @@ def _costly(rows: list[Line], most: int) -> list[Line]:
     return [r for r in rows if id(r) in kept]
 
 
-def _line(row: Line) -> dict[str, Any]:
+def _line(row: Line) -> dict[str, object]:
     made = {
         "name": row.name, "calls": row.calls, "input_tokens": row.input_tokens, "output_tokens": row.output_tokens,
         "cached_tokens": row.cached_tokens, "cache_write_tokens": row.cache_write_tokens, "spent_usd": str(row.spent_usd), "unpriced": row.unpriced,

@@ -57,7 +57,7 @@ def run_html(view: RunView, *, as_of: str = "", notes: Sequence[str] = (), image
 
 
 def live_html(
-    view: RunView, *, live: dict[str, dict[str, Any]], as_of: str, notes: Sequence[str] = (), drawn: str = ""
+    view: RunView, *, live: dict[str, dict[str, object]], as_of: str, notes: Sequence[str] = (), drawn: str = ""
 ) -> str:
     """A run under way, in little room: its status, its picture, what is being said, the newest steps."""
     return html.panel(
@@ -66,7 +66,7 @@ def live_html(
     )  # fmt: skip
 
 
-def live_text(view: RunView, *, live: dict[str, dict[str, Any]], as_of: str, notes: Sequence[str] = ()) -> str:
+def live_text(view: RunView, *, live: dict[str, dict[str, object]], as_of: str, notes: Sequence[str] = ()) -> str:
     """The same in plain text."""
     return "\n".join([
         head_line(view, as_of), *(line(n, 300) for n in notes), *_problem_lines(view), *_waiting_lines(view),
@@ -81,7 +81,7 @@ def streams(live: dict[str, dict[str, Any]], most: int = 6) -> list[tuple[str, s
     return [(key, line(str(row.get("text", ""))[-120:], 120)) for key, row in newest]
 
 
-def _more_streams(live: dict[str, dict[str, Any]]) -> list[str]:
+def _more_streams(live: dict[str, dict[str, object]]) -> list[str]:
     return [f"and {len(live) - 6:,} more are answering"] if len(live) > 6 else []
 
 
@@ -309,7 +309,7 @@ def _waiting_html(view: RunView) -> str:
     return "".join(out)
 
 
-def _live_html(live: dict[str, dict[str, Any]]) -> str:
+def _live_html(live: dict[str, dict[str, object]]) -> str:
     """Return the end of each stream that is under way."""
     rows = [
         f"<div>{glyph('running')} <b>{escape_line(key)}</b> {html.quiet(tail)}</div>" for key, tail in streams(live)
@@ -364,7 +364,7 @@ LIVE_BYTES = 32 * 1024
 """Of one update of a run under way: five a second are nothing to a page, whatever the run does."""
 
 
-def live_bundle(view: RunView, *, live: dict[str, dict[str, Any]], as_of: str, notes: Sequence[str] = ()) -> Bundle:
+def live_bundle(view: RunView, *, live: dict[str, dict[str, object]], as_of: str, notes: Sequence[str] = ()) -> Bundle:
     """A run under way: its status, in 32 kB at most. The picture gives way first, then the arrows' data.
 
     Parameters

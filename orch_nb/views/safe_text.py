@@ -10,7 +10,6 @@ import html
 import json
 import re
 import unicodedata
-from typing import Any
 
 from orch_nb.schema.secrets import REDACTOR
 
@@ -58,7 +57,7 @@ def escape_line(text: str, limit: int = 160) -> str:
     return html.escape(line(text, limit), quote=True)
 
 
-def as_text(value: Any, limit: int = FIELD_LIMIT) -> str:
+def as_text(value: object, limit: int = FIELD_LIMIT) -> str:
     """A value as text to read: text as it is, data as indented JSON."""
     if isinstance(value, str):
         return clean(value, limit)
@@ -70,7 +69,7 @@ def as_text(value: Any, limit: int = FIELD_LIMIT) -> str:
     return clean(text, limit)
 
 
-def _other(value: Any) -> str:
+def _other(value: object) -> str:
     return f"{len(value):,} bytes" if isinstance(value, bytes) else str(value)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb.errors import BadOption, nearest
 from orch_nb.trace.critical import critical_path
@@ -330,7 +330,7 @@ def _path(span: Span) -> str:
     return step_of(span)
 
 
-def messages_between(view: RunView, source: str, target: str) -> list[Any]:
+def messages_between(view: RunView, source: str, target: str) -> list[object]:
     """The messages from one to the other."""
     return [m for m in messages(view) if m.source == source and m.target == target]
 

@@ -113,7 +113,7 @@ _NAMES: dict[str, Callable[[Span], str]] = {
     "action": lambda s: s.action, "target": lambda s: s.target if s.target != s.model else "", "model": lambda s: s.model,
     "state": lambda s: s.state,
 }  # fmt: skip
-_NUMBERS: dict[str, Callable[[Span], Any]] = {
+_NUMBERS: dict[str, Callable[[Span], object]] = {
     "depth": lambda s: s.depth or None,
     "round": lambda s: s.round if s.round != 1 else None,
     "item": lambda s: s.item,
@@ -165,8 +165,8 @@ def skeleton(rows: list[Row], critical: Collection[int]) -> dict[str, Any]:
 
 # ------------------------------------------------------------------ details
 def details(
-    rows: list[Row], critical: Collection[int], texts: Texts, room: int, told: dict[str, dict[str, Any]]
-) -> tuple[dict[str, Any], int]:
+    rows: list[Row], critical: Collection[int], texts: Texts, room: int, told: dict[str, dict[str, object]]
+) -> tuple[dict[str, object], int]:
     """Details by row for as long as `room` bytes last, and how many rows that have some were left without.
 
     Parameters
@@ -174,7 +174,7 @@ def details(
     told
         Key of an activation -> its decisions, as data.
     """
-    out: dict[str, Any] = {}
+    out: dict[str, object] = {}
     seen: set[int] = set()
     left = 0
     for k in by_interest(rows, critical):
@@ -201,13 +201,13 @@ def _has_more(span: Span) -> bool:
     return bool(span.input_text or span.output_text or span.error or span.decision or span.request is not None)
 
 
-def span_detail(span: Span, texts: Texts, decisions: dict[str, Any], limit: int = FIELD_LIMIT) -> dict[str, Any]:
+def span_detail(span: Span, texts: Texts, decisions: dict[str, object], limit: int = FIELD_LIMIT) -> dict[str, object]:
     """Return the details of one row."""
 
-    def put(value: Any) -> str | int:
+    def put(value: object) -> str | int:
         return texts.put(value, limit)
 
-    made: dict[str, Any] = {
+    made: dict[str, object] = {
         "diff": put(span.diff),
         "by": clean(span.by, 200),
         "price": clean(span.price, 400),
@@ -229,7 +229,7 @@ def span_detail(span: Span, texts: Texts, decisions: dict[str, Any], limit: int 
     return {k: v for k, v in made.items() if v not in ("", None, [], {})}
 
 
-def _transcript_of(span: Span, put: Callable[[Any], str | int]) -> dict[str, Any]:
+def _transcript_of(span: Span, put: Callable[[object], str | int]) -> dict[str, object]:
     """Return what was said to a model, message by message, and its answer; of a tool its arguments and its result."""
     request, reply = span.request, span.value
     messages = request.get("messages") if isinstance(request, dict) else None
@@ -245,11 +245,11 @@ def _transcript_of(span: Span, put: Callable[[Any], str | int]) -> dict[str, Any
     return {"said": said, "answer": put(reply) if reply is not None else ""}
 
 
-def _of(message: Any, name: str) -> Any:
+def _of(message: object, name: str) -> object:
     return message.get(name) if isinstance(message, dict) else getattr(message, name, None)
 
 
-def _source(source: dict[str, Any] | None) -> str:
+def _source(source: dict[str, object] | None) -> str:
     return "" if not source else f"run {clean(str(source.get('run', '?')), 80)}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb.views import html
 from orch_nb.views.safe_text import as_text, escape_line
@@ -44,7 +44,7 @@ def _one(span: Span) -> str:
     return head + said + html.quiet("answer") + html.code(answer_of(span), SAID_LIMIT)
 
 
-def conversation(request: Any) -> str:
+def conversation(request: object) -> str:
     """A request as text: role and content of each message, or the arguments of a tool."""
     if not isinstance(request, dict) or not isinstance(request.get("messages"), list):
         return as_text(request)
@@ -57,7 +57,7 @@ def conversation(request: Any) -> str:
     return "\n".join(parts)
 
 
-def answer_of(span: Span) -> Any:
+def answer_of(span: Span) -> object:
     """A call's answer as it came: text, tool calls, or the error."""
     if span.error is not None:
         return f"{span.error.type}: {span.error.message}"

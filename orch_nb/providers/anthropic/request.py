@@ -269,11 +269,11 @@ class _Walk:
         if node.get("minItems") in (0, 1):
             made["minItems"] = node["minItems"]
 
-    def _check_ref(self, ref: Any, depth: int, inside: frozenset[str]) -> None:
+    def _check_ref(self, ref: object, depth: int, inside: frozenset[str]) -> None:
         """A reference must lead to somewhere in this schema, and not back to itself."""
         if not isinstance(ref, str) or not ref.startswith("#/") or ref in inside:
             raise _Unfit
-        target: Any = self._root
+        target: object = self._root
         for step in ref[2:].split("/"):
             name = step.replace("~1", "/").replace("~0", "~")
             if not isinstance(target, dict) or name not in target:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
 
 from orch_nb.providers.transport.checked_json import (
     BadCount,
@@ -43,7 +42,7 @@ _THOUGHTS = ("thinking", "redacted_thinking")
 class _Block:
     """A content block being put together. `start` is how it began; `pieces` is its text or the JSON of its input."""
 
-    start: dict[str, Any]
+    start: dict[str, object]
     pieces: list[str] = field(default_factory=list)
     signature: list[str] = field(default_factory=list)
     is_open: bool = True
@@ -77,7 +76,7 @@ class MessagesStream:
         self._join = TextJoin()
         self._model = self._stop = ""
         self._is_started = False
-        self._counts: dict[str, Any] | None = None
+        self._counts: dict[str, object] | None = None
         self._bad = ""
 
     def feed(self, data: str) -> list[ModelEvent]:
@@ -129,7 +128,7 @@ class MessagesStream:
         last = Completed(finish, self._usage(), self._model, request_id, reasoned=thought, served=served)
         return [*self._kept_back(), *calls, last]
 
-    def thoughtful_content(self) -> list[dict[str, Any]] | None:
+    def thoughtful_content(self) -> list[dict[str, object]] | None:
         """The blocks of a whole reply as they must go back when it thought before it asked for tools; else None."""
         blocks = [block for _, block in sorted(self._blocks.items())]
         if not any(block.kind in _THOUGHTS for block in blocks):
@@ -141,7 +140,7 @@ class MessagesStream:
         return [one for one in made if one is not None]
 
     # ------------------------------------------------------------ events
-    def _start(self, event: dict[str, Any]) -> None:
+    def _start(self, event: dict[str, object]) -> None:
         if self._is_started:
             raise ChatFault("the stream starts a second message")
         self._is_started = True
@@ -149,7 +148,7 @@ class MessagesStream:
         self._model = characters(text_in(message, "model")[:200])
         self._note_counts(message.get("usage"))
 
-    def _begin(self, event: dict[str, Any]) -> list[ModelEvent]:
+    def _begin(self, event: dict[str, object]) -> list[ModelEvent]:
         if not self._is_started:
             raise ChatFault("a content block comes before the message has started")
         place = _place(event)
@@ -160,7 +159,7 @@ class MessagesStream:
             raise ChatFault(f"the reply has more than {MOST_CALLS} tool calls")
         return self._text(block, text_in(block.start, "text")) if block.kind == "text" else []
 
-    def _delta(self, event: dict[str, Any]) -> list[ModelEvent]:
+    def _delta(self, event: dict[str, object]) -> list[ModelEvent]:
         block, delta = self._block(event), object_in(event, "delta")
         if not block.is_open:
             raise ChatFault("a content block continues after its end")
@@ -177,7 +176,7 @@ class MessagesStream:
                 raise ChatFault(f"a {wrong} comes in a content block of another type")
         return []
 
-    def _block(self, event: dict[str, Any]) -> _Block:
+    def _block(self, event: dict[str, object]) -> _Block:
         place = _place(event)
         if place not in self._blocks:
             raise ChatFault(f"content block {place} was never started")
@@ -196,7 +195,7 @@ class MessagesStream:
         block.pieces.append(piece)
         return [TextDelta(piece)] if piece else []
 
-    def _end(self, event: dict[str, Any]) -> None:
+    def _end(self, event: dict[str, object]) -> None:
         reason = object_in(event, "delta").get("stop_reason")
         if reason is not None:
             if not isinstance(reason, str) or not reason:
@@ -245,7 +244,7 @@ class MessagesStream:
         return told_apart(calls)
 
     # ------------------------------------------------------------ usage
-    def _note_counts(self, sent: Any) -> None:
+    def _note_counts(self, sent: object) -> None:
         """Later counts replace earlier ones: they are cumulative."""
         if sent is None:
             return
@@ -258,7 +257,7 @@ class MessagesStream:
         return Usage(bad=self._bad) if self._bad else messages_usage(self._counts)
 
 
-def messages_usage(sent: dict[str, Any] | None) -> Usage | None:
+def messages_usage(sent: dict[str, object] | None) -> Usage | None:
     """The normalised usage of one call; None when none was sent.
 
     Returns
@@ -289,7 +288,7 @@ def messages_usage(sent: dict[str, Any] | None) -> Usage | None:
     return Usage(fresh + cached + stored, written, cached, thought, cache_write_tokens=stored)
 
 
-def _place(event: dict[str, Any]) -> int:
+def _place(event: dict[str, object]) -> int:
     place = event.get("index")
     if not isinstance(place, int) or isinstance(place, bool) or place < 0:
         raise ChatFault(f"a content block's index is {kind(place)}")
@@ -301,7 +300,7 @@ def _given_input(block: _Block) -> str:
     return json.dumps(object_in(block.start, "input"))
 
 
-def _sent_back(block: _Block) -> dict[str, Any] | None:
+def _sent_back(block: _Block) -> dict[str, object] | None:
     """One block as the next request must hold it; None for what need not go back. ValueError when its input is not JSON."""
     match block.kind:
         case "thinking":

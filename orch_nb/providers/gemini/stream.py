@@ -11,7 +11,6 @@ ai.google.dev/api/generate-content (`GenerateContentResponse`, `Candidate.Finish
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from orch_nb.providers.gemini.request import MINTED
 from orch_nb.providers.transport.checked_json import (
@@ -51,10 +50,10 @@ class GeminiStream:
     def __init__(self) -> None:
         self.calls: tuple[ToolCall, ...] = ()
         self._join = TextJoin()
-        self._parts: list[dict[str, Any]] = []
-        self._found: list[dict[str, Any]] = []
+        self._parts: list[dict[str, object]] = []
+        self._found: list[dict[str, object]] = []
         self._model = self._response_id = self._finish = self._blocked = ""
-        self._counts: dict[str, Any] | None = None
+        self._counts: dict[str, object] | None = None
         self._bad = ""
         self._served: dict[str, str] = {}
 
@@ -98,7 +97,7 @@ class GeminiStream:
         """Take the service tier that the reply's header names, "" for none; what the reply itself says goes before it."""
         self._served = service_in({"service_tier": tier}) if tier else {}
 
-    def signed_content(self) -> list[dict[str, Any]] | None:
+    def signed_content(self) -> list[dict[str, object]] | None:
         """The parts of a whole reply as they must go back when some are signed; else None.
 
         None too where the tool calls have no ids of the model's, nor the reply one, by which they could be told from others.
@@ -108,7 +107,7 @@ class GeminiStream:
         return self._parts if any("thoughtSignature" in part for part in self._parts) else None
 
     # ------------------------------------------------------------ chunks
-    def _note(self, chunk: dict[str, Any]) -> None:
+    def _note(self, chunk: dict[str, object]) -> None:
         self._model = characters(text_in(chunk, "modelVersion")[:200]) or self._model
         self._response_id = characters(text_in(chunk, "responseId")[:200]) or self._response_id
         self._blocked = text_in(object_in(chunk, "promptFeedback"), "blockReason") or self._blocked
@@ -120,12 +119,12 @@ class GeminiStream:
         else:
             self._bad = f"usageMetadata is {kind(sent)}"
 
-    def _candidate(self, candidate: dict[str, Any]) -> list[ModelEvent]:
+    def _candidate(self, candidate: dict[str, object]) -> list[ModelEvent]:
         self._finish = characters(text_in(candidate, "finishReason")[:40]) or self._finish
         parts = objects_in(object_in(candidate, "content"), "parts")
         return [event for part in parts for event in self._part(part)]
 
-    def _part(self, part: dict[str, Any]) -> list[ModelEvent]:
+    def _part(self, part: dict[str, object]) -> list[ModelEvent]:
         self._parts.append(part)
         if part.get("functionCall") is not None:
             self._found.append(object_in(part, "functionCall"))
@@ -147,7 +146,7 @@ class GeminiStream:
     def _whole_calls(self) -> list[ToolCall]:
         return told_apart([self._whole_call(place, found) for place, found in enumerate(self._found)])
 
-    def _whole_call(self, place: int, found: dict[str, Any]) -> ToolCall:
+    def _whole_call(self, place: int, found: dict[str, object]) -> ToolCall:
         name = characters(text_in(found, "name"))
         if not name:
             raise ChatFault(f"tool call {place} names no tool")
@@ -160,7 +159,7 @@ class GeminiStream:
         return Usage(bad=self._bad) if self._bad else gemini_usage(self._counts)
 
 
-def gemini_usage(sent: dict[str, Any] | None) -> Usage | None:
+def gemini_usage(sent: dict[str, object] | None) -> Usage | None:
     """The normalised usage of one call; None when none was sent.
 
     Returns
@@ -186,7 +185,7 @@ def gemini_usage(sent: dict[str, Any] | None) -> Usage | None:
     return Usage(read, written, cached, thought)
 
 
-def _argument_text(arguments: dict[str, Any]) -> str:
+def _argument_text(arguments: dict[str, object]) -> str:
     """The arguments as JSON text. Raises ChatFault when they hold what JSON has not, such as NaN."""
     try:
         return characters(json.dumps(arguments, ensure_ascii=False, allow_nan=False))

@@ -47,7 +47,7 @@ class MiniLMEmbedder:
     def __init__(self, *, batch: int = 16, max_tokens: int = 256) -> None:
         self._batch, self._max_tokens = batch, max_tokens
         self._lock = threading.Lock()
-        self._session: Any = None
+        self._session: object = None
 
     def embed(self, texts: list[str], /) -> Any:
         """Unit vectors of `texts`, float32, shape (n_texts, 384).
@@ -72,7 +72,7 @@ class MiniLMEmbedder:
         for start in range(0, len(by_length), self._batch):
             yield by_length[start : start + self._batch]
 
-    def _load(self) -> Any:
+    def _load(self) -> object:
         with self._lock:
             if self._session is None:
                 self._session = _session(_model_file())
@@ -104,7 +104,7 @@ class HashingEmbedder:
     def __init__(self, dimensions: int = 1024) -> None:
         self.dimensions = dimensions
 
-    def embed(self, texts: list[str], /) -> Any:
+    def embed(self, texts: list[str], /) -> object:
         """Unit vectors of `texts`, float32, shape (n_texts, dimensions); an empty text has the unit vector of nothing."""
         import numpy as np
 
@@ -172,7 +172,7 @@ def _model_file() -> Path:
     return path
 
 
-def _session(path: Path) -> Any:
+def _session(path: Path) -> object:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

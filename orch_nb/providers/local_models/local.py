@@ -12,7 +12,7 @@ import secrets
 import threading
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb.errors import ModelNotInstalled
 from orch_nb.providers.local_models.install import INSTALL, find_model
@@ -43,7 +43,7 @@ class _Settings:
 
 @dataclass(frozen=True, slots=True)
 class _Server:
-    server: Any
+    server: object
     base_url: str
     key: str
 

@@ -49,7 +49,7 @@ class ChatStream:
         self._calls: dict[int, _Call] = {}
         self._finish = ""
         self._refused = self._reasoned = False
-        self._usage: Any = None
+        self._usage: object = None
         self._served: dict[str, str] = {}
         self._join = TextJoin()
         self._logprobs: list[tuple[str, float]] | None = []
@@ -98,7 +98,7 @@ class ChatStream:
         if chunk.get("usage") is not None:
             self._usage = chunk["usage"]
 
-    def _choices(self, chunk: dict[str, Any]) -> list[dict[str, Any]]:
+    def _choices(self, chunk: dict[str, object]) -> list[dict[str, object]]:
         choices = chunk.get("choices")
         if choices is None:
             return []
@@ -106,7 +106,7 @@ class ChatStream:
             raise ChatFault(f"choices is {kind(choices)}, not a list")
         return [choice for choice in choices if _is_first(choice)]
 
-    def _choice(self, choice: dict[str, Any]) -> list[ModelEvent]:
+    def _choice(self, choice: dict[str, object]) -> list[ModelEvent]:
         delta = choice.get("delta") or {}
         if not isinstance(delta, dict):
             raise ChatFault(f"delta is {kind(delta)}, not an object")
@@ -116,14 +116,14 @@ class ChatStream:
         self._reasoned |= any(delta.get(name) for name in _THOUGHTS)
         return self._text(delta, "content") + self._text(delta, "refusal")
 
-    def _note_finish(self, reason: Any) -> None:
+    def _note_finish(self, reason: object) -> None:
         if reason is None:
             return
         if not isinstance(reason, str) or not reason:
             raise ChatFault(f"finish_reason is {kind(reason)}, not a word")
         self._finish = _FINISHES.get(reason, characters(reason[:40]))
 
-    def _note_logprobs(self, sent: Any) -> None:
+    def _note_logprobs(self, sent: object) -> None:
         """Log-probabilities of the answer's tokens. They are a help and no part of the answer: what is odd voids them all."""
         rows = sent.get("content") if isinstance(sent, dict) else None
         if not rows or self._logprobs is None:
@@ -132,7 +132,7 @@ class ChatStream:
         known = [one for one in scored if one is not None]
         self._logprobs = [*self._logprobs, *known][:MOST_SCORED] if len(known) == len(scored) else None
 
-    def _text(self, delta: dict[str, Any], name: str) -> list[ModelEvent]:
+    def _text(self, delta: dict[str, object], name: str) -> list[ModelEvent]:
         text = text_in(delta, name)
         if not text:
             return []
@@ -140,13 +140,13 @@ class ChatStream:
         text = self._join.add(text)
         return [TextDelta(text)] if text else []
 
-    def _fragments(self, fragments: Any) -> None:
+    def _fragments(self, fragments: object) -> None:
         if not isinstance(fragments, list):
             raise ChatFault(f"tool_calls is {kind(fragments)}, not a list")
         for fragment in fragments:
             self._fragment(fragment)
 
-    def _fragment(self, fragment: Any) -> None:
+    def _fragment(self, fragment: object) -> None:
         if not isinstance(fragment, dict):
             raise ChatFault(f"a tool call is {kind(fragment)}, not an object")
         place = fragment.get("index")
@@ -163,7 +163,7 @@ class ChatStream:
         call.name += text_in(function, "name", "a tool call's name") if not call.name else ""
         call.arguments.append(text_in(function, "arguments", "a tool call's arguments"))
 
-    def _next_place(self, fragment: dict[str, Any]) -> int:
+    def _next_place(self, fragment: dict[str, object]) -> int:
         """Return where a fragment without an index belongs: some servers send each call whole and number none."""
         known = {call.id: place for place, call in self._calls.items()}
         name = text_in(fragment, "id", "a tool call's id")
@@ -190,7 +190,7 @@ def _token_score(row: Any) -> tuple[str, float] | None:
     return token.encode("utf-8", "replace").decode(), float(value)
 
 
-def _is_first(choice: Any) -> bool:
+def _is_first(choice: object) -> bool:
     if not isinstance(choice, dict):
         raise ChatFault(f"a choice is {kind(choice)}, not an object")
     return bool(choice.get("index", 0) == 0)

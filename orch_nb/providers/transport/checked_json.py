@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb.providers.transport.stream import ChatFault, ReportedError
 
@@ -20,12 +20,12 @@ class BadCount(ValueError):
     """A token count that is not a count; the text names the field and what it held."""
 
 
-def kind(value: Any) -> str:
+def kind(value: object) -> str:
     """Return what `value` is, in the words of JSON."""
     return _KINDS.get(type(value), "a number")
 
 
-def object_sent(data: str, called: str = "a chunk") -> dict[str, Any]:
+def object_sent(data: str, called: str = "a chunk") -> dict[str, object]:
     """The JSON object that is one piece of a stream.
 
     Parameters
@@ -53,7 +53,7 @@ def object_sent(data: str, called: str = "a chunk") -> dict[str, Any]:
     return sent
 
 
-def _parse(data: str) -> Any:
+def _parse(data: str) -> object:
     try:
         return json.loads(data)
     except RecursionError:
@@ -63,7 +63,7 @@ def _parse(data: str) -> Any:
     raise ChatFault(f"a chunk of the stream is {why}")
 
 
-def object_in(holder: dict[str, Any], name: str) -> dict[str, Any]:
+def object_in(holder: dict[str, object], name: str) -> dict[str, object]:
     """The object `holder[name]`; empty when absent or null.
 
     Raises
@@ -79,7 +79,7 @@ def object_in(holder: dict[str, Any], name: str) -> dict[str, Any]:
     return value
 
 
-def objects_in(holder: dict[str, Any], name: str) -> list[dict[str, Any]]:
+def objects_in(holder: dict[str, object], name: str) -> list[dict[str, object]]:
     """The list of objects `holder[name]`; empty when absent or null. Raises ChatFault when it is something else."""
     value = holder.get(name)
     if value is None:
@@ -92,7 +92,7 @@ def objects_in(holder: dict[str, Any], name: str) -> list[dict[str, Any]]:
     return value
 
 
-def text_in(holder: dict[str, Any], name: str, called: str = "") -> str:
+def text_in(holder: dict[str, object], name: str, called: str = "") -> str:
     """The text `holder[name]`; "" when absent or null. Raises ChatFault, by the words of `called`, when it is something else."""
     value = holder.get(name)
     if value is None:
@@ -154,7 +154,7 @@ def arguments_of(call: ToolCall) -> dict[str, Json]:
     return found if isinstance(found, dict) else {"unreadable": call.arguments}
 
 
-def count_in(sent: dict[str, Any], name: str) -> int | None:
+def count_in(sent: dict[str, object], name: str) -> int | None:
     """The token count `sent[name]`; None when absent or null.
 
     Raises
@@ -170,7 +170,7 @@ def count_in(sent: dict[str, Any], name: str) -> int | None:
     return value
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """Return what `value` holds, short enough for a sentence."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10 * MOST_TOKENS:
         return "beyond any call"

@@ -75,7 +75,7 @@ class Complaint:
         return bool(pattern.search(self.message) or pattern.search(self.words))
 
 
-def complaint(body: Any) -> Complaint:
+def complaint(body: object) -> Complaint:
     """Return what the parsed error body says; empty when it is of no known form."""
     error = body.get("error", body) if isinstance(body, dict) else body
     if isinstance(error, str):
@@ -163,7 +163,7 @@ def retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:
     return max(0.0, wait) if math.isfinite(wait) else None
 
 
-def _too_long(asked: Asked, text: str, said: Complaint, common: dict[str, Any]) -> ContextTooLong:
+def _too_long(asked: Asked, text: str, said: Complaint, common: dict[str, object]) -> ContextTooLong:
     counted = ""
     if said.prompt_tokens and said.context_tokens:
         counted = f" ({said.prompt_tokens:,} tokens, and the model takes {said.context_tokens:,})"
@@ -187,5 +187,5 @@ def _wait(seconds: float | None) -> str:
     return "" if seconds is None else f"; it asks to wait {seconds:.0f} s"
 
 
-def _count(value: Any) -> int | None:
+def _count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -18,7 +18,7 @@ import zlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -113,7 +113,7 @@ class Http:
     def post(
         self,
         path: str,
-        body: Mapping[str, Any],
+        body: Mapping[str, object],
         *,
         model: str,
         timeout_s: float,
@@ -295,7 +295,7 @@ class Call:
             while await self.read() is not None:
                 pass
 
-    def malformed(self, why: str, *, hint: str = "", **facts: Any) -> MalformedReply:
+    def malformed(self, why: str, *, hint: str = "", **facts: object) -> MalformedReply:
         """The error for a reply that broke the protocol; it had begun, so it may be billed."""
         status = self._response.status_code if self._response else None
         return self.asked.error(MalformedReply, f"{why}.", billed=True, status=status, hint=hint, **facts)
@@ -316,7 +316,7 @@ class Call:
             **{name: value for name, value in self._headers.items() if value.isascii() and value.isprintable()},
         }
 
-    async def _note(self, event: str, _info: Mapping[str, Any]) -> None:
+    async def _note(self, event: str, _info: Mapping[str, object]) -> None:
         if event.endswith("send_request_headers.started"):
             self._sent = True
 
@@ -414,7 +414,7 @@ class _KeyAuth(httpx.Auth):
         yield request
 
 
-def encoded(asked: Asked, body: Mapping[str, Any]) -> bytes:
+def encoded(asked: Asked, body: Mapping[str, object]) -> bytes:
     """`body` as JSON in ASCII (so that no text, however odd, is unsendable).
 
     Raises
@@ -554,7 +554,7 @@ class HttpProvider:
         The HTTP client.
     """
 
-    _extra: dict[str, Any]
+    _extra: dict[str, object]
     """Further fields of its requests; a kind that takes them sets them."""
 
     def __init__(self, name: str, http: Http) -> None:
@@ -583,7 +583,7 @@ class HttpProvider:
         await self._http.aclose()
 
 
-def checked_extra(provider: str, extra: Mapping[str, Any] | None, kept: frozenset[str]) -> dict[str, Any]:
+def checked_extra(provider: str, extra: Mapping[str, object] | None, kept: frozenset[str]) -> dict[str, object]:
     """`extra` as a dict.
 
     Raises

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from orch_nb.providers.transport.errors import reported
 from orch_nb.providers.transport.sse import SseFault, SseParser
@@ -128,7 +128,7 @@ class EventReply:
         )
 
 
-def _first_object(raw: bytes) -> dict[str, Any]:
+def _first_object(raw: bytes) -> dict[str, object]:
     """The JSON object in `raw`, or the first of a list of them; {} when there is none."""
     try:
         body = json.loads(raw)
@@ -149,6 +149,6 @@ class ChatFault(ValueError):
 class ReportedError(Exception):
     """The provider put an error object into the stream; `body` is the parsed object."""
 
-    def __init__(self, body: Any) -> None:
+    def __init__(self, body: object) -> None:
         super().__init__("error object in the stream")
         self.body = body

@@ -33,7 +33,7 @@ class TurnMemory:
     """
 
     def __init__(self, *, most_turns: int = _MOST_TURNS, most_chars: int = _MOST_CHARS) -> None:
-        self._turns: OrderedDict[tuple[tuple[str, str, str], ...], tuple[list[Any], int]] = OrderedDict()
+        self._turns: OrderedDict[tuple[tuple[str, str, str], ...], tuple[list[object], int]] = OrderedDict()
         self._most_turns, self._most_chars, self._chars = most_turns, most_chars, 0
         self._lock = threading.Lock()
 
@@ -51,7 +51,7 @@ class TurnMemory:
             while self._turns and (len(self._turns) > self._most_turns or self._chars > self._most_chars):
                 self._forget(next(iter(self._turns)))
 
-    def recall(self, calls: Sequence[ToolCall]) -> list[Any] | None:
+    def recall(self, calls: Sequence[ToolCall]) -> list[object] | None:
         """The content of the turn that made exactly `calls`, or None. Not to be changed."""
         with self._lock:
             found = self._turns.get(_key(calls))
@@ -66,7 +66,7 @@ def _key(calls: Sequence[ToolCall]) -> tuple[tuple[str, str, str], ...]:
     return tuple((call.id, call.name, call.arguments) for call in calls)
 
 
-def _size(content: list[Any]) -> int:
+def _size(content: list[object]) -> int:
     """Characters of `content` as JSON; 0 when it is none (NaN, or nested too deep)."""
     try:
         return len(json.dumps(content, allow_nan=False))

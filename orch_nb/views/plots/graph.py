@@ -125,7 +125,7 @@ def _share(axes: Any, node: NodeView, box: Box) -> None:
     )
 
 
-def _choice(axes: Any, drawing: Drawing, name: str, box: Box) -> None:
+def _choice(axes: object, drawing: Drawing, name: str, box: Box) -> None:
     texts = choice_texts(drawing.view.choices[name])
     _box(axes, box, "switch", edgecolor=INK, alpha=0.6)
     top = box.middle - 13 * (len(texts) - 1) / 2 + 3.5
