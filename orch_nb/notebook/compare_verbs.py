@@ -8,8 +8,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.analysis.compare.pairs_view import pairs_bundle
-from orch_nb.analysis.compare.view import compare_bundle
 from orch_nb.errors import BadName, BadOption, OrchError, nearest
 from orch_nb.lang.magic_line import is_text, value_of, whole_number
 from orch_nb.notebook import live
@@ -31,6 +29,8 @@ class CompareDisplay(live.RunDisplay):
     def bundle(self) -> dict[str, Any]:
         """Candidates, format differences and answers so far."""
         as_of = "" if self.handle.done() else f"as of {time.strftime('%H:%M:%S')}"
+        from orch_nb.analysis.compare.view import compare_bundle
+
         return compare_bundle(self.handle, as_of=as_of)
 
 
@@ -143,6 +143,8 @@ class PairsDisplay(live.RunDisplay):
 
     def bundle(self) -> dict[str, Any]:
         """Pass rates so far."""
+        from orch_nb.analysis.compare.pairs_view import pairs_bundle
+
         return pairs_bundle(self.handle)
 
 

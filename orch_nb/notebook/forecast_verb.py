@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orch_nb.analysis.forecast.forecast import Forecast, forecast
-from orch_nb.analysis.forecast.workload import named
-from orch_nb.analysis.sources import Sources, runs_of
 from orch_nb.errors import BadExpression, BadOption, OrchError, nearest
-from orch_nb.lang.claim_cell import read_volume
 from orch_nb.lang.magic_line import value_of
 from orch_nb.schema.amount import is_amount_like, read_amount
 
 if TYPE_CHECKING:
+    from orch_nb.analysis.forecast.forecast import Forecast
     from orch_nb.catalog.models import ModelBook
     from orch_nb.lang.magic_line import Command
     from orch_nb.notebook.session import Session
@@ -27,7 +24,11 @@ OPTIONS = (
 
 
 def project(session: Session, command: Command, names: Names) -> Forecast:
-    """What a graph, an agent, a step table or runs will cost a day, a month and a year."""
+    """Forecast what a graph, an agent, a step table or runs will cost a day, a month and a year."""
+    from orch_nb.analysis.forecast.forecast import forecast
+    from orch_nb.analysis.forecast.workload import named
+    from orch_nb.analysis.sources import Sources, runs_of
+
     if not command.words:
         raise command.error("a forecast of what?", hint=f"usage: `{USAGE}`")
     runtime = session.runtime
@@ -50,6 +51,8 @@ def _per_day(command: Command) -> Any:
         hint = f"`%orch forecast {name.text} at 10000 a day`"
         raise command.error("a forecast needs a volume.", rest[0] if rest else name, hint=hint)
     try:
+        from orch_nb.lang.claim_cell import read_volume
+
         return read_volume(" ".join(word.text for word in rest[1:]))
     except BadExpression as error:
         message = str(error).partition(": ")[2].partition("\n")[0]
@@ -58,6 +61,8 @@ def _per_day(command: Command) -> Any:
 
 
 def _options(command: Command, names: Names, models: ModelBook) -> dict[str, Any]:
+    from orch_nb.analysis.forecast.workload import named
+
     found = {}
     for pair in command.pairs:
         if pair.name not in OPTIONS:

@@ -5,7 +5,7 @@ Names are resolved on first use, so that importing this package loads neither ht
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from orch_nb.providers.anthropic.messages import AnthropicMessages

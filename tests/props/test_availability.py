@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orch_nb.catalog import models as books
+from orch_nb.catalog.priced_request import PricedRequest
 from orch_nb.engine.ports import Prepared
 from orch_nb.errors import (
     BadRequest,
@@ -77,7 +78,9 @@ async def batch(replies, rng):
 
     async def call(n):
         async with places:
-            prepared = Prepared("model", "m", {}, "h", None, 0, (), {}, "model:vendor", (offer, request, price))
+            prepared = Prepared(
+                "model", "m", {}, "h", None, 0, (), {}, "model:vendor", PricedRequest.of(request, offer, price)
+            )
             return await performer.call(prepared, f"a[{n}]")
 
     tasks = [asyncio.ensure_future(call(n)) for n in range(30)]

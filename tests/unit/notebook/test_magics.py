@@ -192,7 +192,7 @@ def test_a_failed_run_fails_its_cell_with_the_users_own_frames(support):
     done = support('%orch run support message="a"')
     assert "ZeroDivisionError" in done.error
     assert "engine/drive.py" not in done.error.split("NodeFailed")[0]
-    assert "`%orch resume 1` goes on from here" in done.out
+    assert "`%orch resume 1` continues from here" in done.out
     support.good(SEND)
 
 
@@ -698,7 +698,7 @@ def test_a_batch_says_that_it_asks_nobody_at_its_limit(shell, before, flag):
 def test_a_word_in_the_place_of_the_alerts_factor_is_no_dollars(shell):
     """`alert=` counts times the usual cost: what is not a number of times is refused in those words."""
     said = shell("%orch budget alert=x").error
-    assert "`alert` must be a number of times, got 'x'" in said
+    assert "`alert` must be a number greater than 1, got 'x'" in said
     assert "dollars" not in said
 
 
