@@ -1,8 +1,8 @@
 """Conditions as text: ``qa.score < 0.6 and triage.category in ["billing", "sales"]``.
 
-Comparisons (chained too), ``and or not``, ``in`` a literal list, paths, ``len(path)`` and constants: nothing else. The
-text is read by a parser of its own with bounded length and depth, never by Python's, so a condition cannot call, index or
-compute. ``len`` counts a text's characters, a list's items, a mapping's keys.
+Comparisons (chained too), ``and or not``, ``in`` a literal list or the text or list at a path, paths, ``len(path)``,
+``any(path)``, ``all(path)`` and constants: nothing else. The text is read by a parser of its own with bounded length and depth, never by Python's, so a condition cannot call, index or
+compute. ``len`` counts a text's characters, a list's items, a mapping's keys; ``any`` and ``all`` take a list of true and false.
 
 A condition never guesses: null and mixed types are a `SemanticFailure` that names the path and its value. Only a path
 marked ``?`` may be absent: then it equals ``null`` and nothing else, is neither more nor less than anything, and is not
@@ -35,7 +35,8 @@ Constant: TypeAlias = bool | int | float | str | None
 MAX_PREDICATE_BYTES = 1024
 MAX_DEPTH = 16
 MAX_NUMBER = 40
-LEN = "len"
+LEN, ANY, ALL = "len", "any", "all"
+CALLS = (LEN, ANY, ALL)
 
 _COMPARE: dict[str, Callable[..., bool]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
@@ -49,7 +50,7 @@ _CONSTANTS: dict[str, Constant] = {
     "None": None,
 }
 _JOINING = ("and", "or", "not", "in")
-WORDS = (*_JOINING, LEN, *_CONSTANTS)
+WORDS = (*_JOINING, *CALLS, *_CONSTANTS)
 """Words of a condition."""
 OPERATORS = tuple(_COMPARE)
 
@@ -63,9 +64,10 @@ class _Const:
 
 
 @dataclass(slots=True, frozen=True)
-class _Len:
-    """``len(path)``: a number where the path has a value, absent where it is absent."""
+class _Call:
+    """``len(path)``, ``any(path)`` or ``all(path)``: a value where the path has one, absent where it is absent."""
 
+    word: str
     path: Path
 
     @property
@@ -78,10 +80,10 @@ class _Len:
 
     @property
     def text(self) -> str:
-        return f"{LEN}({self.path.text})"
+        return f"{self.word}({self.path.text})"
 
 
-_Read = Path | _Len
+_Read = Path | _Call
 """A side that is looked up, as opposed to a constant."""
 
 
@@ -207,7 +209,7 @@ def spaced_text(tokens: list[Token]) -> str:
     out = ""
     for token in tokens:
         tight = not out or out[-1] in "([" or token.text in (")", "]", ",")
-        tight = tight or (token.text == "(" and re.search(rf"(?<![\w.]){LEN}$", out) is not None)
+        tight = tight or (token.text == "(" and re.search(rf"(?<![\w.])(?:{'|'.join(CALLS)})$", out) is not None)
         out += token.text if tight else " " + token.text
     return out
 
@@ -273,7 +275,8 @@ class _Parser(Cursor):
         rest: list[tuple[str, _Read | _Const | _List]] = []
         while op := self._operator():
             if op in ("in", "not in"):
-                rest.append((op, self._list()))
+                is_path = self.token.kind == "path" and self.text not in _CONSTANTS
+                rest.append((op, self._path() if is_path else self._list()))
                 break
             rest.append((op, self._operand()))
         return _Compare(first, tuple(rest))
@@ -293,8 +296,8 @@ class _Parser(Cursor):
         if token.text in _JOINING:
             self._refuse("a field or a value is missing before it")
         following = self.peek().text
-        if token.text == LEN and following == "(":
-            return self._length()
+        if token.text in CALLS and following == "(":
+            return self._call(token.text)
         if following in ("(", "["):
             self.at += 1
             self._refuse(
@@ -302,14 +305,14 @@ class _Parser(Cursor):
             )
         return self._path()
 
-    def _length(self) -> _Len:
+    def _call(self, word: str) -> _Call:
         self.at += 2
         if self.token.kind != "path" or self.text in _CONSTANTS:
-            self._need("a field", _LENGTH_FORM)
+            self._need("a field", _FORMS[word])
         path = self._path()
         if not self.take(")"):
-            self._need("`)`", _LENGTH_FORM)
-        return _Len(path)
+            self._need("`)`", _FORMS[word])
+        return _Call(word, path)
 
     def _path(self) -> Path:
         token = self.next()
@@ -346,7 +349,8 @@ class _Parser(Cursor):
         return _List(tuple(items))
 
 
-_LENGTH_FORM = "such as: len(ticket) > 2000"
+_SAME_TYPE = "compare values of one type"
+_FORMS = {LEN: "such as: len(ticket) > 2000", ANY: "such as: any(check.failed)", ALL: "such as: all(check.passed)"}
 
 
 def number_value(token: Token, place: Place) -> int | float:
@@ -398,6 +402,8 @@ class _Evaluation:
         for op, right in node.rest:
             if isinstance(right, _List):
                 return self._member(left, op, right.items)
+            if op in ("in", "not in"):
+                return self._is_inside(left, op, right)
             if not self._pair(left, op, right):
                 return False
             left = right
@@ -444,6 +450,27 @@ class _Evaluation:
             self._fail(f"{self._name_of(left, value)}, but the list holds {kinds.pop()}", "compare values of one type")
         return (value in items) == (op == "in")
 
+    def _is_inside(self, left: _Read | _Const, op: str, right: _Read | _Const) -> bool:
+        """Return whether a text is in a text, or a value in a list."""
+        part, whole = self._value(left), self._value(right)
+        for operand, value in ((left, part), (right, whole)):
+            if value is None:
+                if not (isinstance(operand, _Read) and operand.optional):
+                    self._fail(
+                        f"{self._name_of(operand, value)}: `{op}` cannot be decided on null", self._null_hint(operand)
+                    )
+                return op == "not in"
+        if isinstance(whole, list):
+            kinds = {_class(item) for item in whole if item is not None}
+            if kinds and _class(part) not in kinds:
+                self._fail(f"{self._name_of(left, part)}, but the list has {' and '.join(sorted(kinds))}", _SAME_TYPE)
+            return (part in whole) == (op == "in")
+        if not isinstance(whole, str):
+            self._fail(f"{self._name_of(right, whole)}: `{op}` takes a text or a list", "compare by == or !=")
+        if not isinstance(part, str):
+            self._fail(f"{self._name_of(left, part)}, which cannot be in a text", _SAME_TYPE)
+        return (part in whole) == (op == "in")
+
     def _value(self, operand: _Read | _Const) -> object:
         if isinstance(operand, _Const):
             return operand.value
@@ -453,12 +480,24 @@ class _Evaluation:
             if not operand.optional:
                 self._fail(f"`{operand.text}` is absent", self._null_hint(operand))
             value = None
-        if isinstance(operand, _Len):
-            value = self._length(operand, value)
+        if isinstance(operand, _Call):
+            value = self._length(operand, value) if operand.word == LEN else self._truths(operand, value)
         self.seen[operand.text.replace("?", "")] = value
         return value
 
-    def _length(self, operand: _Len, value: object) -> int | None:
+    def _truths(self, operand: _Call, value: object) -> bool | None:
+        """Return ``any`` or ``all`` of a list of true and false."""
+        if value is None:
+            return None
+        form = f"`{operand.word}` takes a list of true and false"
+        if not isinstance(value, list):
+            return self._fail(f"{self._name_of(operand.path, value)}, which is not a list", form)
+        other = [item for item in value if not isinstance(item, bool)]
+        if other:
+            self._fail(f"`{operand.path.text}` has the item {other[0]!r:.40}, which is neither true nor false", form)
+        return any(value) if operand.word == ANY else all(value)
+
+    def _length(self, operand: _Call, value: object) -> int | None:
         if value is None:
             return None
         if isinstance(value, str | list | dict):
@@ -606,6 +645,9 @@ class _Checker:
             if isinstance(right, _List):
                 self._members(left, right)
                 return
+            if op in ("in", "not in"):
+                self._check_inside(left, right)
+                return
             self._pair(left, op, right)
             left = right
 
@@ -645,6 +687,13 @@ class _Checker:
             for value in right.items:
                 self._among(left, found, value)
 
+    def _check_inside(self, left: _Read | _Const, right: _Read | _Const) -> None:
+        part, whole = self._type(left).kinds, self._type(right).kinds
+        if whole and not whole & {"text", "a list"}:
+            self.problems.append(f"{_name_of(right)} is {_join(whole)}, but `in` takes a text or a list")
+        elif whole == {"text"} and part and "text" not in part:
+            self.problems.append(f"{_name_of(left)} is {_join(part)}, which cannot be in a text")
+
     def _among(self, path: Path, found: _Type, value: Constant) -> None:
         if found.values is None or value in found.values or value is None:
             return
@@ -656,8 +705,8 @@ class _Checker:
     def _type(self, operand: _Read | _Const) -> _Type:
         if isinstance(operand, _Const):
             return _Type({_kind_of(operand.value)})
-        if isinstance(operand, _Len):
-            return self._length(operand)
+        if isinstance(operand, _Call):
+            return self._call(operand)
         root = self.type_of(operand.parts[:1])
         if root is None:
             return _Type(set())
@@ -666,8 +715,12 @@ class _Checker:
             self.problems.append(f"`{operand.text}` cannot be read from `{operand.parts[0]}`: {problem}")
         return _type_of_schema(schema, root) if schema is not None else _Type(set())
 
-    def _length(self, operand: _Len) -> _Type:
+    def _call(self, operand: _Call) -> _Type:
         kinds = self._type(operand.path).kinds
+        if operand.word != LEN:
+            if kinds and "a list" not in kinds:
+                self.problems.append(f"`{operand.text}`: `{operand.path.text}` is {_join(kinds)}, not a list")
+            return _Type({"true or false"})
         if kinds and not kinds & {"text", "a list", "a mapping"}:
             self.problems.append(f"`{operand.text}`: `{operand.path.text}` is {_join(kinds)}, which has no length")
         return _Type({"a number"})

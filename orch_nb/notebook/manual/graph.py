@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from orch_nb.errors import BadExpression, BadName, CellError, GraphError, MissingInput, SemanticFailure
+from orch_nb.errors import BadExpression, BadName, CellError, GraphError, LoopExhausted, MissingInput, SemanticFailure
 from orch_nb.lang.condition import MAX_PREDICATE_BYTES, OPERATORS
 from orch_nb.lang.graph_cell import KINDS, MAX_EDGES, MAX_TRAVERSALS
 from orch_nb.notebook.manual import TOPICS
@@ -29,6 +29,15 @@ worker = orch.Agent("worker", "Look into {{ task }}.", model="echo", writes="fin
 
 def plan(ticket):
     return {"tasks": ["the bill", "the fault"]}
+
+def boss(team=None):
+    return {"next": "end" if team else "billing"}
+
+def end(team=None):
+    return team
+
+def check(worker):
+    return {"again": [], "passed": [True, True]}
 
 def join(billing=None, technical=None):
     return [billing, technical]
@@ -65,6 +74,11 @@ ARROWS = (
         "before it has finished or was skipped.",
         "%%graph g\ntriage -> {billing, technical} -> join",
         ("{", "}", ","),
+    ),
+    Rule(
+        "a -> out",
+        "Ends the graph there with the value of `out NAME`; without an `out` line, with the value of `a`.",
+        "%%graph g\ntriage -> write   when triage.sure > 0.5\ntriage -> out     else\nout write",
     ),
     Rule("a", "A name alone is a graph of one node.", "%%graph g\nbilling"),
     Rule(
@@ -190,6 +204,18 @@ CONDITIONS = (
         ("in", "[", "]"),
     ),
     Rule(
+        "TEXT in PATH",
+        "Tests for a text in a text (letter case counts), or for an item of a list.",
+        "%%graph g\ntriage -> billing     when 'refund' in ticket\ntriage -> technical   else",
+    ),
+    Rule(
+        "any(PATH)  all(PATH)",
+        "Tests a list of true and false.",
+        "%%graph g\nplan -> worker   each plan.tasks as task\nworker -> check\ncheck -> send   when all(check.passed)\n"
+        "check -> keep   when any(check.passed)\ncheck -> out    else\nsend: function end\nkeep: function end",
+        ("any", "all"),
+    ),
+    Rule(
         "len(PATH)",
         "Counts a text's characters, a list's items or a mapping's keys.",
         "%%graph g\ntriage -> billing     when len(ticket) > 2000\ntriage -> technical   else",
@@ -220,8 +246,9 @@ READS = (
     ),
     Rule(
         "NAME = {a, b}",
-        "Names a group. An arrow to or from it is one for each member, and a read of `team` is the value of the member that ran; "
-        "where several ran, their list.",
+        "Names a group. An arrow to or from it is one for each member. A read of `team` is the value of the member that ran, "
+        "where one node chooses among them by one value; else it is the list of those that ran, also of one. A member's own "
+        "exits see what that member made.",
         "%%graph g\nteam = {billing, technical}\ntriage -> team   by triage.category\nteam -> check\n"
         'check: agent critic   with text = team, tone = "kind"',
         ("=",),
@@ -259,12 +286,64 @@ READS = (
         "%%graph g\nplan -> worker   each plan.tasks as task",
         ("each", "as"),
     ),
+)
+
+LOOPS = (
     Rule(
         "b -> a   when CONDITION   at most N",
-        "An arrow that leads back closes a loop, and needs a bound from 1 to "
-        f"{MAX_TRAVERSALS:,}. What lies between runs again; when the bound is used up, `else` is taken. A read of a later node needs `?`.",
+        "An arrow that leads back closes a loop. Every loop needs a bound, from 1 to "
+        f"{MAX_TRAVERSALS:,}. The nodes on the ways from `a` to `b` are its body. Loops inside one another nest; loops that "
+        "overlap, or wait for each other, are one. An arrow out of a loop is followed once, when the loop is over, as its "
+        "source decided last.",
         "%%graph g\ndraft -> review\nreview -> draft   when review.score < 0.6   at most 2\nreview -> keep    else",
         ("at", "most"),
+    ),
+    Rule(
+        "critic -> a   when …   at most N",
+        "Sends a part back: what the arrow leads to, and what follows it in the body, runs again; the rest keeps its results.",
+        "%%graph g\ntriage -> {billing, technical} -> qa\nqa -> billing     when qa.score < 0.6   at most 2\n"
+        "qa -> technical   when qa.score < 0.3   at most 1\nqa -> out         else\nqa: agent qa with write = triage\nout billing, technical",
+    ),
+    Rule(
+        "{a, b} -> c   at most N",
+        "Arrows on one line share their bound; arrows on lines of their own have their own. It counts once each time the loop is "
+        "gone round.",
+        "%%graph g\nboss -> {billing, technical, end}   by boss.next   else end\n{billing, technical} -> boss   at most 4\n"
+        "team = {billing, technical}\nout end",
+    ),
+    Rule(
+        "boss -> {a, b, end}   by PATH   at most N   else end",
+        "A supervisor: it is asked again after each of its workers. When the bound is used up, the targets inside the loop are no "
+        "longer taken and `else` is. A list as the value takes every target that it names. Here the arrows back need no bound: "
+        "where nodes lead to each other, the arrows against the order of first mention lead back.",
+        "%%graph g\nboss -> {billing, technical, end}   by boss.next   at most 6   else end\nteam = {billing, technical}\n"
+        "team -> boss\nout end",
+    ),
+    Rule(
+        "check -> work   each PATH as NAME   at most N",
+        "Maps the next round over another list: the items that are to be done again.",
+        "%%graph g\nplan -> worker     each plan.tasks as task\nworker -> check\n"
+        "check -> worker   each check.again as task   at most 2\ncheck -> out      else\nout worker",
+    ),
+    Rule(
+        "{{ review.fault? }}",
+        "Reads the round before: the value when the loop was last gone round, absent in its first round. Behind a loop, a node "
+        "that ran in some round only is read with its latest value, also with `?`.",
+        "%%graph g\ndraft -> review\nreview -> draft   when review.score < 0.6   at most 2\nreview -> out     else\nout draft",
+    ),
+    Rule(
+        "bound used up",
+        "A run whose bound was used up is `done` with this mark, and `run.ok` is False, if `out` has a value in the last round; "
+        "else it fails with `LoopExhausted`. Marks are `bound used up`, `rejected` (by a person) and `degraded` (a cheaper model "
+        "answered). A mark in a round that was superseded does not count.",
+        "%%graph g\ndraft -> review\nreview -> draft   when review.score < 0.6   at most 2\nreview -> out     else\nout draft",
+    ),
+    Rule(
+        "NAME.failure",
+        "How a node failed, for the nodes on its `else` arrow: `failure.class`, `failure.message`, `failure.attempts` and "
+        "`failure.output`. A person's rejection has the class `rejected`. Needs `on_failure: else`.",
+        '%%graph g\nwrite -> ok\nok: human "Send this?"\nok -> send\nok -> again   else\nsend: function end\n'
+        "again: agent critic   with text = write, tone = ok.failure.message",
     ),
 )
 
@@ -294,7 +373,8 @@ def page() -> Page:
         Section("Kinds of nodes", tuple(_of_kind(kind) for kind in KINDS)),
         Section("Which arrow is taken", CHOICES),
         Section("Conditions", CONDITIONS),
-        Section("Gates, groups, reads, state, maps and loops", READS),
+        Section("Gates, groups, reads, state and maps", READS),
+        Section("Loops, endings and failures", LOOPS),
         Section("Functions: @orch.node(...)", tuple(Rule(f"{name}=", f"{_FUNCTIONS[name]}.") for name in options)),
         Section("Limits", (limits,)),
     )
@@ -302,7 +382,7 @@ def page() -> Page:
         "A `%%graph` cell wires agents, functions and people: one statement a line. Arrows say what runs after what; reads say "
         "which values a node gets. Nothing is spent until `%orch run`."
     )
-    errors = (GraphError, SemanticFailure, MissingInput, CellError, BadName, BadExpression)
+    errors = (GraphError, LoopExhausted, SemanticFailure, MissingInput, CellError, BadName, BadExpression)
     return Page("graph", TOPICS["graph"], lead, sections, SETUP, errors)
 
 

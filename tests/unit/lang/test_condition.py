@@ -11,7 +11,7 @@ from orch_nb.lang.condition import Predicate
 from orch_nb.lang.template import read_path
 
 DATA: dict[str, Any] = {
-    "qa": {"score": 0.5, "ok": True, "label": "good", "gone": None, "n": 3, "tags": ["a"], "m": {"k": 1}},
+    "qa": {"score": 0.5, "ok": True, "label": "good", "gone": None, "n": 3, "tags": ["a"], "oks": [True, False], "empty": [], "m": {"k": 1}},
     "t": "x",
 }
 
@@ -41,7 +41,10 @@ def holds(text: str) -> bool:
         ("qa.gone == null", True), ("qa.gone != null", False), ("qa.n != null", True), ("null == null", True),
         ("qa.gone in [null, 'x']", True), ("true", True), ("False", False), ("qa.ok == true", True), ("qa.n > -1", True),
         ("qa.n > 1e-3", True), ("t < 'y'", True), ("qa.tags == qa.tags", True), ("qa.m != qa.m", False),
-        ("qa.score < qa.n", True),
+        ("qa.score < qa.n", True), ("'oo' in qa.label", True), ("'OO' in qa.label", False), ("'x' not in qa.label", True),
+        ("t in qa.label", False), ("'a' in qa.tags", True), ("'b' in qa.tags", False), ("'b' not in qa.tags", True),
+        ("any(qa.oks)", True), ("all(qa.oks)", False), ("not all(qa.oks)", True), ("any(qa.empty)", False), ("all(qa.empty)", True),
+        ("all(qa.oks) == false and len(qa.oks) == 2", True),
     ],
 )  # fmt: skip
 def test_meaning(text: str, truth: bool) -> None:
@@ -53,6 +56,7 @@ def test_meaning(text: str, truth: bool) -> None:
     ("text", "truth"),
     [("qa.zz? < 3", False), ("qa.zz? > 3", False), ("qa.zz? == 3", False), ("qa.zz? != 3", True), ("qa.zz? == null", True),
      ("qa.gone? < 3", False), ("qa.zz? in [1]", False), ("qa.zz? not in [1]", True), ("qa.zz?", False), ("zz.a.b?", False),
+     ("'x' in qa.zz?", False), ("'x' not in qa.zz?", True), ("any(qa.zz?)", False), ("qa.zz? in qa.tags", False),
      ("qa.zz? != null and qa.zz > 3", False), ("qa.zz? == qa.gone?", False)],
 )  # fmt: skip
 def test_an_optional_path_may_be_absent(text: str, truth: bool) -> None:
