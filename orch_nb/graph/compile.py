@@ -16,6 +16,7 @@ from orch_nb.engine.plan import CURRENT, FAILURE, LATEST, Body, Chooser, Edge, P
 from orch_nb.errors import BadType, GraphError, OrchError, nearest
 from orch_nb.graph import loops as graph_loops
 from orch_nb.lang.condition import Predicate
+from orch_nb.lang.graph_cell import OBJECTLESS
 from orch_nb.lang.template import read_path
 from orch_nb.schema.graph_spec import END, EdgeSpec, GraphSpec, NodeSpec
 from orch_nb.schema.names import check_name, option_problem
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 MAX_NESTING = 8
-OBJECTLESS = frozenset({"human", "switch", "barrier"})
 EXIT = "_exit"
 """Suffix of the person that a node with only conditional exits gets."""
 

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 KINDS = ("agent", "function", "human", "switch", "graph", "tool", "barrier")
 """Words that may follow ``NAME:``."""
 
+OBJECTLESS = frozenset({"human", "switch", "barrier"})
+"""Kinds of nodes that run no object."""
+
 MAX_TEXT = 1_000_000
 MAX_EDGES = 100_000
 MAX_TRAVERSALS = 1_000_000
@@ -268,7 +271,11 @@ class _Reader:
     def _declare(self, line: _Line, names: tuple[str, ...]) -> None:
         self._check_declared(line, names)
         kind = self._kind(line)
+        at = line.token
         of = self._object(line) if kind else ""
+        if of and kind in OBJECTLESS and not (kind == "human" and line.text):  # more words: a question without quotes
+            hint = f'such as: human "{of}"' if kind == "human" else f"such as: {names[0]}: {kind}"
+            line.fail(f"A {kind} has no object, got `{of}`.", hint, at)
         question = self._question(line)
         bindings = self._bindings(line) if line.take("with") else {}
         gate = self._condition(line, len(line.tokens)) if line.take("when") else ""
@@ -487,7 +494,10 @@ class _Reader:
             found = nearest(line.text, CHOOSERS)
             near = f"did you mean `{found}`? " if found else ""
             raise line.place.error(f"Unknown way to choose: `by {line.text}(…)`.", line.token.column, near + _BY_FORMS)
+        token = line.token
         path = line.path()
+        if path == "handoff":
+            raise line.place.error("`by handoff` is not available: agents cannot hand off yet.", token.column, _BY_FORMS)
         if line.text == "above":
             raise line.place.error("`above` belongs to `by similarity(PATH)`.", line.token.column, _BY_FORMS)
         return path, None

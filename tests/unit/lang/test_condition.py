@@ -11,7 +11,17 @@ from orch_nb.lang.condition import Predicate
 from orch_nb.lang.template import read_path
 
 DATA: dict[str, Any] = {
-    "qa": {"score": 0.5, "ok": True, "label": "good", "gone": None, "n": 3, "tags": ["a"], "oks": [True, False], "empty": [], "m": {"k": 1}},
+    "qa": {
+        "score": 0.5,
+        "ok": True,
+        "label": "good",
+        "gone": None,
+        "n": 3,
+        "tags": ["a"],
+        "oks": [True, False],
+        "empty": [],
+        "m": {"k": 1},
+    },
     "t": "x",
 }
 
@@ -112,7 +122,7 @@ def test_text_is_canonical() -> None:
         ("f(x)", "no calls", 2), ("a[0] == 1", "no calls and no indices", 2), ("a.b.c()", "no calls", 6),
         ("a < ", "The condition ends too early: a field or a value must follow `<`.", 4), ("and a", "Unexpected `and`", 1), ("a < 3 b", "already complete", 7),
         ("a && b", "`&` has no meaning", 3), ("a + 1 < 3", "`+` has no meaning", 3), ("(a", "`)` must follow `a`", 3),
-        ("a)", "already complete", 2), ("a in b", "a list of constants belongs here", 6), ("a in [b]", "constants only", 7),
+        ("a)", "already complete", 2), ("a in 3", "a list of constants belongs here", 6), ("a in [b]", "constants only", 7),
         ("a in [1, 'x']", "mixes types", 13), ("a in [1", "`,` or `]` must follow `1`", 8), ("a in [1,", "`]` must follow `,`", 9), ("'abc", "`'` has no meaning", 1),
         ('a == "\\q"', "Invalid escape `\\q`", 6), ("a. b", "`.` has no meaning", 2), ("a < 1e999", "too large", 5),
         ("a < " + "9" * 41, "41 characters", 5), ("__a < 1", "two underscores", 1), ("not", "ends too early", 4),
@@ -195,3 +205,30 @@ def test_len_is_checked_against_types():
     assert "no length" in Predicate.parse("len(n) > 2").check(lambda parts: {"type": "integer"})[0]
     assert Predicate.parse("len(n) > 2").check(lambda parts: {"type": "string"}) == []
     assert "cannot be compared" in Predicate.parse("len(n) > 'x'").check(lambda parts: {"type": "string"})[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("any(qa.label)", "`qa.label` is 'good', which is not a list"), ("all(qa.tags)", "has the item 'a', which is neither true nor false"),
+        ("3 in qa.label", "the constant is 3, which cannot be in a text"), ("'x' in qa.n", "`qa.n` is 3: `in` takes a text or a list"),
+        ("3 in qa.tags", "the constant is 3, but the list has text"), ("'x' in qa.gone", "`in` cannot be decided on null"),
+    ],
+)  # fmt: skip
+def test_any_all_and_in_never_guess(text: str, says: str) -> None:
+    """A list of something else, a number in a text, and null are failures that name the path and its value."""
+    with pytest.raises(SemanticFailure) as caught:
+        holds(text)
+    assert says in str(caught.value)
+
+
+def test_any_all_and_in_are_checked_against_types_before_anything_is_paid() -> None:
+    """A path of another type is a problem of the condition, found where it is compiled."""
+    types = {"qa": {"type": "object", "properties": {"label": {"type": "string"}, "n": {"type": "number"}}}}
+    problems = [
+        Predicate.parse(t).check(lambda parts: types.get(parts[0]))
+        for t in ("any(qa.label)", "'x' in qa.n", "qa.n in qa.label")
+    ]
+    assert [len(p) for p in problems] == [1, 1, 1]
+    assert "not a list" in problems[0][0]
+    assert Predicate.parse("'x' in qa.label").check(lambda parts: types.get(parts[0])) == []
