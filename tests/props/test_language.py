@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from orch_nb.errors import BadExpression, BadType, CellError, SemanticFailure
 from orch_nb.graph.builder import Graph
 from orch_nb.lang.condition import Predicate
-from orch_nb.lang.graph_cell import json_text, parse_graph, print_graph
+from orch_nb.lang.graph_cell import OBJECTLESS, json_text, parse_graph, print_graph
 from orch_nb.lang.out_type import OutType
 from orch_nb.lang.template import Template
 from orch_nb.schema.graph_spec import EdgeSpec, GraphSpec, NodeSpec
@@ -184,7 +184,8 @@ def node_specs(draw: st.DrawFn, name: str) -> NodeSpec:
     bindings = draw(st.dictionaries(st.sampled_from(["text", "kind", "größe"]), bound_values, max_size=2))
     gate = draw(st.one_of(st.just(""), conditions))
     question = draw(questions) if kind == "human" else ""
-    return NodeSpec(name, kind, "" if of == name else of, bindings, gate, question)
+    of = "" if of == name or kind in OBJECTLESS else of
+    return NodeSpec(name, kind, of, bindings, gate, question)
 
 
 @st.composite
