@@ -28,7 +28,7 @@ def check_file(path: Path) -> Iterator[str]:
     try:
         cells = json.loads(text)["cells"]
     except (ValueError, KeyError, TypeError):
-        yield f"{path}: is no notebook"
+        yield f"{path}: is not a notebook"
         return
     for n, cell in enumerate(cells, 1):
         if cell.get("cell_type") == "code":

@@ -48,27 +48,35 @@ def _parser() -> argparse.ArgumentParser:
             )
         return made
 
-    demo = command("demo", _demo, "run the quickstart notebook on the embedded model", store=False)
+    demo = command("demo", _demo, "Run the quickstart notebook on the embedded model", store=False)
     demo.add_argument("--out", default="orch_demo", help="where it runs and leaves everything (default: orch_demo)")
     demo.add_argument("--show", action="store_true", help="print the report of the last demo in --out, run nothing")
     models = command(
-        "models", _models, "the models known here; `models install smollm2` fetches the embedded one", store=False
+        "models", _models, "List the models known here; `models install smollm2` fetches the embedded one", store=False
     )
     models.add_argument("action", nargs="?", choices=["list", "install"], default="list")
     models.add_argument("name", nargs="?", default="smollm2")
-    runs = command("runs", _runs, "list the runs of a store")
-    runs.add_argument("--limit", type=int, default=20)
-    show = command("show", _show, "one run: its steps and its bill")
+    runs = command("runs", _runs, "List the runs of a store; `runs drop RUN ...` deletes runs for good")
+    runs.add_argument("drop", nargs="*", metavar="drop RUN", help="the runs to delete")
+    runs.add_argument("--limit", type=_count, default=20, help="how many are listed, newest first (default: 20)")
+    show = command("show", _show, "Show a run: its steps and its bill")
     show.add_argument("run")
-    resume = command("resume", _resume, "go on with a run; MODULE has its functions")
+    resume = command("resume", _resume, "Resume a run; MODULE has its functions")
     resume.add_argument("run")
     resume.add_argument("--budget", help="the run's new limit in US dollars")
     resume.add_argument("--module", help="a Python file whose names the run's functions are bound to")
-    export = command("export", _export, "a run as JSON lines on standard output")
+    export = command("export", _export, "Export a run as JSON lines on standard output")
     export.add_argument("run")
-    check = command("check", _check, "check agent files and graph cells without running them", store=False)
+    check = command("check", _check, "Check agent files and graph cells without running them", store=False)
+    command("doctor", _doctor, "Check this machine: Python, packages, the local model, keys, the store")
     check.add_argument("files", nargs="+", help="*.agent.md files, or notebooks")
     return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1, got {text!r}")
+    return int(text)
 
 
 def _runtime(options: Any) -> Any:
@@ -110,7 +118,32 @@ def _models(options: Any) -> None:
         )
 
 
+def _doctor(options: Any) -> int:
+    from orch_nb.doctor import findings
+
+    worst = 0
+    for finding in findings(options.folder):
+        print(finding.line)
+        worst = max(worst, int(finding.is_problem))
+    return worst
+
+
+def _drop(options: Any) -> None:
+    word, *runs = options.drop
+    if word != "drop" or not runs:
+        raise OrchError(f"`orch runs` takes `drop RUN ...`, got `{word}`.", hint="orch runs drop 3")
+    runtime = _runtime(options)
+    for run in runs:
+        for row in [r.run for r in runtime.runs(limit=10**9, every_notebook=True) if r.run.startswith(f"{run}.")]:
+            runtime.store.delete(row)
+        runtime.store.delete(run)
+        print(f"deleted: {run}")
+
+
 def _runs(options: Any) -> None:
+    if options.drop:
+        _drop(options)
+        return
     rows = _runtime(options).runs(limit=options.limit, every_notebook=True)
     if not rows:
         print("no runs in this store")

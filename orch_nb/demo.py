@@ -35,7 +35,7 @@ CELL_TIMEOUT_S = 900
 
 
 class Progress:
-    """One line on standard error that is written over; nothing but its last state where that is no terminal."""
+    """One line on standard error that is written over; nothing but its last state where that is not a terminal."""
 
     def __init__(self, what: str) -> None:
         self.what = what

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from contextlib import closing
 
 import nbformat
@@ -131,3 +134,24 @@ def test_the_folder_is_the_environments_where_none_is_given(folder, tmp_path_fac
     assert "failed" in capsys.readouterr().out
     assert main(["runs", "--folder", "."]) == 0
     assert capsys.readouterr().out == "no runs in this store\n"
+
+
+def test_doctor_names_packages_keys_and_the_store_and_shows_no_key(tmp_path):
+    """It says what is installed, which variables have a key and whether the store opens; a key's text is not printed."""
+    environment = {**os.environ, "OPENAI_API_KEY": "sk-" + "q" * 40}
+    done = subprocess.run(
+        [sys.executable, "-m", "orch_nb.cli", "doctor"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    for words in ("Python", "jupyterlab", "OPENAI_API_KEY", "0 runs"):
+        assert words in done.stdout
+    assert "qqqq" not in done.stdout
+
+
+def test_a_limit_of_runs_is_a_whole_number_from_one(tmp_path):
+    """`orch runs --limit 0` is refused by what it must be."""
+    done = subprocess.run(
+        [sys.executable, "-m", "orch_nb.cli", "runs", "--limit", "0"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "must be a whole number from 1, got '0'" in done.stderr

@@ -50,7 +50,7 @@ export class Link {
     void kernel.requestCommInfo({ target_name: TARGET }).then(reply => this.takeUp(kernel, reply));
   }
 
-  /** The page was loaded anew: the kernel's comm is there already. */
+  /** The page was loaded again: the kernel's comm is there already. */
   private takeUp(kernel: Kernel.IKernelConnection, reply: KernelMessage.IReplyErrorContent | KernelMessage.ICommInfoReplyMsg): void {
     const found = fields(fields(fields(reply)['content'])['comms']);
     const id = Object.keys(found).at(-1);

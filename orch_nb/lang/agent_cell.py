@@ -419,7 +419,7 @@ def read_cell(path: Path | str) -> tuple[str, str]:
         data = file.read_bytes()
     except OSError as error:
         raise BadOption(
-            f"`{file}` cannot be read: {error.strerror}.", hint="`%orch load NAME` reads agents/NAME.agent.md"
+            f"`{file}` cannot be read: {error.strerror}.", hint="`%orch import NAME` reads agents/NAME.agent.md"
         ) from None
     if len(data) > MAX_FILE_BYTES:
         raise BadOption(f"`{file.name}` must have at most {MAX_FILE_BYTES:,} bytes, got {len(data):,} bytes.")

@@ -497,7 +497,9 @@ class _Reader:
         token = line.token
         path = line.path()
         if path == "handoff":
-            raise line.place.error("`by handoff` is not available: agents cannot hand off yet.", token.column, _BY_FORMS)
+            raise line.place.error(
+                "`by handoff` is not available: agents cannot hand off yet.", token.column, _BY_FORMS
+            )
         if line.text == "above":
             raise line.place.error("`above` belongs to `by similarity(PATH)`.", line.token.column, _BY_FORMS)
         return path, None

@@ -127,7 +127,7 @@ class Form:
         except OrchError as error:
             self._say(f"{error} {error.hint}")
         except ValueError as error:
-            self._say(f"not sent: this is no JSON: {error}")
+            self._say(f"not sent: this is not JSON: {error}")
         else:
             self._end(f"{glyph('done')} {LABELS[option].lower()}")
 

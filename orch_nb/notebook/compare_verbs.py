@@ -89,7 +89,7 @@ def follow(session: Session, made: Any) -> live.Pending:
             made.on_change = lambda _: shown.refresh(now=0.0, final=True)  # picks may come at any time
             _show_picker(session, made)
 
-    return watched(session, shown, f"comparison {made.run} `{made.name}` goes on in the background.", ended)
+    return watched(session, shown, f"comparison {made.run} `{made.name}` continues in the background.", ended)
 
 
 def watched(
@@ -168,7 +168,7 @@ def _matrix(session: Session, command: Command, task: str) -> Any:
 
     if len(command.words) > 1:
         raise command.error(
-            f"`{command.words[1].text}` is one word too many.", command.words[1], hint="one task, or none for all"
+            f"Unexpected argument `{command.words[1].text}`.", command.words[1], hint="one task, or none for all"
         )
     if task.endswith(".json"):
         return signed_matrix(session.runtime, _text(task))
@@ -284,4 +284,4 @@ def _inputs(command: Command, pair: Pair, names: Names) -> Any:
 def follow_pairs(session: Session, made: Any) -> live.Pending:
     """Show the test while it runs; the cell waits for it."""
     shown = PairsDisplay(made, session.screen)
-    return watched(session, shown, f"pairs {made.run} of {made.graph} go on in the background.")
+    return watched(session, shown, f"pairs {made.run} of {made.graph} continue in the background.")

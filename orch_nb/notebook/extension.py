@@ -1,4 +1,4 @@
-"""``%load_ext orch_nb``: registers the magics, lets their asynchronous verbs be awaited, shows how the notebook stands."""
+"""``%load_ext orch_nb``: registers the magics, lets their asynchronous verbs be awaited, shows the notebook's status."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _ATTRIBUTE = "_orch_nb"
 
 
 def await_our_magics(lines: list[str]) -> list[str]:
-    """Put `await` before our asynchronous verbs where it may stand; every other line stays as it is, but for a cell magic
+    """Put `await` before our asynchronous verbs where it is allowed; every other line stays as it is, but for a cell magic
     that has only ``--help``: it gets a body.
 
-    At the top level of a cell, in its loops and conditions, and in coroutines. In an ordinary function `await` cannot stand:
-    there the verb starts its run, which goes on in the background.
+    At the top level of a cell, in its loops and conditions, and in coroutines. In an ordinary function `await` is not allowed:
+    there the verb starts its run, which continues in the background.
     """
     lines = [_ASKS_HOW.sub(r"\1'\\n')", line) for line in lines]
     if not any(_MADE.search(line) for line in lines):
@@ -58,7 +58,7 @@ def await_our_magics(lines: list[str]) -> list[str]:
 
 
 def _places(tree: ast.AST) -> list[tuple[int, int]]:
-    """(line, byte) of the calls before which `await` may stand."""
+    """(line, byte) of the calls before which `await` is allowed."""
     found: list[tuple[int, int]] = []
     todo: list[ast.AST] = [tree]
     while todo:
@@ -169,7 +169,7 @@ def _run_bundle(handle: Any) -> dict[str, Any]:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Register everything and say how the notebook stands. Loading twice is loading once."""
+    """Register everything and show the notebook's status. Loading twice is loading once."""
     if getattr(shell, _ATTRIBUTE, None) is not None:
         return
     loaded = _Loaded(shell)

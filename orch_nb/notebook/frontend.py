@@ -58,7 +58,7 @@ def new_name() -> str:
 
 
 def is_attended(shell: Any) -> bool:
-    """Whether a person can be asked: the client takes input (a front end does, `nbconvert --execute` does not), and
+    """Return whether a person can be asked: the client takes input (a front end does, `nbconvert --execute` does not), and
     ``ORCH_UNATTENDED`` is not set."""
     if os.environ.get("ORCH_UNATTENDED", "").strip().lower() not in ("", "0", "false", "no"):
         return False

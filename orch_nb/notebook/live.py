@@ -35,7 +35,7 @@ EVERY_S = 0.2
 SHARE = 0.04
 """Of the time, spent on drawing at most: a picture that took 20 ms is not drawn again for 500 ms."""
 STOP_S = 0.4
-"""How long a stopped cell waits for its run to book what it cost. Then it returns; the booking goes on."""
+"""How long a stopped cell waits for its run to book what it cost. Then it returns; the booking is finished in the background."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -71,7 +71,7 @@ class RunDisplay:
         self._lock = threading.Lock()
 
     def view(self) -> RunView:
-        """The run as it stands."""
+        """The run in its present state."""
         events = self.handle.events
         for event in events[self._read :]:
             self._walk.feed(event)
@@ -79,7 +79,7 @@ class RunDisplay:
         return view_of(self._walk, alive=not self.handle.done())
 
     def bundle(self) -> dict[str, Any]:
-        """What is shown now. While the run goes on it is short and carries the time of day."""
+        """Return what is shown now. While the run is under way it is short and carries the time of day."""
         view = self.view()
         if self._on_asked is not None:
             self._on_asked(view.run, view.waiting.values())
@@ -118,7 +118,7 @@ class RunDisplay:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing will change any more."""
+        """True if nothing will change any more."""
         return bool(self.handle.done())
 
 
@@ -131,7 +131,7 @@ class BatchDisplay(RunDisplay):
 
 
 class Refresher:
-    """The one thread that keeps displays fresh. It ends when none is left, and begins anew with the next."""
+    """The one thread that keeps displays fresh. It ends when none is left, and begins again with the next."""
 
     def __init__(self) -> None:
         self._shown: list[RunDisplay] = []
@@ -179,7 +179,7 @@ REFRESHER = Refresher()
 
 
 class Pending:
-    """What an asynchronous verb gives back: the cell awaits it. Not awaited, its work goes on in the background."""
+    """What an asynchronous verb gives back: the cell awaits it. Not awaited, its work continues in the background."""
 
     def __init__(self, value: Any, wait: Callable[[], Any], text: str) -> None:
         self.value, self._wait, self._text = value, wait, text
@@ -219,7 +219,7 @@ async def until(handle: Any, is_enough: Callable[[], bool], last: Callable[[], o
 def _stopped_text(handle: Any) -> str:
     from orch_nb.views.format import usd
 
-    return f"run {handle.run}: {usd(handle.spent_usd)} booked; `%orch resume {handle.run}` goes on from here."
+    return f"run {handle.run}: {usd(handle.spent_usd)} booked; `%orch resume {handle.run}` continues from here."
 
 
 def with_own_frames(error: OrchError) -> OrchError:

@@ -73,7 +73,7 @@ class OrchMagics(Magics):
     def orch(self, line: str, local_ns: dict[str, Any] | None = None) -> Any:
         """Design, cost and run multi-agent workflows.
 
-        ``%orch`` shows how the notebook stands, ``%orch help`` lists the verbs, ``%orch help run`` says more about one::
+        ``%orch`` shows the notebook's status, ``%orch help`` lists the verbs, ``%orch help run`` says more about one::
 
             %orch budget 0.50
             %orch run support ticket="My payment failed"
@@ -210,14 +210,14 @@ class OrchMagics(Magics):
 
     # ---------------------------------------------------------------- helpers
     def _verb_usage(self, line: str, name: str) -> Display:
-        """How a verb is written; every verb without a name."""
+        """Return how a verb is written; every verb without a name."""
         if not name:
-            return overview.verbs(verbs.VERBS, manual.TOPICS)
+            return overview.verbs(verbs.VERBS, verbs.GROUPS, manual.TOPICS)
         command = read_command(name, shown=f"%orch {line}")
         return verbs.usage(name, verbs.find(name, command, None))
 
     def _names(self, local_ns: dict[str, Any] | None) -> dict[str, Any]:
-        """The variables that the line sees: the notebook's, and a function's own where it stands in one."""
+        """The variables that the line sees: the notebook's, and a function's own where it is in one."""
         return self.names if not local_ns or local_ns is self.names else {**self.names, **local_ns}
 
     def _place(self, line: str) -> tuple[str, int]:
@@ -249,7 +249,7 @@ class OrchMagics(Magics):
         )
 
     def _free_name(self, name: str, kind: type, flags: set[str], line: str) -> Any:
-        """What the name stands for now; refuses to cover something else unless told."""
+        """Return the value of the name; raise where it would replace something else, unless told to."""
         before = self.names.get(name)
         if isinstance(before, kind) or "replace" in flags:
             return before if isinstance(before, kind) else None
@@ -290,7 +290,7 @@ def _one_name(line: str, what: str) -> str:
         raise CellError(f"a {what} needs a name.", line=1, source=f"%%{what} {line}", hint=f"`%%{what} NAME`")
     if len(words) > 1:
         raise CellError(
-            f"`{words[1].text}` is one word too many.", line=1, column=words[1].column + len(what) + 3,
+            f"Unexpected argument `{words[1].text}`.", line=1, column=words[1].column + len(what) + 3,
             source=f"%%{what} {line}", hint=f"`%%{what} {words[0].text}`",
         )  # fmt: skip
     return words[0].text

@@ -1,4 +1,4 @@
-"""Lists: how the notebook stands, runs, models, money, verbs. Each as a table with its text twin."""
+"""Lists: the notebook's status, runs, models, money, verbs. Each as a table with its text twin."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MAX_QUOTED = 5
 
 # ------------------------------------------------------------------ status
 def status(runtime: Runtime, names: Mapping[str, Any], live: Sequence[Any] = ()) -> Display:
-    """How the notebook stands, and the next line to type."""
+    """Return the status of the notebook, and the next line to type."""
     table = Table([Column(), Column(wrap=True)])
     for name, text in _standing(runtime):
         table.add(Cell(name, quiet=True), text)
@@ -66,7 +66,7 @@ def _standing(runtime: Runtime) -> list[tuple[str, str]]:
 
 
 def _named_offers(book: ModelBook) -> list[Offer]:
-    """What the notebook's own names stand for; the built-in ones only where they are not behind another name."""
+    """Return the models of the notebook's own names; built-in ones only where no other name has them."""
     offers = book.offers()
     own = [o for o in offers if o.name not in ("smollm2", "echo")]
     return own or offers[:1]
@@ -77,7 +77,7 @@ def _what_is(offer: Offer) -> str:
 
 
 def _has_store(runtime: Runtime) -> bool:
-    """Whether there is a store yet: looking at an empty notebook does not make one."""
+    """Return whether there is a store yet: looking at an empty notebook does not make one."""
     return runtime._store is not None or (runtime.folder / ".orch").exists()
 
 
@@ -123,7 +123,7 @@ def _is_batch(row: Any) -> bool:
 
 
 def _batch_progress(runtime: Runtime, row: Any) -> tuple[int, int]:
-    """How many rows of a batch are done, of how many; (0, 0) where its end was not recorded."""
+    """Return how many rows of a batch are done, of how many; (0, 0) where its end was not recorded."""
     from orch_nb.trace.run_view import run_view
 
     counts = run_view(runtime.open(row.run).events).output
@@ -328,7 +328,7 @@ def models(book: ModelBook) -> Display:
 
 
 def prices(book: ModelBook) -> Display:
-    """What every model of the notebook costs, and where and when each figure is from."""
+    """Return what every model of the notebook costs, and where and when each figure is from."""
     heads = ["$ per Mtok in", "out", "cached", "cache write", "batch", "per call", "per image"]
     table = Table([Column("name"), Column("model"), *(Column(h, "r") for h in heads), Column("from", wrap=True)])
     notes = []
@@ -386,17 +386,25 @@ def _remark(offer: Offer, book: ModelBook, keys: Mapping[str, str]) -> str:
 
 
 # ------------------------------------------------------------------ help
-def verbs(known: Mapping[str, Any], topics: Mapping[str, str]) -> Display:
-    """All verbs with what they say, and the pages of the manual."""
-    table = Table([Column("verb"), Column("does", wrap=True)])
-    for name, verb_ in known.items():
-        table.add(f"%orch {name}".strip(), verb_.says.partition(";")[0].partition(". ")[0])
-    for topic, about in topics.items():
-        table.add(f"%orch help {topic}", about)
+MONEY_WORDS = (
+    "price: US dollars per million tokens · quote: a run's cost before it starts · budget: a limit that a call is checked against "
+    "before it is sent · bill: a run's cost after it · forecast: the cost of many runs, a day to a year"
+)
+
+
+def verbs(known: Mapping[str, Any], groups: Mapping[str, Sequence[str]], topics: Mapping[str, str]) -> Display:
+    """List all verbs by group with what they do, and the pages of the manual."""
+    table = Table([Column(""), Column("verb"), Column("does", wrap=True)])
+    for group, names in groups.items():
+        for n, name in enumerate(names):
+            says = known[name].says.partition(";")[0].partition(". ")[0]
+            table.add(Cell("" if n else group, quiet=True), f"%orch {name}".strip(), says)
+    for n, (topic, about) in enumerate(topics.items()):
+        table.add(Cell("" if n else "Manual", quiet=True), f"%orch help {topic}", about)
     cells = (
         "`%%agent NAME --model small` and `%%graph NAME` define, `%%claim` checks figures; `%orch help VERB` says more"
     )
-    return Display.of_table("orch_nb", table, cells, value=list(known))
+    return Display.of_table("orch_nb", table, cells, MONEY_WORDS, value=list(known))
 
 
 def verb(usage: str, says: str, topic: str = "") -> Display:

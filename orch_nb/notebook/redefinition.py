@@ -1,4 +1,4 @@
-"""What changes when a cell defines an agent or a graph anew: said on its card."""
+"""What changes when a cell defines an agent or a graph again: said on its card."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def changed_keys(before: Any, after: Any) -> list[str]:
 
 def _running(live: Iterable[Any]) -> list[str]:
     found = [h.run for h in live]
-    return [f"run {_some(found)} goes on with the old definition"] if found else []
+    return [f"run {_some(found)} continues with the old definition"] if found else []
 
 
 def _downstream(graph: Any, node: str) -> list[str]:

@@ -58,7 +58,7 @@ class Session:
 
     @property
     def is_attended(self) -> bool:
-        """Whether somebody is there to be asked."""
+        """True if somebody is there to be asked."""
         return is_attended(self.shell)
 
     def bind(self, variable: str, value: Any) -> None:
@@ -109,7 +109,7 @@ class Session:
         return Controls(handle, can_stop=is_background)
 
     def _place_notes(self) -> list[str]:
-        """Where the runs are kept, where that is not the usual place: said with the first of them."""
+        """Return where the runs are kept, where that is not the usual place: shown with the first of them."""
         new = [] if self._place == self.runtime.notice else [self.runtime.notice]
         self._place = self.runtime.notice
         return new
@@ -136,7 +136,7 @@ class Session:
         return handle
 
     def show_result(self, handle: Any, make: Any) -> None:
-        """How IPython shows a run: not at all where its own cell has just shown it."""
+        """Show a run in IPython: not at all where its own cell has just shown it."""
         if id(handle) in self.shown:
             self.shown.discard(id(handle))
             return
@@ -190,7 +190,7 @@ class Session:
 
 
 def has_people(plan: Any) -> bool:
-    """Whether a plan may have a question for a person: a human node, or a declared effect (asked of when in doubt)."""
+    """Return whether a plan may have a question for a person: a human node, or a declared effect (asked of when in doubt)."""
     if plan is None:
         return False
     if any(n.kind == "human" or n.effects for n in plan.nodes):
@@ -199,7 +199,7 @@ def has_people(plan: Any) -> bool:
 
 
 def asks_for_more(handle: Any, at_limit: str) -> bool:
-    """Whether a person may be asked for more budget: by the notebook's (`at_limit`), the run's own or a node's."""
+    """Return whether a person may be asked for more budget: by the notebook's (`at_limit`), the run's own or a node's."""
     limits = [getattr(event, "limits", None) or {} for event in handle.events[:1]]
     nodes = [node.budget or {} for node in handle.plan.nodes] if handle.plan is not None else []
     return at_limit == "ask" or any(row.get("at_limit") == "ask" for row in (*limits, *nodes))

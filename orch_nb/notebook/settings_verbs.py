@@ -78,13 +78,13 @@ def _set_price(command: Command, book: Any) -> None:
 
 
 def _figures(command: Command, known: set[str]) -> dict[str, Any]:
-    """What is said of a model by ``name=number``."""
+    """Return what is said of a model by ``name=number``."""
     price: dict[str, Any] = {}
     for pair in command.pairs:
         if pair.name not in known:
             near = nearest(pair.name, known)
             raise command.error(
-                f"`{pair.name}` is no property of a model.",
+                f"`{pair.name}` is not a known property of a model.",
                 pair,
                 hint=f"did you mean `{near}`?" if near else ", ".join(sorted(known)),
             )
@@ -101,7 +101,7 @@ def _model_text(command: Command, at: Any, text: str) -> str:
     plain = text[1:-1] if is_text(text) else text
     if plain.startswith(("sk-", "sk_", "gsk_", "AIza", "xai-")) or len(plain) > 200:
         raise command.error(
-            "this looks like a key, and a cell is no place for one.",
+            "this looks like a key, which must not be in a cell.",
             at,
             hint="put it into the provider's environment variable",
         )
@@ -117,19 +117,21 @@ def notebook(session: Session, command: Command, names: Names) -> Display:
         given = notebook_session.as_name(plain)
         if given != plain:
             raise command.error(
-                f"`{plain}` is no name of a notebook.", command.words[0], hint=f"`%orch notebook {given or 'NAME'}`"
+                f"a notebook's name must have letters, digits and `_ . -` only, got `{plain}`.",
+                command.words[0],
+                hint=f"`%orch notebook {given or 'NAME'}`",
             )
         runtime.notebook = given
         return overview.renamed(runtime)
     return overview.budget(runtime, advice="" if runtime.notebook else notebook_session.ADVICE)
 
 
-def load(session: Session, command: Command, names: Names) -> Display:
+def import_agents(session: Session, command: Command, names: Names) -> Display:
     """Read agents from files: `agents/NAME.agent.md`, or every one of a folder."""
     from orch_nb.agents.agent import Agent
 
     if not command.words:
-        raise command.error("which file?", hint="`%orch load agents/triage.agent.md`, or a folder")
+        raise command.error("which file?", hint="`%orch import agents/triage.agent.md`, or a folder")
     paths = [p for word in command.words for p in _agent_files(command, word)]
     found = [Agent.from_file(path, names) for path in paths]
     for agent in found:
@@ -141,5 +143,5 @@ def _agent_files(command: Command, word: Word) -> list[Path]:
     path = Path(word.text[1:-1] if is_text(word.text) else word.text)
     files = sorted(path.glob("*.agent.md")) if path.is_dir() else [path] if path.is_file() else []
     if not files:
-        raise command.error(f"there is no agent at `{path}`.", word, hint="a `.agent.md` file, or a folder of them")
+        raise command.error(f"no agent file is at `{path}`.", word, hint="a `.agent.md` file, or a folder of them")
     return files

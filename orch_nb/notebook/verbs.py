@@ -98,7 +98,7 @@ def _follow(session: Session, command: Command, handle: Any, notes: list[str]) -
         return handle
 
     what = "batch" if is_batch else "run"
-    return live.Pending(handle, wait, f"{what} {handle.run} of `{handle.graph}` goes on in the background.")
+    return live.Pending(handle, wait, f"{what} {handle.run} of `{handle.graph}` continues in the background.")
 
 
 def _raise_failure(handle: Any) -> None:
@@ -143,7 +143,7 @@ def batch(session: Session, command: Command, names: Names) -> live.Pending:
 
 
 def _ordinary_notes(session: Session, target: Any, names: Names) -> list[str]:
-    """Which models are called as ever, at the ordinary price, although batch prices were asked for."""
+    """Return which models are called as ever, at the ordinary price, although batch prices were asked for."""
     from orch_nb.agents.binding import compile_in
     from orch_nb.runtime.batch import check_batch_price
 
@@ -178,7 +178,7 @@ def _rows(command: Command, names: Names, target: Any) -> tuple[Any, dict[str, s
 
 
 def quote(session: Session, command: Command, names: Names) -> Display:
-    """What a run, or a batch over a table, is likely to cost and to take. Nothing is sent."""
+    """Return what a run, or a batch over a table, is likely to cost and to take. Nothing is sent."""
     from orch_nb.agents.binding import compile_in
 
     target = _target(command, names, "quote")
@@ -205,7 +205,7 @@ def answer(session: Session, command: Command, names: Names) -> live.Pending:
     node = command.flags.get("node")
     shown_hash = command.flags.get("shown") or session.answered_hash(handle, node)
     handle.answer(action, value, node=node, shown_hash=shown_hash, comment=_comment(command, names))
-    said = f"{action}: run {handle.run} of `{handle.graph}` goes on"
+    said = f"{action}: run {handle.run} of `{handle.graph}` continues"
 
     async def wait() -> Any:
         if command.flags.get("wait"):
@@ -255,7 +255,7 @@ def _check_answer_words(command: Command) -> None:
     most = 2 if command.words and command.words[0].text in ("edit", "answer", "raise") else 1
     if len(command.words) > most:
         extra = command.words[most]
-        raise command.error(f"`{extra.text}` is one word too many.", extra, hint=f"usage: `{VERBS['answer'].usage}`")
+        raise command.error(f"Unexpected argument `{extra.text}`.", extra, hint=f"usage: `{VERBS['answer'].usage}`")
 
 
 def _answer_of(command: Command, names: Names) -> tuple[str, Any]:
@@ -271,7 +271,9 @@ def _answer_of(command: Command, names: Names) -> tuple[str, Any]:
     if first.text not in ANSWERS:
         near = nearest(first.text, ANSWERS)
         hint = f"did you mean `{near}`?" if near else 'approve, edit "…", reject, or an answer in quotes'
-        raise command.error(f"`{first.text}` is no answer.", first, hint=hint)
+        raise command.error(
+            f"the answer must be approve, edit, reject or a quoted text, got `{first.text}`.", first, hint=hint
+        )
     if first.text in ("edit", "answer"):
         if not rest:
             raise command.error(
@@ -293,7 +295,7 @@ def stop(session: Session, command: Command, names: Names) -> Display:
     for handle in found:
         handle.stop()
     said = ", ".join(h.run for h in found) or "none"
-    return Display.lines(f"stopping: {said}; `%orch resume RUN` goes on from there", value=found)
+    return Display.lines(f"stopping: {said}; `%orch resume RUN` continues from there", value=found)
 
 
 def _live_or_batch(session: Session, number: str, names: Names) -> Any:
@@ -306,15 +308,41 @@ def _live_or_batch(session: Session, number: str, names: Names) -> Any:
 
 # ------------------------------------------------------------------ looking
 def status(session: Session, command: Command, names: Names) -> Display:
-    """How the notebook stands: models, keys, budget, runs under way and unfinished, the next line to type."""
+    """Return the status of the notebook: models, keys, budget, runs under way and unfinished, the next line to type."""
     return overview.status(session.runtime, names, session.runtime.live_runs())
 
 
 def runs(session: Session, command: Command, names: Names) -> Display:
-    """Runs of this notebook, newest first."""
+    """List runs, newest first, or delete some."""
+    if command.words:
+        return _drop_runs(session, command)
     limit = whole_number(command, command.flags.get("limit", "20"))
     rows = session.runtime.runs(limit=limit, every_notebook=bool(command.flags.get("all")))
     return overview.runs(rows, session.runtime)
+
+
+def _drop_runs(session: Session, command: Command) -> Display:
+    """Delete runs for good, with the rows of a batch."""
+    word, *numbers = command.words
+    if word.text != "drop" or not numbers:
+        raise command.error(f"`%orch runs` takes `drop RUN …`, got `{word.text}`.", word, hint="`%orch runs drop 3`")
+    runtime = session.runtime
+    known = {row.run for row in runtime.runs(limit=10**9, every_notebook=True)}
+    for number in numbers:
+        if number.text not in known:
+            raise command.error(f"run `{number.text}` does not exist.", number, hint="`%orch runs` lists the runs")
+        if any(handle.run == number.text for handle in runtime.live_runs()):
+            raise command.error(
+                f"run `{number.text}` is under way.",
+                number,
+                hint=f"`%orch stop {number.text}`, then `%orch runs drop {number.text}`",
+            )
+    dropped = [number.text for number in numbers]
+    for run in dropped:
+        rows = [row for row in known if row.startswith(f"{run}.")]
+        for one in [*rows, run]:
+            runtime.run_loop.ask(runtime.store.delete, one)
+    return Display.lines(f"deleted: {', '.join(dropped)}. What they spent remains counted.", value=dropped)
 
 
 def trace(session: Session, command: Command, names: Names) -> Display:
@@ -325,6 +353,8 @@ def trace(session: Session, command: Command, names: Names) -> Display:
     view = handle.view
     if (view.parent or {}).get("batch"):
         return overview.batch(session.runtime, handle)
+    if command.flags.get("critical"):
+        return views_trace.critical(view)
     flags = {k: _unquote(command, names, k) for k in ("view", "heat", "agent", "status", "text")}
     if flags["view"]:
         return views_trace.reading(view, handle.events, flags["view"])
@@ -339,13 +369,6 @@ def _unquote(command: Command, names: Names, flag: str) -> str:
     """A flag's value as text, with or without quotes; "" where it is not there."""
     text = str(command.flags.get(flag, ""))
     return str(value_of(text, names, command=command, at=Word(text, 1))) if is_text(text) else text
-
-
-def critical(session: Session, command: Command, names: Names) -> Display:
-    """The critical path of a run: what to speed up first."""
-    from orch_nb.views.trace import critical as shown
-
-    return shown(_open(session, command).view)
 
 
 def diff(session: Session, command: Command, names: Names) -> Any:
@@ -364,7 +387,7 @@ def cost(session: Session, command: Command, names: Names) -> Display:
 
 
 def why(session: Session, command: Command, names: Names) -> Display:
-    """Why a node chose what it chose: models and next nodes, every candidate with its figures."""
+    """Return why a node chose what it chose: models and next nodes, every candidate with its figures."""
     from orch_nb.trace.decisions import choices
     from orch_nb.trace.run_view import run_view
     from orch_nb.views.decisions import why as shown
@@ -410,7 +433,7 @@ def route(session: Session, command: Command, names: Names) -> Display:
 
 
 def budget(session: Session, command: Command, names: Names) -> Display:
-    """The notebook's budget: shown, set (`0.50 calls=100`), raised (`+0.50`), taken away (`none`), counted anew (`reset`)."""
+    """The notebook's budget: shown, set (`0.50 calls=100`), raised (`+0.50`), taken away (`none`), counted again (`reset`)."""
     runtime = session.runtime
     pairs = {pair.name: pair.text for pair in command.pairs}
     alert = pairs.pop("alert", None)
@@ -427,7 +450,7 @@ def budget(session: Session, command: Command, names: Names) -> Display:
 def help_(session: Session, command: Command, names: Names) -> Display:
     """All verbs and pages of the manual, or one of them."""
     if not command.words:
-        return overview.verbs(VERBS, manual.TOPICS)
+        return overview.verbs(VERBS, GROUPS, manual.TOPICS)
     word = command.words[0]
     verb = VERBS.get(word.text)
     page = manual.page_of(word.text)
@@ -440,7 +463,7 @@ def help_(session: Session, command: Command, names: Names) -> Display:
 
 
 def usage(name: str, verb: Verb) -> Display:
-    """How a verb is written, what it does, and the page that explains what its line takes."""
+    """Return how a verb is written, what it does, and the page that explains what its line takes."""
     return overview.verb(verb.usage, f"{verb.says}.", manual.VERB_TOPICS.get(name, ""))
 
 
@@ -454,6 +477,13 @@ def find(text: str, command: Command, at: Word | None = None) -> Verb:
         There is none; the nearest is named.
     """
     verb = VERBS.get(text)
+    if verb is None and text in FORMER:
+        rest = " ".join([word.text for word in command.words if word is not at])
+        raise command.error(
+            f"`%orch {text}` is now `%orch {FORMER[text]}`.",
+            at,
+            hint=f"`%orch {FORMER[text]} {rest}`".replace(" `", "`"),
+        )
     if verb is None:
         near = nearest(text, [v for v in VERBS if v])
         raise command.error(
@@ -482,7 +512,7 @@ def check(verb: Verb, command: Command) -> None:
         after = [word.text for word in command.words[verb.words + 1 :][:2]]
         spaced = verb.takes_pairs and extra.text.isidentifier() and len(after) == 2 and after[0] == "="
         hint = f"no blanks around `=`: `{extra.text}={after[1]}`" if spaced else f"usage: `{verb.usage}`"
-        raise command.error(f"`{extra.text}` is one word too many.", extra, hint=hint)
+        raise command.error(f"Unexpected argument `{extra.text}`.", extra, hint=hint)
     if command.pairs and not verb.takes_pairs:
         raise command.error(f"`{command.verb}` takes no inputs.", command.pairs[0], hint=f"usage: `{verb.usage}`")
 
@@ -542,7 +572,7 @@ def _check_given(command: Command, plan: Plan, inputs: Names) -> None:
 
 
 def is_data(value: Any) -> bool:
-    """Whether a variable can be an input that nobody named: data, not an agent, a function, a module, or None."""
+    """Return whether a variable can be an input that nobody named: data, not an agent, a function, a module, or None."""
     return value is not None and not callable(value) and not is_definition(value) and type(value).__name__ != "module"
 
 
@@ -573,83 +603,94 @@ def _is_alive(handle: Any) -> bool:
 
 _BUDGET = {"budget": True}
 VERBS: dict[str, Verb] = {
-    "": Verb("%orch", "how the notebook stands", status, words=0),
+    "": Verb("%orch", "Show models, keys, budget, unfinished runs, and the next line to type", status, words=0),
     "run": Verb(
         "%orch run GRAPH|AGENT name=value … [--budget USD] [--ask-above USD] [--bg] [--wait] [--as NAME] [--again]",
-        "run a graph or one agent; what is left out is taken from variables of that name. The cell ends when the run has, or "
-        "when only a person is due (`--wait` goes on waiting); `--bg` ends it at once. `--ask-above` shows the quote and asks first where its high end is above; `--again` repeats effects done before",
+        "Run a graph or one agent; inputs that are left out are taken from variables of that name. The cell ends when the run has, or "
+        "when only a person is due (`--wait` waits for them); `--bg` ends it at once. `--ask-above` shows the quote and asks first where its high end is above; `--again` repeats effects done before",
         run, {**_BUDGET, "ask-above": True, "bg": False, "wait": False, "as": True, "again": False}, words=1, is_async=True, takes_pairs=True,
     ),
     "batch": Verb(
         "%orch batch GRAPH|AGENT TABLE input=column … [--budget USD] [--batch-price] [--ask-above USD] [--bg] [--as NAME]",
-        "run over the rows of a data frame or a list of mappings; columns bind by name, or as told; at the budget the rest is pending. `--batch-price` sends the calls through the providers' batch interfaces: half the price, answers within a day",
+        "Run over the rows of a data frame or a list of mappings; columns bind by name, or as given; at the budget the rest is pending. `--batch-price` sends the calls through the providers' batch interfaces: half the price, answers within a day",
         batch, {**_BUDGET, "batch-price": False, "ask-above": True, "bg": False, "as": True}, words=2, is_async=True, takes_pairs=True,
     ),
     "quote": Verb(
         "%orch quote GRAPH|AGENT name=value …, or GRAPH|AGENT TABLE input=column … [--batch-price]",
-        "what a run is likely to cost and to take, in all and for each node, before it is started; nothing is sent",
+        "Estimate the cost and time of a run, in all and for each node, before it is started; nothing is sent",
         quote, {"batch-price": False}, words=2, takes_pairs=True,
     ),
     "resume": Verb(
         "%orch resume [RUN] [--budget USD] [--bg] [--wait] [--as NAME]",
-        "go on with a run that failed, was stopped or lost its process; finished steps are not called again",
+        "Resume a failed, stopped or interrupted run; finished steps are not called again",
         resume, {**_BUDGET, "bg": False, "wait": False, "as": True}, words=1, is_async=True,
     ),
     "answer": Verb(
         '%orch answer approve | edit "…" | reject | "…" | AMOUNT | stop [--node KEY] [--run RUN] [--comment "…"] [--shown HASH] [--wait]',
-        "answer what a person is asked, as it was shown here last: what was not shown yet is refused, and shown. The run goes on in "
+        "Answer a question to a person, as it was shown here last: a question that was not shown yet is refused, and shown. The run continues in "
         "the background. AMOUNT: by how much a budget that ran out is raised; `--shown`: the hash of the question (`shown_hash`)",
         answer, {"node": True, "run": True, "comment": True, "shown": True, "wait": False}, words=2, is_async=True,
     ),
-    "stop": Verb("%orch stop [RUN|all]", "stop a run; what was spent is booked, what is recorded stays", stop, words=1),
-    "runs": Verb("%orch runs [--limit N] [--all]", "runs of this notebook (`--all`: of every one), newest first", runs, {"limit": True, "all": False}, words=0),
+    "stop": Verb("%orch stop [RUN|all]", "Stop a run; its costs are booked, its recorded steps are kept", stop, words=1),
+    "runs": Verb("%orch runs [--limit N] [--all] | drop RUN …", "List the runs of this notebook (`--all`: of every one), newest first; `drop` deletes runs for good, what they spent remains counted", runs, {"limit": True, "all": False}),
     "trace": Verb(
-        '%orch trace [RUN] [--agent NAME] [--status failed] [--text "…"] [--full] [--view messages|conversation|state|decisions] [--heat usd|tokens|seconds]',
-        "the steps of a run, the last one unless named: those of one agent, in one state, with some text; `--full` every one. `--view`: who "
-        "called whom, all that was said, the state after each step, the decisions. `--heat`: where dollars, tokens or seconds went",
-        trace, {"agent": True, "status": True, "text": True, "full": False, "view": True, "heat": True}, words=1,
+        '%orch trace [RUN] [--agent NAME] [--status failed] [--text "…"] [--full] [--view messages|conversation|state|decisions] [--heat usd|tokens|seconds] [--critical]',
+        "Show a run's steps (default: latest); filter by agent, status or text; `--full` shows every one. `--view`: messages, the "
+        "conversation, the state after each step, or the decisions. `--heat`: where dollars, tokens or seconds went. `--critical`: the critical path, queue time listed separately",
+        trace, {"agent": True, "status": True, "text": True, "full": False, "view": True, "heat": True, "critical": False}, words=1,
     ),
-    "critical": Verb("%orch critical [RUN]", "the chain of steps that made a run as long as it was, waiting apart from models", critical, words=1),
-    "diff": Verb("%orch diff RUN [RUN]", "two runs side by side (the second is the last one unless named): path, outputs as text, tokens, dollars, time", diff, words=2),
+    "diff": Verb("%orch diff RUN [RUN]", "Compare two runs (default of the second: latest): path, outputs as text, tokens, dollars, time", diff, words=2),
     "why": Verb(
         "%orch why [NODE [NODE]] [--run RUN]",
-        "why a node chose its model or the next node, and why not the others; of two nodes: why the first called the second",
+        "Explain why a node chose its model or the next node, and why not the others; of two nodes: why the first called the second",
         why, {"run": True}, words=2,
     ),
     "route": Verb(
-        "%orch route [accept|reject] AGENT", "what was learned about an agent's models, with its evidence; let it choose, or take that back",
+        "%orch route [accept|reject] AGENT", "Show what was learned about an agent's models, with its evidence; let it choose, or take that back",
         route, words=2,
     ),
-    "cost": Verb("%orch cost [RUN]", "the bill of a run by step, agent and model", cost, words=1),
+    "cost": Verb("%orch cost [RUN]", "Show the bill of a run by step, agent and model", cost, words=1),
     "forecast": Verb(
         forecast_verb.USAGE,
-        "what it will cost a day, a month and a year: from stored runs with an interval, or from a step table typed by hand; "
+        "Forecast the cost of a day, a month and a year: from stored runs with an interval, or from a step table typed by hand; "
         f"options: {', '.join(forecast_verb.OPTIONS)}",
         forecast_verb.project, words=9, takes_pairs=True,
     ),
     "budget": Verb(
         "%orch budget [USD | +USD] [tokens=N] [calls=N] [seconds=N] [stop | ask | degrade=MODEL] [alert=N] | none | reset",
-        "the notebook's budget: show it, set it, raise it, take it away, count anew; `--budget` and an agent's `budget` take the same. "
+        "Show, set, raise, remove or reset the notebook's budget; `--budget` and an agent's `budget` take the same. "
         "`alert=3`: a run that costs three times what its graph usually does says so",
         budget, words=9, takes_pairs=True,
     ),
     "models": Verb(
         "%orch models [set NAME=MODEL … | add NAME PROVIDER/MODEL input=USD output=USD context_tokens=N | price NAME input=USD output=USD … | prices]",
-        "the notebook's names of models; prices are dollars per million tokens; `prices` shows all of them and where each is from", settings_verbs.models, words=3, takes_pairs=True,
+        "List, set or add the notebook's names of models; prices are dollars per million tokens; `prices` shows all of them with their sources", settings_verbs.models, words=3, takes_pairs=True,
     ),
     "matrix": Verb(
         "%orch matrix [TASK|FILE.json] [--baseline MODEL] [--tolerance 0.05] [--minimum 8] | export FILE.json [--sign NAME] "
         "| pairs PRODUCER CONSUMER models=[…] inputs=TABLE [score=…] [--budget USD]",
-        "the routing matrix of what was compared: quality, cost, the chosen model by task; sign it off as a file; test which "
-        "model can work with what another writes",
+        "Show the routing matrix of what was compared: quality, cost, the chosen model by task; sign it off as a file; test which "
+        "model can read what another writes",
         compare_verbs.matrix, {**_BUDGET, "baseline": True, "tolerance": True, "minimum": True, "sign": True}, words=3,
         is_async=True, takes_pairs=True,
     ),
-    "notebook": Verb("%orch notebook [NAME]", "the name under which the budget and the runs are kept", settings_verbs.notebook, words=1),
-    "load": Verb("%orch load FILE|FOLDER …", "read agents from `.agent.md` files", settings_verbs.load),
-    "help": Verb(f"%orch help [VERB | {' | '.join(manual.TOPICS)}]", "this list, one verb, or one page of the manual", help_, words=1),
+    "notebook": Verb("%orch notebook [NAME]", "Show or set the name under which the budget and the runs are kept", settings_verbs.notebook, words=1),
+    "import": Verb("%orch import FILE|FOLDER …", "Read agents from `.agent.md` files", settings_verbs.import_agents),
+    "help": Verb(f"%orch help [VERB | {' | '.join(manual.TOPICS)}]", "Show the verbs, one verb, or one page of the manual", help_, words=1),
 }  # fmt: skip
-"""Every verb there is; "" is the bare `%orch`."""
+"""Every verb; "" is the bare `%orch`."""
+
+GROUPS = {
+    "Before": ("quote", "forecast"),
+    "Run": ("run", "batch", "resume", "stop", "answer"),
+    "Look": ("", "runs", "trace", "cost", "why", "diff"),
+    "Write": ("import",),
+    "Nouns": ("budget", "models", "route", "matrix", "notebook", "help"),
+}
+"""Verbs as the help shows them."""
+
+FORMER = {"load": "import", "critical": "trace --critical", "delete": "runs drop", "prune": "runs drop"}
+"""Former names of verbs, and what is written instead."""
 
 ASYNC = tuple(v for v, verb in VERBS.items() if verb.is_async)
 

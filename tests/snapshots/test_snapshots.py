@@ -56,7 +56,7 @@ def scenes(book: Notebook) -> Iterator[tuple[str, Any]]:
     yield "run_other", run("%orch run support ticket='The screen is broken'")
     yield "trace", cell("%orch trace 1 --full")
     yield "messages", cell("%orch trace 1 --view messages")
-    yield "critical", cell("%orch critical 1")
+    yield "critical", cell("%orch trace 1 --critical")
     yield "bill", cell("%orch cost 1")
     yield "why", cell("%orch why --run 1")
     yield "diff", cell("%orch diff 1 2")

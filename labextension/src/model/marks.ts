@@ -1,4 +1,4 @@
-/** Where the values that a prompt reads stand in its text. */
+/** The places of the values that a prompt reads in its text. */
 
 export interface Mark {
   readonly text: string;

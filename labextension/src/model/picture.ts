@@ -16,7 +16,7 @@ export interface Place {
 export interface GraphNode extends Place {
   readonly id: string;
   readonly name: string;
-  /** agent, function, human, switch, graph, tool, barrier; `input` and `choice` are shapes that are no nodes. */
+  /** agent, function, human, switch, graph, tool, barrier; `input` and `choice` are shapes, not nodes. */
   readonly kind: string;
   readonly lines: readonly (readonly [string, string])[];
   readonly label: string;

@@ -117,7 +117,7 @@ export function label(span: Span): { readonly name: string; readonly more: strin
   return { name: span.node, more };
 }
 
-/** A text that is said, or that stands at a place of `texts`. */
+/** A text, or its place in `texts`. */
 type Reader = (value: unknown, limit?: number) => string;
 
 /** What spans are read from. */
@@ -202,7 +202,7 @@ function readSpan(row: Fields, place: Pick<Span, 'index' | 'parent' | 'depth'>, 
   };
 }
 
-/** A span that took no measurable time has no figure in a row; one that goes on has none either. */
+/** A span that took no measurable time has no figure in a row; one that is under way has none either. */
 function ended(row: Fields): number | null {
   return known(row['start_s']) !== null && text(row['exit_status'], 40) !== '' ? 0 : null;
 }

@@ -169,7 +169,7 @@ export class Trace {
   }
 }
 
-/** For each span, what the steps inside of it cost. Children stand after their parents. */
+/** For each span, what the steps inside of it cost. Children come after their parents. */
 function innerCosts(spans: readonly Span[]): (number | null)[] {
   const sums: (number | null)[] = spans.map(() => 0);
   for (let i = spans.length - 1; i >= 0; i--) {

@@ -5,7 +5,7 @@ export type Fields = Readonly<Record<string, unknown>>;
 /** Characters of one text that are shown; the whole is in the store. Python cuts at 8,192 and says so in the rest. */
 export const FIELD_LIMIT = 8192 + 64;
 
-/** Larger numbers are no count, time or sum of ours. */
+/** Larger numbers cannot be a count, a time or a sum. */
 const MOST = 1e12;
 
 /** Control characters, bidirectional overrides, zero-width and tag characters: they hide, or move what follows. */

@@ -6,7 +6,7 @@ const GLYPHS: Readonly<Record<string, string>> = {
   cancelled: '⊘', interrupted: '⊘', pending: '·'
 };
 
-/** What a state means for its colour. Colour is never alone: glyph and word stand beside it. */
+/** What a state means for its colour. Colour is never alone: glyph and word are beside it. */
 export type Tone = 'ok' | 'run' | 'warn' | 'bad' | 'reuse' | 'quiet';
 
 const TONES: Readonly<Record<string, Tone>> = {

@@ -9,7 +9,7 @@ import { pictureView } from './picture.js';
 const LEAST_HEIGHT = 120;
 const MOST_HEIGHT = 460;
 const STEP = 1.25;
-/** Below this scale words are no words: they are left out, which keeps large graphs fluent. */
+/** Below this scale words cannot be read: they are left out, which keeps large graphs fluent. */
 const WORDS_FROM = 0.38;
 
 export class Canvas {

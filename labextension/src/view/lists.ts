@@ -36,7 +36,7 @@ export function runDetail(run: Run): HTMLElement {
     error === null ? null : el('div', { class: 'orch-error' },
       el('div', {}, el('b', {}, error.node), `${error.node ? ': ' : ''}${error.type}: ${error.message}`),
       error.hint === '' ? null : el('div', { class: 'orch-quiet' }, error.hint),
-      el('div', { class: 'orch-quiet' }, `%orch resume ${run.run} goes on from here; finished steps are kept`)),
+      el('div', { class: 'orch-quiet' }, `%orch resume ${run.run} continues from here; finished steps are kept`)),
     ...run.waiting.map(one => section(`${one.key} asks`, el('p', {}, one.question), one.shown === '' ? null : code(one.shown),
       el('p', { class: 'orch-quiet' }, `answer: ${one.options.map(option => `%orch answer ${option}`).join(' · ')}`))),
     run.output === '' ? null : section('output', code(run.output)),

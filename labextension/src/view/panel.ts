@@ -1,4 +1,4 @@
-/** One output: a run or a graph, with its tabs, its selection and its parts. It is shown again and again as a run goes on. */
+/** One output: a run or a graph, with its tabs, its selection and its parts. It is shown again and again while a run is under way. */
 
 import { committed } from '../model/bill.js';
 import { defaultHeat, isNode, type GraphNode, type Heat, type Picture } from '../model/picture.js';

@@ -103,7 +103,7 @@ function said(row: RunRow): Child[] {
   return row.said.map(([who, tail]) => el('div', { class: 'orch-said-line' }, who === '' ? null : el('b', {}, who), who === '' ? quiet(tail) : ` ${tail.slice(-90)}`));
 }
 
-/** One run: what it is, how it stands, what it asks, what can be done. */
+/** One run: what it is, its status, what it asks, what can be done. */
 export function runView(row: RunRow, wishes: Wishes): HTMLElement {
   const act = (name: string, label: string, press: () => void, strong = false): HTMLElement =>
     button({ class: `orch-act${strong ? ' orch-act-strong' : ''}`, 'data-act': name, 'aria-label': `${label}: run ${row.run}` }, press, label);

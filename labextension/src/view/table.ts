@@ -9,7 +9,7 @@ export interface Column {
 
 export type Row = readonly Child[];
 
-/** A table; `strong` is the index of a row that stands out. */
+/** A table; `strong` is the index of a row that is emphasised. */
 export function table(columns: readonly Column[], rows: readonly Row[], options: { strong?: number; foot?: Row; label?: string } = {}): HTMLElement {
   const cell = (child: Child, i: number): HTMLElement => el('td', { class: columns[i]?.figure ? 'orch-figure' : null }, child);
   return el('div', { class: 'orch-scroll', tabindex: rows.length > 14 ? 0 : null },

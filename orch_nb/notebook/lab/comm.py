@@ -103,7 +103,7 @@ class FrontEnd:
         known = ("approve", "reject", "answer", "done", "again")
         if action not in known:
             near = nearest(action, known)
-            raise BadOption(f"`{action}` is no answer of a button.", hint=f"did you mean `{near}`?" if near else "")
+            raise BadOption(f"`{action}` is not one of the answers.", hint=f"did you mean `{near}`?" if near else "")
         value = _text(asked, "value") if action == "answer" else None
         handle.answer(action, value, node=_text(asked, "node"), shown_hash=_text(asked, "shown_hash"))
         self.wake()
@@ -125,7 +125,7 @@ class FrontEnd:
         self.wake()
 
     def wake(self) -> None:
-        """Look at the runs soon, and again as long as any goes on. From any thread."""
+        """Look at the runs soon, and again while any is under way. From any thread."""
         if self.is_there and not self._is_due:
             self._is_due = True
             self._later(EVERY_S, self._look)
@@ -157,7 +157,7 @@ class FrontEnd:
         """The whole list when a run came, went, or waits; else what its runs say right now, and
         once a second how long they have run; nothing when nothing changed."""
         listed = tuple((handle.run, handle.status) for handle in live)
-        second = int(time.monotonic())  # seconds of a run that says nothing go on, too
+        second = int(time.monotonic())  # the seconds of a silent run pass, too
         told = tuple((handle.run, handle.version, second * (handle.status == "running")) for handle in live)
         if listed != self._listed:
             self._tell(self._list(live))

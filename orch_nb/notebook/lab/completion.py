@@ -22,7 +22,7 @@ _TEXT = re.compile(r"(\S*)$")
 
 
 def complete(text: str, session: Session) -> tuple[str, list[str]]:
-    """What may stand at the end of `text`, a line up to the cursor: (the piece that is replaced, candidates).
+    """Return what may be at the end of `text`, a line up to the cursor: (the piece that is replaced, candidates).
 
     Returns ("", []) where the line is none of ours.
     """
@@ -49,7 +49,7 @@ _PATH = re.compile(r"([^\W\d]\w*\.)?(\w*)$")
 
 
 def complete_cell(before: str, whole: str, session: Session) -> tuple[str, list[str]]:
-    """What may stand at the end of `before`, the text of a `%%agent` or `%%graph` cell up to the cursor.
+    """Return what may be at the end of `before`, the text of a `%%agent` or `%%graph` cell up to the cursor.
 
     Parameters
     ----------
@@ -137,8 +137,10 @@ def _after(verb: str, words: list[str], session: Session) -> list[str]:
             ]
         case "run" | "batch":
             return [*(f"{i}=" for i in _inputs(names, first[0])), *flags]
-        case "resume" | "trace" | "cost" | "stop" | "critical" | "diff" if not first:
+        case "resume" | "trace" | "cost" | "stop" | "diff" if not first:
             return [*_runs(session), *flags]
+        case "runs":
+            return ["drop", *flags] if not first else _runs(session)
         case "answer" if not first:
             return ["approve", "edit", "reject"]
         case "route":

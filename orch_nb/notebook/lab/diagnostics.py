@@ -40,9 +40,9 @@ class Mark:
 
 
 def marks_of(text: str, names: Mapping[str, Any]) -> list[Mark]:
-    """What is wrong with a `%%agent` cell, a `%%graph` cell, or the `%orch` lines of another; at most 40 marks.
+    """Return what is wrong with a `%%agent` cell, a `%%graph` cell, or the `%orch` lines of another; at most 40 marks.
 
-    Nothing is run, bound or stored. Names are those of the notebook as it stands: an agent that a later cell defines is
+    Nothing is run, bound or stored. Names are those of the notebook as it is: an agent that a later cell defines is
     unknown until that cell has run.
     """
     if len(text) > MAX_CELL:
@@ -152,7 +152,7 @@ def runnable(names: Mapping[str, Any]) -> list[str]:
 
 
 def fields_of(value: Any) -> list[str]:
-    """The fields that an agent's answer has; none where it answers in text, or is no agent."""
+    """The fields that an agent's answer has; none where it answers in text, or is not an agent."""
     out = getattr(value, "out", None) if is_agent(value) else None
     properties = out.schema.get("properties") if out is not None else None
     return [str(name) for name in properties] if isinstance(properties, dict) else []

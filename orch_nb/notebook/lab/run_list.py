@@ -63,7 +63,7 @@ def stored_row(row: Any) -> dict[str, Any]:
 
 
 def live_row(handle: RunHandle, spent_usd: Decimal) -> dict[str, Any]:
-    """One run that goes on in this process: what it says right now, what it asks."""
+    """One run that is under way in this process: its latest text and its question."""
     events = handle.events
     started = events[0].at if events else None
     return {

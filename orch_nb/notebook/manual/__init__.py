@@ -33,7 +33,7 @@ VERB_TOPICS = {
     "cost": "budget",
     "models": "models",
     "matrix": "route",
-    "load": "agent",
+    "import": "agent",
 }
 """Verb -> the page that explains what its line takes."""
 

@@ -27,7 +27,7 @@ WRITING = (
     Rule(
         "%%agent NAME --key value",
         "Defines an agent: flags on the line for short keys, the prompt below. The cell binds a variable of that name. "
-        "A value with spaces stands in quotes.",
+        "A value with spaces is in quotes.",
         "%%agent triage --model small --max-tokens 20\nWhich team?  {{ ticket }}",
     ),
     Rule(
@@ -58,7 +58,7 @@ _FORMS: dict[str, tuple[str, str, str]] = {
         "role: support agent of a bank",
     ),
     "goal": ("TEXT", "What it is to achieve.", "goal: a short and true answer"),
-    "backstory": ("TEXT", "What else it should know about itself.", "backstory: ten years at the desk"),
+    "backstory": ("TEXT", "What else it should know about itself.", "backstory: ten years at the team"),
     "out": (
         "TYPE",
         "The type of the answer: see `%orch help types`. Without it the answer is text.",
@@ -115,7 +115,7 @@ _FORMS: dict[str, tuple[str, str, str]] = {
     ),
     "on_failure": (
         "",
-        "What a final failure does: it ends the run, the run goes on without the node, or the node's `else` arrow is taken.",
+        "What a final failure does: it ends the run, the run continues without the node, or the node's `else` arrow is taken.",
         "on_failure: skip",
     ),
     "describe": (
@@ -134,7 +134,7 @@ _FORMS: dict[str, tuple[str, str, str]] = {
 _FLAGS = {
     "save": Rule(
         "--save",
-        "Writes the cell to `agents/NAME.agent.md` too; `%orch load` reads it.",
+        "Writes the cell to `agents/NAME.agent.md` too; `%orch import` reads it.",
         "%%agent triage --save\nWhich team?  {{ ticket }}",
     ),
     "replace": Rule(
@@ -143,7 +143,7 @@ _FLAGS = {
         "%%agent triage --replace\nWhich team?  {{ ticket }}",
     ),
 }
-"""Flag of the magic that is no key -> its rule."""
+"""Flag of the magic that is not a key -> its rule."""
 
 
 def page() -> Page:
@@ -166,7 +166,7 @@ def page() -> Page:
         Section("Flags of the line only", (*flags, *aliases)),
     )
     lead = (
-        "An `%%agent` cell binds an agent. The line, the front matter, a file (`%orch load`) and Python "
+        "An `%%agent` cell binds an agent. The line, the front matter, a file (`%orch import`) and Python "
         "(`orch.Agent(name, prompt, key=value)`) take the same keys. On the line a key is written `--max-tokens 300`."
     )
     errors = (CellError, UnknownKey, BadName, BadType, BadOption, UnknownTool)

@@ -84,7 +84,7 @@ CHANGES = (
 PLACES = (
     Rule(
         "--budget LIMITS",
-        "Limits of one run, one batch or one resume, beside the notebook's. Limits with spaces stand in quotes.",
+        "Limits of one run, one batch or one resume, beside the notebook's. Limits with spaces are in quotes.",
         '%orch run reply ticket="hello" --budget "0.01, 5 calls"',
     ),
     Rule(

@@ -54,9 +54,9 @@ def lookup(ticket: str) -> str:
     """Finds a ticket's record."""
     return "record of " + ticket
 
-class Desk(TypedDict):
+class Findings(TypedDict):
     findings: Annotated[list, "append"]''',
-    "%%graph desk\ntriage -> {billing, technical}   by triage.category",
+    "%%graph help_line\ntriage -> {billing, technical}   by triage.category",
 )
 """What the examples use. The model `echo` is free and needs no key."""
 
@@ -110,13 +110,13 @@ NODES = {
     ),
     "switch": Rule(
         "NAME: switch",
-        "A node that passes on what it got, so that a choice can stand apart from the node that made the value.",
+        "A node that passes on what it got, so that the choice is apart from the node that made the value.",
         "%%graph g\ntriage -> team\nteam -> {billing, technical}   by triage.category\nteam: switch",
     ),
     "graph": Rule(
         "NAME: graph OBJECT",
         "A node that runs another graph. It reads that graph's inputs, and its value is that graph's result.",
-        "%%graph g\ninner -> join\ninner: graph desk",
+        "%%graph g\ninner -> join\ninner: graph help_line",
     ),
     "tool": Rule(
         "NAME: tool OBJECT",
@@ -276,7 +276,7 @@ READS = (
         "state CLASS",
         "Gives the graph a state class: a TypedDict, dataclass or pydantic model. Agents and functions write its fields by `writes`; "
         f'`Annotated[list, "append"]` says how two writes become one. Reducers: {", ".join(REDUCERS)}.',
-        "%%graph g\nstate Desk\nplan -> worker   each plan.tasks as task",
+        "%%graph g\nstate Findings\nplan -> worker   each plan.tasks as task",
         ("state",),
     ),
     Rule(
@@ -354,7 +354,7 @@ _FUNCTIONS = {
     "retry": "tries at a failure that may pass, the first one included",
     "inline": "runs in the event loop and not in a thread, for functions of microseconds",
     "describe": "what `by similarity`, `by judge` and `by fit` know of it; the first line of its docstring unless told",
-    "on_failure": "`fail` ends the run, `skip` goes on without it, `else` takes its `else` arrow",
+    "on_failure": "`fail` ends the run, `skip` continues without it, `else` takes its `else` arrow",
     "examples": "texts that belong to it, for `by similarity`",
 }
 """Option of `@orch.node` -> what it says."""

@@ -29,7 +29,7 @@ class Rule:
     says
         What it means.
     example
-        A cell that shows it and runs as it stands, after the page's `setup`.
+        A cell that shows it and runs as it is, after the page's `setup`.
     words
         What the parser's table calls that which is explained: words, keys, marks.
     """

@@ -33,12 +33,12 @@ QUESTIONS = (
     ),
     Rule(
         "review -> NAME   else",
-        "Where the run goes on after a rejection. Without such an arrow, a rejection skips what follows.",
+        "Where the run continues after a rejection. Without such an arrow, a rejection skips what follows.",
         '%%graph g\nwrite -> review\nreview -> send    when write.sure >= 0\nreview -> write   else   at most 2\nreview: human "Send this?"',
     ),
     Rule(
         "NAME_exit",
-        "A node that has only conditional arrows and no `else` asks a person what goes on from there.",
+        "A node that has only conditional arrows and no `else` asks a person what follows.",
         "%%graph g\nwrite -> send   when write.sure > 0.5",
     ),
     Rule(
@@ -70,7 +70,7 @@ _ANSWERS = {
     ),
     "reject": (
         "reject",
-        "Rejects it: the run goes on by `else`.",
+        "Rejects it: the run continues along `else`.",
         '%orch run reply ticket="three"\n%orch answer reject --comment "too long"',
     ),
     "answer": (
@@ -80,7 +80,7 @@ _ANSWERS = {
     ),
     "done": (
         "done",
-        "Of an effect that was done before, or may have been: it happened, and the run goes on.",
+        "Of an effect that was done before, or may have been: it happened; the run continues.",
         _twice("five", "done"),
     ),
     "again": ("again", "Of such an effect: it is to be done again.", _twice("six", "again")),

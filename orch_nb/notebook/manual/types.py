@@ -1,4 +1,4 @@
-"""`%orch help types`: the types of an answer, which stand after `out:`."""
+"""`%orch help types`: the types of an answer, which follow `out:`."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _SAYS = {
 FORMS = (
     Rule(
         "a | b | c",
-        "One of these labels. A label with other characters than letters, digits, spaces and `_ . / + -` stands in quotes; labels of "
+        "One of these labels. A label with other characters than letters, digits, spaces and `_ . / + -` is in quotes; labels of "
         f"digits only are whole numbers. At most {MAX_LABELS:,}.",
         "out: {category: billing | technical | needs review, level: 1 | 2 | 3}",
         ("|",),
     ),
     Rule(
         "TYPE | TYPE",
-        "One of several types. Labels beside types stand in quotes, and so does one label alone.",
+        "One of several types. Labels beside types are in quotes, and so does one label alone.",
         'out: {amount: float | "unknown"}',
     ),
     Rule(
@@ -49,7 +49,7 @@ FORMS = (
     Rule("field?: TYPE", "A field that may be left out.", "out: {answer: str, note?: str}", ("?",)),
     Rule(
         "[TYPE]",
-        "A list. `[str](5)` has at most 5 items; in front matter such a value stands in quotes.",
+        "A list. `[str](5)` has at most 5 items; in front matter such a value is in quotes.",
         'out: {tags: "[str](5)", steps: [{title: str, hours: float}]}',
         ("[", "]", "(", ")"),
     ),

@@ -61,7 +61,7 @@ def test_an_error_points_at_the_line_of_the_cell(shell):
 def test_a_graph_cell_has_its_errors_too(shell):
     """A graph that cannot be read names the line; a name too many is pointed at."""
     assert "line 2" in shell("%%graph g\na -> -> b").error
-    assert "one word too many" in shell("%%graph g h\na -> b").error
+    assert "Unexpected argument" in shell("%%graph g h\na -> b").error
     assert "needs a name" in shell("%%graph\na -> b").error
 
 
@@ -94,13 +94,13 @@ def test_a_name_that_is_something_else_is_not_covered(shell):
 
 
 def test_save_writes_a_file_that_load_reads(shell, tmp_path):
-    """`--save` writes `agents/NAME.agent.md`; `%orch load` binds an equal agent, from a file or a folder."""
+    """`--save` writes `agents/NAME.agent.md`; `%orch import` binds an equal agent, from a file or a folder."""
     made = shell.good(MOOD.replace("--model echo", "--model echo --save"))
     assert (tmp_path / "agents" / "mood.agent.md").is_file()
     del shell.names["mood"]
-    shell.good("%orch load agents")
+    shell.good("%orch import agents")
     assert shell.names["mood"] == made
-    assert "there is no agent at `agents/x`" in shell("%orch load agents/x").error
+    assert "no agent file is at `agents/x`" in shell("%orch import agents/x").error
 
 
 def test_the_line_form_shows_a_card_again(support):
@@ -161,7 +161,7 @@ def test_runs_in_loops_and_conditions_are_awaited(support):
 def test_in_a_function_the_run_goes_on_in_the_background(support):
     """Where nothing can be awaited the run is started, and what came back says how to wait for it."""
     value = support.good('def f():\n    return get_ipython().run_line_magic("orch", "run mood message=1")\np = f()\np')
-    assert "goes on in the background" in repr(value)
+    assert "continues in the background" in repr(value)
     assert support.good("(await p).status") == "done"
 
 
@@ -213,7 +213,7 @@ def test_a_failed_run_fails_its_cell_with_the_users_own_frames(support):
         ("%orch run support message='a' --budget x", "budget", ""),
         ("%orch run send", "`send` needs `reply`", "inputs"),
         ("%orch trace 99", "99", ""),
-        ("%orch trace 1 2", "`2` is one word too many", "usage: `%orch trace [RUN] [--agent NAME]"),
+        ("%orch trace 1 2", "Unexpected argument `2`", "usage: `%orch trace [RUN] [--agent NAME]"),
         ("%orch stop", "no run is under way here", "`%orch runs`"),
         ("%orch resume", "no run is unfinished", "`%orch runs`"),
         ("%orch answer approve", "no run waits for a person", "`%orch runs`"),
@@ -231,7 +231,11 @@ def test_a_failed_run_fails_its_cell_with_the_users_own_frames(support):
             "runtime.current().add_provider(providers.OpenAIChat",
         ),
         ("%orch models add house sk-abcdefghijk", "this looks like a key", "environment variable"),
-        ("%orch notebook a/b", "`a/b` is no name", "`%orch notebook a_b`"),
+        (
+            "%orch notebook a/b",
+            "a notebook's name must have letters, digits and `_ . -` only, got `a/b`",
+            "`%orch notebook a_b`",
+        ),
         ("%orch budget ten", "budget", ""),
         ("%orch help rn", "`%orch rn` does not exist", "did you mean `run`?"),
         ("%orch runs --limit 0", "`--limit` must be a whole number from 1, got `0`", ""),
@@ -711,3 +715,40 @@ def test_a_rules_misspelt_read_is_marked_on_the_graphs_card(shell):
     said = shell.good("feel._repr_mimebundle_()")["text/plain"]
     assert "`mood`: `route` reads `tex`" in said
     assert "did you mean `text`?" in said
+
+
+def test_runs_are_dropped_by_number_and_what_they_spent_remains_counted(shell):
+    """`%orch runs drop` deletes runs for good, a batch with its rows; an unknown number deletes nothing."""
+    shell.good("%%agent a --model echo\nx {{ t }}")
+    shell.good('%orch run a t="x"')
+    shell.good('rows = [{"t": "x"}, {"t": "y"}]')
+    shell.good("%orch batch a rows")
+    shell.good('%orch run a t="z"')
+    assert "run `9` does not exist." in shell("%orch runs drop 3 9").error
+    assert len(shell("%orch runs").value.value) == 3
+    assert "deleted: 2, 3" in shell.good("%orch runs drop 2 3").text
+    assert [row.run for row in shell("%orch runs --all").value.value] == ["1"]
+    assert "takes `drop RUN …`, got `3`" in shell("%orch runs 3").error
+
+
+def test_the_former_name_of_a_verb_gives_the_line_to_type(shell):
+    """`load` and `critical` name their successors, with the user's own arguments."""
+    assert "hint: `%orch import agents/a.agent.md`" in shell("%orch load agents/a.agent.md").error
+    assert "hint: `%orch trace --critical 7`" in shell("%orch critical 7").error
+    assert "hint: `%orch runs drop 3`" in shell("%orch delete 3").error
+
+
+def test_help_groups_the_verbs_and_explains_the_words_of_money(shell):
+    """Every verb is in one group; its line begins with an imperative; price, quote, budget, bill and forecast are told apart."""
+    from orch_nb.notebook.verbs import GROUPS, VERBS
+
+    grouped = [name for names in GROUPS.values() for name in names]
+    assert sorted(grouped) == sorted(VERBS)
+    assert all(verb.says[0].isupper() for verb in VERBS.values())
+    text = shell.good("%orch help").text
+    for words in (
+        "price: US dollars per million tokens",
+        "quote: a run's cost before it starts",
+        "forecast: the cost of many runs",
+    ):
+        assert words in text

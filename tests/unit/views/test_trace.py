@@ -179,7 +179,7 @@ def test_the_verbs_show_them(shell):
         assert shell.good(f"%orch trace --view {view}").text
     assert "alpha → beta" in shell.good("%orch trace --view messages").html
     assert shell.good("%orch trace --heat seconds").value
-    assert "critical path of run" in shell.good("%orch critical").text
+    assert "critical path of run" in shell.good("%orch trace --critical").text
     assert "the arrow has no condition" in shell.good("%orch why alpha beta").text
     first = shell.names["one"].run
     assert shell.good(f"%orch diff {first}").first.key == "alpha"
