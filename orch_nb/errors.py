@@ -278,7 +278,7 @@ class NotDone(RunError):
     >>> @orch_nb.node(effects="mail")
     ... def send(text):
     ...     if not text:
-    ...         raise orch_nb.NotDone("there is no text to send.")
+    ...         raise orch_nb.NotDone("the text is empty.")
     """
 
     code = "ORCH216"

@@ -16,7 +16,7 @@ PLACES = ["orch_nb", "tests", "notebooks", "labextension/src", *(path.name for p
 
 @pytest.mark.parametrize("place", PLACES)
 def test_all_prose_keeps_the_rules(place):
-    """No metaphors for mechanisms, no "is no X", and docstrings of functions that start with a verb or a noun."""
+    """No metaphors for mechanisms, messages that say what must be, and docstrings of functions that start with a verb or a noun."""
     found = [
         f"{where.relative_to(ROOT)}:{line}: {message}"
         for file in files_below([str(ROOT / place)])

@@ -439,7 +439,7 @@ def _tool(name: str, namespace: Mapping[str, Any], source: str) -> Tool:
 
 
 def _line_with(source: str, key: str) -> int:
-    """The line of the cell on which a key is given, as a flag or in the front matter; 0 when there is no cell."""
+    """The line of the cell on which a key is given, as a flag or in the front matter; 0 without a cell."""
     for number, row in enumerate(source.splitlines(), 1):
         if row.lstrip().startswith((key, f'"{key}')) or (number == 1 and f"--{key}" in row):
             return number

@@ -268,7 +268,7 @@ class Conversation:
         if spec is None:
             known = ", ".join(t["name"] for t in self.definition.get("tools", ())) or "none"
             return _Asked(
-                call, answer=_refusal(UnknownTool.code, f"there is no tool `{call.name[:80]}`; tools: {known}")
+                call, answer=_refusal(UnknownTool.code, f"the tool `{call.name[:80]}` does not exist; tools: {known}")
             )
         if number >= MAX_CALLS:
             return _Asked(

@@ -187,7 +187,7 @@ def _nobody(name: str, tried: list[dict[str, object]]) -> ErrorInfo:
 
 
 def _both(answer: Answer, error: ErrorInfo) -> ErrorInfo:
-    """Return what a failed step failed with, and why there is no next one."""
+    """Return what a failed step failed with, and why no step follows."""
     first: ErrorInfo | None = answer.result.error
     if first is None:
         return error

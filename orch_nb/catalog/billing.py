@@ -82,7 +82,7 @@ def settle_usage(
     billed
         False for a call that certainly was never sent, or turned away before anything was generated: it is booked at 0.
     why
-        Why there is no usage, in one clause.
+        Why the usage is missing, in one clause.
     served
         How the call was served, in words, where nobody knows what that costs; "" where `price` is what it costs.
 

@@ -213,7 +213,7 @@ def _export(session: Session, command: Command) -> Display:
     made = matrix_of(session.runtime, **_options(command))
     if not made.rows:
         raise OrchError(
-            "nothing was measured yet; there is no matrix to export.", hint="`%%compare NAME` with a `score:`"
+            "nothing was measured yet, so the matrix is empty.", hint="`%%compare NAME` with a `score:`"
         )
     sign = _text(command.flags.get("sign", ""))
     target = Path(_text(command.words[1].text))
@@ -257,7 +257,7 @@ def _agent(command: Command, word: Any, names: Names) -> Any:
     if not isinstance(found, Agent):
         near = nearest(word.text, [n for n, v in names.items() if isinstance(v, Agent)])
         raise command.error(
-            f"there is no agent `{word.text}`.",
+            f"the agent `{word.text}` does not exist.",
             word,
             hint=f"did you mean `{near}`?" if near else "`%%agent NAME` defines one",
         )

@@ -242,7 +242,7 @@ class OrchMagics(Magics):
             else f"`%%{magic} NAME` defines one"
         )
         raise BadOption(
-            f"there is no {magic} `{name}`." if name else f"which {magic}?",
+            f"the {magic} `{name}` does not exist." if name else f"which {magic}?",
             line=1,
             source=f"%{magic} {line}",
             hint=hint,

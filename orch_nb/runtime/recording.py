@@ -1,6 +1,6 @@
 """Ordinary Python on the same log: inside ``async with orch.record()`` every awaited agent or graph is an activation.
 
-There is no plan to resume, so a recording is not resumed; log, bill and budget are those of any run.
+A recording has no plan, so it is not resumed; log, bill and budget are those of any run.
 """
 
 from __future__ import annotations

@@ -397,7 +397,7 @@ def run_figure(view: RunView, what: str = "graph") -> Picture:
     Raises
     ------
     BadOption
-        There is no such figure; the nearest is named.
+        The figure does not exist; the nearest is named.
     """
     if what not in FIGURES:
         near = nearest(what, FIGURES)

@@ -140,7 +140,7 @@ def reading(view: RunView, events: Sequence[Event], what: str) -> Display:
     Raises
     ------
     BadOption
-        There is no such view; the nearest is named.
+        The view does not exist; the nearest is named.
     """
     match what:
         case "messages":
@@ -320,7 +320,7 @@ def why_called(view: RunView, source: str, target: str) -> Display:
     if table.rows:
         return Display.of_table(head, table, value=messages_between(view, source, target))
     others = ", ".join(f"`{line(e.target, 40)}`" for e in arrows.get(source, [])) or "no other step"
-    said = "it did not run" if here and not acts else f"there is no arrow between them; it leads to {others}"
+    said = "it did not run" if here and not acts else f"no arrow is between them; it leads to {others}"
     return Display.lines(head, f"it did not: {said}", value=[])
 
 

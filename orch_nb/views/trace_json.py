@@ -24,7 +24,7 @@ MAX_SPANS = 10_000
 MOST_PLAIN = 40
 """Rows whose columns are lists."""
 SHORT_FIELD = 700
-"""Characters of a field where there is no room for all of it."""
+"""Characters of a field that has no room for all of it."""
 LEAST_ROOM = 400
 """Bytes. With less left no further detail is tried."""
 

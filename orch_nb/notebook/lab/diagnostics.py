@@ -139,7 +139,7 @@ def _check_target(command: Command, names: Mapping[str, Any]) -> None:
     word = command.words[0]
     near = nearest(word.text, runnable(names))
     raise command.error(
-        f"there is no graph or agent `{word.text}` yet.",
+        f"the graph or agent `{word.text}` does not exist yet.",
         word,
         hint=f"did you mean `{near}`?" if near else "run its cell",
     )

@@ -74,7 +74,7 @@ def page() -> Page:
         Rule(
             f"PATH{GGUF}",
             f"A chat model in a GGUF file, run on this machine with a context of {LOCAL_CONTEXT_TOKENS:,} tokens. `%orch models set "
-            f"own=model{GGUF}` refuses a path where there is no file.",
+            f"own=model{GGUF}` refuses a path without a file.",
             "",
             (GGUF,),
         ),

@@ -45,7 +45,7 @@ class GeminiStream:
     """Folds the chunks of one reply."""
 
     is_done = False
-    """There is no end mark: the reply is read to its end."""
+    """The stream has no end mark: the reply is read to its end."""
 
     def __init__(self) -> None:
         self.calls: tuple[ToolCall, ...] = ()

@@ -65,7 +65,7 @@ class Learned:
     Parameters
     ----------
     offers
-        Names of the models to choose among. While there is no outcome at all the first is taken to be the best.
+        Names of the models to choose among. Without any outcome the first is taken to be the best.
     evidence
         Outcomes, in any order and with any gaps: not every offer need have answered every prompt. A later one with the same
         key replaces the earlier. Those of other offers are left out.

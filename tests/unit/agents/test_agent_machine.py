@@ -217,8 +217,8 @@ def test_several_calls_are_made_one_at_a_time_in_order():
 @pytest.mark.parametrize(
     ("name", "arguments", "says"),
     [
-        ("delete_all", {}, "no tool `delete_all`"),
-        ("send", {"text": "x"}, "no tool `send`"),
+        ("delete_all", {}, "the tool `delete_all` does not exist"),
+        ("send", {"text": "x"}, "the tool `send` does not exist"),
         ("search", "{", "bad arguments"),
         ("search", {"query": 5}, "bad arguments"),
         ("search", {"query": "x", "path": "/etc"}, "path"),

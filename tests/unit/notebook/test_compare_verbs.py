@@ -211,7 +211,7 @@ def test_the_matrix_is_shown_and_signed_off(bench, tmp_path) -> None:
         ("%orch matrix --tolerance x", "tolerance is `x`"),
         ("%orch matrix a=1", "takes no inputs"),
         ("%orch matrix pairs triage", "pairs of which two agents?"),
-        ("%orch matrix pairs triage nobody models=[small] inputs=tickets", "no agent `nobody`"),
+        ("%orch matrix pairs triage nobody models=[small] inputs=tickets", "the agent `nobody` does not exist"),
         ("%orch matrix pairs triage triage models=[small]", "need `inputs=`"),
         ("%orch matrix pairs triage triage models=[small] inputs=tickets x=3", "take no `x`"),
     ],

@@ -28,7 +28,7 @@ def names(shell):
         ("%%agent a --model smal\nhi", "smal", 1, "smal"),
         ("%%agent a\nhi {{ qa.fedback }}", "fedback", 2, "fedback"),
         ("x = 1\n%orch runn support", "runn", 2, "does not exist"),
-        ("r = %orch run suport ticket=3", "suport", 1, "no graph or agent"),
+        ("r = %orch run suport ticket=3", "suport", 1, "the graph or agent"),
         ("%%graph\n", "%%graph", 1, "needs a name"),
         ("%%agent 9x\nhi", "%%agent 9x", 1, "identifier"),
     ],

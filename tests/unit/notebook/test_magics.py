@@ -200,7 +200,7 @@ def test_a_failed_run_fails_its_cell_with_the_users_own_frames(support):
     ("line", "says", "hint"),
     [
         ("%orch rnu support", "`%orch rnu` does not exist", "did you mean `run`?"),
-        ("%orch run suport", "there is no graph or agent `suport`", "did you mean `support`?"),
+        ("%orch run suport", "the graph or agent `suport` does not exist", "did you mean `support`?"),
         ("%orch run", "`run` needs a graph or an agent", "usage: `%orch run"),
         ("%orch run support mesage='a'", "nothing in `support` reads `mesage`", "did you mean `message`?"),
         ("%orch run support", "`support` needs `message`", "inputs: `message`"),
