@@ -74,9 +74,9 @@ def _local_model() -> Finding:
 
 def _keys() -> Finding:
     """Name the variables that have a key; no key is read further."""
-    from orch_nb.catalog.models import KEYS
+    from orch_nb.catalog.vendors import VENDORS
 
-    found = sorted({variable for variable in KEYS.values() if variable and os.environ.get(variable)})
+    found = sorted({known.key for known in VENDORS.values() if known.key and os.environ.get(known.key)})
     return Finding("keys", ", ".join(found) or "none found; not needed for the local model and echo")
 
 

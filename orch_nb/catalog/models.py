@@ -9,20 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.catalog.offers import Offer
 from orch_nb.catalog.prices import PriceBook
+from orch_nb.catalog.vendors import VENDORS
 from orch_nb.errors import BadOption, ModelNotInstalled, UnknownModel, nearest
 from orch_nb.schema.names import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-KEYS = {
-    "openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "google": "GEMINI_API_KEY", "groq": "GROQ_API_KEY",
-    "mistral": "MISTRAL_API_KEY", "deepseek": "DEEPSEEK_API_KEY", "together": "TOGETHER_API_KEY",
-    "fireworks": "FIREWORKS_API_KEY", "openrouter": "OPENROUTER_API_KEY", "x-ai": "XAI_API_KEY",
-    "cerebras": "CEREBRAS_API_KEY", "ollama": "", "vllm": "", "llamacpp": "",
-}  # fmt: skip
-"""Provider -> the environment variable that holds its key ("": a server of one's own needs none). Only the names are ever
-shown."""
 
 GGUF = ".gguf"
 
@@ -68,7 +60,7 @@ class ModelBook:
     prices: PriceBook = field(default_factory=PriceBook)
     calibration: Callable[[str, str], object] = lambda *_: None
     _own: dict[str, Offer | str] = field(default_factory=dict)
-    _providers: dict[str, str] = field(default_factory=lambda: dict(KEYS))
+    _providers: dict[str, str] = field(default_factory=lambda: {name: vendor.key for name, vendor in VENDORS.items()})
     _files: dict[str, Path] = field(default_factory=dict)
 
     def add(

@@ -212,9 +212,7 @@ def _export(session: Session, command: Command) -> Display:
         raise command.error("which file?", hint='`%orch matrix export routing_matrix.json --sign "A. Analyst"`')
     made = matrix_of(session.runtime, **_options(command))
     if not made.rows:
-        raise OrchError(
-            "nothing was measured yet, so the matrix is empty.", hint="`%%compare NAME` with a `score:`"
-        )
+        raise OrchError("nothing was measured yet, so the matrix is empty.", hint="`%%compare NAME` with a `score:`")
     sign = _text(command.flags.get("sign", ""))
     target = Path(_text(command.words[1].text))
     path = made.write(target if target.is_absolute() else session.runtime.folder / target, sign=sign)

@@ -166,7 +166,9 @@ def _rows(command: Command, names: Names, target: Any) -> tuple[Any, dict[str, s
         if plain in columns:
             mapping[pair.name] = plain
         elif plain.isidentifier() and plain not in names and (near := nearest(plain, columns)):
-            raise command.error(f"the column `{plain}` does not exist.", pair, hint=f"did you mean the column `{near}`?")
+            raise command.error(
+                f"the column `{plain}` does not exist.", pair, hint=f"did you mean the column `{near}`?"
+            )
         else:
             shared[pair.name] = value_of(pair.text, names, command=command, at=pair)
     notes = []
@@ -426,7 +428,9 @@ def route(session: Session, command: Command, names: Names) -> Display:
     if not is_agent(agent):
         known = [n for n, v in names.items() if is_agent(v)]
         near = nearest(at[0].text, known if action else [*known, "accept", "reject"])
-        raise command.error(f"the agent `{at[0].text}` does not exist.", at[0], hint=f"did you mean `{near}`?" if near else "")
+        raise command.error(
+            f"the agent `{at[0].text}` does not exist.", at[0], hint=f"did you mean `{near}`?" if near else ""
+        )
     runtime = session.runtime
     do = {"accept": accept_route, "reject": reject_route}.get(action, propose_route)
     return proposal(do(runtime, agent))

@@ -234,9 +234,10 @@ class Services:
         UnknownModel
             No adapter has this name; the hint has the nearest name, and the line that adds one.
         """
-        from orch_nb.providers.vendors import ADDRESSES, OWN_SERVERS, unknown_hint
+        from orch_nb.catalog.vendors import VENDORS
+        from orch_nb.providers.vendors import unknown_hint
 
-        known = {*ADDRESSES, *OWN_SERVERS, "local", "echo", *self._providers}
+        known = {*VENDORS, "local", "echo", *self._providers}
         if name not in known and not name.startswith("local:"):
             hint = unknown_hint(name, self._providers)
             raise UnknownModel(f"no provider is called `{name}`.", hint=hint, model=name)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from orch_nb.catalog.models import DEFAULT, ECHO, GGUF, KEYS, LOCAL_CONTEXT_TOKENS, SMOLLM2
+from orch_nb.catalog.models import DEFAULT, ECHO, GGUF, LOCAL_CONTEXT_TOKENS, SMOLLM2
+from orch_nb.catalog.vendors import VENDORS
 from orch_nb.errors import AuthFailed, BadOption, ModelNotInstalled, RateLimited, UnknownModel, UnknownPrice
 from orch_nb.notebook.manual import TOPICS
 from orch_nb.notebook.manual.page import Page, Rule, Section
 from orch_nb.notebook.settings_verbs import MODELS_ACTIONS, PRICES
-from orch_nb.providers.vendors import ADDRESSES, OWN_SERVERS
 from orch_nb.views.table import Column, Table
 
 _ACTIONS = {
@@ -110,6 +110,6 @@ SERVER_RULE = Rule(
 
 def _providers() -> Table:
     table = Table([Column("provider"), Column("key"), Column("address", wrap=True)])
-    for name, variable in KEYS.items():
-        table.add(name, variable or "none needed", ADDRESSES[name][0] if name in ADDRESSES else OWN_SERVERS[name])
+    for name, vendor in VENDORS.items():
+        table.add(name, vendor.key or "none needed", vendor.url)
     return table

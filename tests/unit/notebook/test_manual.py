@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orch_nb.catalog import models
+from orch_nb.catalog.vendors import VENDORS
 from orch_nb.engine import drive
 from orch_nb.lang import agent_cell, condition, graph_cell, out_type
 from orch_nb.lang.agent_cell import parse_agent_cell
 from orch_nb.lang.out_type import OutType
 from orch_nb.notebook import answer_buttons, manual, settings_verbs, verbs
 from orch_nb.notebook.manual import errors as errors_page
-from orch_nb.providers import vendors
 from orch_nb.schema import agent_spec, budget, names, route_spec
 
 if TYPE_CHECKING:
@@ -127,11 +127,10 @@ def test_every_error_code_stands_on_the_page_of_errors():
 def test_every_provider_stands_on_the_page_of_models_with_its_key_and_address():
     """The table has exactly the providers that have an adapter, with the variable of the key and the address."""
     text = PAGES["models"].shown().text
-    assert set(models.KEYS) == {*vendors.ADDRESSES, *vendors.OWN_SERVERS}
-    for name, (url, variable) in vendors.ADDRESSES.items():
-        assert re.search(rf"^{re.escape(name)} +{variable} +{re.escape(url)}$", text, re.MULTILINE)
-    for name, url in vendors.OWN_SERVERS.items():
-        assert re.search(rf"^{name} +none needed +{re.escape(url)}$", text, re.MULTILINE)
+    for name, vendor in VENDORS.items():
+        assert re.search(
+            rf"^{re.escape(name)} +{vendor.key or 'none needed'} +{re.escape(vendor.url)}$", text, re.MULTILINE
+        )
 
 
 # ------------------------------------------------------------------ the tables are those that parse

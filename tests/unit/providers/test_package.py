@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 import orch_nb.providers
+from orch_nb.catalog.vendors import VENDORS
 from orch_nb.errors import UnknownModel
-from orch_nb.providers.vendors import ADDRESSES, vendor
+from orch_nb.providers.vendors import vendor
 
 HEAVY = ["httpx", "numpy", "onnxruntime", "xllamacpp", "pydantic", "jsonschema"]
 
@@ -36,12 +37,12 @@ def test_the_fakes_and_the_embedders_load_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("name", sorted(ADDRESSES))
+@pytest.mark.parametrize("name", sorted(name for name in VENDORS if VENDORS[name].key))
 def test_every_vendor_is_reached_by_tls_with_its_own_key(name: str) -> None:
     """Known vendors have https addresses and the name of their key's variable."""
     chat = vendor(name)
     assert chat.base_url.startswith("https://")
-    assert chat.key_reference == f"env:{ADDRESSES[name][1]}"
+    assert chat.key_reference == f"env:{VENDORS[name].key}"
 
 
 def test_a_vendor_elsewhere_and_an_unknown_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,3 +52,15 @@ def test_a_vendor_elsewhere_and_an_unknown_one(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(UnknownModel, match="`acme` has no adapter") as caught:
         vendor("acme")
     assert "openrouter" in caught.value.hint
+
+
+def test_a_vendor_that_speaks_openais_interface_is_one_line(monkeypatch):
+    """Added to the table alone, it has an adapter, a name in the model book with its key's variable, and a place in the hints."""
+    from orch_nb.catalog.models import ModelBook
+    from orch_nb.catalog.vendors import Vendor
+    from orch_nb.providers.vendors import unknown_hint
+
+    monkeypatch.setitem(VENDORS, "newco", Vendor("https://api.newco.example/v1", "NEWCO_API_KEY"))
+    assert vendor("newco").key_reference == "env:NEWCO_API_KEY"
+    assert "newco" in ModelBook(environ={"NEWCO_API_KEY": "x"}).keys_found()
+    assert "`newco`" in unknown_hint("newc")
