@@ -15,7 +15,7 @@ from orch_nb.engine.outcome import UNTOUCHED
 from orch_nb.engine.ports import Call, Result
 from orch_nb.errors import BadArguments, LimitReached, SemanticFailure, UnknownTool
 from orch_nb.schema.events import ErrorInfo
-from orch_nb.schema.messages import Message, ModelRequest, ToolCall, ToolSpec
+from orch_nb.schema.messages import NO_FIT, REPAIR, Message, ModelRequest, ToolCall, ToolSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -150,10 +150,13 @@ class Conversation:
     failed: str = ""
     """What the model before the present one failed with."""
     is_stopped: bool = False
-    """Return whether this must not be continued: it was interrupted, or the effect of a tool is not known."""
+    """True if this must not be continued: it was interrupted, or the effect of a tool is not known."""
+    max_tokens: int = 0
+    """The answer's limit: the agent's own; doubled for the repair of an answer that was cut by it."""
 
     def __post_init__(self) -> None:
         self.models = self.models or self.definition["models"]
+        self.max_tokens = self.max_tokens or self.definition["max_tokens"]
         if not self.messages:
             self.messages.append(Message("user", self.task.prompt))
 
@@ -195,7 +198,7 @@ class Conversation:
             schema=schema if enforced else None,
             enforce=spec.get("enforce", "provider") if is_enforced(spec, model) else "validate",
             tools=() if in_words else tuple(ToolSpec(t["name"], t["description"], t["parameters"]) for t in tools),
-            max_tokens=spec["max_tokens"],
+            max_tokens=self.max_tokens,
             temperature=spec["temperature"] if self.temperature is None else self.temperature,
             seed=spec.get("seed") if self.seed is None else self.seed,
             timeout_s=spec.get("timeout_s") or DEFAULT_TIMEOUT_S,
@@ -224,19 +227,27 @@ class Conversation:
         if calls:
             self._ask_tools(text, calls)
             return
-        value, problems = read_answer(text, finish_reason, self.task.out, self.definition["max_tokens"])
+        value, problems = read_answer(text, finish_reason, self.task.out, self.max_tokens)
         if problems:
             self._wrong(text, problems, finish_reason)
         else:
             self.ended = Result(value)
 
     def _wrong(self, text: str, problems: list[str], finish_reason: str) -> None:
-        if self.repaired < self.repairs:
+        cut = finish_reason == "length"
+        if self.repaired < self.repairs and not (cut and not self._raise_max_tokens()):
             self.repaired += 1
             self.messages += [Message("assistant", text[:MAX_ECHO_CHARS]), Message("user", _feedback(problems))]
             return
-        cut = finish_reason == "length"
-        self._next_model(_semantic(self.definition, problems, is_cut=cut))
+        self._next_model(_semantic(self.definition, problems, self.max_tokens if cut else 0))
+
+    def _raise_max_tokens(self) -> bool:
+        """Double the answer's limit, because the same limit would cut it again; return False where the model has no room."""
+        window = self.models[self.model].get("context_tokens")
+        if window is not None and 2 * self.max_tokens > window // 2:
+            return False
+        self.max_tokens *= 2
+        return True
 
     def _next_model(self, error: ErrorInfo) -> None:
         """The next fallback model, or the end with this error. A cancellation is not a failure of the model."""
@@ -244,6 +255,7 @@ class Conversation:
             self.ended = Result(error=error)
             return
         self.model += 1
+        self.max_tokens = self.definition["max_tokens"]
         self.failed = f"{error.type}: {error.message}"[:MAX_FAILED]
         del self.messages[self.base :]
 
@@ -326,17 +338,17 @@ def _refusal(code: str, text: str) -> str:
 
 def _feedback(problems: Sequence[str]) -> str:
     lines = "\n".join(f"- {problem}" for problem in problems[:MAX_PROBLEMS])
-    return f"That answer does not fit:\n{lines}\nAnswer again, with nothing but the corrected JSON."
+    return f"{REPAIR}\n{lines}\nAnswer again, with nothing but the corrected JSON."
 
 
-def _semantic(definition: Mapping[str, Any], problems: Sequence[str], *, is_cut: bool) -> ErrorInfo:
+def _semantic(definition: Mapping[str, Any], problems: Sequence[str], cut_at: int = 0) -> ErrorInfo:
     shown = "; ".join(problems[:MAX_PROBLEMS])
     hint = (
-        f"raise `max_tokens` (now {definition['max_tokens']})"
-        if is_cut
+        f"the answer was cut at {cut_at:,} tokens: set `max_tokens: {2 * cut_at}`"
+        if cut_at
         else "simplify `out`, give an example in the prompt, or name a `fallback` model"
     )
-    message = f"`{definition['name']}` gave no answer that fits its `out`: {shown}"
+    message = f"`{definition['name']}` {NO_FIT}: {shown}"
     return ErrorInfo(SemanticFailure.code, "SemanticFailure", message, "semantic", hint)
 
 

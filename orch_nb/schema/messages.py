@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 Json = Any
 """Plain data: None, bool, int, finite float, str, list, str-keyed dict."""
 
+REPAIR = "That answer does not fit:"
+"""How the message begins that sends an answer back; the call before it was a failed attempt."""
+NO_FIT = "gave no answer that fits its `out`"
+"""Part of the error of an agent whose last answer was refused by its type."""
+
 UNSENT = "nothing was sent"
 """Argument of the `CancelledError` of a call that was cancelled before it was sent. Such a call costs 0."""
 

@@ -18,6 +18,7 @@ from orch_nb.engine.state import AGAIN, SKIPPED, RunState
 from orch_nb.errors import SemanticFailure
 from orch_nb.schema import events as ev
 from orch_nb.schema.events import saved_by, source_of
+from orch_nb.schema.messages import NO_FIT, REPAIR
 from orch_nb.trace.alerts import Watch
 from orch_nb.trace.preview import brief
 from orch_nb.trace.span import CALLS, Span
@@ -241,6 +242,8 @@ class Walk:
         span = self._open(event, event.started_at)
         span.queued_s = max(span.queued_s, event.queued_s)
         exit_ = "semantic_failure" if event.error.failure == "semantic" else "exception"
+        if NO_FIT in event.error.message:
+            _refuse_answer(span)
         if event.final:
             self._doubt(span.key)
             span.error, span.attempt, span.output_text = event.error, event.attempt, brief(event.error.message)
@@ -256,6 +259,8 @@ class Walk:
     def sent(self, event: ev.Sent) -> None:
         span = self._open(event, event.at)
         span.queued_s += event.queued_s if not span.children else 0.0
+        if event.kind == "model" and _is_repair(event):
+            _refuse_answer(span)
         call = Span(span.key, span.frame, span.node, span.round, span.item, event.kind, span.key, span.agent)
         call.call, call.attempt, call.started_at, call.queued_s = event.call, event.attempt, event.at, event.queued_s
         call.action, call.request, call.route = f"{_VERBS[event.kind]} {event.target}", event.request, event.route
@@ -455,6 +460,22 @@ def _last_message(event: ev.Sent) -> str:
         last = request["messages"][-1]
         return brief(last.get("content", "") if isinstance(last, dict) else getattr(last, "content", last))
     return brief(request)
+
+
+def _is_repair(event: ev.Sent) -> bool:
+    """Return whether a call sends the answer before it back."""
+    messages = event.request.get("messages") if isinstance(event.request, dict) else None
+    last = messages[-1] if isinstance(messages, list | tuple) and messages else None
+    text = last.get("content") if isinstance(last, dict) else getattr(last, "content", None)
+    return isinstance(text, str) and text.startswith(REPAIR)
+
+
+def _refuse_answer(span: Span) -> None:
+    """Show the latest answer of an activation as a failed attempt: its type refused it."""
+    call = next((child for child in reversed(span.children) if child.kind == "model"), None)
+    if call is not None and call.exit == "success":
+        call.exit = "semantic_failure"
+        call.state = "semantic_failure" if call.state == "success" else call.state
 
 
 def _answer(reply: Any) -> Any:

@@ -136,7 +136,8 @@ def test_a_cut_answer_names_max_tokens():
     cut = said('{"category": "bil', finish="length")
     steps = play(triage(max_tokens=7), TICKET, cut, cut)
     assert "max_tokens" in steps[1].request.messages[-1].content
-    assert steps[-1].error.hint == "raise `max_tokens` (now 7)"
+    assert steps[1].request.max_tokens == 14, "the same limit would cut it again"
+    assert steps[-1].error.hint == "the answer was cut at 14 tokens: set `max_tokens: 28`"
     assert play(triage(), TICKET, said(GOOD, finish="length"))[-1] == Result(GOOD)
 
 
