@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"orch_nb {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
-    def command(name: str, do: Callable[[Any], Any], says: str, *, store: bool = True) -> argparse.ArgumentParser:
+    def command(name: str, do: Callable[[object], object], says: str, *, store: bool = True) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=says, description=says)
         made.set_defaults(do=do)
         if store:
@@ -167,7 +167,7 @@ def _show(options: Any) -> None:
 
 def _resume(options: Any) -> int:
 
-    namespace: dict[str, Any] = {}
+    namespace: dict[str, object] = {}
     if options.module:
         import runpy
 

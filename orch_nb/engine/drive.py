@@ -122,7 +122,7 @@ class Driver:
         self.now = policy.clock.now
         self.on_waiting: Callable[[], None] | None = None
         """Called when only a person is due."""
-        self._expected: dict[str, asyncio.Future[Any]] = {}
+        self._expected: dict[str, asyncio.Future[object]] = {}
         self.exceptions: dict[str, BaseException] = {}
         self.activations = 0
         self._queue: deque[Activate] = deque()
@@ -304,7 +304,7 @@ class Driver:
         self._live.clear()
         self._completed.clear()
 
-    def output(self) -> Any:
+    def output(self) -> object:
         """The run's output so far: the value of the sole `out`, or a mapping of those that ran."""
         return frame_output(self.state.root)
 
@@ -320,7 +320,7 @@ class Driver:
         self._posted.append(make)
         self._wake_up()
 
-    def expect(self, key: str) -> asyncio.Future[Any]:
+    def expect(self, key: str) -> asyncio.Future[object]:
         """The value of a call of a recording, once it has one; its error when it fails for good."""
         made = self._expected[key] = asyncio.get_running_loop().create_future()
         return made
@@ -574,7 +574,7 @@ class Driver:
         h.update(fingerprint_of(values))
         return h.hexdigest()
 
-    async def _within(self, spec: PlanNode, work: Awaitable[Any]) -> Any:
+    async def _within(self, spec: PlanNode, work: Awaitable[object]) -> Any:
         if spec.timeout_s is None:
             return await work
         try:
@@ -999,5 +999,5 @@ def _as_text(value: object) -> str:
     return value if value.__class__ is str else compact(value)
 
 
-async def _await(result: Any) -> Any:
+async def _await(result: object) -> object:
     return await result if inspect.isawaitable(result) else result

@@ -40,7 +40,7 @@ class Read:
     optional: bool = False
     back: bool = False
     members: tuple[str, ...] = ()
-    value: Any = None
+    value: object = None
     rounds: tuple[int, ...] = ()
     alone: bool | None = None
 
@@ -76,7 +76,7 @@ class Chooser:
     describe: dict[str, str] = field(default_factory=dict)
     examples: dict[str, tuple[str, ...]] = field(default_factory=dict)
     model: str = ""
-    offer: dict[str, Any] = field(default_factory=dict)
+    offer: dict[str, object] = field(default_factory=dict)
     """What `model` stood for when the plan was made (`Offer.definition`); {} in plans that did not record it."""
     one: bool = False
     """True where a group of its candidates is read as one value: it may not choose several."""
@@ -163,9 +163,9 @@ class Plan:
         return self.nodes[index_of(self)[name]]
 
 
-def model_named(node: PlanNode, name: str) -> dict[str, Any]:
+def model_named(node: PlanNode, name: str) -> dict[str, object]:
     """Return the offer that a model's name stood for when this node was planned (`Offer.definition`); {} where that is not recorded."""
-    kept: dict[str, Any]
+    kept: dict[str, object]
     for kept in (*node.spec.get("models", ()), *node.spec.get("others", ())):
         if kept["name"] == name:
             return kept
@@ -177,16 +177,16 @@ def index_of(plan: Plan) -> dict[str, int]:
     return topology(plan).index
 
 
-def to_data(plan: Plan) -> dict[str, Any]:
+def to_data(plan: Plan) -> dict[str, object]:
     """The plan as plain JSON data, made once per plan; not to be changed. `from_data` undoes it."""
-    made: dict[str, Any] = plan.data
+    made: dict[str, object] = plan.data
     if made is None:
         made = _plain(plan)
         object.__setattr__(plan, "data", made)
     return made
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any) -> object:
     if hasattr(value, "__dataclass_fields__"):
         defaults = _defaults(value.__class__)
         return {name: _plain(got) for name, default in defaults if (got := getattr(value, name)) != default}
@@ -198,7 +198,7 @@ def _plain(value: Any) -> Any:
 
 
 @cache
-def _defaults(cls: type) -> list[tuple[str, Any]]:
+def _defaults(cls: type) -> list[tuple[str, object]]:
     """The fields of a part of a plan with their defaults: what equals its default is not written."""
     return [
         (f.name, f.default_factory() if f.default_factory is not MISSING else f.default) for f in fields(cls) if f.init

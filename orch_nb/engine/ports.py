@@ -198,7 +198,7 @@ class Result:
 
     value: object = None
     error: ErrorInfo | None = None
-    decision: dict[str, Any] | None = None
+    decision: dict[str, object] | None = None
 
 
 @dataclass(slots=True)
@@ -210,7 +210,7 @@ class Prepared:
 
     kind: str
     target: str
-    request: Any
+    request: object
     request_hash: str
     reserved_usd: Decimal | None
     reserved_tokens: int

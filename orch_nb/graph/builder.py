@@ -270,7 +270,7 @@ class Graph:
         return made
 
     @classmethod
-    def from_networkx(cls, graph: NxGraph[Any], *, name: str = "") -> Self:
+    def from_networkx(cls, graph: NxGraph[object], *, name: str = "") -> Self:
         """The graph of a directed networkx graph whose nodes are names; attributes are kept, ours are understood.
 
         Raises
@@ -344,7 +344,7 @@ class Graph:
         attended: bool = False,
         again: bool = False,
         **inputs: object,
-    ) -> Coroutine[Any, Any, RunHandle]:
+    ) -> Coroutine[object, object, RunHandle]:
         """Run the graph until it ends or only a person is due: ``run = await graph.run(ticket=...)``.
 
         Parameters
@@ -373,8 +373,8 @@ class Graph:
         return current.api().run_sync(self, budget=budget, namespace=space, attended=attended, again=again, **inputs)
 
     def batch(
-        self, frame: object, mapping: Mapping[str, str] | None = None, **options: Any
-    ) -> Coroutine[Any, Any, Batch]:
+        self, frame: object, mapping: Mapping[str, str] | None = None, **options: object
+    ) -> Coroutine[object, object, Batch]:
         """Run the graph over the rows of a table: ``table = (await graph.batch(frame)).table``.
 
         Parameters
@@ -396,7 +396,7 @@ class Graph:
     def __repr__(self) -> str:
         return f"Graph({self.name!r}: {self.nx.number_of_nodes() - (END in self.nx)} nodes, {self.nx.number_of_edges()} arrows)"
 
-    def plot(self) -> Any:
+    def plot(self) -> object:
         """The graph as a `matplotlib.figure.Figure` that shows itself: ``graph.plot().savefig("graph.pdf")``.
 
         Notes
@@ -411,7 +411,13 @@ class Graph:
 
 # ------------------------------------------------------------------ attributes of networkx
 def _shape(
-    *, when: Any = "", by: Any = "", above: Any = None, else_: Any = False, at_most: Any = None, each: object = None
+    *,
+    when: object = "",
+    by: object = "",
+    above: object = None,
+    else_: object = False,
+    at_most: object = None,
+    each: object = None,
 ) -> EdgeSpec:
     """The modifiers, checked by the rules of the notation."""
     if above is not None and not by:

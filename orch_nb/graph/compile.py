@@ -48,7 +48,7 @@ class Facts:
     kind: str
     wants: list[Want] = field(default_factory=list)
     writes: dict[str, str] = field(default_factory=dict)
-    definition: dict[str, Any] = field(default_factory=dict)
+    definition: dict[str, object] = field(default_factory=dict)
     schema: dict[str, Any] | None = None
     source_hash: str = ""
     fingerprint: str = ""
@@ -63,7 +63,7 @@ class Facts:
     graph: GraphSpec | None = None
 
 
-FactsOf = Callable[[str, Any], Facts]
+FactsOf = Callable[[str, object], Facts]
 """``facts_of(name, object)``; raises an `OrchError` when the object cannot be a node."""
 
 
@@ -625,7 +625,7 @@ class Compiler:
     def _type_of(self, parts: Any) -> dict[str, Any] | None:
         return self._schema_at(tuple(getattr(parts, "parts", parts)))
 
-    def _schema_at(self, parts: tuple[str, ...]) -> dict[str, Any] | None:
+    def _schema_at(self, parts: tuple[str, ...]) -> dict[str, object] | None:
         draft = self.drafts.get(parts[0])
         schema = draft.facts.schema if draft is not None else None
         for part in parts[1:]:
@@ -719,7 +719,7 @@ class Compiler:
         return tuple(n for n in last if n not in returning) or tuple(last)
 
 
-def _choices_of(schema: dict[str, Any] | None) -> Sequence[Any]:
+def _choices_of(schema: dict[str, Any] | None) -> Sequence[object]:
     """Return the values that a choice, or each item of a list of choices, may have; () where they are not known."""
     schema = schema or {}
     return schema.get("enum") or (schema.get("items") or {}).get("enum") or ()
@@ -744,7 +744,7 @@ def single_node_spec(name: str, target: object) -> GraphSpec:
 # ``Annotated[list, "append"]`` names a field's reducer; without one, writes replace (`last`).
 
 
-def state_fields(cls: object) -> dict[str, dict[str, Any]]:
+def state_fields(cls: object) -> dict[str, dict[str, object]]:
     """Field -> {"reducer", "type", "default" where there is one}.
 
     Raises
@@ -768,7 +768,7 @@ def state_fields(cls: object) -> dict[str, dict[str, Any]]:
     }
 
 
-def _row(hint: object, default: object) -> dict[str, Any]:
+def _row(hint: object, default: object) -> dict[str, object]:
     how, kind = "last", hint
     if get_origin(hint) is Annotated:
         kind, *marks = get_args(hint)
@@ -777,13 +777,13 @@ def _row(hint: object, default: object) -> dict[str, Any]:
             if isinstance(mark, str) or mark in REDUCERS.values():
                 reducer(name) if name in REDUCERS or isinstance(mark, str) else None
                 how = next((k for k, v in REDUCERS.items() if v is mark), name)
-    row: dict[str, Any] = {"reducer": how, "type": getattr(kind, "__name__", str(kind))}
+    row: dict[str, object] = {"reducer": how, "type": getattr(kind, "__name__", str(kind))}
     if default is not dataclasses.MISSING:
         row["default"] = plain(default)
     return row
 
 
-def _defaults(cls: object) -> dict[str, Any]:
+def _defaults(cls: object) -> dict[str, object]:
     if dataclasses.is_dataclass(cls):
         return {
             f.name: f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default

@@ -59,7 +59,7 @@ class Controls:
     def _stop_button(self, ipywidgets: Any) -> Any:
         button = ipywidgets.Button(description="Stop", tooltip=f"Stop run {self.handle.run}", layout={"width": "90px"})
 
-        def on_click(_: Any) -> None:
+        def on_click(_: object) -> None:
             self.handle.stop()
             button.disabled = True
             button.description = "Stopping"
@@ -93,7 +93,7 @@ class Form:
         parts = [question, *([self.text] if self.text is not None else [self._make_widget(ipywidgets)])]
         self.box = ipywidgets.VBox([*parts, ipywidgets.HBox([*self.buttons.values(), self.said])])
 
-    def _on_edit(self, _: Any) -> None:
+    def _on_edit(self, _: object) -> None:
         """Approve means what was shown: it is off while the box says something else."""
         if self.is_over:
             return
@@ -103,7 +103,7 @@ class Form:
             if option in ("approve", "edit"):
                 button.disabled = is_edited if option == "approve" else not is_edited
 
-    def _make_widget(self, ipywidgets: Any) -> Any:
+    def _make_widget(self, ipywidgets: Any) -> object:
         return ipywidgets.HTML(html.code(as_text(self.asked.shown)))
 
     def _button(self, ipywidgets: Any, option: str) -> Any:
@@ -137,7 +137,7 @@ class Form:
             button.disabled = True
         self._say(said)
 
-    def _edited_value(self) -> Any:
+    def _edited_value(self) -> object:
         assert self.text is not None
         return self.text.value if self._is_text else json.loads(self.text.value)
 
@@ -145,6 +145,6 @@ class Form:
         self.said.value = f'<span class="{html.CLASSES}">{escape_line(text, 300)}</span>'
 
 
-def as_json(value: Any) -> str:
+def as_json(value: object) -> str:
     """A value as JSON to be edited, exactly: unlike `as_text` it can be read back."""
     return json.dumps(value, indent=1, ensure_ascii=True, default=str)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class CompareDisplay(live.RunDisplay):
     """The display of a comparison."""
 
-    def bundle(self) -> dict[str, Any]:
+    def bundle(self) -> dict[str, object]:
         """Candidates, format differences and answers so far."""
         as_of = "" if self.handle.done() else f"as of {time.strftime('%H:%M:%S')}"
         from orch_nb.analysis.compare.view import compare_bundle
@@ -34,7 +34,7 @@ class CompareDisplay(live.RunDisplay):
         return compare_bundle(self.handle, as_of=as_of)
 
 
-def compare(session: Session, line: str, body: str, names: Mapping[str, Any]) -> live.Pending:
+def compare(session: Session, line: str, body: str, names: Mapping[str, object]) -> live.Pending:
     """Start what a cell describes; the cell waits for it."""
     from orch_nb.analysis.compare.comparison import compare as start
     from orch_nb.lang.compare_cell import read_compare_cell
@@ -46,7 +46,7 @@ def compare(session: Session, line: str, body: str, names: Mapping[str, Any]) ->
     return follow(session, made)
 
 
-def _check_free(name: str, line: str, names: Mapping[str, Any]) -> None:
+def _check_free(name: str, line: str, names: Mapping[str, object]) -> None:
     """A comparison does not cover what the notebook, or Python, calls by this name: least of all the agent that it compares."""
     from orch_nb.analysis.compare.comparison import Comparison
 
@@ -102,7 +102,7 @@ def watched(
     if session.screen.can_update:
         live.REFRESHER.add(shown)
 
-    async def wait() -> Any:
+    async def wait() -> object:
         await live.until(made, made.done, lambda: session.finish(made))
         session.finish(made)
         error = made.future.exception()
@@ -134,14 +134,14 @@ def _show_picker(session: Session, made: Any) -> None:
 # ------------------------------------------------------------------ matrix and pairs
 # `%orch matrix`: the routing matrix, its export and sign-off, and tests of pairs.
 
-Names = dict[str, Any]
+Names = dict[str, object]
 PAIR_USAGE = "`%orch matrix pairs PRODUCER CONSUMER models=[small, big] inputs=tickets`"
 
 
 class PairsDisplay(live.RunDisplay):
     """The display of a test of pairs."""
 
-    def bundle(self) -> dict[str, Any]:
+    def bundle(self) -> dict[str, object]:
         """Pass rates so far."""
         from orch_nb.analysis.compare.pairs_view import pairs_bundle
 
@@ -157,13 +157,13 @@ def matrix(session: Session, command: Command, names: Names) -> live.Pending:
         raise command.error("the matrix takes no inputs.", command.pairs[0], hint=PAIR_USAGE)
     made = _export(session, command) if word == "export" else _matrix(session, command, word)
 
-    async def at_once() -> Any:
+    async def at_once() -> object:
         return made
 
     return live.Pending(made, at_once, "the routing matrix is there.")
 
 
-def _matrix(session: Session, command: Command, task: str) -> Any:
+def _matrix(session: Session, command: Command, task: str) -> object:
     from orch_nb.api import matrix_of, signed_matrix
 
     if len(command.words) > 1:
@@ -186,7 +186,7 @@ def _matrix(session: Session, command: Command, task: str) -> Any:
 
 
 def _options(command: Command) -> dict[str, Any]:
-    out: dict[str, Any] = {}
+    out: dict[str, object] = {}
     flags = command.flags
     if "baseline" in flags:
         out["baseline"] = _text(flags["baseline"])
@@ -271,7 +271,7 @@ def _models(command: Command, pair: Pair) -> list[str]:
     return names
 
 
-def _inputs(command: Command, pair: Pair, names: Names) -> Any:
+def _inputs(command: Command, pair: Pair, names: Names) -> object:
     """Rows: a literal, or an expression that a comparison takes as well."""
     try:
         return ast.literal_eval(pair.text)

@@ -34,7 +34,7 @@ def bound_of(command: Command) -> Decimal | None:
     return None if text is None else check_usd(text[1:-1] if is_text(text) else text, FLAG)
 
 
-def ask(session: Session, command: Command, quote: Quote, bound: Decimal, start: Callable[[], Any]) -> live.Pending:
+def ask(session: Session, command: Command, quote: Quote, bound: Decimal, start: Callable[[], object]) -> live.Pending:
     """Show the quote with what starts the run.
 
     Parameters
@@ -55,7 +55,7 @@ def ask(session: Session, command: Command, quote: Quote, bound: Decimal, start:
         told = f"nothing was sent: the price of {', '.join(f'`{m}`' for m in quote.unpriced)} is unknown. `{line}` starts it"
     made = quote_bundle(quote, notes=[told])
 
-    async def wait() -> Any:
+    async def wait() -> object:
         if not session.screen.can_update:
             return Display(made["text/plain"], made["text/html"], quote)
         name = new_name()
@@ -86,7 +86,7 @@ def line_without(command: Command) -> str:
     return " ".join(parts)
 
 
-def _button(session: Session, quote: Quote, name: str, start: Callable[[], Any]) -> StartButton | None:
+def _button(session: Session, quote: Quote, name: str, start: Callable[[], object]) -> StartButton | None:
     try:
         return StartButton(session, quote, name, start)
     except ImportError:
@@ -96,7 +96,7 @@ def _button(session: Session, quote: Quote, name: str, start: Callable[[], Any])
 class StartButton:
     """One button that starts what was quoted. The run's display takes the quote's place."""
 
-    def __init__(self, session: Session, quote: Quote, name: str, start: Callable[[], Any]) -> None:
+    def __init__(self, session: Session, quote: Quote, name: str, start: Callable[[], object]) -> None:
         import ipywidgets
 
         self.session, self.name, self._start = session, name, start

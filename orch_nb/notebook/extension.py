@@ -110,14 +110,14 @@ class _Loaded:
         if self.front is not None:
             self.front.cell_began()
 
-    def forget(self, result: Any) -> None:
+    def forget(self, result: object) -> None:
         """The cell has ended: what it has shown may be asked for again."""
         self.is_running = False
         self.session.shown.clear()
         if self.front is not None:
             self.front.cell_ended()
 
-    def show_traceback(self, kind: Any, error: Any, rows: list[str]) -> None:
+    def show_traceback(self, kind: object, error: object, rows: list[str]) -> None:
         """Show a traceback, whosever it is, without the secrets in its messages, its source lines and its chain."""
         said = str(error)
         if REDACTOR.is_in(said):

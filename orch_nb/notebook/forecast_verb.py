@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from orch_nb.lang.magic_line import Command
     from orch_nb.notebook.session import Session
 
-Names = dict[str, Any]
+Names = dict[str, object]
 USAGE = '%orch forecast NAME at N a day [against="all on MODEL"] [swap={"step": "model"}] [cache_hits=0.3] …'
 OPTIONS = (
     "against", "swap", "cache_hits", "retries", "reviews", "review_usd", "token_ratio", "days_in_month", "days_in_year",
@@ -42,7 +42,7 @@ def project(session: Session, command: Command, names: Names) -> Forecast:
         raise command.pointing(error) from error.__cause__
 
 
-def _per_day(command: Command) -> Any:
+def _per_day(command: Command) -> object:
     """The volume: ``at 10000 a day``, ``at 10K a day``, ``at 300000 tickets a month``."""
     name, *rest = command.words
     if name.text == "at":

@@ -13,8 +13,8 @@ class Screen(Protocol):
 
     can_update: bool
 
-    def show(self, bundle: dict[str, Any], name: str) -> None: ...
-    def update(self, bundle: dict[str, Any], name: str) -> None: ...
+    def show(self, bundle: dict[str, object], name: str) -> None: ...
+    def update(self, bundle: dict[str, object], name: str) -> None: ...
 
 
 class KernelScreen:
@@ -29,7 +29,7 @@ class KernelScreen:
         """A new display below the running cell."""
         self._publisher.publish(bundle, {}, transient={"display_id": name})
 
-    def update(self, bundle: dict[str, Any], name: str) -> None:
+    def update(self, bundle: dict[str, object], name: str) -> None:
         """The display of this name, wherever it is."""
         self._publisher.publish(bundle, {}, transient={"display_id": name}, update=True)
 
@@ -39,15 +39,15 @@ class TerminalScreen:
 
     can_update = False
 
-    def show(self, bundle: dict[str, Any], name: str) -> None:
+    def show(self, bundle: dict[str, object], name: str) -> None:
         """Print the text."""
         print(bundle["text/plain"])  # noqa: T201  (a terminal is printed to)
 
-    def update(self, bundle: dict[str, Any], name: str) -> None:
+    def update(self, bundle: dict[str, object], name: str) -> None:
         """Nothing: a terminal keeps what it has shown."""
 
 
-def screen_of(shell: Any) -> Screen:
+def screen_of(shell: object) -> Screen:
     """The screen that this shell writes to."""
     return KernelScreen(shell) if getattr(shell, "kernel", None) is not None else TerminalScreen()
 
@@ -57,7 +57,7 @@ def new_name() -> str:
     return uuid.uuid4().hex
 
 
-def is_attended(shell: Any) -> bool:
+def is_attended(shell: object) -> bool:
     """Return whether a person can be asked: the client takes input (a front end does, `nbconvert --execute` does not), and
     ``ORCH_UNATTENDED`` is not set."""
     if os.environ.get("ORCH_UNATTENDED", "").strip().lower() not in ("", "0", "false", "no"):

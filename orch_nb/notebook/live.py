@@ -78,7 +78,7 @@ class RunDisplay:
         self._read = len(events)
         return view_of(self._walk, alive=not self.handle.done())
 
-    def bundle(self) -> dict[str, Any]:
+    def bundle(self) -> dict[str, object]:
         """Return what is shown now. While the run is under way it is short and carries the time of day."""
         view = self.view()
         if self._on_asked is not None:
@@ -125,7 +125,7 @@ class RunDisplay:
 class BatchDisplay(RunDisplay):
     """The display of a batch."""
 
-    def bundle(self) -> dict[str, Any]:
+    def bundle(self) -> dict[str, object]:
         """Progress and rows so far."""
         return batch_bundle(self.handle)
 
@@ -181,7 +181,7 @@ REFRESHER = Refresher()
 class Pending:
     """What an asynchronous verb gives back: the cell awaits it. Not awaited, its work continues in the background."""
 
-    def __init__(self, value: Any, wait: Callable[[], Any], text: str) -> None:
+    def __init__(self, value: object, wait: Callable[[], Any], text: str) -> None:
         self.value, self._wait, self._text = value, wait, text
 
     def __await__(self) -> Any:

@@ -70,7 +70,7 @@ class OrchMagics(Magics):
     @no_var_expand
     @needs_local_scope
     @line_magic
-    def orch(self, line: str, local_ns: dict[str, Any] | None = None) -> Any:
+    def orch(self, line: str, local_ns: dict[str, object] | None = None) -> object:
         """Design, cost and run multi-agent workflows.
 
         ``%orch`` shows the notebook's status, ``%orch help`` lists the verbs, ``%orch help run`` says more about one::
@@ -95,7 +95,7 @@ class OrchMagics(Magics):
     @no_var_expand
     @needs_local_scope
     @line_cell_magic
-    def agent(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
+    def agent(self, line: str, cell: str | None = None, local_ns: dict[str, object] | None = None) -> object:
         """Define an agent: flags on the line, YAML front matter, the prompt with its ``{{ reads }}``::
 
             %%agent triage --model small
@@ -128,7 +128,7 @@ class OrchMagics(Magics):
     @no_var_expand
     @needs_local_scope
     @line_cell_magic
-    def graph(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
+    def graph(self, line: str, cell: str | None = None, local_ns: dict[str, object] | None = None) -> object:
         """Wire agents, functions and people::
 
             %%graph support
@@ -157,7 +157,7 @@ class OrchMagics(Magics):
     @no_var_expand
     @needs_local_scope
     @cell_magic
-    def claim(self, line: str, cell: str, local_ns: dict[str, Any] | None = None) -> Any:
+    def claim(self, line: str, cell: str, local_ns: dict[str, object] | None = None) -> object:
         """Recompute stated figures: each *holds*, is *off by* so much, or is *impossible*::
 
             %%claim hybrid saves
@@ -188,7 +188,7 @@ class OrchMagics(Magics):
     @no_var_expand
     @needs_local_scope
     @cell_magic
-    def compare(self, line: str, cell: str, local_ns: dict[str, Any] | None = None) -> Any:
+    def compare(self, line: str, cell: str, local_ns: dict[str, object] | None = None) -> object:
         """Compare prompts on models over inputs, all at once::
 
             %%compare reply
@@ -216,7 +216,7 @@ class OrchMagics(Magics):
         command = read_command(name, shown=f"%orch {line}")
         return verbs.usage(name, verbs.find(name, command, None))
 
-    def _names(self, local_ns: dict[str, Any] | None) -> dict[str, Any]:
+    def _names(self, local_ns: dict[str, object] | None) -> dict[str, object]:
         """The variables that the line sees: the notebook's, and a function's own where it is in one."""
         return self.names if not local_ns or local_ns is self.names else {**self.names, **local_ns}
 
@@ -227,7 +227,7 @@ class OrchMagics(Magics):
                 return row, number
         return f"%orch {line}", 1
 
-    def _again(self, line: str, kind: type, magic: str) -> Any:
+    def _again(self, line: str, kind: type, magic: str) -> object:
         """The object of this name, to be shown again."""
         known = {n: v for n, v in self.names.items() if isinstance(v, kind) and not n.startswith("_")}
         name = without_comment(line).strip()
@@ -248,7 +248,7 @@ class OrchMagics(Magics):
             hint=hint,
         )
 
-    def _free_name(self, name: str, kind: type, flags: set[str], line: str) -> Any:
+    def _free_name(self, name: str, kind: type, flags: set[str], line: str) -> object:
         """Return the value of the name; raise where it would replace something else, unless told to."""
         before = self.names.get(name)
         if isinstance(before, kind) or "replace" in flags:

@@ -33,7 +33,7 @@ MAX_QUOTED = 5
 
 
 # ------------------------------------------------------------------ status
-def status(runtime: Runtime, names: Mapping[str, Any], live: Sequence[Any] = ()) -> Display:
+def status(runtime: Runtime, names: Mapping[str, object], live: Sequence[Any] = ()) -> Display:
     """Return the status of the notebook, and the next line to type."""
     table = Table([Column(), Column(wrap=True)])
     for name, text in _standing(runtime):
@@ -161,7 +161,7 @@ def _quote(runtime: Runtime, run: str, times: int = 1) -> str:
     return "" if amount is None else f", about {usd(amount * times)}"
 
 
-def next_line(runtime: Runtime, names: Mapping[str, Any]) -> str:
+def next_line(runtime: Runtime, names: Mapping[str, object]) -> str:
     """The line to type next."""
     graphs = [n for n, v in names.items() if not n.startswith("_") and is_graph(v)]
     agents = [n for n, v in names.items() if not n.startswith("_") and is_agent(v)]
@@ -171,7 +171,7 @@ def next_line(runtime: Runtime, names: Mapping[str, Any]) -> str:
     return f"`%orch run {target} {' '.join(f'{i}=…' for i in _inputs_of(names[target], names))}`".replace(" `", "`")
 
 
-def _inputs_of(target: Any, names: Mapping[str, Any]) -> Sequence[str]:
+def _inputs_of(target: object, names: Mapping[str, object]) -> Sequence[str]:
     from orch_nb.agents.binding import compile_in
 
     try:

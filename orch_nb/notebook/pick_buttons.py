@@ -70,7 +70,7 @@ class Picker:
         table = f'<table style="table-layout:fixed;width:100%;border-collapse:collapse;font-size:inherit;color:inherit"><tr>{columns}</tr></table>'
         return f'<div class="{html.CLASSES}" style="{html.ROOT};max-width:1100px;line-height:1.45">{asked}{table}</div>'
 
-    def _button(self, name: str, act: Any, *, style: str = "primary") -> Any:
+    def _button(self, name: str, act: Any, *, style: str = "primary") -> object:
         button = self._widgets.Button(description=name, button_style=style, layout={"width": "84px"})
         button.on_click(lambda _: act())
         return button

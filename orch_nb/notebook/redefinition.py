@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
-def note_agent(made: Any, before: Any, names: Mapping[str, Any], live: Iterable[Any]) -> None:
+def note_agent(made: Any, before: Any, names: Mapping[str, Any], live: Iterable[object]) -> None:
     """Note on a redefined agent's card what is different and what that affects. The same definition affects nothing."""
     if before is None:
         return

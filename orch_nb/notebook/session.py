@@ -61,11 +61,11 @@ class Session:
         """True if somebody is there to be asked."""
         return is_attended(self.shell)
 
-    def bind(self, variable: str, value: Any) -> None:
+    def bind(self, variable: str, value: object) -> None:
         """Give `value` a name in the notebook."""
         self.shell.user_ns[variable] = value
 
-    def bind_run(self, handle: Any, as_name: str = "") -> None:
+    def bind_run(self, handle: object, as_name: str = "") -> None:
         """Bind a run: under the name that was asked for, and as ``run`` where that is free or a run already."""
         if as_name:
             self.bind(as_name, handle)
@@ -124,7 +124,7 @@ class Session:
         self._near = set(near)
         return new
 
-    def finish(self, handle: Any) -> Any:
+    def finish(self, handle: Any) -> object:
         """The last picture of a run in its cell; the handle, which is then not shown a second time."""
         shown = self.displays.get(handle.run)
         if shown is not None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from orch_nb.lang.magic_line import Command, Word
     from orch_nb.notebook.session import Session
 
-Names = dict[str, Any]
+Names = dict[str, object]
 PRICES = ("input", "output", "cached", "cache_write", "per_call", "per_image", "batch")
 MODELS_ACTIONS = ("set", "add", "price", "prices")
 """What `%orch models` does beside listing them."""
@@ -77,9 +77,9 @@ def _set_price(command: Command, book: Any) -> None:
     book.prices.set(name, **_figures(command, set(PRICES)))
 
 
-def _figures(command: Command, known: set[str]) -> dict[str, Any]:
+def _figures(command: Command, known: set[str]) -> dict[str, object]:
     """Return what is said of a model by ``name=number``."""
-    price: dict[str, Any] = {}
+    price: dict[str, object] = {}
     for pair in command.pairs:
         if pair.name not in known:
             near = nearest(pair.name, known)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from orch_nb.lang.magic_line import Command
     from orch_nb.notebook.session import Session
 
-Names = dict[str, Any]
+Names = dict[str, object]
 
 
 @dataclass(slots=True, frozen=True)
@@ -36,7 +36,7 @@ class Verb:
 
     usage: str
     says: str
-    do: Callable[[Session, Command, Names], Any]
+    do: Callable[[Session, Command, Names], object]
     flags: dict[str, bool] = field(default_factory=dict)
     words: int = 9
     is_async: bool = False
@@ -53,7 +53,7 @@ def run(session: Session, command: Command, names: Names) -> live.Pending:
     inputs, notes = _inputs(command, names, plan)
     _check_given(command, plan, inputs)
 
-    def start() -> Any:
+    def start() -> object:
         return session.runtime.start(
             target, inputs, plan=plan, budget=_budget(command), as_name=command.flags.get("as", ""), namespace=names,
             attended=session.is_attended, again=bool(command.flags.get("again")),
@@ -88,7 +88,7 @@ def _follow(session: Session, command: Command, handle: Any, notes: list[str]) -
         handle.done if is_batch or command.flags.get("wait") else lambda: handle.done() or handle.status == "waiting"
     )
 
-    async def wait() -> Any:
+    async def wait() -> object:
         if is_background:
             session.shown.add(id(handle))
             return handle
@@ -120,7 +120,7 @@ def batch(session: Session, command: Command, names: Names) -> live.Pending:
     frame, mapping, shared, notes = _rows(command, names, target)
     price = "batch" if command.flags.get("batch-price") else ""
 
-    def start() -> Any:
+    def start() -> object:
         return start_batch(
             session.runtime,
             target,
@@ -142,7 +142,7 @@ def batch(session: Session, command: Command, names: Names) -> live.Pending:
     return _follow(session, command, start(), notes)
 
 
-def _ordinary_notes(session: Session, target: Any, names: Names) -> list[str]:
+def _ordinary_notes(session: Session, target: object, names: Names) -> list[str]:
     """Return which models are called as ever, at the ordinary price, although batch prices were asked for."""
     from orch_nb.agents.binding import compile_in
     from orch_nb.runtime.batch import check_batch_price
@@ -151,7 +151,9 @@ def _ordinary_notes(session: Session, target: Any, names: Names) -> list[str]:
     return [f"`{name}` has no batch interface here: called at once, at the ordinary price" for name in others]
 
 
-def _rows(command: Command, names: Names, target: Any) -> tuple[Any, dict[str, str], dict[str, Any], list[str]]:
+def _rows(
+    command: Command, names: Names, target: object
+) -> tuple[object, dict[str, str], dict[str, object], list[str]]:
     """A table, the columns that inputs were bound to, the inputs that are the same for every row, and what is to be said."""
     from orch_nb.agents.binding import compile_in
 
@@ -160,7 +162,7 @@ def _rows(command: Command, names: Names, target: Any) -> tuple[Any, dict[str, s
     if isinstance(frame, list):
         columns = list(dict.fromkeys(c for row in frame if isinstance(row, dict) for c in row))
     mapping: dict[str, str] = {}
-    shared: dict[str, Any] = {}
+    shared: dict[str, object] = {}
     for pair in command.pairs:
         plain = pair.text[1:-1] if is_text(pair.text) else pair.text
         if plain in columns:
@@ -209,7 +211,7 @@ def answer(session: Session, command: Command, names: Names) -> live.Pending:
     handle.answer(action, value, node=node, shown_hash=shown_hash, comment=_comment(command, names))
     said = f"{action}: run {handle.run} of `{handle.graph}` continues"
 
-    async def wait() -> Any:
+    async def wait() -> object:
         if command.flags.get("wait"):
             await live.until(handle, lambda: handle.done() or handle.status == "waiting", lambda: None)
             _raise_failure(handle)
@@ -260,7 +262,7 @@ def _check_answer_words(command: Command) -> None:
         raise command.error(f"Unexpected argument `{extra.text}`.", extra, hint=f"usage: `{VERBS['answer'].usage}`")
 
 
-def _answer_of(command: Command, names: Names) -> tuple[str, Any]:
+def _answer_of(command: Command, names: Names) -> tuple[str, object]:
     if not command.words:
         raise command.error("what is the answer?", hint='approve, edit "…", reject, or "…"')
     first, *rest = command.words
@@ -521,7 +523,7 @@ def check(verb: Verb, command: Command) -> None:
         raise command.error(f"`{command.verb}` takes no inputs.", command.pairs[0], hint=f"usage: `{verb.usage}`")
 
 
-def _target(command: Command, names: Names, verb: str, words: int = 1) -> Any:
+def _target(command: Command, names: Names, verb: str, words: int = 1) -> object:
     """The graph, agent or function that is to run."""
     usage = VERBS[verb].usage
     if len(command.words) < words:
@@ -551,7 +553,7 @@ def _target(command: Command, names: Names, verb: str, words: int = 1) -> Any:
     return target
 
 
-def _inputs(command: Command, names: Names, plan: Plan) -> tuple[dict[str, Any], list[str]]:
+def _inputs(command: Command, names: Names, plan: Plan) -> tuple[dict[str, object], list[str]]:
     """The inputs as given; what was left out and has a variable of its name is taken from there, and that is said."""
     inputs = {pair.name: value_of(pair.text, names, command=command, at=pair) for pair in command.pairs}
     notes = []
@@ -575,7 +577,7 @@ def _check_given(command: Command, plan: Plan, inputs: Names) -> None:
         )
 
 
-def is_data(value: Any) -> bool:
+def is_data(value: object) -> bool:
     """Return whether a variable can be an input that nobody named: data, not an agent, a function, a module, or None."""
     return value is not None and not callable(value) and not is_definition(value) and type(value).__name__ != "module"
 

@@ -197,9 +197,9 @@ class Opened(Activation):
     """
 
     TYPE: ClassVar[str] = "opened"
-    inputs: dict[str, Any]
+    inputs: dict[str, object]
     at: float
-    plan: dict[str, Any] | None = None
+    plan: dict[str, object] | None = None
     started_at: float = 0.0
     fingerprint: Digest = ""
 
@@ -244,7 +244,7 @@ class Reused(Activation):
     writes: dict[str, object] | None = None
     saved_usd: Decimal | None = None
     fingerprint: Digest = ""
-    decision: dict[str, Any] | None = None
+    decision: dict[str, object] | None = None
 
 
 @dataclass(slots=True)
@@ -347,7 +347,7 @@ def _parts(value: object) -> dict[str, object]:
     return {n: v for n, v, d in zip(names, getter(value), defaults, strict=True) if v != d}
 
 
-def to_row(event: Event) -> dict[str, Any]:
+def to_row(event: Event) -> dict[str, object]:
     """Return the event as plain data, without fields at their default or usual value. Decimals become text."""
     out: dict[str, object] = {}
     getter, names, defaults, _ = _layout_of(event.__class__)
@@ -413,7 +413,7 @@ CACHED = "cached"
 """The key in the reply, and the note of the call."""
 
 
-def mark(run: str, at: float, usd: Decimal | None) -> dict[str, Any]:
+def mark(run: str, at: float, usd: Decimal | None) -> dict[str, object]:
     """Return the mark of a cached answer: the run and time of the original call, and its bill (None: unknown)."""
     return {"run": run, "at": at, "saved_usd": None if usd is None else str(usd)}
 

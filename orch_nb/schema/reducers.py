@@ -32,12 +32,12 @@ def add(old: object, new: object) -> object:
     return new if old is None else operator.add(old, new)
 
 
-def largest(old: Any, new: Any) -> object:
+def largest(old: object, new: Any) -> object:
     """Return the largest value."""
     return new if old is None or new > old else old
 
 
-def smallest(old: Any, new: Any) -> object:
+def smallest(old: object, new: Any) -> object:
     """Return the smallest value."""
     return new if old is None or new < old else old
 

@@ -128,7 +128,7 @@ def check_route(value: object) -> Route:
     if not isinstance(value, dict):
         raise ValueError(f"must be {_FORMS}")  # noqa: TRY004  (pydantic gathers ValueErrors)
     how = _how(value)
-    made: dict[str, Any] = {how: _CHECKS[how](value[how])}
+    made: dict[str, object] = {how: _CHECKS[how](value[how])}
     for key in OPTIONS[how]:
         if key in value:
             made[key] = _OPTION_CHECKS[key](value[key])
@@ -290,7 +290,7 @@ def candidates(route: Route, known: list[str]) -> list[str]:
     return list(dict.fromkeys([*named, other] if other else named))
 
 
-def complete(route: Route) -> dict[str, Any]:
+def complete(route: Route) -> dict[str, object]:
     """Return the route with all defaults, as a plan stores it. `how` names the way."""
     if not isinstance(route, dict):  # "auto"
         return {"how": AUTO, "confidence": CONFIDENCE, "by": "schema", "tradeoff": TRADEOFF, "minimum": MINIMUM}
@@ -344,7 +344,7 @@ def check_second_opinion(value: object) -> dict[str, object] | None:
     return made
 
 
-def complete_second_opinion(value: Mapping[str, object]) -> dict[str, Any]:
+def complete_second_opinion(value: Mapping[str, object]) -> dict[str, object]:
     """Return a second opinion with all defaults. The default measure is agreement, which works with every model."""
     return {"below": CONFIDENCE, "by": "agreement(3)", **value}
 

@@ -457,7 +457,7 @@ def _shared_length(one: str, other: str) -> int:
     return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
-def _is_token(item: Sequence[Any]) -> bool:
+def _is_token(item: Sequence[object]) -> bool:
     """Return whether this is a token with its log probability, which is never above 0."""
     return len(item) == 2 and item[0].__class__ is str and item[1].__class__ in (int, float) and item[1] <= 0
 

@@ -186,7 +186,7 @@ def compact(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=lambda b: f"<{len(b)} bytes>")
 
 
-def dig(value: Any, path: tuple[str, ...]) -> Any:
+def dig(value: object, path: tuple[str, ...]) -> object:
     """Return the part of `value` at `path` (mapping keys only).
 
     Raises

@@ -296,7 +296,7 @@ class Unpacker:
         self, fetch: Callable[[int], tuple[int, int, str | bytes] | None], keep_bytes: int = 16_000_000
     ) -> None:
         self._fetch = fetch
-        self._kept: OrderedDict[int, tuple[Any, int]] = OrderedDict()
+        self._kept: OrderedDict[int, tuple[object, int]] = OrderedDict()
         self._room = keep_bytes
 
     def event(self, event_id: int, row: Row, total: int) -> Event:
@@ -380,7 +380,7 @@ class Unpacker:
 DAMAGED = "the file was damaged outside orch_nb; `export` the runs that can be read, and start a new store"
 
 
-def blob_ids(tree: Any) -> Iterator[int]:
+def blob_ids(tree: object) -> Iterator[int]:
     """Yield the ids of the blobs that a written value refers to directly, and of the pieces of its lists of pieces."""
     if tree.__class__ is list:
         for item in tree:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb.errors import StoreError
 from orch_nb.schema import events as ev
@@ -45,7 +45,7 @@ class RunRow:
     status: str = "running"
     started_at: float | None = None
     ended_at: float | None = None
-    parent: dict[str, Any] | None = None
+    parent: dict[str, object] | None = None
     events: int = 0
     nodes: int = 0
     waiting: tuple[str, ...] = ()
@@ -84,7 +84,7 @@ class Standing:
     status: str = ""
     started_at: float | None = None
     ended_at: float | None = None
-    parent: dict[str, Any] | None = None
+    parent: dict[str, object] | None = None
     nodes: int = 0
     node: str = ""
     error: ev.ErrorInfo | None = None

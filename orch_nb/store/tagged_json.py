@@ -113,7 +113,7 @@ def tag_rest(value: object) -> object:
     _refuse(value)
 
 
-def untag(value: Any) -> Any:
+def untag(value: object) -> Any:
     """Return the value that `tag` wrote."""
     if value.__class__ is list:
         return [untag(v) if v.__class__ in (list, dict) else v for v in value]

@@ -49,7 +49,7 @@ class Watch:
         self._cost: dict[str, Decimal] = {}
         self._total = ZERO
 
-    def feed(self, event: Any, state: RunState) -> None:
+    def feed(self, event: object, state: RunState) -> None:
         """Take one more event in."""
         if isinstance(event, ev.Settled):
             self._on_settled(event, state)

@@ -80,7 +80,7 @@ class Span:
     input_text: str = ""
     output_text: str = ""
     request: object = None
-    value: Any = None
+    value: object = None
     model: str = ""
     target: str = ""
     count: int | None = None
@@ -130,7 +130,7 @@ class Span:
         """True if it ended well: succeeded, or its result was taken from an earlier run."""
         return self.exit in ("success", "reused")
 
-    def row(self) -> dict[str, Any]:
+    def row(self) -> dict[str, object]:
         """The log record: plain data, one flat mapping with the fields that every trace of an LLM system has."""
         return {
             "timestamp": self.started_at,

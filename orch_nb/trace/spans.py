@@ -79,7 +79,7 @@ class Walk:
         self.refused: list[ev.Refused] = []
         self.watch = Watch()
         self.changes = StateLog(MOST_STATES)
-        self.taken: dict[tuple[str, str], list[tuple[int, Any]]] = {}
+        self.taken: dict[tuple[str, str], list[tuple[int, object]]] = {}
         self._acts: dict[str, Span] = {}
         self._calls: dict[tuple[str, int], Span] = {}
         self._roots: list[Span] = []
@@ -478,7 +478,7 @@ def _refuse_answer(span: Span) -> None:
         call.state = "semantic_failure" if call.state == "success" else call.state
 
 
-def _answer(reply: Any) -> Any:
+def _answer(reply: object) -> object:
     if isinstance(reply, dict) and "text" in reply:
         return reply["text"] or reply.get("tool_calls") or ""
     return reply

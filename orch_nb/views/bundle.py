@@ -25,10 +25,10 @@ VERSION = 1
 """Of these types. A renderer refuses what it does not know and leaves the HTML to be shown."""
 
 
-def bundle(text: str, html: str, *, kind: str = "", data: dict[str, Any] | None = None) -> dict[str, Any]:
+def bundle(text: str, html: str, *, kind: str = "", data: dict[str, object] | None = None) -> dict[str, object]:
     """The bundle of one display. Whatever was shown, the text and the data have nothing hidden in them; the HTML was
     escaped where it was made. No form has a secret in it."""
-    made: dict[str, Any] = {"text/plain": clean(text, len(text)), "text/html": without_secrets(html)}
+    made: dict[str, object] = {"text/plain": clean(text, len(text)), "text/html": without_secrets(html)}
     if kind and data is not None:
         made[kind], _ = REDACTOR.clean(_clean_data({"v": VERSION, **data}))
     return made
@@ -44,7 +44,7 @@ def without_secrets(html: str) -> str:
     return "".join(part if n % 2 else REDACTOR.text(part) for n, part in enumerate(_IMAGE.split(html)))
 
 
-def _clean_data(value: Any) -> Any:
+def _clean_data(value: object) -> object:
     """Plain data with every text cleaned and cut to the limit of a field; what is packed was made of such."""
     if isinstance(value, Packed):
         return value
@@ -61,14 +61,14 @@ class Display:
 
     text: str
     html: str
-    value: Any = None
+    value: object = None
     kind: str = ""
-    data: dict[str, Any] | None = field(default=None, repr=False)
+    data: dict[str, object] | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         return clean(self.text, len(self.text))
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:
         return bundle(self.text, self.html, kind=self.kind, data=self.data)
 
     def __await__(self) -> Generator[None, None, Display]:
@@ -77,13 +77,13 @@ class Display:
         yield
 
     @classmethod
-    def lines(cls, *rows: str, value: Any = None) -> Display:
+    def lines(cls, *rows: str, value: object = None) -> Display:
         """Some lines of text, no more."""
         inner = "".join(f"<div>{markup.prose(row)}</div>" for row in rows)
         return cls("\n".join(rows), f'<div class="{markup.CLASSES}" style="{markup.ROOT}">{inner}</div>', value)
 
     @classmethod
-    def of_table(cls, head: str, table: Table, *after: str, value: Any = None) -> Display:
+    def of_table(cls, head: str, table: Table, *after: str, value: object = None) -> Display:
         """A head line, a table, and lines after it."""
         text = "\n".join(part for part in (head, table.text(), *after) if part)
         tail = "".join(f"<div>{markup.quiet(row)}</div>" for row in after)
@@ -102,13 +102,13 @@ Bundle = dict[str, Any]
 _NOTES: dict[int, tuple[Any, tuple[str, ...]]] = {}
 
 
-def note(thing: Any, *texts: str) -> None:
+def note(thing: object, *texts: str) -> None:
     """Say `texts` once more each time `thing` is shown."""
     at = id(thing)
     _NOTES[at] = (weakref.ref(thing, lambda _: _NOTES.pop(at, None)), tuple(texts))
 
 
-def notes_on(thing: Any) -> tuple[str, ...]:
+def notes_on(thing: object) -> tuple[str, ...]:
     """Return what was noted about this very object."""
     found = _NOTES.get(id(thing))
     return found[1] if found is not None and found[0]() is thing else ()

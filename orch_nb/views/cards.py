@@ -167,7 +167,7 @@ def _indent(text: str) -> str:
 
 
 # ------------------------------------------------------------------ graph
-def graph_view(graph: Any, namespace: Mapping[str, Any]) -> GraphView:
+def graph_view(graph: Any, namespace: Mapping[str, object]) -> GraphView:
     """The graph's picture: of its plan where it compiles, else of what is written, with what is wrong."""
     from orch_nb.agents.binding import compile_in
     from orch_nb.errors import GraphError
@@ -291,7 +291,7 @@ def namespace() -> Mapping[str, object]:
 
 
 @draws("orch_nb.graph.builder.Graph")
-def graph_bundle(graph: Any, *, names: Mapping[str, Any] | None = None) -> Bundle:
+def graph_bundle(graph: Any, *, names: Mapping[str, object] | None = None) -> Bundle:
     """A graph's card: picture, inputs and outputs, what is wrong, its cell."""
     known = namespace() if names is None else names
     view = graph_view(graph, known)
@@ -305,7 +305,7 @@ def graph_bundle(graph: Any, *, names: Mapping[str, Any] | None = None) -> Bundl
 
 
 @draws("orch_nb.agents.agent.Agent")
-def agent_bundle(agent: Any, *, names: Mapping[str, Any] | None = None) -> Bundle:
+def agent_bundle(agent: Any, *, names: Mapping[str, object] | None = None) -> Bundle:
     """An agent's card: inputs, answer, tools, effects, the compiled system prompt, the graphs that use it, warnings."""
     used = users_of(agent.name, namespace() if names is None else names)
     notes = notes_on(agent)

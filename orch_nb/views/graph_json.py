@@ -231,7 +231,7 @@ def _decision(one: Choice) -> dict[str, object]:
     return {k: v for k, v in made.items() if v not in ("", {})}
 
 
-def _decisions_by_key(view: RunView, rows: list[Row]) -> dict[str, dict[str, Any]]:
+def _decisions_by_key(view: RunView, rows: list[Row]) -> dict[str, dict[str, object]]:
     """Key of an activation -> its decisions, in one line each and in full."""
     kept = {span.key for _, span, _ in rows}
     found: dict[str, dict[str, Any]] = {}

@@ -135,7 +135,7 @@ def _money(amount: Any) -> str | None:
     return None if amount is None else f"{amount.normalize():f}" if amount else "0"
 
 
-def skeleton(rows: list[Row], critical: Collection[int]) -> dict[str, Any]:
+def skeleton(rows: list[Row], critical: Collection[int]) -> dict[str, object]:
     """All rows' figures as columns; what has its usual value is null, and a column of nothing but nulls is not there.
 
     Up to `MOST_PLAIN` rows the columns are lists, which can be read in the file and in its differences. Of more they are
@@ -253,7 +253,7 @@ def _source(source: dict[str, object] | None) -> str:
     return "" if not source else f"run {clean(str(source.get('run', '?')), 80)}"
 
 
-def _route(route: dict[str, Any] | None) -> dict[str, Any]:
+def _route(route: dict[str, Any] | None) -> dict[str, object]:
     """The choice of a model: which, why, and what else there was, with what each was expected to cost."""
     if not route:
         return {}

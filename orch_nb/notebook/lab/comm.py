@@ -53,15 +53,15 @@ class FrontEnd:
         self.is_there = False
         self._is_due = False
         self._is_running = False
-        self._listed: tuple[Any, ...] | None = None
-        self._told: tuple[Any, ...] | None = None
+        self._listed: tuple[object, ...] | None = None
+        self._told: tuple[object, ...] | None = None
         self._tallies: dict[str, run_list.Tally] = {}
         self._asks: dict[str, Callable[[Message], Message]] = {
             "hello": self._hello, "check": self._check, "quote": self._quote, "stop": self._stop, "answer": self._answer,
         }  # fmt: skip
 
     # ---------------------------------------------------------------- asked
-    def hear(self, message: Any) -> None:
+    def hear(self, message: object) -> None:
         """Answer one message. What is wrong with it is said in the answer, and nowhere else."""
         asked = message if isinstance(message, dict) else {}
         try:
@@ -109,7 +109,7 @@ class FrontEnd:
         self.wake()
         return {}
 
-    def _names(self) -> dict[str, Any]:
+    def _names(self) -> dict[str, object]:
         return dict(self.session.shell.user_ns)
 
     # ---------------------------------------------------------------- told

@@ -76,7 +76,7 @@ def complete_cell(before: str, whole: str, session: Session) -> tuple[str, list[
     return _path(inside[1], names, ()) if inside is not None else ("", [])
 
 
-def _in_front_matter(line: str, session: Session, names: Mapping[str, Any]) -> tuple[str, list[str]]:
+def _in_front_matter(line: str, session: Session, names: Mapping[str, object]) -> tuple[str, list[str]]:
     from orch_nb.schema.agent_spec import KEYS
 
     key = _FRONT.match(line)
@@ -93,7 +93,7 @@ def _in_front_matter(line: str, session: Session, names: Mapping[str, Any]) -> t
     return value[2], [k for k in known if k.startswith(value[2]) and k != value[2]]
 
 
-def _in_graph(line: str, whole: str, names: Mapping[str, Any]) -> tuple[str, list[str]]:
+def _in_graph(line: str, whole: str, names: Mapping[str, object]) -> tuple[str, list[str]]:
     from orch_nb.lang.graph_cell import KINDS, WORDS
 
     found = _PATH.search(line)
@@ -102,7 +102,7 @@ def _in_graph(line: str, whole: str, names: Mapping[str, Any]) -> tuple[str, lis
     return _path(piece, names, [*used, "at most", *(word for word in WORDS if word not in ("at", "most")), *KINDS])
 
 
-def _path(piece: str, names: Mapping[str, Any], more: Iterable[str]) -> tuple[str, list[str]]:
+def _path(piece: str, names: Mapping[str, object], more: Iterable[str]) -> tuple[str, list[str]]:
     """A name of a node, or `node.field`."""
     head, dot, rest = piece.rpartition(".")
     if dot:
@@ -171,7 +171,7 @@ def _agent_words(text: str) -> list[str]:
     return [f for f in (*(f"--{k.replace('_', '-')}" for k in KEYS), "--save", "--replace") if f not in text.split()]
 
 
-def _names(names: Mapping[str, Any], kind: str) -> list[str]:
+def _names(names: Mapping[str, object], kind: str) -> list[str]:
     from orch_nb.agents.agent import Agent
     from orch_nb.graph.builder import Graph
     from orch_nb.tools.registry import Tool
@@ -180,11 +180,11 @@ def _names(names: Mapping[str, Any], kind: str) -> list[str]:
     return [n for n, v in names.items() if isinstance(v, cls) and not n.startswith("_")]
 
 
-def _graph_names(names: Mapping[str, Any]) -> list[str]:
+def _graph_names(names: Mapping[str, object]) -> list[str]:
     return _names(names, "Graph")
 
 
-def _inputs(names: Mapping[str, Any], target: str) -> list[str]:
+def _inputs(names: Mapping[str, object], target: str) -> list[str]:
     from orch_nb.agents.binding import compile_in
 
     if target not in names:
@@ -203,12 +203,12 @@ def _runs(session: Session) -> list[str]:
         return []
 
 
-def make_matcher(session: Session) -> Any:
+def make_matcher(session: Session) -> object:
     """An IPython matcher for our lines; for all others it has nothing to say."""
     from IPython.core.completer import SimpleCompletion, context_matcher
 
     @context_matcher()
-    def orch_matcher(context: Any) -> dict[str, Any]:
+    def orch_matcher(context: Any) -> dict[str, object]:
         line = context.line_with_cursor
         line = line[: context.cursor_position] if len(line) > context.cursor_position else line
         piece, found = complete(line, session)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch_nb.agents.binding import is_agent, is_definition
 from orch_nb.errors import CellError, GraphError, OrchError, nearest
@@ -34,12 +34,12 @@ class Mark:
     hint: str = ""
     tone: str = "error"
 
-    def row(self) -> dict[str, Any]:
+    def row(self) -> dict[str, object]:
         """As plain data."""
         return asdict(self)
 
 
-def marks_of(text: str, names: Mapping[str, Any]) -> list[Mark]:
+def marks_of(text: str, names: Mapping[str, object]) -> list[Mark]:
     """Return what is wrong with a `%%agent` cell, a `%%graph` cell, or the `%orch` lines of another; at most 40 marks.
 
     Nothing is run, bound or stored. Names are those of the notebook as it is: an agent that a later cell defines is
@@ -54,7 +54,7 @@ def marks_of(text: str, names: Mapping[str, Any]) -> list[Mark]:
 
 
 # ------------------------------------------------------------------ %%agent, %%graph
-def _cell_marks(kind: str, text: str, names: Mapping[str, Any]) -> Iterator[Mark]:
+def _cell_marks(kind: str, text: str, names: Mapping[str, object]) -> Iterator[Mark]:
     first, _, body = text.partition("\n")
     try:
         if kind == "agent":
@@ -67,7 +67,7 @@ def _cell_marks(kind: str, text: str, names: Mapping[str, Any]) -> Iterator[Mark
         yield _spoken_of(str(error).split("\n", 1)[0], text, hint=error.hint)
 
 
-def _agent_marks(first: str, body: str, text: str, names: Mapping[str, Any]) -> Iterator[Mark]:
+def _agent_marks(first: str, body: str, text: str, names: Mapping[str, object]) -> Iterator[Mark]:
     from orch_nb.agents.agent import Agent
     from orch_nb.lang.magic_line import without_comment
 
@@ -93,7 +93,7 @@ def _model_marks(model: str, text: str) -> Iterator[Mark]:
         yield _spoken_of(f"`{model}`: {_bare(str(error))}", text, hint=error.hint, tone="warning")
 
 
-def _graph_marks(first: str, text: str, names: Mapping[str, Any]) -> Iterator[Mark]:
+def _graph_marks(first: str, text: str, names: Mapping[str, object]) -> Iterator[Mark]:
     from orch_nb.agents.binding import compile_in
     from orch_nb.graph.builder import Graph
 
@@ -110,7 +110,7 @@ def _graph_marks(first: str, text: str, names: Mapping[str, Any]) -> Iterator[Ma
 
 
 # ------------------------------------------------------------------ %orch
-def _line_marks(text: str, names: Mapping[str, Any]) -> Iterator[Mark]:
+def _line_marks(text: str, names: Mapping[str, object]) -> Iterator[Mark]:
     """The `%orch` lines of an ordinary cell: unknown verbs, flags, graphs."""
     from orch_nb.lang.magic_line import read_command, split
     from orch_nb.notebook import verbs
@@ -132,7 +132,7 @@ def _line_marks(text: str, names: Mapping[str, Any]) -> Iterator[Mark]:
             yield _of_error(error, text)
 
 
-def _check_target(command: Command, names: Mapping[str, Any]) -> None:
+def _check_target(command: Command, names: Mapping[str, object]) -> None:
     """`run` and `batch` name something that is there. That it can run is said when it does."""
     if command.verb not in ("run", "batch") or not command.words or command.words[0].text in names:
         return
@@ -146,12 +146,12 @@ def _check_target(command: Command, names: Mapping[str, Any]) -> None:
 
 
 # ------------------------------------------------------------------ what names stand for
-def runnable(names: Mapping[str, Any]) -> list[str]:
+def runnable(names: Mapping[str, object]) -> list[str]:
     """Names of graphs and agents."""
     return [n for n, v in list(names.items()) if is_definition(v) and not n.startswith("_")]
 
 
-def fields_of(value: Any) -> list[str]:
+def fields_of(value: object) -> list[str]:
     """The fields that an agent's answer has; none where it answers in text, or is not an agent."""
     out = getattr(value, "out", None) if is_agent(value) else None
     properties = out.schema.get("properties") if out is not None else None

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from orch_nb.notebook.session import Session
 
 
-def quote_line(session: Session, text: str, names: dict[str, Any]) -> dict[str, Any]:
+def quote_line(session: Session, text: str, names: dict[str, object]) -> dict[str, object]:
     """Low, expected and high dollars of what a line starts, and what that rests on; {} where nobody can tell.
 
     The same figures as those of `%orch quote`. Nothing is sent or stored.
@@ -33,7 +33,7 @@ def quote_line(session: Session, text: str, names: dict[str, Any]) -> dict[str, 
     }  # fmt: skip
 
 
-def _quote(session: Session, line: str, names: dict[str, Any]) -> Any:
+def _quote(session: Session, line: str, names: dict[str, object]) -> Any:
     verb = line.split(maxsplit=1)[0] if line else ""
     if verb not in ("run", "batch"):
         return None

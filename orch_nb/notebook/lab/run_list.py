@@ -41,7 +41,7 @@ class Tally:
         return self.usd
 
 
-def budget_row(runtime: Runtime) -> dict[str, Any]:
+def budget_row(runtime: Runtime) -> dict[str, object]:
     """The notebook's budget; `limit_usd` None means that none is set."""
     balance = runtime.budget()
     limit = balance.limit_usd
@@ -62,7 +62,7 @@ def stored_row(row: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def live_row(handle: RunHandle, spent_usd: Decimal) -> dict[str, Any]:
+def live_row(handle: RunHandle, spent_usd: Decimal) -> dict[str, object]:
     """One run that is under way in this process: its latest text and its question."""
     events = handle.events
     started = events[0].at if events else None
@@ -77,7 +77,7 @@ def _questions(handle: RunHandle) -> Sequence[tuple[str, ev.Waiting]]:
     return [(ev.key(asked), asked) for asked in handle.waiting[:4]]
 
 
-def _asked_row(key: str, asked: ev.Waiting) -> dict[str, Any]:
+def _asked_row(key: str, asked: ev.Waiting) -> dict[str, object]:
     return {
         "key": key,
         "question": line(asked.question, 300),

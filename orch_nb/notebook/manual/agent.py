@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import get_args
 
 from orch_nb.errors import BadName, BadOption, BadType, CellError, UnknownKey, UnknownTool
 from orch_nb.lang.agent_cell import ALIASES
@@ -182,7 +182,7 @@ def _of_key(key: str) -> Rule:
     return Rule(f"{key}: {takes}", f"{says}{default}", example, (key,))
 
 
-def _default(value: Any) -> str:
+def _default(value: object) -> str:
     if value is None or value in ("", (), {}):
         return ""
     return f" Default: `{value:g}`." if isinstance(value, float) else f" Default: `{value}`."

@@ -63,7 +63,9 @@ class Picture(Figure):
     def __repr__(self) -> str:
         return self.said or super().__repr__()
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> tuple[dict[str, str], dict[str, object]]:
         width, height = (round(inches * DPI) for inches in self.get_size_inches())
         image = base64.b64encode(self.png()).decode()
         return {"image/png": image, "text/plain": repr(self)}, {"image/png": {"width": width, "height": height}}
@@ -108,7 +110,7 @@ def chart_axes(
     return made, axes
 
 
-def words(axes: Any, x: float, y: float, text: str, size: float = 10.5, **look: Any) -> Any:
+def words(axes: Any, x: float, y: float, text: str, size: float = 10.5, **look: Any) -> object:
     """Text at a place, `size` in the layout's pixels; never a formula, nothing hidden in it."""
     look.setdefault("color", INK)
     look.setdefault("va", "baseline")
