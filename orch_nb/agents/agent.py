@@ -68,7 +68,7 @@ class Agent:
             namespace[keys["out"].__name__] = keys["out"]
         self._setup(build_spec({"name": name, "prompt": prompt, **keys}), namespace, "")
 
-    def _setup(self, spec: AgentSpec, namespace: Mapping[str, Any], source: str) -> None:
+    def _setup(self, spec: AgentSpec, namespace: Mapping[str, object], source: str) -> None:
         _refuse_secrets(spec, source)
         self.spec = spec
         self.source = source
@@ -176,7 +176,7 @@ class Agent:
         }
         return {**made, **self._routing(book)} if spec.route is not None or spec.second_opinion is not None else made
 
-    def _routing(self, book: ModelBook | None) -> dict[str, Any]:
+    def _routing(self, book: ModelBook | None) -> dict[str, object]:
         """Return what a plan keeps of how models are chosen, and of those that answer something else than the task."""
         spec = self.spec
         made = {} if spec.route is None else self._route(book)
@@ -205,12 +205,12 @@ class Agent:
         spec = self.spec
         route = route_spec.complete(spec.route)
         route["models"] = [name for name in self._model_names(book) if name not in spec.fallback] or list(spec.fallback)
-        made: dict[str, Any] = {"route": route, "fallback": list(spec.fallback)}
+        made: dict[str, object] = {"route": route, "fallback": list(spec.fallback)}
         if spec.sla is not None:
             made["sla_s"] = spec.sla["seconds"]
         return made
 
-    def _model(self, name: str, book: ModelBook | None) -> dict[str, Any]:
+    def _model(self, name: str, book: ModelBook | None) -> dict[str, object]:
         from orch_nb.catalog import models
         from orch_nb.errors import UnknownModel
 
@@ -219,7 +219,7 @@ class Agent:
         except UnknownModel:
             return {"name": name, "provider": "", "model": name, "json": True, "tools": True, "context_tokens": None}
 
-    def fingerprint_parts(self) -> dict[str, Any]:
+    def fingerprint_parts(self) -> dict[str, object]:
         """Return what a function that awaits this agent depends on."""
         return {k: v for k, v in self.definition().items() if k not in ("name", "timeout_s")}
 
@@ -232,7 +232,9 @@ class Agent:
         )
         return system_text(definition, found)
 
-    def request(self, values: Mapping[str, Any] | None = None, *, book: ModelBook | None = None) -> tuple[Message, ...]:
+    def request(
+        self, values: Mapping[str, object] | None = None, *, book: ModelBook | None = None
+    ) -> tuple[Message, ...]:
         """The messages of its first request for these inputs.
 
         Raises
@@ -298,7 +300,7 @@ class Agent:
         return to_cell(self.spec, self.out.to_text() if self.out is not None else "")
 
     @classmethod
-    def from_cell(cls, line: str, body: str, namespace: Mapping[str, Any] | None = None) -> Agent:
+    def from_cell(cls, line: str, body: str, namespace: Mapping[str, object] | None = None) -> Agent:
         """The agent of a ``%%agent`` cell. `namespace` holds its tools and the class of its `out`.
 
         Raises
@@ -312,7 +314,7 @@ class Agent:
         return made
 
     @classmethod
-    def from_file(cls, path: Path | str, namespace: Mapping[str, Any] | None = None) -> Agent:
+    def from_file(cls, path: Path | str, namespace: Mapping[str, object] | None = None) -> Agent:
         """The agent of an ``agents/NAME.agent.md`` file, which has the text of its cell.
 
         Raises
@@ -328,11 +330,11 @@ class Agent:
         return save_cell(self.to_cell(), self.name, folder)
 
     # ------------------------------------------------------------ running and showing
-    async def __call__(self, **inputs: Any) -> Any:
+    async def __call__(self, **inputs: object) -> object:
         """Run it once and give its answer: within `orch.record()` as part of that run, else as a run of its own."""
         return await current.api().call(self, inputs, {t.name: t for t in self.tools})
 
-    def quote(self, **inputs: Any) -> current.Estimate:
+    def quote(self, **inputs: object) -> current.Estimate:
         """Return what one answer to these inputs is likely to cost and to take. Nothing is sent."""
         return current.api().quote(self, namespace={t.name: t for t in self.tools}, **inputs)
 
@@ -350,7 +352,7 @@ class Agent:
         model = f"model={self.spec.model!r}" if self.spec.route is None else f"route={self.spec.route!r}"
         return f"Agent({self.name!r}, {model}, reads=({reads}), out={out!r})"
 
-    def _repr_mimebundle_(self, **_: Any) -> Any:
+    def _repr_mimebundle_(self, **_: object) -> object:
         return display.bundle(self)
 
 
@@ -389,7 +391,7 @@ def _check_option_names(reads: tuple[TemplateRead, ...], source: str) -> None:
             raise BadName(problem, line=read.line if source else 0, column=read.column, source=source, hint=hint)
 
 
-def _check_hash(spec: AgentSpec, namespace: Mapping[str, Any]) -> dict[str, str]:
+def _check_hash(spec: AgentSpec, namespace: Mapping[str, object]) -> dict[str, str]:
     """The function that checks answers, and the hash of its source where it is at hand: another check, another answer."""
     from orch_nb.agents.source import function_fingerprint
 
@@ -416,7 +418,7 @@ def _prompt_start(spec: AgentSpec, source: str) -> int:
     return found if found >= 0 else len(source)
 
 
-def _out_type(spec: AgentSpec, namespace: Mapping[str, Any], source: str) -> OutType | None:
+def _out_type(spec: AgentSpec, namespace: Mapping[str, object], source: str) -> OutType | None:
     if spec.out is None:
         return None
     from orch_nb.lang.out_type import OutType
@@ -427,7 +429,7 @@ def _out_type(spec: AgentSpec, namespace: Mapping[str, Any], source: str) -> Out
         raise _in_source(error, source, line=error.line or _line_with(source, "out")) from None
 
 
-def _tool(name: str, namespace: Mapping[str, Any], source: str) -> Tool:
+def _tool(name: str, namespace: Mapping[str, object], source: str) -> Tool:
     try:
         return find_tool(name, namespace)
     except OrchError as error:

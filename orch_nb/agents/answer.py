@@ -54,7 +54,7 @@ def request_schema(out: dict[str, Any] | None) -> dict[str, Any] | None:
     return wrapped
 
 
-def read_answer(text: str, finish_reason: str, out: OutType | None, max_tokens: int) -> tuple[Any, list[str]]:
+def read_answer(text: str, finish_reason: str, out: OutType | None, max_tokens: int) -> tuple[object, list[str]]:
     """(value, []) or (None, problems) of one model's text.
 
     Parameters
@@ -75,7 +75,7 @@ def read_answer(text: str, finish_reason: str, out: OutType | None, max_tokens: 
     return (None, problems) if problems else (value, [])
 
 
-def _validate(text: str, out: OutType, wanted: dict[str, Any]) -> tuple[Any, list[str]]:
+def _validate(text: str, out: OutType, wanted: dict[str, Any]) -> tuple[object, list[str]]:
     if not text.strip():
         return None, ["the answer is empty"]
     if wanted.get("type") == "object":

@@ -120,7 +120,7 @@ def _function_facts(fn: Callable[..., object], kind: str) -> Facts:
     )
 
 
-def compile_in(target: Any, namespace: Mapping[str, Any], name: str = "") -> Plan:
+def compile_in(target: Any, namespace: Mapping[str, object], name: str = "") -> Plan:
     """The plan of a graph (or its spec), an agent or a function, names bound in `namespace`.
 
     Every way into a run comes by here: a graph, a row of a batch, a call of a recording, a graph that a node grew.
@@ -190,7 +190,7 @@ def _parts(plan: Plan) -> Iterator[tuple[str, object]]:
     yield f"the graph `{plan.name}`", to_data(plan)
 
 
-def graph_spec(target: Any, name: str = "") -> GraphSpec:
+def graph_spec(target: object, name: str = "") -> GraphSpec:
     """The spec whose plan `compile_in` makes."""
     if hasattr(target, "spec") and hasattr(target, "nx"):
         made: GraphSpec = target.spec()

@@ -53,7 +53,7 @@ class Confidence:
         What was measured, where labelled answers have said what it means: then `confidence` is that.
     """
 
-    value: Any
+    value: object
     by: str
     confidence: float | None
     detail: str
@@ -67,7 +67,7 @@ class Confidence:
             return self.is_enough
         return self.confidence is not None and self.confidence >= least
 
-    def marks(self) -> dict[str, Any]:
+    def marks(self) -> dict[str, object]:
         """Return what the record says beside the figure: whether labelled answers are behind it."""
         if self.confidence is None or self.by.startswith("check("):
             return {}
@@ -80,7 +80,7 @@ class Confidence:
         return f"{self.detail}: {self.confidence:.2f}, {'at least' if self.passes(least) else 'below'} {least:.2f}"
 
 
-def measured(conversation: Conversation, value: Any, how: Measure, least: float, *, is_last: bool = False) -> Steps:
+def measured(conversation: Conversation, value: object, how: Measure, least: float, *, is_last: bool = False) -> Steps:
     """Return how sure the answer of a conversation is; None where its form is all that counts.
 
     Parameters
@@ -116,10 +116,10 @@ def _rate(conversation: Conversation, by: str, score: float) -> float | None:
 
 
 # ------------------------------------------------------------------ agreement
-def _agreement(conversation: Conversation, value: Any, how: Measure, least: float) -> Steps:
+def _agreement(conversation: Conversation, value: object, how: Measure, least: float) -> Steps:
     """The share of k answers that are the same. Samples that fail or do not fit count as disagreeing."""
     needed = _votes_needed(conversation, how, least)
-    answers: list[tuple[str, Any]] = [(identity(value, how.field), value)]
+    answers: list[tuple[str, object]] = [(identity(value, how.field), value)]
     while len(answers) < how.k:
         most = _most(answers)[1]
         if most >= needed or most + how.k - len(answers) < needed:
@@ -164,7 +164,7 @@ def _sample(conversation: Conversation, number: int, how: Measure) -> Steps:
     return step
 
 
-def _most(answers: list[tuple[str, Any]]) -> tuple[Any, int]:
+def _most(answers: list[tuple[str, object]]) -> tuple[object, int]:
     """The most frequent answer (the first among equals) and how often it was given. Failed samples win nothing."""
     counts: dict[str, int] = {}
     for key, _ in answers:
@@ -173,7 +173,7 @@ def _most(answers: list[tuple[str, Any]]) -> tuple[Any, int]:
     return next(value for key, value in answers if key == best), counts[best]
 
 
-def identity(value: Any, field: str = "") -> str:
+def identity(value: object, field: str = "") -> str:
     """Return what two equal answers share: texts are compared without regard to case and space, data by their content."""
     if field and isinstance(value, dict):
         value = value.get(field)
@@ -186,7 +186,7 @@ def identity(value: Any, field: str = "") -> str:
 _VALUE = re.compile(r'(?:^|[:\[,])\s*("(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false|null)')
 
 
-def _probable(conversation: Conversation, value: Any, how: Measure) -> Confidence:
+def _probable(conversation: Conversation, value: object, how: Measure) -> Confidence:
     """Return how probable the answer's own tokens were.
 
     Of labels and numbers it is the probability of the values alone: what the form of the answer is made of was demanded,
@@ -217,7 +217,7 @@ def _of_values(scored: Sequence[Sequence[Any]]) -> Iterator[float]:
         at += len(token)
 
 
-def _is_label(schema: Any) -> bool:
+def _is_label(schema: object) -> bool:
     """Return whether an answer of this schema is made of labels and numbers alone."""
     if not isinstance(schema, dict):
         return False
@@ -228,7 +228,7 @@ def _is_label(schema: Any) -> bool:
 
 
 # ------------------------------------------------------------------ a function, or the model's own word
-def _by_check(conversation: Conversation, value: Any, how: Measure) -> Steps:
+def _by_check(conversation: Conversation, value: object, how: Measure) -> Steps:
     outcome = yield Call("check", how.name, {"answer": value, "values": dict(conversation.task.inputs)})
     if not outcome.ok:
         error = outcome.error
@@ -241,7 +241,7 @@ def _by_check(conversation: Conversation, value: Any, how: Measure) -> Steps:
                     said if score is None else f"{said} ({score:.2f})", is_enough=got["passed"])  # fmt: skip
 
 
-def _by_statement(value: Any, how: Measure) -> Confidence:
+def _by_statement(value: object, how: Measure) -> Confidence:
     got = value.get(how.field) if isinstance(value, dict) else None
     if isinstance(got, bool) or not isinstance(got, int | float):
         return Confidence(value, how.text, None, f"`{how.field}` is not a number", is_stated=True)

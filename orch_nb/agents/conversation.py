@@ -71,7 +71,7 @@ class AgentTask:
         return self._out
 
 
-def render(prompt: str, inputs: Mapping[str, Any]) -> str:
+def render(prompt: str, inputs: Mapping[str, object]) -> str:
     """The prompt with the values of its reads.
 
     Raises
@@ -81,7 +81,7 @@ def render(prompt: str, inputs: Mapping[str, Any]) -> str:
     """
     from orch_nb.lang.template import Template
 
-    def look(path: tuple[str, ...], optional: bool) -> Any:
+    def look(path: tuple[str, ...], optional: bool) -> object:
         key = ".".join(path)
         if key in inputs:
             return inputs[key]
@@ -90,8 +90,8 @@ def render(prompt: str, inputs: Mapping[str, Any]) -> str:
     return Template.parse(prompt).render(look)
 
 
-def _look_up(inputs: Mapping[str, Any], path: tuple[str, ...], *, optional: bool) -> Any:
-    value: Any = inputs
+def _look_up(inputs: Mapping[str, object], path: tuple[str, ...], *, optional: bool) -> object:
+    value: object = inputs
     for part in path:
         if (not isinstance(value, dict) and value is not inputs) or part not in value:
             if optional:
@@ -107,7 +107,7 @@ class _Asked:
     """A tool call of the turn under way, and its answer once there is one."""
 
     call: ToolCall
-    arguments: Any = None
+    arguments: object = None
     answer: str | None = None
 
 
@@ -260,7 +260,7 @@ class Conversation:
         del self.messages[self.base :]
 
     # ------------------------------------------------------------ tools
-    def _ask_tools(self, text: str, calls: Sequence[Mapping[str, Any]]) -> None:
+    def _ask_tools(self, text: str, calls: Sequence[Mapping[str, object]]) -> None:
         self.sent = request_hash(self.request())
         self.turns += 1
         self.asked = []

@@ -32,7 +32,7 @@ def persona(role: str, goal: str, backstory: str) -> str:
     return "\n".join(parts)
 
 
-def system_text(definition: dict[str, Any], model: dict[str, Any]) -> str:
+def system_text(definition: dict[str, Any], model: dict[str, object]) -> str:
     """The whole system prompt for one model, "" when there is nothing to say.
 
     Parameters
@@ -59,7 +59,7 @@ def is_enforced(definition: dict[str, object], model: dict[str, object]) -> bool
     return definition.get("enforce", "provider") != "validate" and bool(model.get("json", True))
 
 
-def answer_rule(schema: dict[str, Any], described: str, *, is_enforced: bool) -> str:
+def answer_rule(schema: dict[str, object], described: str, *, is_enforced: bool) -> str:
     """Return how the answer must look: in words, and as the schema where the model's interface does not take one."""
     rule = f"Answer with JSON: {described}" if described else "Answer with JSON."
     return (
@@ -86,7 +86,7 @@ def is_emulated(definition: Mapping[str, object], model: Mapping[str, object]) -
     return bool(definition.get("tools")) and not model.get("tools", True)
 
 
-def tools_text(tools: Sequence[Mapping[str, Any]]) -> str:
+def tools_text(tools: Sequence[Mapping[str, object]]) -> str:
     """Return what the system prompt says about the tools."""
     rows = [f"- {t['name']}: {t['description']} Arguments: {compact(t['parameters'])}" for t in tools]
     return "\n".join(
@@ -100,7 +100,7 @@ def tools_text(tools: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def either_schema(tools: Sequence[Mapping[str, Any]], answer: dict[str, Any] | None) -> dict[str, Any] | None:
+def either_schema(tools: Sequence[Mapping[str, Any]], answer: dict[str, object] | None) -> dict[str, object] | None:
     """A call of one of the tools, or the answer; None when parts of it refer to definitions, which cannot be merged."""
     parts = [t["parameters"] for t in tools] + ([answer] if answer else [])
     if any("$defs" in part for part in parts):

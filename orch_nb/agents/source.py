@@ -51,7 +51,7 @@ class SourceHash(NamedTuple):
     why_not: str = ""
 
 
-def function_fingerprint(fn: Callable[..., Any]) -> SourceHash:
+def function_fingerprint(fn: Callable[..., object]) -> SourceHash:
     """``(hash, "")``, or ``(None, why not)``: then the node runs every time.
 
     Comments, white space, docstrings, the function's own name and globals it does not use are not in the hash. What it
@@ -70,7 +70,7 @@ def function_fingerprint(fn: Callable[..., Any]) -> SourceHash:
     return SourceHash(digest(["python", sys.version_info[:2], parts]))
 
 
-def source_hash(fn: Callable[..., Any]) -> str:
+def source_hash(fn: Callable[..., object]) -> str:
     """The hash of a function's code and of the code it uses, without the values of globals and closures; "" when there is none.
 
     What a resume compares: a changed counter in the notebook does not make another function.
@@ -89,9 +89,9 @@ class _Walk:
     def __init__(self, *, values: bool = True) -> None:
         self._values = values
         self._seen: dict[int, int] = {}
-        self._alive: list[Any] = []
+        self._alive: list[object] = []
 
-    def callable(self, fn: Any) -> Any:
+    def callable(self, fn: object) -> object:
         if isinstance(fn, partial):
             return [
                 "partial",
@@ -109,7 +109,7 @@ class _Walk:
             return ["builtin", f"{getattr(fn, '__module__', None) or 'builtins'}.{fn.__qualname__}"]
         return self.value(fn, f"`{type(fn).__name__}`")
 
-    def _once(self, thing: Any, write: Callable[[Any], Any]) -> Any:
+    def _once(self, thing: object, write: Callable[[Any], object]) -> object:
         number = self._seen.get(id(thing))
         if number is not None:
             return ["again", number]
@@ -119,11 +119,11 @@ class _Walk:
         self._alive.append(thing)  # an id is only unique while its object lives
         return write(thing)
 
-    def _function(self, fn: types.FunctionType) -> Any:
+    def _function(self, fn: types.FunctionType) -> object:
         installed = _installed_version(fn.__module__)
         if installed:
             return ["installed", installed, fn.__qualname__]
-        parts: dict[str, Any] = {"tree": _tree_digest(fn)}
+        parts: dict[str, object] = {"tree": _tree_digest(fn)}
         if fn.__defaults__ or fn.__kwdefaults__:
             where = f"a default of `{fn.__name__}`"
             parts["defaults"] = [self.value(fn.__defaults__, where), self.value(fn.__kwdefaults__, where)]
@@ -132,7 +132,7 @@ class _Walk:
         parts["globals"] = {name: self.named(name, got) for name, got in sorted(used.items())}
         return parts
 
-    def _class(self, cls: type) -> Any:
+    def _class(self, cls: type) -> object:
         installed = _installed_version(cls.__module__)
         if installed or cls.__module__ == "builtins":
             return ["class", installed or "builtins", cls.__qualname__]
@@ -143,7 +143,7 @@ class _Walk:
         fields = [[k, _annotation(v)] for k, v in inspect.get_annotations(cls).items()]
         return ["class", bases, members, fields, _json_schema(cls)]
 
-    def _member(self, cls: type, name: str, got: Any) -> Any:
+    def _member(self, cls: type, name: str, got: object) -> object:
         if isinstance(got, staticmethod | classmethod):
             return [type(got).__name__, self.callable(got.__func__)]
         if isinstance(got, property):
@@ -154,7 +154,7 @@ class _Walk:
             return "slot"
         return self.named(f"{cls.__name__}.{name}", got)
 
-    def named(self, name: str, got: Any) -> Any:
+    def named(self, name: str, got: object) -> object:
         """Return what a name refers to, as data."""
         if isinstance(got, types.ModuleType):
             return ["module", _module_version(got)]
@@ -162,7 +162,7 @@ class _Walk:
             return self.callable(got)
         return self.value(got, f"the global `{name}`")
 
-    def value(self, got: Any, where: str) -> Any:
+    def value(self, got: object, where: str) -> object:
         """Plain data and small well-known values, as data."""
         if not self._values and not isinstance(got, types.FunctionType | types.MethodType | type | partial):
             return "a value"
@@ -197,14 +197,14 @@ class _Walk:
             return ["object", self.callable(type(got)), self.value(dict(vars(got)), where)]
         raise _CannotHash(f"{where} is a `{type(got).__name__}`, which cannot be hashed")
 
-    def _parts_of(self, parts: Any) -> Any:
+    def _parts_of(self, parts: object) -> object:
         if isinstance(parts, dict):
             return [[k, self._parts_of(v)] for k, v in sorted(parts.items())]
         if isinstance(parts, list | tuple):
             return [self._parts_of(v) for v in parts]
         return self.callable(parts) if callable(parts) else self.value(parts, "a part")
 
-    def _scalar(self, got: Any, where: str) -> Any:
+    def _scalar(self, got: object, where: str) -> object:
         if isinstance(got, str | bytes) and len(got) > MAX_GLOBAL_BYTES:
             raise _CannotHash(f"{where} has {len(got):,} characters; {MAX_GLOBAL_BYTES:,} is the most that is hashed")
         try:
@@ -213,7 +213,7 @@ class _Walk:
             return [type(got).__name__, repr(got)]  # NaN and infinity: equal to themselves here
 
 
-def _limit_size(got: Any, where: str) -> Any:
+def _limit_size(got: object, where: str) -> Any:
     """`got` itself when it is small: what a function reads beyond that belongs in its inputs."""
     size = _size(got, MAX_GLOBAL_BYTES)
     if size > MAX_GLOBAL_BYTES:
@@ -221,7 +221,7 @@ def _limit_size(got: Any, where: str) -> Any:
     return got
 
 
-def _size(got: Any, limit: int) -> int:
+def _size(got: object, limit: int) -> int:
     """A rough count of bytes, given up above `limit`; cycles end there too."""
     total, stack = 0, [got]
     while stack and total <= limit:
@@ -235,7 +235,7 @@ def _size(got: Any, limit: int) -> int:
     return total
 
 
-def _closure(fn: types.FunctionType) -> Iterator[tuple[str, Any]]:
+def _closure(fn: types.FunctionType) -> Iterator[tuple[str, object]]:
     for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
         try:
             yield name, cell.cell_contents
@@ -243,7 +243,7 @@ def _closure(fn: types.FunctionType) -> Iterator[tuple[str, Any]]:
             yield name, None
 
 
-def _used_globals(fn: types.FunctionType) -> dict[str, Any]:
+def _used_globals(fn: types.FunctionType) -> dict[str, object]:
     """Globals that the code (and the code nested in it) loads, those of `builtins` and unbound ones left out."""
     return {name: fn.__globals__[name] for name in _loaded_names(fn.__code__) if name in fn.__globals__}
 
@@ -363,7 +363,7 @@ def _json_schema(cls: type) -> str:
     return digest(schema()) if schema is not None and hasattr(cls, "model_fields") else ""
 
 
-def _annotation(value: Any) -> str:
+def _annotation(value: object) -> str:
     return value if isinstance(value, str) else getattr(value, "__qualname__", None) or repr(value)
 
 
@@ -463,14 +463,14 @@ SEEDED = frozenset(
 """Of the modules above what gives the same for the same arguments (a seed, a name)."""
 
 
-def hidden_inputs(fn: Callable[..., Any]) -> tuple[str, ...]:
+def hidden_inputs(fn: Callable[..., object]) -> tuple[str, ...]:
     """One sentence for each hidden input, of the function and of the notebook's functions it calls; () for none.
 
     What cannot be read (no source) gives nothing: such a function has no hash either, and is never reused.
     """
     found: dict[str, None] = {}
     seen: set[int] = set()
-    stack: list[Any] = [inspect.unwrap(fn)]
+    stack: list[object] = [inspect.unwrap(fn)]
     while stack:
         got = stack.pop()
         if not isinstance(got, types.FunctionType) or id(got) in seen:
@@ -482,7 +482,7 @@ def hidden_inputs(fn: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _neighbours(fn: types.FunctionType) -> Iterator[Any]:
+def _neighbours(fn: types.FunctionType) -> Iterator[object]:
     for name in sorted(_loaded_names(fn.__code__)):
         got = fn.__globals__.get(name)
         if isinstance(got, types.FunctionType) and got.__module__ == fn.__module__:
@@ -543,7 +543,7 @@ def _full_name(written: str, fn: types.FunctionType, local: set[str], imported: 
     return f"{base}.{rest}" if rest and base else base
 
 
-def _name_of(got: Any) -> str:
+def _name_of(got: object) -> str:
     if isinstance(got, types.ModuleType):
         return got.__name__
     owner = getattr(got, "__self__", None)

@@ -38,7 +38,7 @@ class Answer:
 
 
 # ------------------------------------------------------------------ decisions
-def decide(task: AgentTask, **more: Any) -> Steps:
+def decide(task: AgentTask, **more: object) -> Steps:
     """The recorded decision, or the error of a question that nobody can answer."""
     question = _question(task, **more)
     outcome = yield Call("route", question.route["how"], question)
@@ -77,7 +77,7 @@ def run_conversation(conversation: Conversation) -> Steps:
 
 
 def follow_up(
-    task: AgentTask, models: Sequence[dict[str, Any]], before: Conversation | None, **options: Any
+    task: AgentTask, models: Sequence[dict[str, object]], before: Conversation | None, **options: Any
 ) -> Conversation:
     """A conversation that continues behind the tools' results of an earlier one, so that no tool is called twice."""
     if before is None or before.base <= 1:

@@ -124,10 +124,10 @@ class Price:
             self, tiers=tiers, per_call=self.per_call * self.batch, provenance=named, batch=None, share=self.batch
         )
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, object]:
         """The figures alone, as plain data: what a run keeps of the prices it was billed at. `price_of` undoes it."""
         rates = [[None if v is None else str(v) for v in t.row()] + [t.above_tokens] for t in self.tiers]
-        made: dict[str, Any] = {"rates": rates, "from": self.provenance, "date": self.date}
+        made: dict[str, object] = {"rates": rates, "from": self.provenance, "date": self.date}
         if self.per_call:
             made["per_call"] = str(self.per_call)
         return made
@@ -212,7 +212,7 @@ def _utf8_bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
-def _json_bytes(value: Any) -> int:
+def _json_bytes(value: object) -> int:
     import json
 
     return len(
@@ -254,13 +254,13 @@ class PriceBook:
         self,
         model: str,
         *,
-        input: Any = None,  # noqa: A002  (the word of the price list)
-        output: Any = None,
-        cached: Any = None,
-        cache_write: Any = None,
-        per_call: Any = None,
-        per_image: Any = None,
-        batch: Any = None,
+        input: object = None,  # noqa: A002  (the word of the price list)
+        output: object = None,
+        cached: object = None,
+        cache_write: object = None,
+        per_call: object = None,
+        per_image: object = None,
+        batch: object = None,
         note: str = "set by you",
     ) -> None:
         """Use this price for a model from now on: US dollars per million tokens, per call, per image, or several of them.
@@ -372,14 +372,14 @@ def _with_batch(price: Price | None, provider: str) -> Price | None:
     return replace(price, batch=share, batch_source=source)
 
 
-def _share(value: Any) -> Decimal:
+def _share(value: object) -> Decimal:
     share = check_usd(value, "batch")
     if share > 1:
         raise BadOption(f"`batch` is {value}; it is a share of the ordinary price.", hint="0.5 is half of it")
     return share
 
 
-def check_usd(value: Any, key: str) -> Decimal:
+def check_usd(value: object, key: str) -> Decimal:
     """A finite amount from 0 to a million US dollars as Decimal.
 
     Raises
@@ -409,7 +409,7 @@ def bundled_data() -> tuple[Any, str]:
 
 
 @lru_cache(maxsize=1)
-def bundled_date(today: Any = None) -> str:
+def bundled_date(today: object = None) -> str:
     """The newest date in the bundled data that is not in the future: they know of price changes up to there."""
     snapshot, _ = bundled_data()
     limit = today or datetime.now(UTC).date()
@@ -459,7 +459,7 @@ def _bundled_model(provider: str, model: str) -> Any:
         return None
 
 
-def _convert(prices: Any, version: str) -> Price | None:
+def _convert(prices: object, version: str) -> Price | None:
     """A model's prices as ours. None unless text in and text out are priced per token: anything else we could not bound."""
     values = {ours: getattr(prices, key, None) for key, ours in _KNOWN_KEYS.items()}
     if values["input"] is None or values["output"] is None:

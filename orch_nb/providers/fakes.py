@@ -163,7 +163,7 @@ class ScriptedProvider:
         return self._script[number - 1]
 
 
-def _list(replies: Any) -> list[Any]:
+def _list(replies: Any) -> list[object]:
     if isinstance(replies, str | dict):
         raise TypeError("replies is a list with one reply for each call; put a single reply into [ ]")
     return list(replies)

@@ -38,7 +38,7 @@ class Ranking:
     why: Mapping[str, str]
     why_not: Mapping[str, str] = field(default_factory=dict)
     scores: Mapping[str, float] = field(default_factory=dict)
-    seen: Mapping[str, Any] = field(default_factory=dict)
+    seen: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -64,14 +64,14 @@ class Decision:
     order: tuple[str, ...] = ()
     by: str = ""
     ask: str = ""
-    seen: Mapping[str, Any] = field(default_factory=dict)
+    seen: Mapping[str, object] = field(default_factory=dict)
     tried: Sequence[Mapping[str, object]] = ()
     options: Mapping[str, object] = field(default_factory=dict)
 
     def as_data(self) -> dict[str, object]:
         """Plain data, as it is recorded; the machine continues with nothing else."""
         chosen = next((c for c in self.candidates if c.offer.name == self.chosen), None)
-        made: dict[str, Any] = {
+        made: dict[str, object] = {
             "how": self.how, "by": self.by or self.how, "offer": self.chosen, "because": self.because,
             "expected_usd": None if chosen is None else _text(chosen.expected_usd), "order": list(self.order),
             "candidates": [c.as_data() for c in self.candidates],
@@ -147,7 +147,7 @@ class Candidate:
 
     def as_data(self) -> dict[str, object]:
         """Plain data, as a decision keeps it."""
-        made: dict[str, Any] = {
+        made: dict[str, object] = {
             "offer": self.offer.name,
             "model": self.offer.model,
             "expected_usd": _usd_text(self.expected_usd),
@@ -226,7 +226,7 @@ class Question:
     needs: frozenset[str] = frozenset()
     tried: tuple[Mapping[str, object], ...] = ()
     keeps: bool = False
-    said: Mapping[str, Any] | None = None
+    said: Mapping[str, object] | None = None
     sla_s: float | None = None
     template: str = ""
 
@@ -237,7 +237,7 @@ class Question:
 
     def as_data(self) -> dict[str, object]:
         """Return what the `Sent` event keeps. The prompt is not in it: the call that follows says it."""
-        made: dict[str, Any] = {"agent": self.agent, "how": self.route["how"], "models": list(self.models)}
+        made: dict[str, object] = {"agent": self.agent, "how": self.route["how"], "models": list(self.models)}
         if self.tried:
             made["tried"] = [dict(row) for row in self.tried]
         if self.said is not None:

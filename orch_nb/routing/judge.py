@@ -96,7 +96,7 @@ def judge_request(
     )
 
 
-def judged(outcome: Any, names: Sequence[str]) -> dict[str, Any]:
+def judged(outcome: Any, names: Sequence[str]) -> dict[str, object]:
     """Return what a judge's reply says: ``{"choice", "reason"}``, or ``{"problem"}`` where it is not an answer."""
     if not outcome.ok:
         error = outcome.error

@@ -30,7 +30,7 @@ def by_rules(question: Question) -> Ranking:
     route = question.route
     why: dict[str, str] = {}
     against: dict[str, str] = {}
-    seen: dict[str, Any] = {}
+    seen: dict[str, object] = {}
     true: list[str] = []
     for number, rule in enumerate(route["rules"], 1):
         holds, values = _predicate(rule["when"]).evaluate(_lookup(question.values))
@@ -110,14 +110,14 @@ def _predicate(text: str) -> Predicate:
     return Predicate.parse(text)
 
 
-def _lookup(values: Mapping[str, Any]) -> Any:
+def _lookup(values: Mapping[str, object]) -> Any:
     """Values by path: as the read of this path, or inside the read of its first name."""
 
-    def look(parts: tuple[str, ...]) -> Any:
+    def look(parts: tuple[str, ...]) -> object:
         key = ".".join(parts)
         if key in values:
             return values[key]
-        got: Any = values
+        got: object = values
         for part in parts:
             if not isinstance(got, dict) or part not in got:
                 raise KeyError(key)
@@ -140,6 +140,6 @@ def _count(words: list[str]) -> str:
     return str(len(words))
 
 
-def _brief(value: Any) -> str:
+def _brief(value: object) -> str:
     text = compact(value)
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"

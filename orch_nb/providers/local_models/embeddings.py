@@ -49,7 +49,7 @@ class MiniLMEmbedder:
         self._lock = threading.Lock()
         self._session: object = None
 
-    def embed(self, texts: list[str], /) -> Any:
+    def embed(self, texts: list[str], /) -> object:
         """Unit vectors of `texts`, float32, shape (n_texts, 384).
 
         Raises

@@ -125,7 +125,7 @@ class OpenAIBatch:
         await self._http.aclose()
 
     # ---------------------------------------------------------------- the wire
-    async def _json(self, method: str, path: str, content: bytes = b"", **options: Any) -> dict[str, Any]:
+    async def _json(self, method: str, path: str, content: bytes = b"", **options: object) -> dict[str, Any]:
         raw = await self._bytes(method, path, content, **options)
         try:
             body = json.loads(raw)
@@ -182,7 +182,7 @@ def whole_reply(body: dict[str, Any], request_id: str = "") -> Reply:
     return _fold(events)
 
 
-def _fold(events: Iterable[Any]) -> Reply:
+def _fold(events: Iterable[object]) -> Reply:
     text: list[str] = []
     calls: list[ToolCall] = []
     end = Completed()

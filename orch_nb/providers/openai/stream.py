@@ -179,10 +179,10 @@ class ChatStream:
         return told_apart(calls)
 
 
-def _token_score(row: Any) -> tuple[str, float] | None:
+def _token_score(row: object) -> tuple[str, float] | None:
     """A token and its log-probability; None where the number cannot be one."""
     row = row if isinstance(row, dict) else {}
-    token: Any = row.get("token")
+    token: object = row.get("token")
     value: Any = row.get("logprob")
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not isinstance(token, str) or not is_number or not math.isfinite(value) or value > MOST_LOGPROB:

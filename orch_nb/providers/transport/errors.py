@@ -121,7 +121,7 @@ def refused(
     return asked.error(BadRequest, f"{text}.", hint=hint, **common)
 
 
-def reported(asked: Asked, body: Any) -> ProviderError:
+def reported(asked: Asked, body: object) -> ProviderError:
     """The typed error for an error object inside a 200 reply; tokens may have been billed by then."""
     said = complaint(body)
     what = asked.clean(said.message) or asked.clean(said.words) or "no reason given"

@@ -93,7 +93,7 @@ def sharper(error: ProviderError, body: bytes) -> ProviderError:
     return error
 
 
-def with_extra(body: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+def with_extra(body: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, object]:
     """`body` with the fields of `extra`: objects are merged one level deep, and None removes a field."""
     merged = dict(body)
     for name, value in extra.items():

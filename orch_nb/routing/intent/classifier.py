@@ -66,9 +66,9 @@ class Reading:
 class _Classes:
     """Weights of one training, over the embedding's and the words' columns, and the examples' votes."""
 
-    by_vector: Any
+    by_vector: object
     by_word: Any
-    offset: Any
+    offset: object
     words: TextFeatures
     votes: ResemblanceVotes | None
 
@@ -125,7 +125,7 @@ class IntentModel:
         self._classes = self._train(everything)
         self._own = [self._vectors[self._owners == c] for c in range(count)]
 
-    def read(self, vector: Any, text: str) -> Reading:
+    def read(self, vector: object, text: str) -> Reading:
         """Probabilities for one text and its embedding."""
         import numpy as np
 
@@ -135,7 +135,7 @@ class IntentModel:
         inside = float(logistic(np.asarray(_signs(near, p)) @ self._curve[:-1] + self._curve[-1]))
         return Reading(p * inside, 1.0 - inside, near)
 
-    def _nearest(self, vector: Any, p: Any) -> float:
+    def _nearest(self, vector: object, p: object) -> float:
         return max(float((self._own[c] @ vector).max()) for c in _first(p))
 
     # ---------------------------------------------------------------- training
@@ -194,7 +194,7 @@ class IntentModel:
         weights = np.where(inside, (1 - SHARE_OUTSIDE) / max(inside.sum(), 1), SHARE_OUTSIDE / max((~inside).sum(), 1))
         return fit_curve(signs, inside.astype(float), weights)
 
-    def _splits(self) -> Iterator[tuple[Any, Any, list[int]]]:
+    def _splits(self) -> Iterator[tuple[object, Any, list[int]]]:
         """Rows to train on, rows to ask, and candidates that the training knows."""
         import numpy as np
 

@@ -55,7 +55,7 @@ class ResemblanceVotes:
         goal = np.eye(count)[owners] - 1.0 / count
         self._votes = np.linalg.solve(alike + RIDGE * np.eye(len(alike)), goal).astype(np.float32)
 
-    def votes(self, vector: Any, columns: list[int], values: list[float]) -> Any:
+    def votes(self, vector: object, columns: list[int], values: list[float]) -> Any:
         """Votes for each candidate, about 0 to 1 less their mean, shape (count,), of one text's embedding and word features."""
         import numpy as np
 
@@ -63,14 +63,14 @@ class ResemblanceVotes:
         by_word = np.asarray(values, np.float32) @ self._by_word[columns] if columns else np.float32(0.0)
         return _resemblance(by_meaning, by_word) @ self._votes
 
-    def log_votes(self, vector: Any, columns: list[int], values: list[float]) -> Any:
+    def log_votes(self, vector: object, columns: list[int], values: list[float]) -> Any:
         """The votes on the scale of a regression's scores, where each order of magnitude counts the same; shape (count,)."""
         import numpy as np
 
         return np.log(np.maximum(self.votes(vector, columns, values), 0) + np.float32(FLOOR))
 
 
-def _resemblance(by_meaning: Any, by_word: Any) -> Any:
+def _resemblance(by_meaning: object, by_word: Any) -> Any:
     """1 for a text and itself, e^-NARROWNESS for two that have nothing in common."""
     import numpy as np
 

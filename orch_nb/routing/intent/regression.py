@@ -17,7 +17,7 @@ STRICT = 1e-4
 CURVE_STEPS = 50
 
 
-def fit_classes(x: Any, y: Any, classes: int, *, strength: float, steps: int) -> tuple[Any, Any]:
+def fit_classes(x: Any, y: Any, classes: int, *, strength: float, steps: int) -> tuple[Any, object]:
     """Weights and offsets of a multinomial logistic regression.
 
     Parameters
@@ -54,7 +54,7 @@ def fit_classes(x: Any, y: Any, classes: int, *, strength: float, steps: int) ->
     truth = np.zeros((rows, classes), np.float32)
     truth[np.arange(rows), y] = 1.0
 
-    def loss(flat: Any) -> tuple[float, Any]:
+    def loss(flat: Any) -> tuple[float, object]:
         w, b = flat[:-classes].reshape(width, classes), flat[-classes:]
         log_p = log_softmax(x @ w + b)
         residual = (np.exp(log_p) - truth) / np.float32(rows)
@@ -65,7 +65,7 @@ def fit_classes(x: Any, y: Any, classes: int, *, strength: float, steps: int) ->
     return flat[:-classes].reshape(width, classes), flat[-classes:]
 
 
-def _fit_in_rows(x: Any, y: Any, classes: int, *, strength: float, steps: int) -> tuple[Any, Any]:
+def _fit_in_rows(x: Any, y: object, classes: int, *, strength: float, steps: int) -> tuple[object, object]:
     """The same fit in as many coordinates as there are rows: the best weights are sums of rows.
 
     With x x' = L L', weights x' a have the scores L (L' a) and the length |L' a|: the rows of L are the new features.
@@ -78,13 +78,13 @@ def _fit_in_rows(x: Any, y: Any, classes: int, *, strength: float, steps: int) -
     return (x.T @ np.linalg.solve(corner.T, inner)).astype(np.float32), offset
 
 
-def minimize(loss: Callable[[Any], tuple[float, Any]], start: Any, steps: int) -> Any:
+def minimize(loss: Callable[[object], tuple[float, Any]], start: object, steps: int) -> Any:
     """The point where a smooth convex `loss` (value and gradient) is least, within `steps` L-BFGS steps from `start`."""
     import numpy as np
 
     point = start
     value, slope = loss(point)
-    memory: deque[tuple[Any, Any, float]] = deque(maxlen=MEMORY)
+    memory: deque[tuple[object, object, float]] = deque(maxlen=MEMORY)
     for _ in range(steps):
         if float(np.abs(slope).max()) < 1e-6:
             break
@@ -132,7 +132,7 @@ def log_softmax(scores: Any) -> Any:
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
-def fit_temperature(scores: Any, y: Any) -> float:
+def fit_temperature(scores: object, y: Any) -> float:
     """The divisor of `scores` (n_rows, classes) under which the true classes `y` are likeliest, from 0.1 to 10."""
     import numpy as np
 
@@ -142,7 +142,7 @@ def fit_temperature(scores: Any, y: Any) -> float:
     return float(grid[int(np.argmax(likelihood))])
 
 
-def fit_curve(x: Any, y: Any, weights: Any) -> Any:
+def fit_curve(x: Any, y: Any, weights: Any) -> object:
     """Logistic regression of a yes or no `y` on a few columns `x` (n_rows, n_columns); the last coefficient is the offset.
 
     Notes

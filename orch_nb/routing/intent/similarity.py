@@ -76,7 +76,7 @@ class SimilarityChooser:
     embedder: Embedder
     candidates: Mapping[str, tuple[str, Sequence[str]]]
     threshold: float = 0.0
-    _vectors: dict[str, Any] = field(default_factory=dict)
+    _vectors: dict[str, object] = field(default_factory=dict)
     _model: IntentModel | None = None
 
     def __post_init__(self) -> None:
@@ -109,7 +109,7 @@ class SimilarityChooser:
         """The decision for one text: choice (None: nobody near enough), all scores, margin, threshold, and why."""
         return self.choose_many([text])[0]
 
-    def choose_many(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+    def choose_many(self, texts: Sequence[str]) -> list[dict[str, object]]:
         """The decisions for several texts; the same as one by one, with one pass of the embedder."""
         self._prepare()
         if not texts:
@@ -133,14 +133,14 @@ class SimilarityChooser:
         for name in own:
             self._vectors[name] = vectors[[i for i, (owner, _) in enumerate(every) if owner == name]]
 
-    def _decide(self, text: str, vector: Any) -> dict[str, Any]:
+    def _decide(self, text: str, vector: object) -> dict[str, object]:
         if self._model is None:
             return self._decision(text, {name: _score(vector, own) for name, own in self._vectors.items()})
         read = self._model.read(vector, text[:MAX_TEXT])
         scores = dict(zip(self.candidates, map(float, read.scores), strict=True))
         return {**self._decision(text, scores), "outside": round(read.outside, 6)}
 
-    def _decision(self, text: str, raw: dict[str, float]) -> dict[str, Any]:
+    def _decision(self, text: str, raw: dict[str, float]) -> dict[str, object]:
         scores = {name: round(score, 6) for name, score in raw.items()}
         ranked = sorted(scores, key=lambda name: -scores[name])  # stable: declared order among equals
         best = ranked[0]
@@ -177,7 +177,7 @@ def _texts(describe: str, examples: Sequence[str]) -> list[str]:
     return [text for text in (describe, *examples) if text and text.strip()]
 
 
-def _score(vector: Any, own: Any) -> float:
+def _score(vector: object, own: Any) -> float:
     """Mean of the cosines to the centroid and to the nearest text; `own` has shape (n_texts, dimensions)."""
     import numpy as np
 

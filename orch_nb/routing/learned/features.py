@@ -224,7 +224,7 @@ def hardness(counts: Sequence[float], kind: float = 0.0) -> float:
     return sum(w * c for w, c in zip(SIGNS.values(), counts, strict=True)) + KIND_WEIGHT * kind
 
 
-def kind_of(vectors: Any, anchors: Any) -> Any:
+def kind_of(vectors: object, anchors: Any) -> Any:
     """Return how much a strong model is ahead on such questions, -1 to 1; `vectors` (n, d) against `anchors` (len(KINDS), d)."""
     import numpy as np
 

@@ -79,11 +79,11 @@ class Reader:
         Place of a word in a vocabulary ordered by frequency.
     """
 
-    embed: Callable[[list[str]], Any] | None
+    embed: Callable[[list[str]], object] | None
     rank: Callable[[str], int] | None
-    _anchors: Any = None
+    _anchors: object = None
 
-    def __call__(self, prompts: Sequence[str], vectors: Any = None) -> Features:
+    def __call__(self, prompts: Sequence[str], vectors: object = None) -> Features:
         """Features of `prompts`; `vectors` saves their embedding where the caller has it."""
         import numpy as np
 
@@ -104,13 +104,13 @@ class Reader:
 class Views:
     """The same prompts as several unit-length tables, each fit for its own ridge regression; learned from a log's features."""
 
-    middle: Any
-    width: Any
-    rarity: Any
+    middle: object
+    width: object
+    rarity: object
     axes: Any
     kernel: Kernel | None
 
-    def __call__(self, features: Features) -> list[Any]:
+    def __call__(self, features: Features) -> list[object]:
         """Counts, words, all joined; and, where there are vectors, vectors and kernel."""
         import numpy as np
 
@@ -132,7 +132,7 @@ class Views:
         return out
 
 
-def _weigh(counts: dict[int, int], columns: Any, rarity: Any) -> Any:
+def _weigh(counts: dict[int, int], columns: object, rarity: Any) -> Any:
     import numpy as np
 
     raw = (1.0 + np.log(np.fromiter(counts.values(), np.float64, len(counts)))) * rarity[columns]
@@ -176,7 +176,7 @@ class _Part:
     shares: Any
     turn: Any
 
-    def __call__(self, views: list[Any]) -> Any:
+    def __call__(self, views: list[object]) -> object:
         total = sum(s * (fit(x)) for s, fit, x in zip(self.shares, self.fits, views, strict=True))
         return total @ self.turn.T
 
@@ -196,17 +196,17 @@ class QualityModel:
     first turned to their main directions, so that what a family of models has in common is learned once, from all of them.
     """
 
-    mean: Any
+    mean: object
     slope: float = 0.0
     scale: tuple[float, float] = TYPICAL_HARDNESS
-    shift: Any = 0.0
+    shift: object = 0.0
     views: Views | None = None
     level: Ridge | None = None
     parts: list[_Part] = field(default_factory=list)
     spread: Any = 0.4
     evidence: str = "prior"
 
-    def __call__(self, features: Features, tables: list[Any]) -> Any:
+    def __call__(self, features: Features, tables: list[object]) -> Any:
         """Expected quality, (n, offers), of prompts and their `tables`; not clipped: that would make offers equal."""
         import numpy as np
 
@@ -221,7 +221,7 @@ class QualityModel:
             out = out + part([*tables, bent])
         return out
 
-    def tables(self, features: Features) -> list[Any]:
+    def tables(self, features: Features) -> list[object]:
         """The prompts as the fits read them; nothing before there is a fit."""
         return [] if self.views is None else self.views(features)
 
@@ -238,7 +238,7 @@ def led(mean: Any, slope: float, hard: Any) -> Any:
     return moved - moved.mean(axis=1, keepdims=True)
 
 
-def presumed(offers: int) -> Any:
+def presumed(offers: int) -> object:
     """Means before any outcome: the first offer is taken to be the best."""
     import numpy as np
 
@@ -277,7 +277,7 @@ def fit_quality(features: Features, quality: Any) -> QualityModel:
     return QualityModel(mean, slope, scale, shift, views, _flat(level), parts, spread, how)
 
 
-def means(quality: Any) -> Any:
+def means(quality: Any) -> object:
     """Mean of each column, the mean of all counting as one more outcome; that alone where there is none."""
     import numpy as np
 
@@ -308,7 +308,7 @@ def _scale(hard: Any) -> tuple[float, float]:
     return weight * own + (1 - weight) * middle, math.sqrt(variance)
 
 
-def _fit_level(table: Any, quality: Any, mean: Any) -> tuple[Ridge, Any]:
+def _fit_level(table: object, quality: Any, mean: object) -> tuple[Ridge, object]:
     """The prompts' common level, and the means corrected for what each offer was asked."""
     import numpy as np
 
@@ -320,7 +320,7 @@ def _fit_level(table: Any, quality: Any, mean: Any) -> tuple[Ridge, Any]:
     return level, mean
 
 
-def _row_effect(residual: Any, level: Any) -> Any:
+def _row_effect(residual: Any, level: object) -> Any:
     """Each prompt's own level: the fitted one, moved towards its answers as far as they are more than chance.
 
     With all offers there the answers say it all; with one the fit is all there is.
@@ -338,7 +338,7 @@ def _row_effect(residual: Any, level: Any) -> Any:
     return level + trust * (mean - level)
 
 
-def _slope(mean: Any, hard: Any, contrast: Any, seen: Any) -> float:
+def _slope(mean: object, hard: Any, contrast: Any, seen: Any) -> float:
     """The prior's slope, as far as the log does not speak against it; 0: it does."""
     import numpy as np
 
@@ -373,7 +373,7 @@ def _fit_parts(tables: list[Any], left: Any, seen: Any) -> tuple[list[_Part], bo
     return parts, bool(parts)
 
 
-def _fit_part(tables: list[Any], left: Any, turn: Any) -> tuple[_Part, bool]:
+def _fit_part(tables: list[object], left: object, turn: Any) -> tuple[_Part, bool]:
     """Stacked fits of `left @ turn`; a column's shares shrink, to 0, as its unseen errors are less clearly smaller."""
     import numpy as np
 
@@ -397,7 +397,7 @@ class CostModel:
     bent: list[int] = field(default_factory=list)
     fit: Ridge | None = None
 
-    def __call__(self, count: int, tables: list[Any]) -> Any:
+    def __call__(self, count: int, tables: list[object]) -> Any:
         """(count, offers), NaN where nothing is known."""
         import numpy as np
 

@@ -41,7 +41,7 @@ class Rule:
         """The rule of an agent's route."""
         return cls(agent, tuple(route["models"]), route["minimum"], route["tradeoff"], route.get("baseline", ""))
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, object]:
         """Plain data, as an acceptance keeps it."""
         return {"agent": self.agent, "offers": list(self.offers), "minimum": self.minimum, "tradeoff": self.tradeoff, "baseline": self.baseline}  # fmt: skip
 
@@ -137,7 +137,7 @@ GROWTH = 1.1
 """Outcomes are learned one by one until there are a tenth more; then all are fitted again."""
 
 
-def by_learning(question: Question, advice: Advice, log: Log, accepted: Mapping[str, Any] | None) -> Ranking:
+def by_learning(question: Question, advice: Advice, log: Log, accepted: Mapping[str, object] | None) -> Ranking:
     """The ranking of a learned route: the rule's choice where it was accepted, else the static one.
 
     Parameters
@@ -148,7 +148,7 @@ def by_learning(question: Question, advice: Advice, log: Log, accepted: Mapping[
     rule = Rule.of(question.agent, question.route)
     found = {e.offer: e for e in advice.estimates}
     baseline = log.baseline(rule)
-    seen: dict[str, Any] = {f"outcomes of {name}": log.counts.get(name, 0) for name in rule.offers}
+    seen: dict[str, object] = {f"outcomes of {name}": log.counts.get(name, 0) for name in rule.offers}
     seen |= {f"expected of {name}": _expectation(e) for name, e in found.items()}
     if accepted is None:
         first = baseline
@@ -164,13 +164,13 @@ def by_learning(question: Question, advice: Advice, log: Log, accepted: Mapping[
     return Ranking(tuple(dict.fromkeys([first, *others, *question.models])), {first: because}, against, scores, seen)
 
 
-def acceptance_text(accepted: Mapping[str, Any]) -> str:
+def acceptance_text(accepted: Mapping[str, object]) -> str:
     """Return who accepted what, when, on what: one clause."""
     by = f" by {accepted['by']}" if accepted.get("by") else ""
     return f"accepted on {accepted['on']}{by} with {accepted['outcomes']:,} outcomes"
 
 
-def accepted_for(rule: Rule, entry: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+def accepted_for(rule: Rule, entry: Mapping[str, object] | None) -> Mapping[str, object] | None:
     """The acceptance, where it is of this very rule."""
     return entry if entry is not None and entry.get("rule") == rule.as_data() else None
 
@@ -230,7 +230,7 @@ class Proposal:
     prompts: int
     gain: float
     saving: float | None
-    accepted: Mapping[str, Any] | None = None
+    accepted: Mapping[str, object] | None = None
     is_enough: bool = True
 
     @property
@@ -243,7 +243,7 @@ MAX_ASKED = 200
 """Logged prompts that a proposal looks at, the latest."""
 
 
-def propose(learning: Learning, rule: Rule, log: Log, costs: Mapping[str, float | None], accepted: Mapping[str, Any] | None) -> Proposal:  # fmt: skip
+def propose(learning: Learning, rule: Rule, log: Log, costs: Mapping[str, float | None], accepted: Mapping[str, object] | None) -> Proposal:  # fmt: skip
     """The rule as it is: what it would have chosen for the logged prompts."""
     baseline = log.baseline(rule)
     prompts = list(dict.fromkeys(row.prompt for row in log.rows))[-MAX_ASKED:] if log.is_enough(rule.minimum) else []

@@ -35,7 +35,7 @@ class Ridge:
     offset: Any
     unseen: Any
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: object) -> Any:
         return x @ self.weights + self.offset
 
 
@@ -118,7 +118,7 @@ def shares(parts: list[Any], goal: Any) -> Any:
     return found
 
 
-def surpasses(old: Any, new: Any) -> tuple[float, float]:
+def surpasses(old: object, new: Any) -> tuple[float, float]:
     """By how many standard errors, and by how many standard deviations, squared errors `new` (n,) lie below `old` (n,)."""
     import numpy as np
 
@@ -150,15 +150,15 @@ class Kernel:
     """Nearness to landmarks, turned so that inner products are a Gaussian-like kernel's (Nyström)."""
 
     centres: Any
-    turn: Any
+    turn: object
 
-    def __call__(self, vectors: Any) -> Any:
+    def __call__(self, vectors: object) -> object:
         import numpy as np
 
         return np.exp((vectors @ self.centres.T - 1.0) / REACH) @ self.turn
 
 
-def fit_kernel(vectors: Any) -> Kernel:
+def fit_kernel(vectors: object) -> Kernel:
     """Landmarks of unit vectors (n, d): themselves, or the centres of up to 256 groups.
 
     References

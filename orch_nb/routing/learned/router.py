@@ -34,10 +34,10 @@ class _Drift:
     weights: Any
     own: dict[int, Any] = field(default_factory=dict)
 
-    def __call__(self, row: Any) -> Any:
+    def __call__(self, row: object) -> Any:
         return row @ self.weights
 
-    def learn(self, row: Any, offer: int, error: float) -> None:
+    def learn(self, row: object, offer: int, error: float) -> None:
         """Moves one offer's correction by what it was wrong by; O(d^2)."""
         import numpy as np
 
@@ -49,7 +49,7 @@ class _Drift:
         self.weights[:, offer] += step * error
         matrix -= np.outer(step, turned)
 
-    def doubt(self, row: Any, offers: int) -> Any:
+    def doubt(self, row: object, offers: int) -> Any:
         """Leverage of the row for each offer, (offers,)."""
         import numpy as np
 
@@ -138,7 +138,7 @@ class Learned:
         return self._fit_model().evidence
 
     # ------------------------------------------------------------------------------------------------------- asking
-    def predict(self, prompts: Sequence[str]) -> tuple[Any, Any]:
+    def predict(self, prompts: Sequence[str]) -> tuple[object, object]:
         """Expected quality (not clipped) and dollars (NaN: unknown) of every offer, two arrays (n_prompts, n_offers)."""
         import numpy as np
 
@@ -278,7 +278,7 @@ class Learned:
         self._drift = _start_drift(rows, rows.shape[1], len(self.offers))
         return model
 
-    def _tables(self) -> tuple[list[str], Any, Any]:
+    def _tables(self) -> tuple[list[str], object, object]:
         """Prompts, and tables prompts x offers of mean quality and mean dollars with NaN in the gaps."""
         import numpy as np
 
@@ -299,7 +299,7 @@ class Learned:
             np.divide(dollars, priced, out=gap, where=priced > 0),
         )
 
-    def _embed_remembered(self, texts: list[str]) -> Any:
+    def _embed_remembered(self, texts: list[str]) -> object:
         import numpy as np
 
         assert self._embed is not None, "only asked for with an embedder"
