@@ -109,7 +109,8 @@ def test_ci_runs_check_and_test() -> None:
     text = script.read_text(encoding="utf-8")
     assert os.access(script, os.X_OK)
     assert "set -euo pipefail" in text
-    assert text.index("make --no-print-directory check") < text.index("make --no-print-directory test")
+    checks = text.index("make --no-print-directory --jobs 2 check")
+    assert checks < text.index("make --no-print-directory coverage") < text.index("make --no-print-directory test")
 
 
 def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:

@@ -186,7 +186,7 @@ async def test_the_address_and_the_header(
 async def test_a_model_that_leads_elsewhere_is_refused(loopback: Loopback, asked: ModelRequest, model: str) -> None:
     """An id with characters of an address is refused before anything is sent."""
     before = len(loopback.heard)
-    with pytest.raises(BadRequest, match="is no id of a model"):
+    with pytest.raises(BadRequest, match="must be the id of a model"):
         await reply_of(loopback.sse(b""), replace(asked, model=model))
     assert len(loopback.heard) == before
 
