@@ -53,6 +53,8 @@ class AgentTask:
     def __init__(self, definition: Mapping[str, Any], inputs: Mapping[str, Any], *, out: OutType | None = None) -> None:
         self.definition = dict(definition)
         self.inputs = inputs
+        self.refused: list[dict[str, object]] = []
+        """Model calls whose answers did not fit `out`: their number, their model and why, in the order of the calls."""
         self._out = out
         self._prompt: str | None = None
 
@@ -216,9 +218,9 @@ class Conversation:
         elif not outcome.ok:
             self._next_model(outcome.error or ErrorInfo("ORCH300", "ProviderError", "the call failed", "transient"))
         else:
-            self._take_reply(outcome.reply or {}, outcome.finish_reason)
+            self._take_reply(outcome.reply or {}, outcome.finish_reason, outcome.call)
 
-    def _take_reply(self, reply: Mapping[str, Any], finish_reason: str) -> None:
+    def _take_reply(self, reply: Mapping[str, Any], finish_reason: str, call: int) -> None:
         text = reply.get("text") or ""
         self.scored = reply.get("logprobs") or ()
         calls = reply.get("tool_calls") or ()
@@ -229,6 +231,8 @@ class Conversation:
             return
         value, problems = read_answer(text, finish_reason, self.task.out, self.max_tokens)
         if problems:
+            because = "; ".join(problems[:MAX_PROBLEMS])[:MAX_FAILED]
+            self.task.refused.append({"call": call, "model": self.models[self.model]["name"], "because": because})
             self._wrong(text, problems, finish_reason)
         else:
             self.ended = Result(value)

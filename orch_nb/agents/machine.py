@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from orch_nb.agents.conversation import AgentTask, Conversation
+from orch_nb.engine.ports import Result
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from orch_nb.engine.ports import Call, Result
+    from orch_nb.engine.ports import Call
 
 
 class AgentMachine(AgentTask):
@@ -17,13 +19,23 @@ class AgentMachine(AgentTask):
 
     Notes
     -----
-    Order of rescue: a wrong answer is repaired once per activation (the answer and its problems are sent back); then the
+    An answer that does not fit `out` is repaired once per activation: the answer and its problems are sent back. Then the
     fallback models are asked in turn; then the machine gives up with an error. A model call that failed for good goes
     straight to the next fallback model. Results of tools are kept on that way, so that no tool is called twice.
     """
 
     def next(self, settled: Sequence[object]) -> Call | Result:
-        """The next call, or the result. The same outcomes give the same answer, in any process."""
+        """Return the next call, or the result. The same outcomes give the same answer, in any process.
+
+        The `decision` of a result lists the calls whose answers were refused, under ``"refused_answers"``.
+        """
+        self.refused = []
+        step = self._step(settled)
+        if isinstance(step, Result) and self.refused:
+            return replace(step, decision={**(step.decision or {}), "refused_answers": self.refused})
+        return step
+
+    def _step(self, settled: Sequence[object]) -> Call | Result:
         if "route" in self.definition or "second_opinion" in self.definition:
             from orch_nb.agents.routed_conversation import run_routed
 

@@ -221,6 +221,8 @@ class Walk:
         span = self._open(event, event.started_at)
         span.queued_s = max(span.queued_s, event.queued_s)
         span.attempt, span.value, span.decision = event.attempt, event.value, event.decision
+        for row in (event.decision or {}).get("refused_answers", ()):
+            _refuse_answer(span, row["call"])
         span.output_text = brief(event.value)
         if event.status == "passed":
             span.action = "gate passed"
@@ -470,9 +472,10 @@ def _is_repair(event: ev.Sent) -> bool:
     return isinstance(text, str) and text.startswith(REPAIR)
 
 
-def _refuse_answer(span: Span) -> None:
-    """Show the latest answer of an activation as a failed attempt: its type refused it."""
-    call = next((child for child in reversed(span.children) if child.kind == "model"), None)
+def _refuse_answer(span: Span, number: int | None = None) -> None:
+    """Show the latest answer of an activation (or that of call `number`) as a failed attempt: its type refused it."""
+    calls = (child for child in reversed(span.children) if child.kind == "model" and number in (None, child.call))
+    call = next(calls, None)
     if call is not None and call.exit == "success":
         call.exit = "semantic_failure"
         call.state = "semantic_failure" if call.state == "success" else call.state

@@ -108,7 +108,7 @@ def test_a_wrong_answer_is_repaired_once_with_feedback(bad):
     repair = steps[1].request.messages[-2:]
     assert [m.role for m in repair] == ["assistant", "user"]
     assert "does not fit" in repair[1].content
-    assert steps[-1] == Result(GOOD)
+    assert steps[-1].value == GOOD
 
 
 def test_a_second_wrong_answer_is_a_semantic_failure():
@@ -127,7 +127,7 @@ def test_then_the_fallback_models_are_asked_from_the_beginning():
     assert [s.target for s in steps[:3]] == ["big", "big", "huge"]
     assert steps[2].request.messages == steps[0].request.messages
     assert steps[2].request.model == "gpt-4o"
-    assert steps[-1] == Result(GOOD)
+    assert steps[-1].value == GOOD
     assert play(triage(fallback=["huge"]), TICKET, bad, bad, bad)[-1].error.code == "ORCH206"
 
 
@@ -139,6 +139,16 @@ def test_a_cut_answer_names_max_tokens():
     assert steps[1].request.max_tokens == 14, "the same limit would cut it again"
     assert steps[-1].error.hint == "the answer was cut at 14 tokens: set `max_tokens: 28`"
     assert play(triage(), TICKET, said(GOOD, finish="length"))[-1] == Result(GOOD)
+
+
+def test_the_decision_of_a_result_lists_the_calls_whose_answers_were_refused():
+    """Each with its number, its model and why, also before a fallback model; a first answer that fits has no such list."""
+    bad = said("x")
+    result = play(triage(fallback=["huge"]), TICKET, bad, bad, said(GOOD))[-1]
+    rows = result.decision["refused_answers"]
+    assert [(row["call"], row["model"]) for row in rows] == [(1, "big"), (2, "big")]
+    assert all("must be JSON" in row["because"] for row in rows)
+    assert play(triage(), TICKET, said(GOOD))[-1].decision is None
 
 
 def test_a_withheld_answer_is_a_semantic_failure():
@@ -175,7 +185,7 @@ def test_a_validator_of_the_users_class_counts():
 
     steps = play(triage(out=Even), TICKET, said({"n": 3}), said({"n": 4}))
     assert "even" in steps[1].request.messages[-1].content
-    assert steps[-1] == Result({"n": 4})
+    assert steps[-1].value == {"n": 4}
 
 
 # ------------------------------------------------------------------ what the model's interface can do

@@ -74,3 +74,16 @@ def test_a_refused_answer_is_a_failed_attempt_in_every_view_and_filter(answers):
     is_failed = trace.matching(view, status="semantic_failure")
     assert sum(span.kind == "model" and is_failed(span) for span in view.spans) == (1 if is_repaired else 2)
     assert "semantic failure" in trace.trace(view, full=True).text
+
+
+def test_an_answer_refused_before_a_fallback_model_is_a_failed_attempt_too():
+    """No repair follows it and the node succeeds: the recorded decision of the node lists it, with the reason."""
+    runtime, _ = runtime_of("no", "no again", '{"score": 0.5}')
+    runtime.models.add("other", "m2", "scripted", price={"input": 1, "output": 1})
+    done = run(runtime, fallback=["other"])
+    assert done.result() == {"score": 0.5}
+    (step,) = done.view.spans[:1]
+    assert [call.state for call in step.children] == ["semantic_failure", "semantic_failure", "success"]
+    rows = step.decision["refused_answers"]
+    assert [(row["call"], row["model"]) for row in rows] == [(1, "m"), (2, "m")]
+    assert all("must be JSON" in row["because"] for row in rows)
