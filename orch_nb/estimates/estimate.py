@@ -438,7 +438,8 @@ class _Use:
             if number == 0:
                 for turn in range(1, most_turns + 1 + is_typed):
                     more = "x" * (turn * (most + TOOL_RESULT))
-                    high += bound(_longer(longest, more), price)
+                    is_repair = turn > most_turns  # of an answer that was cut, with twice the tokens
+                    high += bound(_longer(longest, more, most * (1 + is_repair)), price)
         judged = ZERO
         for model, offer in self.others:
             price = self._price(offer, model["name"])
@@ -594,12 +595,12 @@ def _prompt_bound(request: ModelRequest) -> int:
     return prompt_bound(request)
 
 
-def _longer(request: ModelRequest, more: str) -> ModelRequest:
+def _longer(request: ModelRequest, more: str, max_tokens: int) -> ModelRequest:
     from dataclasses import replace
 
     from orch_nb.schema.messages import Message
 
-    return replace(request, messages=(*request.messages, Message("user", more)))
+    return replace(request, messages=(*request.messages, Message("user", more)), max_tokens=max_tokens)
 
 
 def bytes_of(value: object) -> int:
