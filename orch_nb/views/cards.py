@@ -67,13 +67,13 @@ def _agent_table(agent: Any, used_by: Sequence[str]) -> Table:
             table.add(Cell(name, quiet=True), text)
 
     row("reads", ", ".join(r.text for r in agent.reads) or "nothing")
-    row("answers", "text" if agent.out is None else f"{line(agent.out.describe(), 200)}  ({_enforcement(spec)})")
+    row("output", "text" if agent.out is None else f"{line(agent.out.describe(), 200)}  ({_enforcement(spec)})")
     row("tools", ", ".join(t.name + (f" (effect: {', '.join(t.effects)})" if t.effects else "") for t in agent.tools))
     row("effects", ", ".join(spec.effects))
     row("budget", f"{usd(spec.budget)} for each activation" if spec.budget is not None else "")
     row("route", _route_text(spec.route))
     row("second opinion", _second_text(spec))
-    row("latency", f"at most {spec.sla['seconds']:g} s are promised" if spec.sla else "")
+    row("latency", f"at most {spec.sla['seconds']:g} s" if spec.sla else "")
     row("limits", _limits(spec))
     row("used by", ", ".join(used_by))
     row("describe", line(spec.describe or "", 200))
@@ -81,13 +81,13 @@ def _agent_table(agent: Any, used_by: Sequence[str]) -> Table:
 
 
 def _limits(spec: Any) -> str:
-    parts = [f"at most {spec.max_tokens:,} tokens out"]
+    parts = [f"max output {count(spec.max_tokens, 'token')}"]
     if spec.budget is not None:
         parts.append(f"budget {_budget_text(spec.budget)}")
     if spec.timeout is not None:
-        parts.append(f"{spec.timeout:g} s")
+        parts.append(f"timeout {spec.timeout:g} s")
     if spec.cache is not None:
-        parts.append(f"answers kept {spec.cache}")
+        parts.append(f"cache {spec.cache}")
     if spec.temperature:
         parts.append(f"temperature {spec.temperature:g}")
     return ", ".join(parts)
@@ -101,11 +101,10 @@ def _budget_text(budget: object) -> str:
 
 def _enforcement(spec: Any) -> str:
     how = {
-        "provider": "by the provider and here",
-        "constrained": "by constrained decoding and here",
-        "validate": "here",
+        "provider": "enforced by the provider, validated locally",
+        "constrained": "enforced by constrained decoding, validated locally",
     }
-    return f"checked {how.get(spec.enforce, 'here')}"
+    return how.get(spec.enforce, "validated locally")
 
 
 def _route_text(route: object) -> str:

@@ -464,4 +464,4 @@ def test_an_agent_card_shows_whom_it_asks_besides():
     agent = Agent("a", "{{ x }}", model="echo", second_opinion="echo", sla={"seconds": 5})
     text = agent_bundle(agent)["text/plain"]
     assert "second opinion  of echo, where confidence by agreement(3) is below 0.7" in text
-    assert "at most 5 s are promised" in text
+    assert "latency         at most 5 s" in text
