@@ -330,7 +330,7 @@ class Agent:
         return save_cell(self.to_cell(), self.name, folder)
 
     # ------------------------------------------------------------ running and showing
-    async def __call__(self, **inputs: object) -> object:
+    async def __call__(self, **inputs: object) -> Any:
         """Run it once and give its answer: within `orch.record()` as part of that run, else as a run of its own."""
         return await current.api().call(self, inputs, {t.name: t for t in self.tools})
 
