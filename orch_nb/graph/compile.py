@@ -138,6 +138,10 @@ class Compiler:
         self._person_exits()
         self._sort()
         self._stop("arrows")
+        self.by_edges: dict[str, list[EdgeSpec]] = {}
+        for edge in self.edges:
+            if edge.kind == "by":
+                self.by_edges.setdefault(edge.source, []).append(edge)
         self._loops()
         self._stop("arrows")
         self._maps()
@@ -313,8 +317,11 @@ class Compiler:
                     f"`{edge.source} -> {edge.target}` goes back, but no arrows lead from `{edge.target}` to "
                     f"`{edge.source}`: write the arrows of the loop in the order in which its nodes run.", edge.line)  # fmt: skip
         self._check_bounds()
+        self.loops, self.advances = [], {}
+        if not backs or self.problems:
+            return
         bodies = graph_loops.Bodies(len(self.sorted), self.forward, self.before)
-        self.loops = [] if self.problems else bodies.of(backs)
+        self.loops = bodies.of(backs)
         self.advances = {
             e: tuple(dict.fromkeys(self.counters[f] for f in self._bounded_between(source, target, bodies)))
             for e, source, target in backs
@@ -324,6 +331,8 @@ class Compiler:
         """Number the counters (arrows on one line share one), and refuse a bound on an arrow that is on no loop."""
         self.counters: dict[int, int] = {}
         shared: dict[int, int] = {}
+        if all(edge.at_most is None for edge in self.edges):
+            return
         ring = graph_loops.cyclic_parts(
             [*self.forward, *((self.at[self.edges[e].source], self.at[self.edges[e].target]) for e in self.back)]
         )
@@ -633,7 +642,7 @@ class Compiler:
         return schema
 
     def _chooser(self, name: str) -> Chooser | None:
-        edges = [e for e in self.edges if e.source == name and e.kind == "by"]
+        edges = self.by_edges.get(name)
         if not edges:
             return None
         text, threshold = edges[0].by, edges[0].threshold
