@@ -57,7 +57,10 @@ def _standing(runtime: Runtime) -> list[tuple[str, str]]:
     rows = [("notebook", runtime.notebook or "no name yet: `%orch notebook NAME`")]
     rows.append(("models", "; ".join(f"{o.name} = {_what_is(o)}" for o in _named_offers(book))))
     rows.append(
-        ("keys found", ", ".join(f"{p} ({k})" for p, k in keys.items()) or "none: the local model and echo need none")
+        (
+            "API keys",
+            ", ".join(f"{p} ({k})" for p, k in keys.items()) or "none found (not needed for `local` and `echo`)",
+        )
     )
     rows.append(("budget", budget_text(_balance(runtime))))
     if runtime.notice:

@@ -484,7 +484,7 @@ def find(text: str, command: Command, at: Word | None = None) -> Verb:
     """
     verb = VERBS.get(text)
     if verb is None and text in FORMER:
-        rest = " ".join([word.text for word in command.words if word is not at])
+        rest = command.shown.strip().removeprefix("%orch").strip().removeprefix(text).strip()
         raise command.error(
             f"`%orch {text}` is now `%orch {FORMER[text]}`.",
             at,
@@ -687,10 +687,10 @@ VERBS: dict[str, Verb] = {
 """Every verb; "" is the bare `%orch`."""
 
 GROUPS = {
+    "Write": ("import",),
     "Before": ("quote", "forecast"),
     "Run": ("run", "batch", "resume", "stop", "answer"),
     "Look": ("", "runs", "trace", "cost", "why", "diff"),
-    "Write": ("import",),
     "Nouns": ("budget", "models", "route", "matrix", "notebook", "help"),
 }
 """Verbs as the help shows them."""

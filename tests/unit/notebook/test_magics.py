@@ -325,7 +325,7 @@ def test_help_lists_every_verb_and_tells_one(shell):
 def test_a_bare_orch_says_how_the_notebook_stands(support):
     """`%orch` shows models, keys by name only, budget, and the next line to type."""
     text = support.good("%orch").text
-    for part in ("notebook", "models", "keys found", "budget", "`%orch run support message=…`"):
+    for part in ("notebook", "models", "API keys", "budget", "`%orch run support message=…`"):
         assert part in text
 
 
@@ -736,6 +736,7 @@ def test_the_former_name_of_a_verb_gives_the_line_to_type(shell):
     assert "hint: `%orch import agents/a.agent.md`" in shell("%orch load agents/a.agent.md").error
     assert "hint: `%orch trace --critical 7`" in shell("%orch critical 7").error
     assert "hint: `%orch runs drop 3`" in shell("%orch delete 3").error
+    assert "hint: `%orch runs drop 3 --all`" in shell("%orch prune 3 --all").error
 
 
 def test_help_groups_the_verbs_and_explains_the_words_of_money(shell):
