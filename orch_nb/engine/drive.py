@@ -637,9 +637,12 @@ class Driver:
             while True:
                 async with self.perform.slot(prepared.slot):
                     sent_at = self.now()
-                    sent = ev.Sent(*at, call, prepared.kind, prepared.target, prepared.request, prepared.request_hash, sent_at,
-                                   prepared.reserved_usd, prepared.reserved_tokens, attempt, queued + sent_at - asked_at,
-                                   f"{self.state.run}/{key}/{call}", prepared.route, fingerprint)  # fmt: skip
+                    sent = ev.Sent(
+                        *at, call, prepared.kind, prepared.target, prepared.request, prepared.request_hash, sent_at,
+                        reserved_usd=prepared.reserved_usd, reserved_tokens=prepared.reserved_tokens, attempt=attempt,
+                        queued_s=queued + sent_at - asked_at, idempotency_key=f"{self.state.run}/{key}/{call}",
+                        route=prepared.route, fingerprint=fingerprint,
+                    )  # fmt: skip
                     refusal = await self._admit(sent, prepared)
                     if refusal is None:
                         outcome, took_s = await self._perform_call(spec, prepared, at, call, key)
@@ -901,8 +904,11 @@ class Driver:
             writes = {k: value[k] for k in spec.writes if k in value}
         now = self.now()
         return [
-            ev.Finished(frame.key, name, frame.round[node], act.item, value, now, started, taken, writes, act.attempt,
-                        started - act.ready_at if act.ready_at else 0.0, fingerprint, status, decision)
+            ev.Finished(
+                frame.key, name, frame.round[node], act.item, value, now, started, taken=taken, writes=writes,
+                attempt=act.attempt, queued_s=started - act.ready_at if act.ready_at else 0.0, fingerprint=fingerprint,
+                status=status, decision=decision,
+            )
         ]  # fmt: skip
 
     async def _judge(
@@ -958,13 +964,18 @@ class Driver:
         if retry and info.failure == "transient" and not spec.effects and act.attempt < spec.retry.attempts:
             wait = info.retry_after_s if info.retry_after_s is not None else self._backoff(spec.retry, act.attempt)
             if wait <= spec.retry.cap_s:
-                return [ev.Failed(*at, info, now, started, act.attempt, False, now + wait, None, queued, fingerprint)]
+                return [
+                    ev.Failed(
+                        *at, info, now, started, act.attempt, final=False, retry_at=now + wait, queued_s=queued,
+                        fingerprint=fingerprint,
+                    )
+                ]  # fmt: skip
         taken: tuple[int, ...] | None = None
         if spec.on_failure == "skip" or (act.item is not None and spec.on_failure == "else"):
             taken = ()
         elif spec.on_failure == "else":
             taken, _ = deciding.decide(frame, act.node, None, None, exits="else")
-        return [ev.Failed(*at, info, now, started, act.attempt, True, None, taken, queued, fingerprint)]
+        return [ev.Failed(*at, info, now, started, act.attempt, taken=taken, queued_s=queued, fingerprint=fingerprint)]
 
     def _fingerprint(self, act: Activate, spec: PlanNode, values: dict[str, object]) -> str:
         """Hash of the definition, the values read and the occurrence: the nth equal activation of this run.

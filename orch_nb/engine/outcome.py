@@ -152,6 +152,8 @@ def settled_event(
 ) -> ev.Settled:
     """The `Settled` that records `outcome`; `fate` is "retry", "cancelled" or ""."""
     note = "; ".join(dict.fromkeys(filter(None, (fate, outcome.note))))
-    return ev.Settled(*at, call, now, outcome.ok, outcome.reply, outcome.usage, outcome.cost_usd,
-                      outcome.overrun_usd or _ZERO, outcome.error, outcome.finish_reason, outcome.first_token_s,
-                      outcome.price, note)  # fmt: skip
+    return ev.Settled(
+        *at, call, now, outcome.ok, outcome.reply, usage=outcome.usage, cost_usd=outcome.cost_usd,
+        overrun_usd=outcome.overrun_usd or _ZERO, error=outcome.error, finish_reason=outcome.finish_reason,
+        first_token_s=outcome.first_token_s, price=outcome.price, note=note,
+    )  # fmt: skip

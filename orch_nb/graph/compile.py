@@ -263,11 +263,7 @@ class Compiler:
         return bool(values) and set(values) <= {e.target for e in by}
 
     def _sort(self) -> None:
-        """Find the arrows that go back, and put the nodes in the order of the others.
-
-        A bounded arrow against the order in which nodes were first written goes back. Where cycles are left (a bounded
-        `by` or `when` leads forward on them), the arrows against that order go back.
-        """
+        """Find the arrows that go back, and put the nodes in the order of the others."""
         names = list(self.drafts)
         at = {name: i for i, name in enumerate(names)}
         arrows = {
@@ -277,10 +273,8 @@ class Compiler:
         if len(graph_loops.order(len(names), free)) < len(names):
             self._unbounded(names, graph_loops.a_cycle(len(names), free))
             return
-        against = {e for e, (source, target) in arrows.items() if target <= source}
-        self.back = {e for e in self._on_cycles(len(names), arrows) & against if self.edges[e].at_most is not None}
-        rest = {e: arrow for e, arrow in arrows.items() if e not in self.back}
-        self.back |= self._on_cycles(len(names), rest) & against
+        bounded = {e for e in arrows if self.edges[e].at_most is not None}
+        self.back = graph_loops.leading_back(len(names), arrows, bounded)
         ordered = graph_loops.order(len(names), [arrow for e, arrow in arrows.items() if e not in self.back])
         self.sorted = [names[i] for i in ordered]
         self.at = {name: i for i, name in enumerate(self.sorted)}
@@ -290,13 +284,6 @@ class Compiler:
             if e in arrows and e not in self.back
         ]
         self.before = graph_loops.ancestors(len(names), self.forward, list(range(len(names))))
-
-    def _on_cycles(self, n: int, arrows: Mapping[int, tuple[int, int]]) -> set[int]:
-        """Return the arrows that lie on a cycle."""
-        if len(graph_loops.order(n, list(arrows.values()))) == n:
-            return set()
-        ring = graph_loops.cyclic_parts(list(arrows.values()))
-        return {e for e, (a, b) in arrows.items() if a == b or (a in ring and ring[a] == ring.get(b))}
 
     def _unbounded(self, names: list[str], cycle: list[int]) -> None:
         steps = set(itertools.pairwise(names[i] for i in cycle))

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
 Arrow = tuple[int, int]
 
@@ -50,6 +55,25 @@ def cyclic_parts(arrows: list[Arrow]) -> dict[int, int]:
     loops = {a for a, b in arrows if a == b}
     found = {i: k for k, ring in enumerate(rings) for i in ring}
     return found | {i: -1 - i for i in loops if i not in found}
+
+
+def leading_back(n: int, arrows: Mapping[int, Arrow], bounded: AbstractSet[int]) -> set[int]:
+    """Return the arrows that go back, given which are bounded; positions are in the order in which nodes were first written.
+
+    A bounded arrow against that order goes back. Where cycles are left (a bounded arrow leads forward on them), the arrows
+    against the order go back.
+    """
+    against = {e for e, (source, target) in arrows.items() if target <= source}
+    back = _on_cycles(n, arrows) & against & bounded
+    return back | (_on_cycles(n, {e: arrow for e, arrow in arrows.items() if e not in back}) & against)
+
+
+def _on_cycles(n: int, arrows: Mapping[int, Arrow]) -> set[int]:
+    """Return the arrows that lie on a cycle."""
+    if len(order(n, list(arrows.values()))) == n:
+        return set()
+    ring = cyclic_parts(list(arrows.values()))
+    return {e for e, (a, b) in arrows.items() if a == b or (a in ring and ring[a] == ring.get(b))}
 
 
 def ancestors(n: int, arrows: list[Arrow], ordered: list[int]) -> list[int]:

@@ -70,13 +70,14 @@ class Outcome:
 
 @dataclass(slots=True)
 class EdgeView:
-    """One arrow. `taken` counts how often; None before anything was decided about it."""
+    """One arrow; `back` is True for one that goes back in a loop. `taken` counts how often; None before anything was decided about it."""
 
     source: str
     target: str
     kind: str = "plain"
     label: str = ""
     at_most: int | None = None
+    back: bool = False
     taken: int | None = None
     outcomes: list[Outcome] = field(default_factory=list)
     stated: tuple[str, ...] = ()
@@ -136,7 +137,8 @@ def picture(plan: Plan, path: str = "") -> GraphView:
             text = path_text(node.chooser.read)
             text = choice_text(node.chooser.how, text, node.chooser.model)
             view.choices[node.name] = ChoiceView(node.name, text, node.chooser.how)
-    view.edges = [edge_view(edge) for edge in plan.edges]
+    back = topology(plan).back
+    view.edges = [edge_view(edge, back=e in back) for e, edge in enumerate(plan.edges)]
     for seen, edge in zip(view.edges, plan.edges, strict=True):
         seen.stated = tuple(stated_paths(plan, edge.reads))
     return view
@@ -164,7 +166,7 @@ def node_view(node: PlanNode, *, is_out: bool = False) -> NodeView:
     )  # fmt: skip
 
 
-def edge_view(edge: Edge) -> EdgeView:
+def edge_view(edge: Edge, *, back: bool = False) -> EdgeView:
     """One arrow's picture, before a run."""
     label = edge.condition if edge.kind == "when" else "else" if edge.kind == "else" else ""
-    return EdgeView(edge.source, edge.target, edge.kind, label, edge.at_most)
+    return EdgeView(edge.source, edge.target, edge.kind, label, edge.at_most, back)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_nb.display import draws
 from orch_nb.errors import OrchError
+from orch_nb.graph.loops import leading_back
 from orch_nb.trace.graph_state import ChoiceView, EdgeView, GraphView, NodeView, picture
 from orch_nb.trace.preview import brief
 from orch_nb.views import html
@@ -221,13 +222,16 @@ def spec_view(spec: GraphSpec, namespace: Mapping[str, object]) -> GraphView:
     view = GraphView(spec.name, groups=dict(spec.groups), out=spec.out)
     for node in spec.nodes.values():
         view.nodes[node.name] = _spec_node(node, namespace, is_out=node.name in spec.out)
-    for edge in spec.edges:
-        view.edges.append(_spec_edge(edge))
+    at = {name: i for i, name in enumerate(spec.nodes)}
+    arrows = {e: (at[x.source], at[x.target]) for e, x in enumerate(spec.edges) if x.source in at and x.target in at}
+    back = leading_back(len(at), arrows, {e for e in arrows if spec.edges[e].at_most is not None})
+    for e, edge in enumerate(spec.edges):
+        view.edges.append(_spec_edge(edge, back=e in back))
         if edge.kind == "by" and edge.source not in view.choices:
             view.choices[edge.source] = ChoiceView(edge.source, edge.by)
         if edge.each and edge.target in view.nodes:
             view.nodes[edge.target].each = edge.each
-    targets = {e.target for e in spec.edges if e.at_most is None}
+    targets = {e.target for e in view.edges if not e.back}
     view.entries = tuple(name for name in spec.nodes if name not in targets)
     return view
 
@@ -244,9 +248,9 @@ def _kind_of(target: object) -> str:
     return {"Agent": "agent", "Graph": "graph", "Tool": "tool"}.get(name, "")
 
 
-def _spec_edge(edge: EdgeSpec) -> EdgeView:
+def _spec_edge(edge: EdgeSpec, *, back: bool) -> EdgeView:
     label = edge.condition if edge.kind == "when" else "else" if edge.kind == "else" else ""
-    return EdgeView(edge.source, edge.target, edge.kind, label, edge.at_most)
+    return EdgeView(edge.source, edge.target, edge.kind, label, edge.at_most, back)
 
 
 def graph_html(view: GraphView, cell: str, *, notes: Sequence[str] = ()) -> str:

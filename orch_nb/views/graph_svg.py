@@ -85,7 +85,7 @@ class Drawing:
 
     def _link(self, source: str, target: str, edge: EdgeView | None, label: list[str]) -> None:
         width = max((text_width(t, SMALL) for t in label), default=0.0)
-        back = edge is not None and edge.at_most is not None
+        back = edge is not None and edge.back
         self.links.append(Link(source, target, width, back, max(1, len(label))))
         self.drawn.append(edge)
         self.link_labels.append(label)
