@@ -97,12 +97,12 @@ snapshots: $(VENV)/.installed-dev
 tidy: $(VENV)/.installed-dev
 	@$(BIN)/python -m pytest -q -p no:cacheprovider tests/test_repository.py
 
-# What is random, many times over: processes killed at random moments, random schedules of the ledger. It prints its seed;
+# What is random, many times over: processes killed at random moments, random schedules of the ledger, random loops. It prints its seed;
 # the same seed does the same again: make prove SEED=123. A tenth of it: make prove PROVE=100 HYPOTHESIS_PROFILE=default.
 prove: $(VENV)/.installed-dev
 	@echo "seed $(SEED)"
-	@ORCH_KILL_ROUNDS=$(PROVE) ORCH_SEED=$(SEED) HYPOTHESIS_PROFILE=$(HYPOTHESIS_PROFILE) $(BIN)/python -m pytest -s --timeout 0 \
-	  --hypothesis-seed=$(SEED) tests/kill tests/props $(PYTEST_ARGS)
+	@ORCH_KILL_ROUNDS=$(PROVE) ORCH_LOOP_GRAPHS=$$((20 * $(PROVE))) ORCH_SEED=$(SEED) HYPOTHESIS_PROFILE=$(HYPOTHESIS_PROFILE) $(BIN)/python -m pytest -s --timeout 0 \
+	  --hypothesis-seed=$(SEED) tests/kill tests/props tests/unit/engine/test_loops.py $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev
 	@$(BIN)/ruff check .
