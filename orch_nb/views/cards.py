@@ -13,7 +13,7 @@ from orch_nb.trace.graph_state import ChoiceView, EdgeView, GraphView, NodeView,
 from orch_nb.trace.preview import brief
 from orch_nb.views import html
 from orch_nb.views.bundle import GRAPH, bundle, notes_on
-from orch_nb.views.format import RUN, WARN, count, usd
+from orch_nb.views.format import RUN, WARN, count
 from orch_nb.views.graph_json import graph_data
 from orch_nb.views.graph_svg import svg
 from orch_nb.views.safe_text import clean, escape, line
@@ -71,7 +71,7 @@ def _agent_table(agent: Any, used_by: Sequence[str]) -> Table:
     row("output", "text" if agent.out is None else f"{line(agent.out.describe(), 200)}  ({_enforcement(spec)})")
     row("tools", ", ".join(t.name + (f" (effect: {', '.join(t.effects)})" if t.effects else "") for t in agent.tools))
     row("effects", ", ".join(spec.effects))
-    row("budget", f"{usd(spec.budget)} for each activation" if spec.budget is not None else "")
+    row("budget", f"{_budget_text(spec.budget)} for each activation" if spec.budget is not None else "")
     row("route", _route_text(spec.route))
     row("second opinion", _second_text(spec))
     row("latency", f"at most {spec.sla['seconds']:g} s" if spec.sla else "")
@@ -83,8 +83,6 @@ def _agent_table(agent: Any, used_by: Sequence[str]) -> Table:
 
 def _limits(spec: Any) -> str:
     parts = [f"max output {count(spec.max_tokens, 'token')}"]
-    if spec.budget is not None:
-        parts.append(f"budget {_budget_text(spec.budget)}")
     if spec.timeout is not None:
         parts.append(f"timeout {spec.timeout:g} s")
     if spec.cache is not None:
