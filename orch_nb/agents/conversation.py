@@ -218,7 +218,9 @@ class Conversation:
         elif not outcome.ok:
             self._next_model(outcome.error or ErrorInfo("ORCH300", "ProviderError", "the call failed", "transient"))
         else:
-            self._take_reply(outcome.reply or {}, outcome.finish_reason, outcome.call)
+            self._take_reply(
+                outcome.reply or {}, outcome.finish_reason, getattr(outcome, "call", 0)
+            )  # a quote plays outcomes
 
     def _take_reply(self, reply: Mapping[str, Any], finish_reason: str, call: int) -> None:
         text = reply.get("text") or ""
