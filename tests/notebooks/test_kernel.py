@@ -138,7 +138,7 @@ def test_an_answer_in_another_cell_lets_the_run_go_on(kernel):
     name = ran.displays()[0]["transient"]["display_id"]
     answered = kernel.run("%orch answer approve")
     assert answered.status == "ok"
-    assert "goes on" in answered.text
+    assert "continues" in answered.text
     seen = kernel.until(is_done(ran))
     assert seen[-1][1]["transient"]["display_id"] == name
     assert "draft" in value(kernel, "run.result()")
