@@ -26,7 +26,6 @@ from orch_nb.engine.outcome import (
     error_info,
     exhausted,
     frame_output,
-    has_output,
     question_changed,
     settled_event,
     split_key,
@@ -36,7 +35,7 @@ from orch_nb.engine.outcome import (
 )
 from orch_nb.engine.ports import Call, Hold, Outcome, Policy
 from orch_nb.engine.reading import each_of, incoming_value, path_text, read_digest, read_values, resolve, stated_paths
-from orch_nb.engine.state import AGAIN, BOUND, DONE, Activate, Frame, RunState
+from orch_nb.engine.state import AGAIN, DONE, Activate, Frame, RunState
 from orch_nb.engine.user_code import ends_task, raised, running_task, tell
 from orch_nb.errors import (
     BudgetExceeded,
@@ -273,9 +272,9 @@ class Driver:
         state = self.state
         if state.failed and not state.record:
             await self._end("failed")
-        elif not state.record and state.complete and BOUND in state.marks and not has_output(state.root):
-            self.exceptions[""] = exhausted(state)
-            await self._end("failed", error_info(self.exceptions[""]))
+        elif not state.record and state.complete and (used_up := exhausted(state, state.root)) is not None:
+            self.exceptions[""] = used_up
+            await self._end("failed", error_info(used_up))
         elif state.record or state.complete:
             await self._end("done")
         else:
@@ -452,6 +451,8 @@ class Driver:
         if items is not None and act.item is None:
             return await self._finish(act, list(items.values), started, items=True)
         child = self.state.frames[frame.key_at(act.node, act.item)]
+        if (used_up := exhausted(self.state, child)) is not None:
+            raise used_up
         return await self._finish(act, frame_output(child), child.started_at)
 
     # ---------------------------------------------------------------- functions

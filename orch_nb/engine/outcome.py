@@ -38,9 +38,10 @@ def has_output(frame: Frame) -> bool:
     return any(_ran(frame, name) is not MISSING for name in frame.plan.out)
 
 
-def exhausted(state: RunState) -> LoopExhausted:
-    """Return the error of a run that has no output because a bound is used up."""
-    frame = state.root
+def exhausted(state: RunState, frame: Frame) -> LoopExhausted | None:
+    """Return the error of a run, or of a graph inside it, that has no output because a bound is used up; None otherwise."""
+    if has_output(frame) or not any(BOUND in words for words in frame.marks.values()):
+        return None
     topo, plan = frame.topo, frame.plan
     arrows = [
         f"`{edge.source} -> {edge.target}` (at most {edge.at_most})"
@@ -51,7 +52,7 @@ def exhausted(state: RunState) -> LoopExhausted:
     ]
     outs = ", ".join(f"`{name}`" for name in plan.out)
     return LoopExhausted(
-        f"run {state.run} has no value of {outs}: the bound of {', '.join(arrows) or 'a loop'} is used up.",
+        f"{f'`{frame.key}`' if frame.key else f'run {state.run}'} has no value of {outs}: the bound of {', '.join(arrows) or 'a loop'} is used up.",
         hint="raise `at most`, or say with `else` what follows when the bound is used up: `critic -> out  else`",
         run=state.run,
     )

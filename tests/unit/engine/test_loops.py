@@ -487,3 +487,39 @@ def test_a_rejection_is_read_as_a_failure_of_class_rejected():
     state = asyncio.run(reject())
     assert state.output == {"redo": "rejected: too long"}
     assert (state.marks, state.ok) == (["rejected"], False)
+
+
+def test_a_nested_graph_whose_bound_is_used_up_without_a_value_fails_its_node():
+    """The node has no silent empty value: it fails as exhausted, and its policy decides."""
+    text = "w -> c\nc -> w when c.bad == true at most 1\nc -> good when c.bad == false\nc -> x else\nx -> out\nout good"
+    names = {"w": says(1), "c": says({"bad": True}), "good": says(2), "x": says(3), "e": lambda inner: inner}
+    state, _, _ = run_text("inner -> e", inner=Graphlike("inner", text), **names)
+    assert (state.status, state.error.type) == ("failed", "LoopExhausted")
+    assert "`inner` has no value of `good`: the bound of `c -> w` (at most 1)" in state.error.message
+
+
+def test_any_prefix_of_a_run_that_sends_a_part_back_resumes_to_the_same_end():
+    """A crash after any append leaves a state from which the same nodes run again, and no others."""
+
+    def nodes(asked=0):
+        rounds = iter([{"a": True, "b": False}, {"a": False, "b": True}, {"a": False, "b": False}][asked:])
+        return {
+            "start": says(0),
+            "r1": says("x"),
+            "r2": says("y"),
+            "critic": lambda: next(rounds),
+            "fin": lambda r1, r2: [r1, r2],
+        }
+
+    text = "start -> {r1, r2} -> critic\ncritic -> r1 when critic.a == true at most 3\ncritic -> r2 when critic.b == true at most 3\ncritic -> fin else"
+    plan = plan_of(text, **nodes())
+    whole, log = run_plan(plan, performer=Performer(**nodes()))
+    assert ran(log) == ["start", "r1", "r2", "critic", "r1[2]", "critic[2]", "r2[2]", "critic[3]", "fin"]
+    for length in range(1, len(log.events)):
+        before = ListLog()
+        before.append(log.events[:length])
+        asked = sum(isinstance(e, ev.Finished) and e.node == "critic" for e in before.events)
+        again, after = run_plan(plan, log=before, performer=Performer(**nodes(asked)))
+        assert (again.status, again.output, sorted(ran(after))) == (whole.status, whole.output, sorted(ran(log))), (
+            length
+        )
