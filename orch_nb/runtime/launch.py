@@ -272,8 +272,12 @@ async def drive_run(driver: Driver, handle: RunHandle, log: RunLog, services: Se
             services.store.add_evidence(rows)
     except BaseException as error:
         log.close()
-        cut = RunCancelled(f"run {handle.run} was ended by {type(error).__name__}; its record remains.")
-        handle._on_broken(error if isinstance(error, Exception) else cut)
+        has_ended = bool(handle._events) and isinstance(handle._events[-1], ev.RunEnded)
+        if has_ended and isinstance(error, asyncio.CancelledError):  # a second Stop while the end was being stored
+            handle._on_ended(None)
+        else:
+            cut = RunCancelled(f"run {handle.run} was ended by {type(error).__name__}; its record remains.")
+            handle._on_broken(error if isinstance(error, Exception) else cut)
         if not isinstance(error, Exception):
             raise
         return
